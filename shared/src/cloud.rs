@@ -1,0 +1,61 @@
+//! The seam through which AWS is read, in the domain's own terms.
+
+use std::future::Future;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AccountId, Partition, Region,
+    inventory::{Gap, Listing, Scope},
+};
+
+#[cfg(feature = "aws")]
+pub mod aws;
+pub mod faulty;
+pub mod simulated;
+
+/// An account to scan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// The partition it lives in.
+    pub partition: Partition,
+    /// Its name in the organization, when that is known.
+    pub name: Option<String>,
+}
+
+/// A region of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRegion {
+    /// Which.
+    pub region: Region,
+    /// Whether the account may use it.
+    pub enabled: bool,
+}
+
+/// A cloud that can be inventoried: AWS itself, a simulated account, or either with faults.
+///
+/// No error of any kind crosses this seam but [`Gap`].
+pub trait Cloud: Send + Sync + 'static {
+    /// The accounts to scan, the caller's own first. A gap only when the caller itself is not known.
+    fn accounts(&self) -> impl Future<Output = Result<Accounts, Gap>> + Send;
+
+    /// All regions of the account's partition, enabled or not, in the order of their names.
+    fn regions(&self, account: &AccountId) -> impl Future<Output = Result<Vec<AccountRegion>, Gap>> + Send;
+
+    /// Lists one scope to its last page, or to what stopped it.
+    fn list(&self, scope: &Scope) -> impl Future<Output = Listing> + Send;
+
+    /// How many requests have been sent so far, retries not counted.
+    fn requests(&self) -> u64;
+}
+
+/// The accounts that a scan is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accounts {
+    /// Those known, the caller's own first.
+    pub found: Vec<Account>,
+    /// Why there may be more, when the organization could not be listed.
+    pub gap: Option<Gap>,
+}

@@ -1,0 +1,170 @@
+//! What a scan saw: resources with their tags, and what could not be read.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{AccountId, Arn, Region, ResourceType};
+
+/// AWS's limit of user tags on one resource; tags of AWS's own do not count.
+pub const MAX_USER_TAGS: usize = 50;
+
+/// The unit of a scan: one list of one type in one region of one account.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Scope {
+    /// Whose resources.
+    pub account: AccountId,
+    /// Where. Buckets too are listed region by region.
+    pub region: Region,
+    /// Of which type.
+    pub resource_type: ResourceType,
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {} of {}", self.resource_type, self.region, self.account)
+    }
+}
+
+/// One resource as a scan saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// Its canonical name: without a function's version, with an ECS service's cluster.
+    pub arn: Arn,
+    /// When AWS says it was made; none where AWS does not say.
+    pub created_at: Option<Timestamp>,
+    /// Its tags, or why they are not known.
+    pub tags: Tags,
+}
+
+/// Unknown is not untagged: a resource's tags are known (perhaps to be none), unknown, or impossible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tags {
+    /// Read from AWS; empty means that the resource has none.
+    Known(TagSet),
+    /// They could not be read. Never a violation.
+    Unknown(Gap),
+    /// The resource cannot carry tags, such as an ECS service with a short ARN. Never a violation.
+    Untaggable,
+}
+
+/// The tags of a resource: pairs in the order of their keys, each key once, to the letter as AWS gave them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct TagSet(Vec<(String, String)>);
+
+impl TagSet {
+    /// All tags in the order of their keys.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
+    /// The tags that people and their tools set: all but `aws:` ones, in whatever letter case.
+    pub fn user(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.iter().filter(|(key, _)| !is_reserved(key))
+    }
+
+    /// The value of exactly this key.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let index = self.0.binary_search_by(|(k, _)| k.as_str().cmp(key)).ok()?;
+        self.0.get(index).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Whether a tag key is of AWS's own namespace, `aws:` in any letter case.
+pub fn is_reserved(key: &str) -> bool {
+    key.as_bytes().get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"aws:"))
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for TagSet {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        let mut tags: Vec<_> = pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
+        tags.sort();
+        tags.dedup_by(|later, earlier| later.0 == earlier.0);
+        Self(tags)
+    }
+}
+
+/// What one scope's list gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// All that was seen, also before a gap.
+    pub resources: Vec<Resource>,
+    /// None when the list was read to its last page; else what stopped it.
+    pub gap: Option<Gap>,
+}
+
+/// Something that could not be read, and why. A gap is data: it never fails a scan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{operation}: {message}")]
+pub struct Gap {
+    /// The kind of failure.
+    pub reason: GapReason,
+    /// The call that failed as IAM names it, such as `s3:GetBucketTagging`.
+    pub operation: String,
+    /// AWS's own words, cut to a sensible length.
+    pub message: String,
+}
+
+/// The kinds of failure that any cloud could have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapReason {
+    /// The caller lacks a permission, or its credentials are not valid.
+    Denied,
+    /// An explicit deny in a service control policy of the organization.
+    DeniedByScp,
+    /// Still throttled after all retries.
+    Throttled,
+    /// The region or service is not enabled for the account.
+    NotEnabled,
+    /// Anything else: a server error, a broken connection, an answer that makes no sense.
+    Failed,
+}
+
+impl GapReason {
+    /// Every reason.
+    pub const ALL: &'static [Self] =
+        &[Self::Denied, Self::DeniedByScp, Self::Throttled, Self::NotEnabled, Self::Failed];
+
+    /// The stable name, such as `denied_by_scp`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::DeniedByScp => "denied_by_scp",
+            Self::Throttled => "throttled",
+            Self::NotEnabled => "not_enabled",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// What a person can do about it.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::Denied => "grant the scanner's role this action",
+            Self::DeniedByScp => "leave the region out of TAGLEDGER_REGIONS, or exempt the scanner's role in the SCP",
+            Self::Throttled => "scan again, or lower TAGLEDGER_RATE_PERCENT",
+            Self::NotEnabled => "enable the region for the account, or leave it out of TAGLEDGER_REGIONS",
+            Self::Failed => "scan again; if it stays, the message says what AWS answered",
+        }
+    }
+}
+
+impl fmt::Display for GapReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_of_aws_in_any_letter_case_are_not_user_tags() {
+        let tags: TagSet = [("aws:createdBy", "x"), ("AWS:x", "y"), ("awsome", "z"), ("é:", "")].into_iter().collect();
+        assert_eq!(tags.user().map(|(k, _)| k).collect::<Vec<_>>(), ["awsome", "é:"]);
+        assert_eq!(tags.get("aws:createdBy"), Some("x"));
+        assert_eq!(tags.get("absent"), None);
+    }
+}

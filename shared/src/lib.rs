@@ -1,0 +1,17 @@
+//! TagLedger's domain, and what it stands on.
+//!
+//! In reading order: [`ids`] names things, [`resource_type`] lists what can be scanned, [`inventory`] is what a scan
+//! saw, [`policy`] judges it, [`store`] keeps it, [`cloud`] is the seam through which AWS is read.
+
+#[macro_use]
+pub mod resource_type;
+
+pub mod chain;
+pub mod cloud;
+pub mod ids;
+pub mod inventory;
+pub mod policy;
+pub mod store;
+
+pub use ids::{AccountId, Arn, Partition, Region};
+pub use resource_type::ResourceType;
