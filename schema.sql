@@ -1,0 +1,204 @@
+-- TagLedger's ledger: one SQLite file, written by one scanner, read by any number of servers.
+--
+-- Facts are stored, verdicts can be derived again: a resource's tags are kept to the letter, and the policy that judged
+-- a night is kept beside it. What stands here of verdicts (state, finding set, counts) is what that policy said that
+-- night, so that a question costs microseconds; the wording of a finding is derived when it is asked for.
+--
+-- A night (`snapshot`) is written in one transaction and never changed afterwards. Only changes are written: `current`
+-- has one row per living resource, unchanged since the snapshot `since`; a row that changes moves to `history` with the
+-- half-open interval [since, until) of snapshots in which it held. So the estate as of snapshot S is
+--   current where since <= S   union all   history where since <= S and until > S.
+--
+-- Times are seconds since the Unix epoch, UTC. Local ids (account, region, type, tag and so on) never leave the file; a
+-- resource's key is 63 bits of the SHA-256 of its ARN, the same in every file.
+
+PRAGMA application_id = 0x5461674C; -- "TagL"
+
+-- The policies that nights were judged by, in canonical JSON.
+CREATE TABLE policy (
+    id     INTEGER PRIMARY KEY,
+    digest TEXT NOT NULL UNIQUE,      -- hex SHA-256 of body
+    body   TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE snapshot (
+    id          INTEGER PRIMARY KEY CHECK (id > 0),
+    started_at  INTEGER NOT NULL,
+    finished_at INTEGER NOT NULL CHECK (finished_at >= started_at),
+    status      TEXT NOT NULL CHECK (status IN ('complete', 'partial')), -- partial: at least one scope has a gap
+    policy_id   INTEGER NOT NULL REFERENCES policy (id),
+    app_version TEXT NOT NULL,        -- of the scanner that wrote it
+    requests    INTEGER NOT NULL,     -- sent to AWS for it, retries not counted
+    fingerprint INTEGER NOT NULL      -- of its content: the wrapping sum over all resources of a hash of what is known
+) STRICT;
+
+CREATE TABLE account (
+    id         INTEGER PRIMARY KEY,
+    account_id TEXT NOT NULL UNIQUE CHECK (length(account_id) = 12),
+    partition  TEXT NOT NULL,
+    name       TEXT                   -- in the organization; null when not known
+) STRICT;
+
+CREATE TABLE region (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+
+CREATE TABLE resource_type (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+
+-- What each snapshot scanned, and what it could not. A scope without a row was not asked for.
+CREATE TABLE scope (
+    snapshot_id INTEGER NOT NULL REFERENCES snapshot (id),
+    account_id  INTEGER NOT NULL REFERENCES account (id),
+    region_id   INTEGER NOT NULL REFERENCES region (id),
+    type_id     INTEGER NOT NULL REFERENCES resource_type (id),
+    listed_all  INTEGER NOT NULL CHECK (listed_all IN (0, 1)), -- read to its last page: what is missing is gone
+    resources   INTEGER NOT NULL,     -- seen in the list
+    unknown     INTEGER NOT NULL,     -- of these, tags could not be read
+    stale       INTEGER NOT NULL,     -- known from before, not seen because of the gap
+    reason      TEXT,                 -- null when there is no gap; else of the first one
+    operation   TEXT,
+    message     TEXT,
+    PRIMARY KEY (snapshot_id, account_id, region_id, type_id)
+) STRICT, WITHOUT ROWID;
+
+-- Tags, once each, and the sets of them that resources have. The Name tag stands apart, in the version: nearly every
+-- resource has one of its own, and sets that contain it would hardly ever repeat.
+CREATE TABLE tag (
+    id    INTEGER PRIMARY KEY,
+    key   TEXT NOT NULL,
+    value TEXT NOT NULL,
+    UNIQUE (key, value)
+) STRICT;
+
+CREATE TABLE tag_set (
+    id   INTEGER PRIMARY KEY,
+    hash INTEGER NOT NULL UNIQUE,     -- 63 bits of SHA-256 over its pairs
+    tags BLOB NOT NULL                -- tag ids as LEB128 varints, in the order of the keys
+) STRICT;
+
+-- What can be found, and the sets of findings that resources have.
+CREATE TABLE rule (
+    id       INTEGER PRIMARY KEY,
+    code     TEXT NOT NULL,
+    severity TEXT NOT NULL CHECK (severity IN ('error', 'warning')),
+    tag      TEXT NOT NULL,           -- the tag key it is about; empty: the whole resource
+    UNIQUE (code, severity, tag)
+) STRICT;
+
+CREATE TABLE finding_set (
+    id       INTEGER PRIMARY KEY,
+    hash     INTEGER NOT NULL UNIQUE,
+    rules    BLOB NOT NULL,           -- rule ids as LEB128 varints, in the order of the findings
+    errors   INTEGER NOT NULL,
+    warnings INTEGER NOT NULL
+) STRICT;
+
+-- Every resource ever seen. Never deleted: a resource that comes back is the same one.
+CREATE TABLE resource (
+    key        INTEGER PRIMARY KEY CHECK (key >= 0),
+    account_id INTEGER NOT NULL REFERENCES account (id),
+    region_id  INTEGER NOT NULL REFERENCES region (id),
+    type_id    INTEGER NOT NULL REFERENCES resource_type (id),
+    local      TEXT NOT NULL,         -- what stands behind the account in its ARN; the whole ARN where it has no account
+    created_at INTEGER,               -- as AWS says
+    first_seen INTEGER NOT NULL REFERENCES snapshot (id)
+) STRICT;
+
+-- One row per living resource: what is known of it, unchanged since a snapshot.
+CREATE TABLE current (
+    key            INTEGER PRIMARY KEY REFERENCES resource (key),
+    since          INTEGER NOT NULL,
+    tag_set_id     INTEGER REFERENCES tag_set (id), -- last known; null when never known, or when it cannot carry tags
+    name           TEXT,              -- value of the Name tag; null when it has none
+    state          INTEGER NOT NULL CHECK (state BETWEEN 0 AND 4), -- compliant, non-compliant, n/a, unknown, exempt
+    reason         TEXT CHECK ((reason IS NOT NULL) = (state = 3)), -- why it is unknown
+    finding_set_id INTEGER REFERENCES finding_set (id), -- null: no findings, or not judged
+    errors         INTEGER NOT NULL,  -- findings of severity error: the worst resources first
+    lacking        INTEGER NOT NULL,  -- required tags that are missing; 1000 more when it has no user tag at all
+    account_id     INTEGER NOT NULL,
+    region_id      INTEGER NOT NULL,
+    type_id        INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX current_scope ON current (account_id, region_id, type_id, state, finding_set_id, since);
+CREATE INDEX current_worst ON current (errors, key, type_id, region_id, account_id, since) WHERE finding_set_id IS NOT NULL;
+CREATE INDEX current_lacking ON current (lacking, key, type_id, region_id, account_id, since) WHERE lacking > 0;
+
+-- Versions that have ended, with the same columns.
+CREATE TABLE history (
+    key            INTEGER NOT NULL REFERENCES resource (key),
+    since          INTEGER NOT NULL,
+    until          INTEGER NOT NULL CHECK (until > since), -- the first snapshot in which it no longer held
+    tag_set_id     INTEGER,
+    name           TEXT,
+    state          INTEGER NOT NULL,
+    reason         TEXT,
+    finding_set_id INTEGER,
+    errors         INTEGER NOT NULL,
+    lacking        INTEGER NOT NULL,
+    account_id     INTEGER NOT NULL,
+    region_id      INTEGER NOT NULL,
+    type_id        INTEGER NOT NULL,
+    PRIMARY KEY (key, since)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX history_until ON history (until, since, key);
+
+-- What happened to whom in which night.
+CREATE TABLE change (
+    snapshot_id INTEGER NOT NULL REFERENCES snapshot (id),
+    key         INTEGER NOT NULL REFERENCES resource (key),
+    kind        TEXT NOT NULL CHECK (kind IN (
+        'new', 'returned', 'removed',  -- 'removed' only when its whole list was read
+        'left_scope',                  -- no longer asked for; nothing is known of it
+        'tags', 'verdict',             -- other tags; the same tags judged otherwise
+        'lost', 'regained')),          -- could not be read this night; can be read again, and is as it was
+    PRIMARY KEY (snapshot_id, key)
+) STRICT, WITHOUT ROWID;
+
+-- The life of each violation. While its resource cannot be read it stays open, with `last_seen` set.
+CREATE TABLE violation (
+    key       INTEGER NOT NULL REFERENCES resource (key),
+    rule_id   INTEGER NOT NULL REFERENCES rule (id),
+    opened    INTEGER NOT NULL REFERENCES snapshot (id),
+    last_seen INTEGER,                -- null: still seen in the newest snapshot
+    closed    INTEGER,                -- null: open
+    closed_by TEXT CHECK (closed_by IN ('fixed', 'removed', 'policy') AND closed IS NOT NULL),
+    PRIMARY KEY (key, rule_id, opened)
+) STRICT, WITHOUT ROWID;
+
+-- Counts by night, additive: any total is a sum of cells, and shards of a ledger merge by summing.
+CREATE TABLE rollup_cell (
+    snapshot_id    INTEGER NOT NULL REFERENCES snapshot (id),
+    account_id     INTEGER NOT NULL,
+    region_id      INTEGER NOT NULL,
+    type_id        INTEGER NOT NULL,
+    compliant      INTEGER NOT NULL,
+    non_compliant  INTEGER NOT NULL,
+    not_applicable INTEGER NOT NULL,
+    unknown        INTEGER NOT NULL,
+    exempt         INTEGER NOT NULL,
+    untagged       INTEGER NOT NULL,  -- resources without any user tag
+    lacking        INTEGER NOT NULL,  -- resources with user tags that lack a required one
+    warned         INTEGER NOT NULL,  -- resources with a warning
+    errors         INTEGER NOT NULL,  -- findings
+    warnings       INTEGER NOT NULL,  -- findings
+    PRIMARY KEY (snapshot_id, account_id, region_id, type_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE rollup_rule (
+    snapshot_id INTEGER NOT NULL REFERENCES snapshot (id),
+    rule_id     INTEGER NOT NULL REFERENCES rule (id),
+    type_id     INTEGER NOT NULL,
+    resources   INTEGER NOT NULL,
+    PRIMARY KEY (snapshot_id, rule_id, type_id)
+) STRICT, WITHOUT ROWID;
+
+-- By the value of a key that the policy names.
+CREATE TABLE rollup_tag (
+    snapshot_id   INTEGER NOT NULL REFERENCES snapshot (id),
+    tag_id        INTEGER NOT NULL REFERENCES tag (id),
+    resources     INTEGER NOT NULL,
+    non_compliant INTEGER NOT NULL,
+    PRIMARY KEY (snapshot_id, tag_id)
+) STRICT, WITHOUT ROWID;
+
+PRAGMA user_version = 1;
