@@ -1,1 +1,165 @@
-//! The ledger.
+//! The ledger: nights of an estate in one SQLite file.
+//!
+//! `schema.sql` tells what is kept and how. [`Writer`] is the scanner's: it opens read-write, creates the file, and
+//! writes one [`Night`] in one transaction. [`Reader`] is everybody else's: it can only read, and every question is
+//! answered from one snapshot in one read transaction.
+//!
+//! # Locking, filesystems
+//!
+//! Write-ahead log: readers never wait for the writer, nor see half a night. WAL needs shared memory, so the file must
+//! not stand on a network filesystem, and its folder must be writable for readers too. One night holds SQLite's write
+//! lock from its beginning to its commit; a second one is refused at once with [`StoreError::Busy`].
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use crate::{
+    inventory::{Gap, Scope},
+    policy::{Code, Severity},
+};
+
+mod fingerprint;
+mod intern;
+mod night;
+mod open;
+mod page;
+mod reader;
+mod rows;
+mod sql;
+mod tally;
+#[cfg(test)]
+mod tests;
+
+pub use night::{Night, NightHeader, NightSummary, ScopeSummary};
+pub use open::Writer;
+pub use page::{Filter, Lacking, Page, PageStart, Row, Worst};
+pub use reader::{Reader, View};
+pub use tally::Tally;
+
+/// The version of `schema.sql`, as SQLite's `user_version`.
+pub const SCHEMA_VERSION: i64 = 1;
+
+/// Marks the file as ours, as SQLite's `application_id`: "TagL".
+const APPLICATION_ID: i64 = 0x5461_674C;
+
+/// One night of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Counts up from 1.
+    pub id: i64,
+    /// When the scan began: the moment that the snapshot stands for.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Timestamp,
+    /// Whether every scope was read whole.
+    pub complete: bool,
+    /// Digest of the policy that judged it.
+    pub policy_digest: String,
+    /// Requests sent to AWS for it.
+    pub requests: u64,
+    /// Of its content; equal estates judged alike have equal fingerprints.
+    pub fingerprint: i64,
+}
+
+/// How one scope of a snapshot ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScopeRow {
+    /// Which.
+    pub scope: Scope,
+    /// Whether its list was read to the last page.
+    pub listed_all: bool,
+    /// Resources seen.
+    pub resources: u64,
+    /// Of these, whose tags could not be read.
+    pub unknown: u64,
+    /// Known from before, but not seen because of the gap.
+    pub stale: u64,
+    /// The first thing that could not be read.
+    pub gap: Option<Gap>,
+}
+
+/// One kind of finding: what, how bad, about which tag.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rule {
+    /// What.
+    pub code: Code,
+    /// How bad.
+    pub severity: Severity,
+    /// The tag key; empty when it is about the whole resource.
+    pub tag: String,
+}
+
+/// Why the ledger could not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no file.
+    #[error("there is no ledger at {}; run `tagledger scan` to make one, or name another with --store", path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The file cannot be opened or made.
+    #[error("the ledger {} cannot be opened: {remedy}", path.display())]
+    Open {
+        /// Which file.
+        path: PathBuf,
+        /// What to do.
+        remedy: &'static str,
+        /// What SQLite says.
+        #[source]
+        source: Option<rusqlite::Error>,
+    },
+    /// A later TagLedger wrote the file.
+    #[error("the ledger {} has schema version {found}, newer than this build's {SCHEMA_VERSION}; upgrade tagledger",
+        path.display())]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+    },
+    /// SQLite finds the file damaged.
+    #[error("the ledger {} is damaged; keep the file, and go on with a backup or another --store", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// Another process is writing.
+    #[error("another scan is writing to the ledger {}; wait for it to end", path.display())]
+    Busy {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A statement failed.
+    #[error("the ledger could not {what}")]
+    Query {
+        /// In words.
+        what: &'static str,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// What stands in the file makes no sense to this build.
+    #[error("the ledger holds {what} that this build cannot read: {given}")]
+    Content {
+        /// A noun.
+        what: &'static str,
+        /// The text in question.
+        given: String,
+    },
+}
+
+/// Names what was attempted when SQLite fails.
+trait Attempt<T> {
+    fn attempt(self, what: &'static str) -> Result<T, StoreError>;
+}
+
+impl<T> Attempt<T> for Result<T, rusqlite::Error> {
+    fn attempt(self, what: &'static str) -> Result<T, StoreError> {
+        self.map_err(|source| StoreError::Query { what, source })
+    }
+}

@@ -1,0 +1,132 @@
+//! Opening the file: pragmas, version, and errors that say what to do.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use super::{APPLICATION_ID, Attempt, Night, NightHeader, SCHEMA_VERSION, StoreError, night, sql};
+use crate::inventory::Scope;
+
+const SCHEMA: &str = include_str!("../../../schema.sql");
+
+/// Appends nights. Belongs to the scanner.
+#[derive(Debug)]
+pub struct Writer {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Writer {
+    /// Opens the ledger, or makes it when there is none.
+    ///
+    /// # Errors
+    ///
+    /// When the path is a folder, cannot be written, holds something else, a damaged or a newer ledger.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        refuse_folder(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(|e| classify(path, e))?;
+        let writer = Self { connection, path: path.to_owned() };
+        writer.prepare()?;
+        Ok(writer)
+    }
+
+    fn prepare(&self) -> Result<(), StoreError> {
+        let fresh = self.pragma("page_count")? == 0;
+        if !fresh {
+            check_identity(&self.connection, &self.path)?;
+        }
+        self.connection.execute_batch(sql::WRITER_PRAGMAS).map_err(|e| classify(&self.path, e))?;
+        if fresh || self.pragma("user_version")? == 0 {
+            let script = format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;");
+            self.connection.execute_batch(&script).map_err(|e| classify(&self.path, e))?;
+        }
+        Ok(())
+    }
+
+    fn pragma(&self, name: &str) -> Result<i64, StoreError> {
+        self.connection.pragma_query_value(None, name, |row| row.get(0)).map_err(|e| classify(&self.path, e))
+    }
+
+    /// Begins a night; nothing of it is in the ledger until [`Night::finish`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Busy`] when another process is writing one.
+    pub fn begin<'w>(&'w mut self, header: NightHeader<'w>) -> Result<Night<'w>, StoreError> {
+        let path = &self.path;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|e| classify(path, e))?;
+        Night::begin(transaction, header)
+    }
+
+    /// The scopes in which resources are known to live: what an account that cannot be reached today had.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn known_scopes(&self) -> Result<Vec<Scope>, StoreError> {
+        night::known_scopes(&self.connection)
+    }
+
+    /// Moves the write-ahead log into the file. To be called after a night; a reader in the way only delays it.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite cannot write to the file.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        self.connection.execute_batch(sql::CHECKPOINT).attempt("move its log into the file")
+    }
+}
+
+/// Opens an existing ledger for reading only.
+pub(super) fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
+    refuse_folder(path)?;
+    if !path.exists() {
+        return Err(StoreError::Missing { path: path.to_owned() });
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|e| classify(path, e))?;
+    connection.execute_batch(sql::READER_PRAGMAS).map_err(|e| classify(path, e))?;
+    check_identity(&connection, path)?;
+    Ok(connection)
+}
+
+fn refuse_folder(path: &Path) -> Result<(), StoreError> {
+    let remedy = "it is a folder; name a file, such as tagledger.sqlite in that folder";
+    if path.is_dir() { Err(StoreError::Open { path: path.to_owned(), remedy, source: None }) } else { Ok(()) }
+}
+
+fn check_identity(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let pragma = |name: &str| -> Result<i64, StoreError> {
+        connection.pragma_query_value(None, name, |row| row.get(0)).map_err(|e| classify(path, e))
+    };
+    let (application, version) = (pragma("application_id")?, pragma("user_version")?);
+    if application == APPLICATION_ID && version == SCHEMA_VERSION {
+        return Ok(());
+    }
+    if application == APPLICATION_ID && version > SCHEMA_VERSION {
+        return Err(StoreError::Newer { path: path.to_owned(), found: version });
+    }
+    let remedy = "it is some other program's database; name another file with --store";
+    Err(StoreError::Open { path: path.to_owned(), remedy, source: None })
+}
+
+/// Turns what SQLite says about a file into what a person can do about it.
+fn classify(path: &Path, source: rusqlite::Error) -> StoreError {
+    let path = path.to_owned();
+    let open = |remedy, source| StoreError::Open { path: path.clone(), remedy, source: Some(source) };
+    match source.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy { path },
+        Some(ErrorCode::NotADatabase) => open("it is not a ledger; name another file with --store", source),
+        Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { path, source },
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            open("it cannot be written; check the permissions of the file and its folder", source)
+        }
+        Some(ErrorCode::CannotOpen) => open("check that its folder exists and can be written", source),
+        Some(ErrorCode::DiskFull) => open("the disk is full", source),
+        _ => open("SQLite refuses it", source),
+    }
+}

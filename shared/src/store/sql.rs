@@ -1,0 +1,163 @@
+//! Every statement, named. Nothing else in the workspace speaks SQL.
+
+/// One commit a night, so full durability costs one sync. The log is moved after the night, not amid it.
+pub(super) const WRITER_PRAGMAS: &str = "
+    PRAGMA busy_timeout = 0;
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = OFF;
+    PRAGMA wal_autocheckpoint = 0;
+    PRAGMA journal_size_limit = 67108864;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cache_size = -65536;
+    PRAGMA cell_size_check = ON;
+    PRAGMA trusted_schema = OFF;";
+
+pub(super) const READER_PRAGMAS: &str = "
+    PRAGMA busy_timeout = 250;
+    PRAGMA query_only = ON;
+    PRAGMA mmap_size = 268435456;
+    PRAGMA cache_size = -16000;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA trusted_schema = OFF;";
+
+pub(super) const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE); PRAGMA wal_checkpoint(TRUNCATE); PRAGMA optimize;";
+
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {
+        $($(#[$doc])* pub(super) const $name: &str = $text;)*
+
+        /// All of them by name, for the tests.
+        #[cfg(test)]
+        pub(super) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+/// The estate as of snapshot ?1, of the columns and the further condition given.
+macro_rules! as_of {
+    ($columns:literal, $($condition:tt)*) => {
+        concat!(
+            "SELECT ", $columns, " FROM current c WHERE c.since <= ?1 AND ", $($condition)*,
+            " UNION ALL SELECT ", $columns, " FROM history c WHERE c.until > ?1 AND c.since <= ?1 AND ", $($condition)*
+        )
+    };
+}
+
+/// The filter of ?2 types, ?3 regions, ?4 accounts: JSON arrays of local ids, or null for all.
+macro_rules! filtered {
+    () => {
+        "(?2 IS NULL OR c.type_id IN (SELECT value FROM json_each(?2))) \
+         AND (?3 IS NULL OR c.region_id IN (SELECT value FROM json_each(?3))) \
+         AND (?4 IS NULL OR c.account_id IN (SELECT value FROM json_each(?4)))"
+    };
+}
+
+statements! {
+    // Writing a night.
+    ADD_POLICY = "INSERT INTO policy (digest, body) VALUES (?1, ?2)
+        ON CONFLICT (digest) DO UPDATE SET digest = excluded.digest RETURNING id";
+    NEXT_SNAPSHOT = "SELECT coalesce(max(id), 0) + 1 FROM snapshot";
+    ADD_SNAPSHOT = "INSERT INTO snapshot VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    ADD_ACCOUNT = "INSERT INTO account (account_id, partition, name) VALUES (?1, ?2, ?3)
+        ON CONFLICT (account_id) DO UPDATE SET name = coalesce(excluded.name, name) RETURNING id";
+    ADD_REGION = "INSERT INTO region (name) VALUES (?1)
+        ON CONFLICT (name) DO UPDATE SET name = name RETURNING id";
+    ADD_TYPE = "INSERT INTO resource_type (name) VALUES (?1)
+        ON CONFLICT (name) DO UPDATE SET name = name RETURNING id";
+    ADD_TAG = "INSERT INTO tag (key, value) VALUES (?1, ?2)
+        ON CONFLICT (key, value) DO UPDATE SET key = key RETURNING id";
+    FIND_TAG_SET = "SELECT id FROM tag_set WHERE hash = ?1";
+    ADD_TAG_SET = "INSERT INTO tag_set (hash, tags) VALUES (?1, ?2) RETURNING id";
+    TAG_SET_HASH = "SELECT hash FROM tag_set WHERE id = ?1";
+    ADD_RULE = "INSERT INTO rule (code, severity, tag) VALUES (?1, ?2, ?3)
+        ON CONFLICT (code, severity, tag) DO UPDATE SET tag = tag RETURNING id";
+    FIND_FINDING_SET = "SELECT id FROM finding_set WHERE hash = ?1";
+    ADD_FINDING_SET = "INSERT INTO finding_set (hash, rules, errors, warnings) VALUES (?1, ?2, ?3, ?4) RETURNING id";
+    FINDING_SET_RULES = "SELECT rules FROM finding_set WHERE id = ?1";
+    KNOWN_IN_SCOPE = "SELECT key, since, tag_set_id, name, state, reason, finding_set_id, errors, lacking
+        FROM current WHERE account_id = ?1 AND region_id = ?2 AND type_id = ?3";
+    KNOWN_SCOPES = "SELECT DISTINCT account_id, region_id, type_id FROM current";
+    ADD_RESOURCE = "INSERT INTO resource VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (key) DO NOTHING";
+    LOCAL_OF_RESOURCE = "SELECT local FROM resource WHERE key = ?1";
+    PUT_CURRENT = "INSERT OR REPLACE INTO current VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    CLOSE_VERSION = "INSERT INTO history SELECT key, since, ?2, tag_set_id, name, state, reason, finding_set_id, errors,
+        lacking, account_id, region_id, type_id FROM current WHERE key = ?1";
+    DROP_CURRENT = "DELETE FROM current WHERE key = ?1";
+    ADD_CHANGE = "INSERT INTO change VALUES (?1, ?2, ?3)";
+    ADD_SCOPE = "INSERT INTO scope VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    OPEN_VIOLATIONS = "SELECT rule_id FROM violation WHERE key = ?1 AND closed IS NULL";
+    OPEN_VIOLATION = "INSERT INTO violation (key, rule_id, opened) VALUES (?1, ?2, ?3)";
+    LOSE_VIOLATIONS = "UPDATE violation SET last_seen = ?2 WHERE key = ?1 AND closed IS NULL AND last_seen IS NULL";
+    SEE_VIOLATIONS = "UPDATE violation SET last_seen = NULL WHERE key = ?1 AND closed IS NULL";
+    CLOSE_VIOLATION = "UPDATE violation SET closed = ?3, closed_by = ?4, last_seen = coalesce(last_seen, ?5)
+        WHERE key = ?1 AND rule_id = ?2 AND closed IS NULL";
+    ADD_CELL = "INSERT INTO rollup_cell VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+    ADD_RULE_COUNT = "INSERT INTO rollup_rule VALUES (?1, ?2, ?3, ?4)";
+    ADD_TAG_COUNT = "INSERT INTO rollup_tag VALUES (?1, ?2, ?3, ?4)";
+    CHANGE_COUNTS = "SELECT kind, count(*) FROM change WHERE snapshot_id = ?1 GROUP BY kind";
+    PREVIOUS_POLICY = "SELECT policy_id FROM snapshot ORDER BY id DESC LIMIT 1";
+
+    // Dimensions.
+    ACCOUNTS = "SELECT id, account_id, partition, name FROM account";
+    REGIONS = "SELECT id, name FROM region";
+    TYPES = "SELECT id, name FROM resource_type";
+    TAGS_OF_SET = "SELECT tags FROM tag_set WHERE id = ?1";
+    TAG_BY_ID = "SELECT key, value FROM tag WHERE id = ?1";
+    RULE_BY_ID = "SELECT code, severity, tag FROM rule WHERE id = ?1";
+
+    // Reading a snapshot.
+    NEWEST_SNAPSHOT = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint
+        FROM snapshot s JOIN policy p ON p.id = s.policy_id ORDER BY s.id DESC LIMIT 1";
+    SNAPSHOT_BY_ID = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint
+        FROM snapshot s JOIN policy p ON p.id = s.policy_id WHERE s.id = ?1";
+    SNAPSHOT_TIME = "SELECT started_at FROM snapshot WHERE id = ?1";
+    POLICY_BODY = "SELECT body FROM policy WHERE digest = ?1";
+    SCOPES = "SELECT account_id, region_id, type_id, listed_all, resources, unknown, stale, reason, operation, message
+        FROM scope WHERE snapshot_id = ?1";
+    CELLS = "SELECT account_id, region_id, type_id, compliant, non_compliant, not_applicable, unknown, exempt, untagged,
+        lacking, warned, errors, warnings FROM rollup_cell WHERE snapshot_id = ?1";
+    RULE_COUNTS = "SELECT rule_id, sum(resources) FROM rollup_rule
+        WHERE snapshot_id = ?1 AND (?2 IS NULL OR type_id IN (SELECT value FROM json_each(?2))) GROUP BY rule_id";
+    FINDING_SET_COUNTS = concat!(
+        "SELECT finding_set_id, count(*) FROM (",
+        as_of!("c.finding_set_id", "c.finding_set_id IS NOT NULL AND ", filtered!()),
+        ") GROUP BY finding_set_id"
+    );
+    /// Resources with findings, those with most errors first. ?5, ?6: where to go on; ?7: bit 0 errors, bit 1 warnings.
+    WORST_PAGE = concat!(
+        as_of!(
+            "c.key, c.errors AS rank, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id",
+            "c.finding_set_id IS NOT NULL AND (c.errors, c.key) < (?5, ?6)
+             AND (?7 & 1 AND c.errors > 0
+                  OR ?7 & 2 AND c.finding_set_id IN (SELECT id FROM finding_set WHERE warnings > 0)) AND ",
+            filtered!()
+        ),
+        " ORDER BY rank DESC, key DESC LIMIT ?8"
+    );
+    /// Resources without user tags, then those that lack most required ones. ?7: created at that time or before it.
+    LACKING_PAGE = concat!(
+        as_of!(
+            "c.key, c.lacking AS rank, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id",
+            "c.lacking > 0 AND (c.lacking, c.key) < (?5, ?6)
+             AND (?7 IS NULL OR (SELECT r.created_at FROM resource r WHERE r.key = c.key) <= ?7) AND ",
+            filtered!()
+        ),
+        " ORDER BY rank DESC, key DESC LIMIT ?8"
+    );
+    /// Of the same: how many have no user tag, and how many have some.
+    LACKING_COUNTS = concat!(
+        "SELECT count(*) FILTER (WHERE lacking >= 1000), count(*) FILTER (WHERE lacking < 1000) FROM (",
+        as_of!(
+            "c.lacking",
+            "c.lacking > 0
+             AND (?5 IS NULL OR (SELECT r.created_at FROM resource r WHERE r.key = c.key) <= ?5) AND ",
+            filtered!()
+        ),
+        ")"
+    );
+    RESOURCE_BY_KEY = "SELECT r.local, r.created_at, s.started_at FROM resource r
+        JOIN snapshot s ON s.id = r.first_seen WHERE r.key = ?1";
+    /// Violations of ?1 that were open in snapshot ?2, each with when it was first seen.
+    VIOLATIONS_OF = "SELECT v.rule_id, s.started_at FROM violation v JOIN snapshot s ON s.id = v.opened
+        WHERE v.key = ?1 AND v.opened <= ?2 AND (v.closed IS NULL OR v.closed > ?2)";
+}
