@@ -179,6 +179,7 @@ CREATE TABLE rollup_cell (
     untagged       INTEGER NOT NULL,  -- resources without any user tag
     lacking        INTEGER NOT NULL,  -- resources with user tags that lack a required one
     warned         INTEGER NOT NULL,  -- resources with a warning
+    flagged        INTEGER NOT NULL,  -- resources with any finding
     errors         INTEGER NOT NULL,  -- findings
     warnings       INTEGER NOT NULL,  -- findings
     PRIMARY KEY (snapshot_id, account_id, region_id, type_id)

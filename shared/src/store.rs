@@ -21,6 +21,7 @@ use crate::{
 
 mod fingerprint;
 mod intern;
+mod lifecycle;
 mod night;
 mod open;
 mod page;
@@ -30,6 +31,7 @@ mod sql;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod version;
 
 pub use night::{Night, NightHeader, NightSummary, ScopeSummary};
 pub use open::Writer;

@@ -1,1 +1,64 @@
-//! Faults on demand.
+//! A cloud with faults: any other cloud, of which some scopes cannot be read, or not whole.
+
+use super::{AccountRegion, Accounts, Cloud};
+use crate::{
+    AccountId,
+    inventory::{Gap, Listing, Scope, Tags},
+};
+
+/// What goes wrong with a scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing can be listed.
+    Refused(Gap),
+    /// The list breaks off after so many resources.
+    CutAfter(usize, Gap),
+    /// The tags of every n-th resource cannot be read, beginning with the first.
+    TagsUnread(usize, Gap),
+}
+
+/// A decorator that breaks what another cloud answers.
+#[derive(Debug, Clone)]
+pub struct Faulty<C, F> {
+    cloud: C,
+    fault: F,
+}
+
+impl<C: Cloud, F: Fn(&Scope) -> Option<Fault> + Send + Sync + 'static> Faulty<C, F> {
+    /// Breaks the scopes for which `fault` names a fault.
+    pub fn new(cloud: C, fault: F) -> Self {
+        Self { cloud, fault }
+    }
+}
+
+impl<C: Cloud, F: Fn(&Scope) -> Option<Fault> + Send + Sync + 'static> Cloud for Faulty<C, F> {
+    async fn accounts(&self) -> Result<Accounts, Gap> {
+        self.cloud.accounts().await
+    }
+
+    async fn regions(&self, account: &AccountId) -> Result<Vec<AccountRegion>, Gap> {
+        self.cloud.regions(account).await
+    }
+
+    async fn list(&self, scope: &Scope) -> Listing {
+        let mut listing = self.cloud.list(scope).await;
+        match (self.fault)(scope) {
+            None => {}
+            Some(Fault::Refused(gap)) => listing = Listing { resources: Vec::new(), gap: Some(gap) },
+            Some(Fault::CutAfter(seen, gap)) => {
+                listing.resources.truncate(seen);
+                listing.gap = Some(gap);
+            }
+            Some(Fault::TagsUnread(every, gap)) => {
+                for resource in listing.resources.iter_mut().step_by(every.max(1)) {
+                    resource.tags = Tags::Unknown(gap.clone());
+                }
+            }
+        }
+        listing
+    }
+
+    fn requests(&self) -> u64 {
+        self.cloud.requests()
+    }
+}

@@ -1,1 +1,192 @@
-//! A simulated estate.
+//! A simulated company on AWS: an estate that changes from day to day, the same for everyone.
+//!
+//! Everything about a resource follows from the seed, its scope and its number there, so an estate of any size costs no
+//! memory, and any day can be asked for. Some teams tag well and some do not; most mistakes are mended in the course of
+//! the 90 days, some are made.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
+
+use super::{Account, AccountRegion, Accounts, Cloud};
+use crate::{
+    AccountId, Arn, Region, ResourceType,
+    inventory::{Gap, GapReason, Listing, Resource, Scope, TagSet, Tags},
+};
+
+mod company;
+mod dice;
+mod habits;
+
+use company::{ACCOUNTS, Application, REGIONS};
+use dice::Dice;
+
+/// Days of change before the last one.
+pub const DAYS: u16 = 90;
+
+/// The estate as it is on one day.
+#[derive(Debug)]
+pub struct Simulated {
+    seed: u64,
+    size: u32,
+    /// Day 90.
+    last: Date,
+    /// 0 to 90.
+    day: u16,
+    requests: AtomicU64,
+}
+
+impl Simulated {
+    /// An estate of about `size` resources, whose day 90 is the date given; as of that day.
+    pub fn new(seed: u64, size: u32, last: Date) -> Self {
+        Self { seed, size, last, day: DAYS, requests: AtomicU64::new(0) }
+    }
+
+    /// The same estate on another day, 0 to 90.
+    pub fn on_day(&self, day: u16) -> Self {
+        Self { day: day.min(DAYS), requests: AtomicU64::new(0), ..*self }
+    }
+
+    /// The date of the day that is shown.
+    pub fn date(&self) -> Date {
+        self.date_of(i32::from(self.day))
+    }
+
+    fn date_of(&self, day: i32) -> Date {
+        self.last.saturating_sub((i32::from(DAYS) - day).days())
+    }
+
+    fn resource(&self, scope: &Scope, number: u32) -> Option<Resource> {
+        let mut dice = Dice::new(self.seed, &scope.to_string(), number);
+        let born = habits::birth(&mut dice);
+        let dies = habits::death(&mut dice, born);
+        let today = i32::from(self.day);
+        if today < born || dies.is_some_and(|day| today >= day) {
+            return None;
+        }
+        let application = Application::choose(&mut dice, scope);
+        let name = application.name(scope, number, &mut dice);
+        let arn = arn(scope, &name, &mut dice)?;
+        let tags = habits::tags(&application, &name, scope, self.day, &mut dice);
+        Some(Resource { arn, created_at: self.moment(born, &mut dice), tags: Tags::Known(tags) })
+    }
+
+    fn moment(&self, day: i32, dice: &mut Dice) -> Option<Timestamp> {
+        let minute = i8::try_from(dice.below(60)).ok()?;
+        let hour = i8::try_from(7 + dice.below(11)).ok()?;
+        let at = self.date_of(day).at(hour, minute, 0, 0).to_zoned(TimeZone::UTC).ok()?;
+        Some(at.timestamp())
+    }
+
+    /// How many numbers a scope gives out, resources of all days together.
+    fn numbers(&self, scope: &Scope) -> u32 {
+        let parts = u64::from(self.size) * company::share(scope);
+        u32::try_from(parts / company::SHARES).unwrap_or(u32::MAX)
+    }
+}
+
+impl Cloud for Simulated {
+    async fn accounts(&self) -> Result<Accounts, Gap> {
+        let account = |(id, name): &(&str, &str)| {
+            Some(Account { id: id.parse().ok()?, partition: "aws".parse().ok()?, name: Some((*name).to_owned()) })
+        };
+        Ok(Accounts { found: ACCOUNTS.iter().filter_map(account).collect(), gap: None })
+    }
+
+    async fn regions(&self, _: &AccountId) -> Result<Vec<AccountRegion>, Gap> {
+        let region = |(name, enabled): &(&str, bool)| {
+            Some(AccountRegion { region: name.parse::<Region>().ok()?, enabled: *enabled })
+        };
+        Ok(REGIONS.iter().filter_map(region).collect())
+    }
+
+    async fn list(&self, scope: &Scope) -> Listing {
+        let numbers = self.numbers(scope);
+        self.requests.fetch_add(1 + u64::from(numbers / 100), Ordering::Relaxed);
+        if !company::knows(scope) {
+            let message = format!("the simulated company has nothing to do with {scope}");
+            let gap = Gap { reason: GapReason::NotEnabled, operation: "simulated:List".to_owned(), message };
+            return Listing { resources: Vec::new(), gap: Some(gap) };
+        }
+        Listing { resources: (0..numbers).filter_map(|number| self.resource(scope, number)).collect(), gap: None }
+    }
+
+    fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
+fn arn(scope: &Scope, name: &str, dice: &mut Dice) -> Option<Arn> {
+    let home = format!("{}:{}", scope.region, scope.account);
+    let text = match scope.resource_type {
+        ResourceType::Ec2Instance => format!("arn:aws:ec2:{home}:instance/i-0{:016x}", dice.next()),
+        ResourceType::Ec2Volume => format!("arn:aws:ec2:{home}:volume/vol-0{:016x}", dice.next()),
+        ResourceType::EcsCluster => format!("arn:aws:ecs:{home}:cluster/{name}"),
+        ResourceType::EcsService => format!("arn:aws:ecs:{home}:service/main/{name}"),
+        ResourceType::LambdaFunction => format!("arn:aws:lambda:{home}:function:{name}"),
+        ResourceType::RdsCluster => format!("arn:aws:rds:{home}:cluster:{name}"),
+        ResourceType::RdsDb => format!("arn:aws:rds:{home}:db:{name}"),
+        ResourceType::S3Bucket => format!("arn:aws:s3:::acme-{name}-{}", scope.region),
+    };
+    text.parse().ok()
+}
+
+/// Which of the tags of a well-tagged resource AWS lets this one have: all of them, as a set.
+fn set(pairs: Vec<(String, String)>) -> TagSet {
+    pairs.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(text: &str) -> Scope {
+        Scope {
+            account: ACCOUNTS[0].0.parse().unwrap(),
+            region: "us-east-1".parse().unwrap(),
+            resource_type: text.parse().unwrap(),
+        }
+    }
+
+    async fn list(estate: &Simulated, scope: &Scope) -> Vec<Resource> {
+        let listing = estate.list(scope).await;
+        assert_eq!(listing.gap, None);
+        listing.resources
+    }
+
+    #[tokio::test]
+    async fn the_same_seed_gives_the_same_estate_and_another_seed_another() {
+        let day = Date::constant(2026, 11, 1);
+        let instances = scope("ec2:instance");
+        let first = list(&Simulated::new(7, 2000, day), &instances).await;
+        assert!(first.len() > 20);
+        assert_eq!(first, list(&Simulated::new(7, 2000, day), &instances).await);
+        assert_ne!(first, list(&Simulated::new(8, 2000, day), &instances).await);
+    }
+
+    #[tokio::test]
+    async fn a_day_changes_little_and_ninety_days_change_much() {
+        let estate = Simulated::new(7, 20_000, Date::constant(2026, 11, 1));
+        let instances = scope("ec2:instance");
+        let changed = async |a: u16, b: u16| {
+            let before = list(&estate.on_day(a), &instances).await;
+            let after = list(&estate.on_day(b), &instances).await;
+            (after.iter().filter(|r| !before.contains(r)).count(), after.len())
+        };
+        let (night, all) = changed(50, 51).await;
+        assert!((1..all / 20).contains(&night), "{night} of {all}");
+        let (quarter, all) = changed(0, 90).await;
+        assert!(quarter > all / 5, "{quarter} of {all}");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_older_than_its_day() {
+        let estate = Simulated::new(7, 5000, Date::constant(2026, 11, 1)).on_day(30);
+        let end_of_day = estate.date().at(23, 59, 59, 0).to_zoned(TimeZone::UTC).unwrap().timestamp();
+        for kind in ResourceType::ALL {
+            for resource in list(&estate, &scope(kind.as_str())).await {
+                assert!(resource.created_at.unwrap() <= end_of_day, "{resource:?}");
+            }
+        }
+    }
+}

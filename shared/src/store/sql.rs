@@ -91,11 +91,11 @@ statements! {
     SEE_VIOLATIONS = "UPDATE violation SET last_seen = NULL WHERE key = ?1 AND closed IS NULL";
     CLOSE_VIOLATION = "UPDATE violation SET closed = ?3, closed_by = ?4, last_seen = coalesce(last_seen, ?5)
         WHERE key = ?1 AND rule_id = ?2 AND closed IS NULL";
-    ADD_CELL = "INSERT INTO rollup_cell VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+    ADD_CELL = "INSERT INTO rollup_cell VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
+        ?15)";
     ADD_RULE_COUNT = "INSERT INTO rollup_rule VALUES (?1, ?2, ?3, ?4)";
     ADD_TAG_COUNT = "INSERT INTO rollup_tag VALUES (?1, ?2, ?3, ?4)";
     CHANGE_COUNTS = "SELECT kind, count(*) FROM change WHERE snapshot_id = ?1 GROUP BY kind";
-    PREVIOUS_POLICY = "SELECT policy_id FROM snapshot ORDER BY id DESC LIMIT 1";
 
     // Dimensions.
     ACCOUNTS = "SELECT id, account_id, partition, name FROM account";
@@ -115,7 +115,7 @@ statements! {
     SCOPES = "SELECT account_id, region_id, type_id, listed_all, resources, unknown, stale, reason, operation, message
         FROM scope WHERE snapshot_id = ?1";
     CELLS = "SELECT account_id, region_id, type_id, compliant, non_compliant, not_applicable, unknown, exempt, untagged,
-        lacking, warned, errors, warnings FROM rollup_cell WHERE snapshot_id = ?1";
+        lacking, warned, flagged, errors, warnings FROM rollup_cell WHERE snapshot_id = ?1";
     RULE_COUNTS = "SELECT rule_id, sum(resources) FROM rollup_rule
         WHERE snapshot_id = ?1 AND (?2 IS NULL OR type_id IN (SELECT value FROM json_each(?2))) GROUP BY rule_id";
     FINDING_SET_COUNTS = concat!(

@@ -23,6 +23,8 @@ pub struct Tally {
     pub lacking: u64,
     /// Resources with a warning.
     pub warned: u64,
+    /// Resources with any finding.
+    pub flagged: u64,
     /// Findings of severity error.
     pub errors: u64,
     /// Findings of severity warning.
@@ -56,14 +58,15 @@ impl Tally {
         } += 1;
         self.untagged += u64::from(lacking >= UNTAGGED);
         self.lacking += u64::from((1..UNTAGGED).contains(&lacking));
-        let before = self.warnings;
+        let before = (self.errors, self.warnings);
         for severity in findings {
             *match severity {
                 Severity::Error => &mut self.errors,
                 Severity::Warning => &mut self.warnings,
             } += 1;
         }
-        self.warned += u64::from(self.warnings > before);
+        self.warned += u64::from(self.warnings > before.1);
+        self.flagged += u64::from((self.errors, self.warnings) != before);
     }
 }
 
@@ -77,6 +80,7 @@ impl AddAssign for Tally {
         self.untagged += other.untagged;
         self.lacking += other.lacking;
         self.warned += other.warned;
+        self.flagged += other.flagged;
         self.errors += other.errors;
         self.warnings += other.warnings;
     }

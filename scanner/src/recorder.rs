@@ -1,0 +1,117 @@
+//! The thread that writes: SQLite blocks, so a night is recorded beside the tasks that list.
+
+use std::{future::Future, sync::Arc};
+
+use jiff::Timestamp;
+use shared::{
+    cloud::Account,
+    inventory::{Listing, Scope},
+    policy::Policy,
+    store::{NightHeader, NightSummary, StoreError, Writer},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use crate::scan::{Progress, ScanError};
+
+/// Listings that wait for the writer; more would only use memory.
+const WAITING: usize = 4;
+
+enum Message {
+    Planned(Vec<Account>, usize),
+    Listed(Scope, Listing),
+    Finish(Timestamp, u64),
+}
+
+/// What the thread needs to begin a night.
+pub(crate) struct Beginning {
+    pub(crate) writer: Writer,
+    pub(crate) started_at: Timestamp,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) app_version: &'static str,
+}
+
+/// A night in the hands of its thread. Dropped before [`Recorder::finish`], the night is given up whole.
+pub(crate) struct Recorder {
+    send: mpsc::Sender<Message>,
+    thread: JoinHandle<Result<Option<NightSummary>, StoreError>>,
+}
+
+impl Recorder {
+    /// Begins a night, and returns when the ledger is locked for it.
+    pub(crate) async fn begin(
+        beginning: Beginning,
+        progress: impl FnMut(Progress) + Send + 'static,
+    ) -> Result<Self, ScanError> {
+        let (send, receive) = mpsc::channel(WAITING);
+        let (begun, locked) = oneshot::channel();
+        let thread = tokio::task::spawn_blocking(move || record(beginning, receive, begun, progress));
+        let recorder = Self { send, thread };
+        match locked.await {
+            Ok(()) => Ok(recorder),
+            Err(_) => Err(recorder.failure().await),
+        }
+    }
+
+    pub(crate) fn planned(&self, accounts: Vec<Account>, scopes: usize) -> impl Future<Output = bool> {
+        self.tell(Message::Planned(accounts, scopes))
+    }
+
+    /// Records a scope; false when the thread has failed, which [`Recorder::finish`] will say.
+    pub(crate) fn listed(&self, scope: Scope, listing: Listing) -> impl Future<Output = bool> {
+        self.tell(Message::Listed(scope, listing))
+    }
+
+    async fn tell(&self, message: Message) -> bool {
+        self.send.send(message).await.is_ok()
+    }
+
+    pub(crate) async fn finish(self, at: Timestamp, requests: u64) -> Result<NightSummary, ScanError> {
+        self.tell(Message::Finish(at, requests)).await;
+        match self.thread.await {
+            Ok(Ok(Some(summary))) => Ok(summary),
+            Ok(Ok(None)) => Err(ScanError::Writer(None)),
+            Ok(Err(error)) => Err(error.into()),
+            Err(died) => Err(ScanError::Writer(Some(died))),
+        }
+    }
+
+    async fn failure(self) -> ScanError {
+        match self.thread.await {
+            Ok(Err(error)) => error.into(),
+            Ok(Ok(_)) => ScanError::Writer(None),
+            Err(died) => ScanError::Writer(Some(died)),
+        }
+    }
+}
+
+fn record(
+    mut beginning: Beginning,
+    mut receive: mpsc::Receiver<Message>,
+    begun: oneshot::Sender<()>,
+    mut progress: impl FnMut(Progress),
+) -> Result<Option<NightSummary>, StoreError> {
+    let Beginning { started_at, app_version, .. } = beginning;
+    let header = NightHeader { started_at, policy: &beginning.policy, app_version };
+    let mut night = beginning.writer.begin(header)?;
+    if begun.send(()).is_err() {
+        return Ok(None);
+    }
+    while let Some(message) = receive.blocking_recv() {
+        match message {
+            Message::Planned(accounts, scopes) => {
+                accounts.iter().try_for_each(|account| night.account(account))?;
+                progress(Progress::Planned { scopes, accounts: accounts.len() });
+            }
+            Message::Listed(scope, listing) => progress(Progress::Scope(night.record(&scope, listing)?)),
+            Message::Finish(at, requests) => {
+                let summary = night.finish(at, requests)?;
+                beginning.writer.checkpoint()?;
+                return Ok(Some(summary));
+            }
+        }
+    }
+    Ok(None)
+}

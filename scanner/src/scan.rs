@@ -1,0 +1,136 @@
+//! One scan: lock the ledger, survey, plan, list, record.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use shared::{
+    cloud::Cloud,
+    inventory::{Gap, Listing, Scope},
+    policy::Policy,
+    store::{NightSummary, ScopeSummary, StoreError, Writer},
+};
+use tokio::task::JoinError;
+use tracing::info;
+
+use crate::{
+    plan::{Choice, Plan, PlanError, Survey, plan},
+    recorder::{Beginning, Recorder},
+};
+
+/// Accounts whose regions are asked for at once.
+const SURVEYED_AT_ONCE: usize = 8;
+
+/// What a scan is made of.
+pub struct Scan<'c, C> {
+    /// What is scanned.
+    pub cloud: &'c C,
+    /// What judges it.
+    pub policy: Arc<Policy>,
+    /// Which part of it.
+    pub choice: Choice,
+    /// How many scopes are listed at once.
+    pub concurrency: usize,
+    /// The clock.
+    pub now: &'c (dyn Fn() -> Timestamp + Sync),
+    /// The version of the program.
+    pub app_version: &'static str,
+}
+
+/// What a scan tells while it runs.
+#[derive(Debug, Clone)]
+pub enum Progress {
+    /// So many scopes will be recorded.
+    Planned {
+        /// Their number.
+        scopes: usize,
+        /// The number of accounts they belong to.
+        accounts: usize,
+    },
+    /// One is recorded.
+    Scope(ScopeSummary),
+}
+
+/// Why a scan recorded nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// The caller's own account is not known.
+    #[error("the scan cannot begin")]
+    Accounts(#[source] Gap),
+    /// There is nothing to plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The ledger cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The writing thread ended before its time.
+    #[error("the ledger's writer ended unexpectedly; nothing of this scan was recorded")]
+    Writer(#[source] Option<JoinError>),
+}
+
+impl<C: Cloud> Scan<'_, C> {
+    /// Scans once and appends a snapshot.
+    ///
+    /// The ledger is locked first, so that a second scan is refused before it has cost a request to AWS.
+    ///
+    /// # Errors
+    ///
+    /// When nothing can be recorded; a scope that cannot be read is no error but a gap in the summary.
+    pub async fn run(
+        &self,
+        writer: Writer,
+        progress: impl FnMut(Progress) + Send + 'static,
+    ) -> Result<NightSummary, ScanError> {
+        let known = writer.known_scopes()?;
+        let started_at = (self.now)();
+        let beginning =
+            Beginning { writer, started_at, policy: Arc::clone(&self.policy), app_version: self.app_version };
+        let recorder = Recorder::begin(beginning, progress).await?;
+        let survey = self.survey(known).await?;
+        let plan = plan(&survey, &self.choice)?;
+        let scopes = plan.scopes.len() + plan.gaps.len();
+        info!(scopes_n = scopes, accounts_n = survey.accounts.found.len(), "scan planned");
+        recorder.planned(survey.accounts.found, scopes).await;
+        self.list(plan, &recorder).await;
+        let summary = recorder.finish((self.now)(), self.cloud.requests()).await?;
+        report(&summary);
+        Ok(summary)
+    }
+
+    async fn survey(&self, known: Vec<Scope>) -> Result<Survey, ScanError> {
+        let accounts = self.cloud.accounts().await.map_err(ScanError::Accounts)?;
+        let asked = stream::iter(&accounts.found).map(|account| self.cloud.regions(&account.id));
+        let regions = asked.buffered(SURVEYED_AT_ONCE).collect().await;
+        Ok(Survey { accounts, regions, known })
+    }
+
+    async fn list(&self, plan: Plan, recorder: &Recorder) {
+        let gaps = plan.gaps.into_iter().map(|(scope, gap)| (scope, Listing { resources: Vec::new(), gap: Some(gap) }));
+        for (scope, listing) in gaps {
+            recorder.listed(scope, listing).await;
+        }
+        let lists = stream::iter(plan.scopes).map(async |scope| {
+            let listing = self.cloud.list(&scope).await;
+            (scope, listing)
+        });
+        let mut lists = std::pin::pin!(lists.buffer_unordered(self.concurrency.max(1)));
+        while let Some((scope, listing)) = lists.next().await {
+            if !recorder.listed(scope, listing).await {
+                return; // the writer has failed, and will say why
+            }
+        }
+    }
+}
+
+fn report(summary: &NightSummary) {
+    let snapshot = &summary.snapshot;
+    let seconds = snapshot.finished_at.duration_since(snapshot.started_at).as_secs();
+    info!(
+        snapshot.id = snapshot.id,
+        snapshot.complete = snapshot.complete,
+        resources_n = summary.tally.total(),
+        requests_n = snapshot.requests,
+        duration_s = seconds,
+        "snapshot committed"
+    );
+}

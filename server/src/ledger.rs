@@ -1,0 +1,96 @@
+//! What every tool and transport shares.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use shared::{
+    chain::Chain,
+    store::{Reader, Snapshot, StoreError, View},
+};
+
+use crate::{policy_file::PolicyFile, tools::ToolFailure};
+
+/// Where the time comes from.
+pub type Clock = fn() -> Timestamp;
+
+/// The ledger as the server sees it.
+#[derive(Debug)]
+pub struct Ledger {
+    reader: Reader,
+    policy: Arc<PolicyFile>,
+    clock: Clock,
+    started_at: Timestamp,
+    /// A snapshot older than this makes the server unhealthy.
+    max_age: Duration,
+}
+
+impl Ledger {
+    /// The ledger at `store`, which need not exist yet, and the policy in the file at `policy`.
+    pub fn new(store: &Path, policy: &Path, max_age: Duration, clock: Clock) -> Self {
+        let policy = Arc::new(PolicyFile::open(policy));
+        Self { reader: Reader::new(store), policy, clock, started_at: clock(), max_age }
+    }
+
+    pub(crate) fn policy(&self) -> &Arc<PolicyFile> {
+        &self.policy
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    pub(crate) fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    pub(crate) fn max_age(&self) -> Duration {
+        self.max_age
+    }
+
+    /// The newest snapshot; none before the first scan.
+    pub(crate) fn newest(&self) -> Result<Option<Snapshot>, StoreError> {
+        match self.reader.read(View::newest) {
+            Err(StoreError::Missing { .. }) => Ok(None),
+            other => other,
+        }
+    }
+
+    /// Answers one question about a snapshot: the one named, or the newest.
+    pub(crate) fn ask<T>(
+        &self,
+        snapshot: Option<i64>,
+        answer: impl FnOnce(&View<'_>, Snapshot) -> Result<T, ToolFailure>,
+    ) -> Result<T, ToolFailure> {
+        let asked = self.reader.read(|view| {
+            let found = match snapshot {
+                Some(id) => view.snapshot(id)?,
+                None => view.newest()?,
+            };
+            Ok(match found {
+                Some(snapshot) => answer(view, snapshot),
+                None => Err(no_snapshot(snapshot)),
+            })
+        });
+        asked.map_err(ToolFailure::from)?
+    }
+}
+
+fn no_snapshot(wanted: Option<i64>) -> ToolFailure {
+    ToolFailure::Caller(match wanted {
+        None => "the ledger has no snapshot yet; run `tagledger scan` first".to_owned(),
+        Some(_) => "the cursor's snapshot is no longer kept; ask again without cursor".to_owned(),
+    })
+}
+
+impl From<StoreError> for ToolFailure {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Query { .. } | StoreError::Content { .. } => {
+                tracing::error!("a question could not be answered: {}", Chain(&error));
+                Self::Internal
+            }
+            // These say what to do, and name no more than the operator's own path.
+            _ => Self::Caller(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The policy file, followed while the server runs.
+//!
+//! Polled rather than watched: mounted configuration is replaced by symbolic links that file events often miss.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use shared::policy::Policy;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The policy in the file, as last read well. A file that does not load never replaces one that did.
+#[derive(Debug)]
+pub struct PolicyFile {
+    path: PathBuf,
+    current: RwLock<Current>,
+}
+
+#[derive(Debug, Clone)]
+struct Current {
+    policy: Option<Arc<Policy>>,
+    /// Why the file as it is now does not load.
+    fault: Option<String>,
+    text: Option<String>,
+}
+
+impl PolicyFile {
+    /// Reads the file once; that it cannot be read is no error here, but told with every answer about the policy.
+    pub fn open(path: &Path) -> Self {
+        let empty = Current { policy: None, fault: None, text: None };
+        let file = Self { path: path.to_owned(), current: RwLock::new(empty) };
+        file.reload();
+        file
+    }
+
+    /// The policy, and why the file now fails to load if it does.
+    pub fn get(&self) -> (Option<Arc<Policy>>, Option<String>) {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        (current.policy.clone(), current.fault.clone())
+    }
+
+    /// Reads the file again if it has changed.
+    pub fn reload(&self) {
+        let before = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let after = match std::fs::read_to_string(&self.path) {
+            Ok(text) if before.text.as_ref() == Some(&text) => return,
+            Ok(text) => self.parsed(before.policy, text),
+            Err(error) => {
+                let fault = format!("{} cannot be read: {error}", self.path.display());
+                if before.fault.as_ref() == Some(&fault) {
+                    return;
+                }
+                warn!(policy.path = %self.path.display(), "policy file cannot be read: {error}");
+                Current { policy: before.policy, fault: Some(fault), text: None }
+            }
+        };
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = after;
+    }
+
+    fn parsed(&self, before: Option<Arc<Policy>>, text: String) -> Current {
+        match Policy::parse(&text) {
+            Ok(policy) => {
+                info!(policy.version = policy.version(), policy.digest = policy.digest(), "policy loaded");
+                Current { policy: Some(Arc::new(policy)), fault: None, text: Some(text) }
+            }
+            Err(faults) => {
+                let path = self.path.display();
+                warn!(policy.path = %path, "policy file has faults, the policy before it stays in force: {faults}");
+                let fault = format!("{path} does not load; `tagledger policy check {path}` says why");
+                Current { policy: before, fault: Some(fault), text: Some(text) }
+            }
+        }
+    }
+
+    /// Follows the file until the server ends.
+    pub async fn follow(self: Arc<Self>, end: CancellationToken) {
+        while tokio::time::timeout(EVERY, end.cancelled()).await.is_err() {
+            self.reload();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_that_does_not_load_never_replaces_one_that_did() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("policy.json");
+        let good = r#"{"version": "1.0", "last_updated": "2026-01-01T00:00:00Z", "required_tags": [{"name": "Owner"}]}"#;
+        std::fs::write(&path, good).unwrap();
+        let file = PolicyFile::open(&path);
+        std::fs::write(&path, good.replace("1.0", "2.0")).unwrap();
+        file.reload();
+        assert_eq!(file.get().0.unwrap().version(), "2.0");
+        std::fs::write(&path, "{").unwrap();
+        file.reload();
+        let (policy, fault) = file.get();
+        assert_eq!(policy.unwrap().version(), "2.0");
+        assert!(fault.unwrap().contains("tagledger policy check"));
+        std::fs::remove_file(&path).unwrap();
+        file.reload();
+        assert!(file.get().1.unwrap().contains("cannot be read"));
+    }
+}

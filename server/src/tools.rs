@@ -1,0 +1,35 @@
+//! The tools: one file each, and what they share.
+
+use rmcp::{
+    ErrorData,
+    handler::server::tool::IntoCallToolResult,
+    model::{CallToolResponse, CallToolResult, ContentBlock},
+};
+
+pub(crate) mod answer;
+pub(crate) mod arguments;
+pub(crate) mod check_tag_compliance;
+pub(crate) mod cursor;
+pub(crate) mod find_untagged_resources;
+pub(crate) mod get_tagging_policy;
+pub(crate) mod violation;
+
+/// Why a tool gives no answer, split by who can do something about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ToolFailure {
+    /// The caller: a tool error, in words that say what to do.
+    Caller(String),
+    /// The operator: logged where it happened, without detail for the caller.
+    Internal,
+}
+
+impl IntoCallToolResult for ToolFailure {
+    fn into_call_tool_result(self) -> Result<CallToolResponse, ErrorData> {
+        match self {
+            Self::Caller(text) => Ok(CallToolResult::error(vec![ContentBlock::text(text)]).into()),
+            Self::Internal => {
+                Err(ErrorData::internal_error("the ledger could not be read; the server's log says why", None))
+            }
+        }
+    }
+}

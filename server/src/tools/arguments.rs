@@ -1,0 +1,110 @@
+//! Arguments that several tools have, checked against what the snapshot covers.
+
+use std::collections::BTreeSet;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Serialize;
+use shared::{
+    AccountId, Region, ResourceType,
+    store::{Filter, PageStart, Snapshot, View},
+};
+
+use super::{ToolFailure, cursor::Cursor};
+
+/// Rows a page has when nobody says otherwise: an answer stays under 4,000 tokens.
+pub(crate) const ROWS: i64 = 10;
+
+/// Most rows a page may have.
+pub(crate) const MOST_ROWS: i64 = 100;
+
+/// The schema of a list of resource types.
+pub(crate) fn type_list(_: &mut SchemaGenerator) -> Schema {
+    let names: Vec<&str> = ResourceType::ALL.iter().map(|t| t.as_str()).collect();
+    json_schema!({ "type": "array", "items": { "type": "string", "enum": names }, "minItems": 1 })
+}
+
+/// The schema of a list of regions.
+pub(crate) fn region_list(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": { "type": "string" }, "minItems": 1 })
+}
+
+/// The schema of an amount that may not be known.
+pub(crate) fn nullable_number(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "anyOf": [{ "type": "number" }, { "type": "null" }] })
+}
+
+/// The schema of a text that may not be there.
+pub(crate) fn nullable_text(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "anyOf": [{ "type": "string" }, { "type": "null" }] })
+}
+
+/// A page asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PageRequest {
+    pub(crate) limit: usize,
+    /// The snapshot of the pages before.
+    pub(crate) snapshot: Option<i64>,
+    pub(crate) start: PageStart,
+    pub(crate) shown: u64,
+}
+
+impl PageRequest {
+    /// From `limit` and `cursor`, which belong to `tool` and the question.
+    pub(crate) fn parse(
+        limit: Option<i64>,
+        cursor: Option<&str>,
+        tool: &str,
+        question: &impl Serialize,
+    ) -> Result<Self, ToolFailure> {
+        let limit = limit.unwrap_or(ROWS);
+        let out_of_bounds = || format!("`limit` must be 1 to {MOST_ROWS}, not {limit}; page on with `cursor`");
+        let limit = usize::try_from(limit).ok().filter(|n| (1..=MOST_ROWS.unsigned_abs() as usize).contains(n));
+        let limit = limit.ok_or_else(|| ToolFailure::Caller(out_of_bounds()))?;
+        let cursor = cursor.map(|text| Cursor::decode(text, tool, question)).transpose()?;
+        Ok(match cursor {
+            Some(Cursor { snapshot, start, shown }) => Self { limit, snapshot: Some(snapshot), start, shown },
+            None => Self { limit, snapshot: None, start: PageStart::FIRST, shown: 0 },
+        })
+    }
+}
+
+/// Refuses an empty list: it could be read as none or as all.
+pub(crate) fn listed<T>(name: &str, list: Option<Vec<T>>) -> Result<Vec<T>, ToolFailure> {
+    match list {
+        Some(list) if list.is_empty() => {
+            Err(ToolFailure::Caller(format!("`{name}` is empty; leave it out to ask about all of them")))
+        }
+        list => Ok(list.unwrap_or_default()),
+    }
+}
+
+/// Refuses regions and accounts that the snapshot did not ask AWS about: an empty answer would look like a clean one.
+pub(crate) fn covered(view: &View<'_>, snapshot: &Snapshot, filter: &Filter) -> Result<(), ToolFailure> {
+    let rows = view.scopes(snapshot)?;
+    let regions: BTreeSet<&Region> = rows.iter().map(|row| &row.scope.region).collect();
+    let accounts: BTreeSet<&AccountId> = rows.iter().map(|row| &row.scope.account).collect();
+    if let Some(region) = filter.regions.iter().find(|region| !regions.contains(region)) {
+        return Err(uncovered("region", region.as_str(), regions.iter().map(|r| r.as_str())));
+    }
+    if let Some(account) = filter.accounts.iter().find(|account| !accounts.contains(account)) {
+        return Err(uncovered("account", account.as_str(), accounts.iter().map(|a| a.as_str())));
+    }
+    Ok(())
+}
+
+fn uncovered<'a>(what: &str, given: &str, known: impl Iterator<Item = &'a str>) -> ToolFailure {
+    let known: Vec<&str> = known.collect();
+    let listed = known.iter().take(20).copied().collect::<Vec<_>>().join(", ");
+    let more = if known.len() > 20 { format!(" and {} more", known.len() - 20) } else { String::new() };
+    ToolFailure::Caller(format!("{what} {given} was not scanned; scanned are {listed}{more}"))
+}
+
+/// Which findings are listed. Counts and score are the same whatever is listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SeverityFilter {
+    ErrorsOnly,
+    WarningsOnly,
+    #[default]
+    All,
+}

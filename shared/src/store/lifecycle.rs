@@ -1,0 +1,135 @@
+//! Births, changes and deaths of resources and of their violations, as a night writes them.
+
+use std::collections::{BTreeSet, HashMap};
+
+use jiff::Timestamp;
+use rusqlite::params;
+
+use super::{
+    Attempt, Night, ScopeRow, StoreError,
+    intern::statement,
+    night::FAILED,
+    rows::{ScopeIds, local, rows, state_number},
+    sql,
+    version::{Judged, Version, kind_of_change},
+};
+use crate::{
+    inventory::{GapReason, Resource, Scope},
+    policy::State,
+};
+
+impl Night<'_> {
+    pub(super) fn add(
+        &mut self,
+        ids: ScopeIds,
+        scope: &Scope,
+        key: i64,
+        resource: &Resource,
+        judged: &Judged,
+    ) -> Result<(), StoreError> {
+        let outsider = || StoreError::Content { what: "an account", given: scope.account.to_string() };
+        let partition = &self.dimensions.accounts.get(&ids.account).ok_or_else(outsider)?.partition;
+        let local = local(&resource.arn, scope, partition);
+        let created = resource.created_at.map(Timestamp::as_second);
+        let columns = params![key, ids.account, ids.region, ids.resource_type, local, created, self.id];
+        let inserted = statement(&self.sql, sql::ADD_RESOURCE)?.execute(columns).attempt(FAILED)?;
+        if inserted == 0 {
+            self.refuse_collision(key, &local)?;
+        }
+        self.put(ids, key, &judged.version)?;
+        self.note(key, if inserted == 1 { "new" } else { "returned" })?;
+        self.open_violations(key, &judged.rules)
+    }
+
+    /// Two ARNs with one key would be one resource to the ledger: better no night than a wrong one.
+    fn refuse_collision(&self, key: i64, local: &str) -> Result<(), StoreError> {
+        let there: String =
+            statement(&self.sql, sql::LOCAL_OF_RESOURCE)?.query_row([key], |row| row.get(0)).attempt(FAILED)?;
+        let given = || format!("{there} and {local} have the same key {key}");
+        if there == local { Ok(()) } else { Err(StoreError::Content { what: "two resources", given: given() }) }
+    }
+
+    pub(super) fn change(&mut self, ids: ScopeIds, key: i64, known: &Version, judged: &Judged) -> Result<(), StoreError> {
+        let new = &judged.version;
+        self.close_version(key)?;
+        self.put(ids, key, new)?;
+        self.note(key, kind_of_change(known, new))?;
+        if new.state == State::Unknown {
+            return self.run(sql::LOSE_VIOLATIONS, params![key, self.previous]);
+        }
+        // Nobody fixed what is judged otherwise with the same tags.
+        let cause = if known.same_tags(new) { "policy" } else { "fixed" };
+        self.compare_violations(key, &judged.rules, cause)
+    }
+
+    fn compare_violations(&mut self, key: i64, rules: &[i64], cause: &str) -> Result<(), StoreError> {
+        let open: Vec<i64> = rows(&self.sql, sql::OPEN_VIOLATIONS, [key], |row| row.get(0))?;
+        for gone in open.iter().filter(|rule| !rules.contains(rule)) {
+            self.close_violation(key, *gone, cause)?;
+        }
+        self.run(sql::SEE_VIOLATIONS, params![key])?;
+        let new: Vec<i64> = rules.iter().copied().filter(|rule| !open.contains(rule)).collect();
+        self.open_violations(key, &new)
+    }
+
+    fn open_violations(&self, key: i64, rules: &[i64]) -> Result<(), StoreError> {
+        let distinct: BTreeSet<_> = rules.iter().collect();
+        distinct.into_iter().try_for_each(|rule| self.run(sql::OPEN_VIOLATION, params![key, rule, self.id]))
+    }
+
+    fn close_violation(&self, key: i64, rule: i64, cause: &str) -> Result<(), StoreError> {
+        self.run(sql::CLOSE_VIOLATION, params![key, rule, self.id, cause, self.previous])
+    }
+
+    /// What was known in the scope and not seen: gone when the whole list was read, else as before but stale.
+    pub(super) fn settle_unseen(
+        &mut self,
+        ids: ScopeIds,
+        known: HashMap<i64, Version>,
+        row: &mut ScopeRow,
+    ) -> Result<(), StoreError> {
+        let cause = if row.listed_all { None } else { row.gap.as_ref().map(|gap| gap.reason) };
+        let mut known: Vec<_> = known.into_iter().collect();
+        known.sort_by_key(|(key, _)| *key);
+        for (key, version) in known {
+            match cause {
+                None => self.end(key, "removed")?,
+                Some(reason) => {
+                    row.stale += 1;
+                    let judged = Judged::unjudged(Version::unknown(reason, Some(&version)));
+                    self.count(ids, key, &judged)?;
+                    if version != judged.version {
+                        self.change(ids, key, &version, &judged)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn end(&self, key: i64, kind: &str) -> Result<(), StoreError> {
+        self.close_version(key)?;
+        self.run(sql::DROP_CURRENT, params![key])?;
+        self.note(key, kind)?;
+        let open: Vec<i64> = rows(&self.sql, sql::OPEN_VIOLATIONS, [key], |row| row.get(0))?;
+        open.into_iter().try_for_each(|rule| self.close_violation(key, rule, "removed"))
+    }
+
+    fn close_version(&self, key: i64) -> Result<(), StoreError> {
+        self.run(sql::CLOSE_VERSION, params![key, self.id])
+    }
+
+    fn put(&self, ids: ScopeIds, key: i64, version: &Version) -> Result<(), StoreError> {
+        let reason = version.reason.map(GapReason::as_str);
+        let state = state_number(version.state);
+        let columns = params![
+            key, self.id, version.tag_set, version.name, state, reason, version.finding_set, version.errors,
+            version.lacking, ids.account, ids.region, ids.resource_type
+        ];
+        self.run(sql::PUT_CURRENT, columns)
+    }
+
+    fn note(&self, key: i64, kind: &str) -> Result<(), StoreError> {
+        self.run(sql::ADD_CHANGE, params![self.id, key, kind])
+    }
+}

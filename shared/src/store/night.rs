@@ -1,0 +1,377 @@
+//! One night: a scan's listings, judged, compared with what was known, and written in one transaction.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use rusqlite::{Connection, Transaction, params};
+
+use super::{
+    Attempt, ScopeRow, Snapshot, StoreError, Tally,
+    fingerprint::Fingerprint,
+    intern::{FindingSet, Interner, NAME, statement},
+    rows::{Dimensions, ScopeIds, all, int, reason, rows, state},
+    sql,
+    tally::UNTAGGED,
+    version::{Judged, Version},
+};
+use crate::{
+    cloud::Account,
+    inventory::{GapReason, Listing, Resource, Scope, TagSet, Tags},
+    policy::{Finding, Policy, Severity, State, Subject, ViolationType},
+};
+
+pub(super) const FAILED: &str = "write a night";
+
+/// What a night is told at its beginning.
+#[derive(Debug, Clone, Copy)]
+pub struct NightHeader<'a> {
+    /// When the scan began.
+    pub started_at: Timestamp,
+    /// What judges it.
+    pub policy: &'a Policy,
+    /// The version of the program.
+    pub app_version: &'a str,
+}
+
+/// A night being written. Dropped before [`Night::finish`], it leaves no trace.
+pub struct Night<'w> {
+    pub(super) sql: Transaction<'w>,
+    header: NightHeader<'w>,
+    day: Date,
+    pub(super) id: i64,
+    /// The newest snapshot before this one; 0 when there is none.
+    pub(super) previous: i64,
+    policy_id: i64,
+    accounts: HashMap<String, i64>,
+    pub(super) dimensions: Dimensions,
+    interner: Interner,
+    cells: BTreeMap<ScopeIds, Tally>,
+    rules: BTreeMap<(i64, i64), i64>,
+    tags: BTreeMap<i64, (i64, i64)>,
+    fingerprint: i64,
+    scopes: Vec<ScopeRow>,
+    recorded: HashSet<ScopeIds>,
+}
+
+/// What a scope came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScopeSummary {
+    /// As it stands in the ledger.
+    pub row: ScopeRow,
+    /// Counts of its resources, stale ones among the unknown.
+    pub tally: Tally,
+}
+
+/// What a night came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NightSummary {
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// Counts of all resources.
+    pub tally: Tally,
+    /// How many resources changed, by kind of change as `schema.sql` names them.
+    pub changes: BTreeMap<String, u64>,
+    /// Every scope, in the order recorded.
+    pub scopes: Vec<ScopeRow>,
+}
+
+/// The scopes in which resources live according to the ledger.
+pub(super) fn known_scopes(sql: &Connection) -> Result<Vec<Scope>, StoreError> {
+    let dimensions = Dimensions::load(sql)?;
+    let scopes = all(sql, sql::KNOWN_SCOPES, |row| ScopeIds::read(row, 0))?;
+    scopes.into_iter().map(|ids| dimensions.scope(ids)).collect()
+}
+
+impl<'w> Night<'w> {
+    pub(super) fn begin(sql: Transaction<'w>, header: NightHeader<'w>) -> Result<Self, StoreError> {
+        let id: i64 = statement(&sql, sql::NEXT_SNAPSHOT)?.query_row([], |row| row.get(0)).attempt(FAILED)?;
+        let policy = params![header.policy.digest(), header.policy.canonical_json()];
+        let policy_id = statement(&sql, sql::ADD_POLICY)?.query_row(policy, |row| row.get(0)).attempt(FAILED)?;
+        let dimensions = Dimensions::load(&sql)?;
+        let accounts = dimensions.accounts.iter().map(|(id, a)| (a.id.as_str().to_owned(), *id)).collect();
+        Ok(Self {
+            day: header.started_at.to_zoned(TimeZone::UTC).date(),
+            header,
+            id,
+            previous: id - 1,
+            policy_id,
+            accounts,
+            dimensions,
+            interner: Interner::default(),
+            cells: BTreeMap::new(),
+            rules: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            fingerprint: 0,
+            scopes: Vec::new(),
+            recorded: HashSet::new(),
+            sql,
+        })
+    }
+
+    /// Makes an account known, before its scopes are recorded.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be written.
+    pub fn account(&mut self, account: &Account) -> Result<(), StoreError> {
+        let columns = params![account.id.as_str(), account.partition.as_str(), account.name];
+        let id = statement(&self.sql, sql::ADD_ACCOUNT)?.query_row(columns, |row| row.get(0)).attempt(FAILED)?;
+        self.accounts.insert(account.id.as_str().to_owned(), id);
+        self.dimensions.accounts.insert(id, account.clone());
+        Ok(())
+    }
+
+    /// Records what one scope's list gave. Each scope once.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be written, or it does not know the scope's account.
+    pub fn record(&mut self, scope: &Scope, listing: Listing) -> Result<ScopeSummary, StoreError> {
+        let ids = self.scope_ids(scope)?;
+        self.recorded.insert(ids);
+        let mut known = self.known_in(ids)?;
+        let mut row = ScopeRow {
+            scope: scope.clone(),
+            listed_all: listing.gap.is_none(),
+            resources: 0,
+            unknown: 0,
+            stale: 0,
+            gap: listing.gap,
+        };
+        let mut seen = HashSet::with_capacity(listing.resources.len());
+        for resource in listing.resources {
+            let key = resource.arn.key();
+            if !seen.insert(key) {
+                continue; // AWS may repeat a resource on the next page when the list shifts under the scan
+            }
+            row.resources += 1;
+            if let Tags::Unknown(gap) = &resource.tags {
+                row.unknown += 1;
+                row.gap.get_or_insert_with(|| gap.clone());
+            }
+            self.observe(ids, scope, key, &resource, known.remove(&key))?;
+        }
+        self.settle_unseen(ids, known, &mut row)?;
+        self.add_scope(ids, &row)?;
+        self.scopes.push(row.clone());
+        Ok(ScopeSummary { row, tally: self.cells.get(&ids).copied().unwrap_or_default() })
+    }
+
+    fn scope_ids(&mut self, scope: &Scope) -> Result<ScopeIds, StoreError> {
+        let outsider = || StoreError::Content { what: "an account", given: scope.account.to_string() };
+        let account = *self.accounts.get(scope.account.as_str()).ok_or_else(outsider)?;
+        let id = |text, name: &str| statement(&self.sql, text)?.query_row([name], |row| row.get(0)).attempt(FAILED);
+        let ids = ScopeIds {
+            account,
+            region: id(sql::ADD_REGION, scope.region.as_str())?,
+            resource_type: id(sql::ADD_TYPE, scope.resource_type.as_str())?,
+        };
+        self.dimensions.regions.entry(ids.region).or_insert_with(|| scope.region.clone());
+        self.dimensions.types.entry(ids.resource_type).or_insert(scope.resource_type);
+        Ok(ids)
+    }
+
+    fn known_in(&self, ids: ScopeIds) -> Result<HashMap<i64, Version>, StoreError> {
+        let parameters = params![ids.account, ids.region, ids.resource_type];
+        let found = rows(&self.sql, sql::KNOWN_IN_SCOPE, parameters, |row| {
+            let version = Version {
+                tag_set: row.get(2)?,
+                name: row.get(3)?,
+                state: state(row.get(4)?),
+                reason: None,
+                finding_set: row.get(6)?,
+                errors: row.get(7)?,
+                lacking: row.get(8)?,
+            };
+            Ok((row.get(0)?, version, row.get::<_, Option<String>>(5)?))
+        })?;
+        let with_reason = |(key, version, text): (i64, Version, Option<String>)| {
+            let reason = text.as_deref().map(reason).transpose()?;
+            Ok((key, Version { reason, ..version }))
+        };
+        found.into_iter().map(with_reason).collect()
+    }
+
+    fn observe(
+        &mut self,
+        ids: ScopeIds,
+        scope: &Scope,
+        key: i64,
+        resource: &Resource,
+        known: Option<Version>,
+    ) -> Result<(), StoreError> {
+        let judged = self.judge(scope, resource, known.as_ref())?;
+        self.count(ids, key, &judged)?;
+        if let Tags::Known(tags) = &resource.tags {
+            self.count_tags(tags, judged.version.state)?;
+        }
+        match known {
+            Some(known) if known == judged.version => Ok(()),
+            Some(known) => self.change(ids, key, &known, &judged),
+            None => self.add(ids, scope, key, resource, &judged),
+        }
+    }
+
+    fn judge(&mut self, scope: &Scope, resource: &Resource, known: Option<&Version>) -> Result<Judged, StoreError> {
+        let tags = match &resource.tags {
+            Tags::Unknown(gap) => {
+                return Ok(Judged::unjudged(Version::unknown(gap.reason, known)));
+            }
+            Tags::Known(tags) => Some(tags),
+            Tags::Untaggable => None,
+        };
+        let subject = Subject { resource_type: scope.resource_type, arn: &resource.arn, tags: &resource.tags };
+        let verdict = self.header.policy.judge(&subject, self.day);
+        let mut findings = verdict.findings;
+        let mut kinds = HashSet::new();
+        findings.retain(|finding| kinds.insert((finding.code, finding.severity, finding.tag)));
+        let rules = self.interner.rules(&self.sql, &findings)?;
+        let set = self.finding_set(&rules)?;
+        let untagged = tags.is_some_and(|tags| tags.user().next().is_none()) && verdict.state != State::Exempt;
+        let version = Version {
+            tag_set: tags.map(|tags| self.interner.tag_set(&self.sql, tags)).transpose()?,
+            name: tags.and_then(|tags| tags.get(NAME)).map(str::to_owned),
+            state: verdict.state,
+            reason: None,
+            finding_set: set.map(|set| set.id),
+            errors: set.map_or(0, |set| set.errors),
+            lacking: missing(&findings) + if untagged { UNTAGGED } else { 0 },
+        };
+        let severities = findings.iter().map(|finding| finding.severity).collect();
+        Ok(Judged { version, rules, severities, finding_hash: set.map_or(0, |set| set.hash) })
+    }
+
+    fn finding_set(&mut self, rules: &[i64]) -> Result<Option<FindingSet>, StoreError> {
+        if rules.is_empty() { Ok(None) } else { self.interner.finding_set(&self.sql, rules).map(Some) }
+    }
+
+    pub(super) fn count(&mut self, ids: ScopeIds, key: i64, judged: &Judged) -> Result<(), StoreError> {
+        let version = &judged.version;
+        let cell = self.cells.entry(ids).or_default();
+        cell.count(version.state, version.lacking, judged.severities.iter().copied());
+        for rule in &judged.rules {
+            *self.rules.entry((*rule, ids.resource_type)).or_default() += 1;
+        }
+        let tags = version.tag_set.map(|id| self.interner.tag_set_hash(&self.sql, id)).transpose()?;
+        let hash = Fingerprint::default()
+            .field(&key.to_le_bytes())
+            .field(&tags.unwrap_or(-1).to_le_bytes())
+            .field(version.name.as_deref().map_or(b"-".as_slice(), str::as_bytes))
+            .field(version.state.as_str().as_bytes())
+            .field(version.reason.map_or("", GapReason::as_str).as_bytes())
+            .field(&judged.finding_hash.to_le_bytes());
+        self.fingerprint = self.fingerprint.wrapping_add(hash.finish());
+        Ok(())
+    }
+
+    fn count_tags(&mut self, tags: &TagSet, state: State) -> Result<(), StoreError> {
+        for key in self.header.policy.keys() {
+            if let Some(value) = tags.get(key) {
+                let count = self.tags.entry(self.interner.tag(&self.sql, key, value)?).or_default();
+                count.0 += 1;
+                count.1 += i64::from(state == State::NonCompliant);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_scope(&self, ids: ScopeIds, row: &ScopeRow) -> Result<(), StoreError> {
+        let gap = row.gap.as_ref();
+        let columns = params![
+            self.id,
+            ids.account,
+            ids.region,
+            ids.resource_type,
+            row.listed_all,
+            int(row.resources),
+            int(row.unknown),
+            int(row.stale),
+            gap.map(|gap| gap.reason.as_str()),
+            gap.map(|gap| gap.operation.as_str()),
+            gap.map(|gap| gap.message.as_str())
+        ];
+        self.run(sql::ADD_SCOPE, columns)
+    }
+
+    pub(super) fn run(&self, text: &str, parameters: impl rusqlite::Params) -> Result<(), StoreError> {
+        statement(&self.sql, text)?.execute(parameters).attempt(FAILED).map(drop)
+    }
+
+    /// Ends the night and commits it.
+    ///
+    /// Resources of scopes that were not recorded leave the ledger's view: nobody asked for them.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be written; then nothing of the night is in it.
+    pub fn finish(mut self, finished_at: Timestamp, requests: u64) -> Result<NightSummary, StoreError> {
+        self.leave_scopes()?;
+        self.write_rollups()?;
+        let snapshot = Snapshot {
+            id: self.id,
+            started_at: self.header.started_at,
+            finished_at: finished_at.max(self.header.started_at),
+            complete: self.scopes.iter().all(|row| row.gap.is_none()),
+            policy_digest: self.header.policy.digest().to_owned(),
+            requests,
+            fingerprint: self.fingerprint,
+        };
+        self.add_snapshot(&snapshot)?;
+        let changes = rows(&self.sql, sql::CHANGE_COUNTS, [self.id], |row| {
+            Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()))
+        })?;
+        let mut tally = Tally::default();
+        self.cells.values().for_each(|cell| tally += *cell);
+        self.sql.commit().attempt(FAILED)?;
+        Ok(NightSummary { snapshot, tally, changes: changes.into_iter().collect(), scopes: self.scopes })
+    }
+
+    fn leave_scopes(&mut self) -> Result<(), StoreError> {
+        for ids in all(&self.sql, sql::KNOWN_SCOPES, |row| ScopeIds::read(row, 0))? {
+            if !self.recorded.contains(&ids) {
+                let mut keys: Vec<_> = self.known_in(ids)?.into_keys().collect();
+                keys.sort_unstable();
+                keys.into_iter().try_for_each(|key| self.end(key, "left_scope"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        let status = if snapshot.complete { "complete" } else { "partial" };
+        let (started, finished) = (snapshot.started_at.as_second(), snapshot.finished_at.as_second());
+        let version = self.header.app_version;
+        let columns = params![
+            self.id, started, finished, status, self.policy_id, version, int(snapshot.requests), self.fingerprint
+        ];
+        self.run(sql::ADD_SNAPSHOT, columns)
+    }
+
+    fn write_rollups(&self) -> Result<(), StoreError> {
+        for (ids, cell) in &self.cells {
+            let [c, n, a, u, e] =
+                [cell.compliant, cell.non_compliant, cell.not_applicable, cell.unknown, cell.exempt].map(int);
+            let [t, l, w, f, errors, warnings] =
+                [cell.untagged, cell.lacking, cell.warned, cell.flagged, cell.errors, cell.warnings].map(int);
+            let columns = params![
+                self.id, ids.account, ids.region, ids.resource_type, c, n, a, u, e, t, l, w, f, errors,
+                warnings
+            ];
+            self.run(sql::ADD_CELL, columns)?;
+        }
+        for ((rule, resource_type), resources) in &self.rules {
+            self.run(sql::ADD_RULE_COUNT, params![self.id, rule, resource_type, resources])?;
+        }
+        for (tag, (resources, non_compliant)) in &self.tags {
+            self.run(sql::ADD_TAG_COUNT, params![self.id, tag, resources, non_compliant])?;
+        }
+        Ok(())
+    }
+}
+
+fn missing(findings: &[Finding<'_>]) -> i64 {
+    let required = findings.iter().filter(|finding| {
+        finding.severity == Severity::Error && finding.code.violation_type() == ViolationType::MissingRequiredTag
+    });
+    int(required.count())
+}

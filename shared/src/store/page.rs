@@ -1,0 +1,210 @@
+//! Pages of resources, and the filter that all questions share.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    Attempt, Rule, Snapshot, StoreError,
+    intern::{NAME, statement, varints},
+    rows::{Dimensions, ScopeIds, arn, int, parse, reason, rows, state, time},
+    sql,
+};
+use crate::{
+    AccountId, Arn, Region,
+    inventory::{GapReason, Scope, TagSet},
+    policy::State,
+};
+
+/// What a question is about; an empty list means all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Resource types.
+    pub types: Vec<crate::ResourceType>,
+    /// Regions.
+    pub regions: Vec<Region>,
+    /// Accounts.
+    pub accounts: Vec<AccountId>,
+}
+
+impl Filter {
+    /// Whether a scope is asked about.
+    pub fn admits(&self, scope: &Scope) -> bool {
+        (self.types.is_empty() || self.types.contains(&scope.resource_type))
+            && (self.regions.is_empty() || self.regions.contains(&scope.region))
+            && (self.accounts.is_empty() || self.accounts.contains(&scope.account))
+    }
+
+    /// As the three parameters of a statement: JSON arrays of local ids.
+    pub(super) fn parameters(&self, dimensions: &Dimensions) -> [Option<String>; 3] {
+        let types = (!self.types.is_empty()).then(|| Dimensions::ids_of(&dimensions.types, &self.types));
+        let regions = (!self.regions.is_empty()).then(|| Dimensions::ids_of(&dimensions.regions, &self.regions));
+        let accounts = (!self.accounts.is_empty()).then(|| dimensions.account_ids(&self.accounts));
+        [types, regions, accounts].map(|ids| ids.map(|ids| format!("{ids:?}")))
+    }
+}
+
+/// A place in an order of resources: behind which a page begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageStart {
+    /// The last row's rank.
+    pub rank: i64,
+    /// Its key.
+    pub key: i64,
+}
+
+impl PageStart {
+    /// The beginning.
+    pub const FIRST: Self = Self { rank: i64::MAX, key: i64::MAX };
+}
+
+/// Resources with findings, those with most errors first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Worst {
+    /// Those with errors.
+    pub errors: bool,
+    /// Those with warnings.
+    pub warnings: bool,
+}
+
+/// Resources without user tags, then those that lack most required ones.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lacking {
+    /// Only those that AWS says were created at that time or before it.
+    pub created_until: Option<Timestamp>,
+}
+
+/// Some resources in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// At most as many as were asked for.
+    pub rows: Vec<Row>,
+    /// Where the next page begins; none on the last one.
+    pub next: Option<PageStart>,
+}
+
+/// One resource as of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Its ARN.
+    pub arn: Arn,
+    /// Its type, account and region.
+    pub scope: Scope,
+    /// Its state.
+    pub state: State,
+    /// Why it is unknown, when it is.
+    pub unknown: Option<GapReason>,
+    /// Its tags as last known.
+    pub tags: TagSet,
+    /// When it was made, as AWS says.
+    pub created_at: Option<Timestamp>,
+    /// The first snapshot that saw it.
+    pub first_seen: Timestamp,
+    /// Its open violations, each with the time of the snapshot that first saw it.
+    pub violations: Vec<(Rule, Timestamp)>,
+}
+
+struct Found {
+    start: PageStart,
+    tag_set: Option<i64>,
+    name: Option<String>,
+    state: State,
+    reason: Option<String>,
+    ids: ScopeIds,
+}
+
+fn found(row: &rusqlite::Row<'_>) -> rusqlite::Result<Found> {
+    Ok(Found {
+        start: PageStart { key: row.get(0)?, rank: row.get(1)? },
+        tag_set: row.get(3)?,
+        name: row.get(4)?,
+        state: state(row.get(5)?),
+        reason: row.get(6)?,
+        ids: ScopeIds::read(row, 7)?,
+    })
+}
+
+/// What a page is read from.
+pub(super) struct Pages<'v> {
+    pub(super) sql: &'v Connection,
+    pub(super) dimensions: &'v Dimensions,
+    pub(super) snapshot: &'v Snapshot,
+}
+
+impl Pages<'_> {
+    pub(super) fn worst(&self, filter: &Filter, what: Worst, at: PageStart, limit: usize) -> Result<Page, StoreError> {
+        let [types, regions, accounts] = filter.parameters(self.dimensions);
+        let which = i64::from(what.errors) + 2 * i64::from(what.warnings);
+        let parameters = params![self.snapshot.id, types, regions, accounts, at.rank, at.key, which, int(limit + 1)];
+        self.page(rows(self.sql, sql::WORST_PAGE, parameters, found)?, limit)
+    }
+
+    pub(super) fn lacking(
+        &self,
+        filter: &Filter,
+        what: Lacking,
+        at: PageStart,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let [types, regions, accounts] = filter.parameters(self.dimensions);
+        let created = what.created_until.map(Timestamp::as_second);
+        let parameters = params![self.snapshot.id, types, regions, accounts, at.rank, at.key, created, int(limit + 1)];
+        self.page(rows(self.sql, sql::LACKING_PAGE, parameters, found)?, limit)
+    }
+
+    fn page(&self, mut found: Vec<Found>, limit: usize) -> Result<Page, StoreError> {
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().filter(|_| more).map(|last| last.start);
+        let rows = found.into_iter().map(|found| self.row(found)).collect::<Result<_, _>>()?;
+        Ok(Page { rows, next })
+    }
+
+    fn row(&self, found: Found) -> Result<Row, StoreError> {
+        let key = found.start.key;
+        let scope = self.dimensions.scope(found.ids)?;
+        let outsider = || StoreError::Content { what: "an account", given: scope.account.to_string() };
+        let partition = &self.dimensions.accounts.get(&found.ids.account).ok_or_else(outsider)?.partition;
+        let columns = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?));
+        let (local, created, first_seen) =
+            statement(self.sql, sql::RESOURCE_BY_KEY)?.query_row([key], columns).attempt("read a resource")?;
+        Ok(Row {
+            arn: arn(&local, &scope, partition)?,
+            scope,
+            state: found.state,
+            unknown: found.reason.as_deref().map(reason).transpose()?,
+            tags: self.tags(found.tag_set, found.name)?,
+            created_at: created.map(time).transpose()?,
+            first_seen: time(first_seen)?,
+            violations: self.violations(key)?,
+        })
+    }
+
+    fn tags(&self, tag_set: Option<i64>, name: Option<String>) -> Result<TagSet, StoreError> {
+        let blob = |id| {
+            let mut statement = statement(self.sql, sql::TAGS_OF_SET)?;
+            statement.query_row([id], |row| row.get::<_, Vec<u8>>(0)).optional().attempt("read tags")
+        };
+        let mut pairs = Vec::new();
+        for id in varints(&tag_set.map(blob).transpose()?.flatten().unwrap_or_default()) {
+            let pair: (String, String) = statement(self.sql, sql::TAG_BY_ID)?
+                .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+                .attempt("read a tag")?;
+            pairs.push(pair);
+        }
+        pairs.extend(name.map(|name| (NAME.to_owned(), name)));
+        Ok(pairs.into_iter().collect())
+    }
+
+    fn violations(&self, key: i64) -> Result<Vec<(Rule, Timestamp)>, StoreError> {
+        let open: Vec<(i64, i64)> =
+            rows(self.sql, sql::VIOLATIONS_OF, [key, self.snapshot.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        open.into_iter().map(|(id, opened)| Ok((rule(self.sql, id)?, time(opened)?))).collect()
+    }
+}
+
+/// An interned rule.
+pub(super) fn rule(sql: &Connection, id: i64) -> Result<Rule, StoreError> {
+    let columns = |row: &rusqlite::Row<'_>| Ok([row.get::<_, String>(0)?, row.get(1)?, row.get(2)?]);
+    let [code, severity, tag] = statement(sql, sql::RULE_BY_ID)?.query_row([id], columns).attempt("read a rule")?;
+    Ok(Rule { code: parse("a finding code", &code)?, severity: parse("a severity", &severity)?, tag })
+}

@@ -1,0 +1,211 @@
+//! Reading: every question in one read transaction over one snapshot, with a deadline.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use super::{
+    Attempt, Filter, Lacking, Page, PageStart, Rule, ScopeRow, Snapshot, StoreError, Tally, Worst,
+    intern::{statement, varints},
+    open::open_read_only,
+    page::{Pages, rule},
+    rows::{Dimensions, ScopeIds, dated, rows, scope_columns, snapshot_columns},
+    sql,
+};
+use crate::{inventory::Scope, policy::Policy};
+
+/// How long one question may take before it is given up: a long reader would keep the log from being moved.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Connections kept open; more readers at once open their own for the moment.
+const KEPT: usize = 4;
+
+/// Answers questions; cannot write. The file is opened when the first question comes, so that a server can start before
+/// the first scan has ended.
+#[derive(Debug)]
+pub struct Reader {
+    path: PathBuf,
+    // A stack, locked for a push or a pop and never across a query.
+    idle: Mutex<Vec<Connection>>,
+    policies: Mutex<HashMap<String, Arc<Policy>>>,
+}
+
+impl Reader {
+    /// A reader of the ledger at `path`, which need not exist yet.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), idle: Mutex::default(), policies: Mutex::default() }
+    }
+
+    /// Asks one question.
+    ///
+    /// # Errors
+    ///
+    /// When there is no ledger, it cannot be read, or the question takes longer than five seconds.
+    pub fn read<T>(&self, ask: impl FnOnce(&View<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut connection = match idle {
+            Some(connection) if self.path.exists() => connection,
+            _ => open_read_only(&self.path)?,
+        };
+        let started = Instant::now();
+        connection.progress_handler(10_000, Some(move || started.elapsed() > DEADLINE)).attempt("set a deadline")?;
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Deferred).attempt("begin to read")?;
+        let dimensions = Dimensions::load(&transaction)?;
+        let answer = ask(&View { sql: &transaction, dimensions, policies: &self.policies })?;
+        drop(transaction);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < KEPT {
+            idle.push(connection);
+        }
+        Ok(answer)
+    }
+}
+
+/// The ledger as one question sees it.
+pub struct View<'v> {
+    sql: &'v Transaction<'v>,
+    dimensions: Dimensions,
+    policies: &'v Mutex<HashMap<String, Arc<Policy>>>,
+}
+
+impl View<'_> {
+    /// The newest snapshot; none before the first scan.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read; so for every question below.
+    pub fn newest(&self) -> Result<Option<Snapshot>, StoreError> {
+        let found = statement(self.sql, sql::NEWEST_SNAPSHOT)?.query_row([], snapshot_columns).optional();
+        found.attempt("find the newest snapshot")?.map(dated).transpose()
+    }
+
+    /// The snapshot with this id.
+    pub fn snapshot(&self, id: i64) -> Result<Option<Snapshot>, StoreError> {
+        let found = statement(self.sql, sql::SNAPSHOT_BY_ID)?.query_row([id], snapshot_columns).optional();
+        found.attempt("find a snapshot")?.map(dated).transpose()
+    }
+
+    /// The policy that judged a snapshot.
+    pub fn policy(&self, snapshot: &Snapshot) -> Result<Arc<Policy>, StoreError> {
+        let mut known = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(policy) = known.get(&snapshot.policy_digest) {
+            return Ok(Arc::clone(policy));
+        }
+        let body: String = statement(self.sql, sql::POLICY_BODY)?
+            .query_row([&snapshot.policy_digest], |row| row.get(0))
+            .attempt("read a policy")?;
+        let unreadable = |faults: crate::policy::PolicyFaults| StoreError::Content {
+            what: "a policy",
+            given: faults.to_string(),
+        };
+        let policy = Arc::new(Policy::parse(&body).map_err(unreadable)?);
+        known.insert(snapshot.policy_digest.clone(), Arc::clone(&policy));
+        Ok(policy)
+    }
+
+    /// Every scope of a snapshot.
+    pub fn scopes(&self, snapshot: &Snapshot) -> Result<Vec<ScopeRow>, StoreError> {
+        let found = rows(self.sql, sql::SCOPES, [snapshot.id], scope_columns)?;
+        found.into_iter().map(|columns| self.dimensions.scope_row(columns)).collect()
+    }
+
+    /// Counts by scope, of the scopes that the filter admits.
+    pub fn cells(&self, snapshot: &Snapshot, filter: &Filter) -> Result<Vec<(Scope, Tally)>, StoreError> {
+        let found = rows(self.sql, sql::CELLS, [snapshot.id], |row| Ok((ScopeIds::read(row, 0)?, tally(row)?)))?;
+        let named = found.into_iter().map(|(ids, tally)| Ok((self.dimensions.scope(ids)?, tally)));
+        named.filter(|cell| cell.as_ref().map_or(true, |(scope, _)| filter.admits(scope))).collect()
+    }
+
+    /// How many resources have each kind of finding.
+    pub fn rules(&self, snapshot: &Snapshot, filter: &Filter) -> Result<BTreeMap<Rule, u64>, StoreError> {
+        let counts = if filter.regions.is_empty() && filter.accounts.is_empty() {
+            let [types, _, _] = filter.parameters(&self.dimensions);
+            rows(self.sql, sql::RULE_COUNTS, params![snapshot.id, types], |row| Ok((row.get(0)?, row.get(1)?)))?
+        } else {
+            self.rules_from_facts(snapshot, filter)?
+        };
+        let named = counts.into_iter().map(|(id, n): (i64, i64)| Ok((rule(self.sql, id)?, n.unsigned_abs())));
+        named.collect()
+    }
+
+    fn rules_from_facts(&self, snapshot: &Snapshot, filter: &Filter) -> Result<Vec<(i64, i64)>, StoreError> {
+        let [types, regions, accounts] = filter.parameters(&self.dimensions);
+        let parameters = params![snapshot.id, types, regions, accounts];
+        let sets: Vec<(i64, i64)> =
+            rows(self.sql, sql::FINDING_SET_COUNTS, parameters, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut counts = BTreeMap::new();
+        for (set, n) in sets {
+            let blob: Vec<u8> = statement(self.sql, sql::FINDING_SET_RULES)?
+                .query_row([set], |row| row.get(0))
+                .attempt("read findings")?;
+            varints(&blob).into_iter().for_each(|rule| *counts.entry(rule).or_default() += n);
+        }
+        Ok(counts.into_iter().collect())
+    }
+
+    /// A page of resources with findings.
+    pub fn worst(
+        &self,
+        snapshot: &Snapshot,
+        filter: &Filter,
+        what: Worst,
+        start: PageStart,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        self.pages(snapshot).worst(filter, what, start, limit)
+    }
+
+    /// A page of resources that lack tags.
+    pub fn lacking(
+        &self,
+        snapshot: &Snapshot,
+        filter: &Filter,
+        what: Lacking,
+        start: PageStart,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        self.pages(snapshot).lacking(filter, what, start, limit)
+    }
+
+    /// How many resources [`View::lacking`] lists: without any user tag, and with some but not all required ones.
+    pub fn lacking_counts(
+        &self,
+        snapshot: &Snapshot,
+        filter: &Filter,
+        what: Lacking,
+    ) -> Result<(u64, u64), StoreError> {
+        let [types, regions, accounts] = filter.parameters(&self.dimensions);
+        let created = what.created_until.map(jiff::Timestamp::as_second);
+        let counts: (i64, i64) = statement(self.sql, sql::LACKING_COUNTS)?
+            .query_row(params![snapshot.id, types, regions, accounts, created], |row| Ok((row.get(0)?, row.get(1)?)))
+            .attempt("count")?;
+        Ok((counts.0.unsigned_abs(), counts.1.unsigned_abs()))
+    }
+
+    fn pages<'p>(&'p self, snapshot: &'p Snapshot) -> Pages<'p> {
+        Pages { sql: self.sql, dimensions: &self.dimensions, snapshot }
+    }
+}
+
+fn tally(row: &rusqlite::Row<'_>) -> rusqlite::Result<Tally> {
+    let count = |index| row.get::<_, i64>(index).map(i64::unsigned_abs);
+    Ok(Tally {
+        compliant: count(3)?,
+        non_compliant: count(4)?,
+        not_applicable: count(5)?,
+        unknown: count(6)?,
+        exempt: count(7)?,
+        untagged: count(8)?,
+        lacking: count(9)?,
+        warned: count(10)?,
+        flagged: count(11)?,
+        errors: count(12)?,
+        warnings: count(13)?,
+    })
+}
