@@ -1,1 +1,43 @@
-fn main() {}
+//! The `tagledger` command.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use shared::chain::Chain;
+
+mod cli;
+mod commands;
+mod failure;
+mod output;
+mod progress;
+mod summary;
+mod telemetry;
+
+use cli::{Cli, Command};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    telemetry::start(&cli);
+    let ended = cli::refuse_unknown_settings().and_then(|()| run(cli.command));
+    ended.unwrap_or_else(|failure| {
+        output::complain(&Chain(&failure));
+        ExitCode::FAILURE
+    })
+}
+
+fn run(command: Command) -> Result<ExitCode, Failure> {
+    if let Command::Policy(arguments) = command {
+        return commands::policy::run(&arguments);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
+    runtime.block_on(async {
+        match command {
+            Command::Demo(arguments) => commands::demo::run(arguments).await,
+            Command::Scan(arguments) => commands::scan::run(arguments).await,
+            Command::Server(arguments) => commands::serve::http(arguments).await,
+            Command::Mcp(arguments) => commands::serve::stdio(arguments).await,
+            Command::Policy(arguments) => commands::policy::run(&arguments),
+        }
+    })
+}

@@ -25,8 +25,9 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The ledger at `store`, which need not exist yet, and the policy in the file at `policy`.
-    pub fn new(store: &Path, policy: &Path, max_age: Duration, clock: Clock) -> Self {
+    /// The ledger at `store`, which need not exist yet, and the policy in the file at `policy`; without one, the policy
+    /// of the newest snapshot is the one in force.
+    pub fn new(store: &Path, policy: Option<&Path>, max_age: Duration, clock: Clock) -> Self {
         let policy = Arc::new(PolicyFile::open(policy));
         Self { reader: Reader::new(store), policy, clock, started_at: clock(), max_age }
     }
@@ -49,7 +50,7 @@ impl Ledger {
 
     /// The newest snapshot; none before the first scan.
     pub(crate) fn newest(&self) -> Result<Option<Snapshot>, StoreError> {
-        match self.reader.read(View::newest) {
+        match self.reader.read(|view| view.newest()) {
             Err(StoreError::Missing { .. }) => Ok(None),
             other => other,
         }

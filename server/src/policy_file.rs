@@ -17,7 +17,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// The policy in the file, as last read well. A file that does not load never replaces one that did.
 #[derive(Debug)]
 pub struct PolicyFile {
-    path: PathBuf,
+    path: Option<PathBuf>,
     current: RwLock<Current>,
 }
 
@@ -31,9 +31,9 @@ struct Current {
 
 impl PolicyFile {
     /// Reads the file once; that it cannot be read is no error here, but told with every answer about the policy.
-    pub fn open(path: &Path) -> Self {
+    pub fn open(path: Option<&Path>) -> Self {
         let empty = Current { policy: None, fault: None, text: None };
-        let file = Self { path: path.to_owned(), current: RwLock::new(empty) };
+        let file = Self { path: path.map(Path::to_owned), current: RwLock::new(empty) };
         file.reload();
         file
     }
@@ -46,35 +46,21 @@ impl PolicyFile {
 
     /// Reads the file again if it has changed.
     pub fn reload(&self) {
+        let Some(path) = &self.path else { return };
         let before = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let after = match std::fs::read_to_string(&self.path) {
+        let after = match std::fs::read_to_string(path) {
             Ok(text) if before.text.as_ref() == Some(&text) => return,
-            Ok(text) => self.parsed(before.policy, text),
+            Ok(text) => parsed(path, before.policy, text),
             Err(error) => {
-                let fault = format!("{} cannot be read: {error}", self.path.display());
+                let fault = format!("{} cannot be read: {error}", path.display());
                 if before.fault.as_ref() == Some(&fault) {
                     return;
                 }
-                warn!(policy.path = %self.path.display(), "policy file cannot be read: {error}");
+                warn!(policy.path = %path.display(), "policy file cannot be read: {error}");
                 Current { policy: before.policy, fault: Some(fault), text: None }
             }
         };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = after;
-    }
-
-    fn parsed(&self, before: Option<Arc<Policy>>, text: String) -> Current {
-        match Policy::parse(&text) {
-            Ok(policy) => {
-                info!(policy.version = policy.version(), policy.digest = policy.digest(), "policy loaded");
-                Current { policy: Some(Arc::new(policy)), fault: None, text: Some(text) }
-            }
-            Err(faults) => {
-                let path = self.path.display();
-                warn!(policy.path = %path, "policy file has faults, the policy before it stays in force: {faults}");
-                let fault = format!("{path} does not load; `tagledger policy check {path}` says why");
-                Current { policy: before, fault: Some(fault), text: Some(text) }
-            }
-        }
     }
 
     /// Follows the file until the server ends.
@@ -84,6 +70,21 @@ impl PolicyFile {
         }
     }
 }
+
+fn parsed(path: &Path, before: Option<Arc<Policy>>, text: String) -> Current {
+        match Policy::parse(&text) {
+            Ok(policy) => {
+                info!(policy.version = policy.version(), policy.digest = policy.digest(), "policy loaded");
+                Current { policy: Some(Arc::new(policy)), fault: None, text: Some(text) }
+            }
+            Err(faults) => {
+                let path = path.display();
+                warn!(policy.path = %path, "policy file has faults, the policy before it stays in force: {faults}");
+                let fault = format!("{path} does not load; `tagledger policy check {path}` says why");
+                Current { policy: before, fault: Some(fault), text: Some(text) }
+            }
+        }
+    }
 
 #[cfg(test)]
 mod tests {
@@ -95,7 +96,7 @@ mod tests {
         let path = folder.path().join("policy.json");
         let good = r#"{"version": "1.0", "last_updated": "2026-01-01T00:00:00Z", "required_tags": [{"name": "Owner"}]}"#;
         std::fs::write(&path, good).unwrap();
-        let file = PolicyFile::open(&path);
+        let file = PolicyFile::open(Some(&path));
         std::fs::write(&path, good.replace("1.0", "2.0")).unwrap();
         file.reload();
         assert_eq!(file.get().0.unwrap().version(), "2.0");

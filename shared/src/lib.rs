@@ -8,6 +8,7 @@ pub mod resource_type;
 
 pub mod chain;
 pub mod cloud;
+pub mod day;
 pub mod ids;
 pub mod inventory;
 pub mod policy;

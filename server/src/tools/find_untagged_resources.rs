@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
+    day::day_of,
     Region, ResourceType,
     inventory::Tags,
     policy::{Code, Policy, Severity, Subject},
@@ -175,14 +176,14 @@ fn body(
 }
 
 fn before(moment: Timestamp, days: i64) -> Timestamp {
-    moment.saturating_sub(SignedDuration::from_hours(24 * days))
+    moment.checked_sub(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MIN)
 }
 
 impl Untagged {
     fn of(row: &Row, policy: &Policy, snapshot: &Snapshot) -> Self {
         let tags = Tags::Known(row.tags.clone());
         let subject = Subject { resource_type: row.scope.resource_type, arn: &row.arn, tags: &tags };
-        let verdict = policy.judge(&subject, snapshot.started_at.to_zoned(TimeZone::UTC).date());
+        let verdict = policy.judge(&subject, day_of(snapshot.started_at));
         let missing = verdict.findings.iter().filter(|f| f.code == Code::Missing && f.severity == Severity::Error);
         let bare = row.tags.user().next().is_none();
         let shown = row.tags.iter().take(MOST_TAGS).map(|(key, value)| (visible(key), visible(value)));
@@ -198,7 +199,7 @@ impl Untagged {
             more_tags: row.tags.iter().len().checked_sub(MOST_TAGS).filter(|more| *more > 0),
             monthly_cost: None,
             age_days: row.created_at.map(|at| (snapshot.started_at.duration_since(at).as_hours() / 24).max(0)),
-            first_seen: row.first_seen.to_zoned(TimeZone::UTC).date().to_string(),
+            first_seen: day_of(row.first_seen).to_string(),
         }
     }
 }

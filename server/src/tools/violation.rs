@@ -1,9 +1,10 @@
 //! One resource with what is wrong with it.
 
-use jiff::tz::TimeZone;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{
+    day::day_of,
     inventory::Tags,
     policy::{Code, Finding, Policy, Severity, Subject, ViolationType},
     store::{Row, Rule, Snapshot},
@@ -77,7 +78,7 @@ impl Violation {
     pub(crate) fn of(row: &Row, policy: &Policy, snapshot: &Snapshot, which: SeverityFilter) -> Self {
         let tags = Tags::Known(row.tags.clone());
         let subject = Subject { resource_type: row.scope.resource_type, arn: &row.arn, tags: &tags };
-        let day = snapshot.started_at.to_zoned(TimeZone::UTC).date();
+        let day = day_of(snapshot.started_at);
         let mut findings = policy.judge(&subject, day).findings;
         findings.retain(|finding| which.admits(finding.severity));
         let worst = findings.iter().min_by_key(|finding| (finding.severity, finding.code.violation_type()));
@@ -110,7 +111,7 @@ impl Problem {
             found_key: finding.key.map(visible),
             current_value: finding.value.map(visible),
             fix: finding.fix.as_deref().map(visible),
-            first_seen: first_seen.map(|at| at.to_zoned(TimeZone::UTC).date().to_string()),
+            first_seen: first_seen.map(|at| day_of(at).to_string()),
         }
     }
 }

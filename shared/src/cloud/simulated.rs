@@ -74,8 +74,7 @@ impl Simulated {
     fn moment(&self, day: i32, dice: &mut Dice) -> Option<Timestamp> {
         let minute = i8::try_from(dice.below(60)).ok()?;
         let hour = i8::try_from(7 + dice.below(11)).ok()?;
-        let at = self.date_of(day).at(hour, minute, 0, 0).to_zoned(TimeZone::UTC).ok()?;
-        Some(at.timestamp())
+        TimeZone::UTC.to_timestamp(self.date_of(day).at(hour, minute, 0, 0)).ok()
     }
 
     /// How many numbers a scope gives out, resources of all days together.
@@ -182,7 +181,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_older_than_its_day() {
         let estate = Simulated::new(7, 5000, Date::constant(2026, 11, 1)).on_day(30);
-        let end_of_day = estate.date().at(23, 59, 59, 0).to_zoned(TimeZone::UTC).unwrap().timestamp();
+        let end_of_day = TimeZone::UTC.to_timestamp(estate.date().at(23, 59, 59, 0)).unwrap();
         for kind in ResourceType::ALL {
             for resource in list(&estate, &scope(kind.as_str())).await {
                 assert!(resource.created_at.unwrap() <= end_of_day, "{resource:?}");

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::{Timestamp, civil::Date};
 use rusqlite::{Connection, Transaction, params};
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     cloud::Account,
+    day::day_of,
     inventory::{GapReason, Listing, Resource, Scope, TagSet, Tags},
     policy::{Finding, Policy, Severity, State, Subject, ViolationType},
 };
@@ -90,7 +91,7 @@ impl<'w> Night<'w> {
         let dimensions = Dimensions::load(&sql)?;
         let accounts = dimensions.accounts.iter().map(|(id, a)| (a.id.as_str().to_owned(), *id)).collect();
         Ok(Self {
-            day: header.started_at.to_zoned(TimeZone::UTC).date(),
+            day: day_of(header.started_at),
             header,
             id,
             previous: id - 1,

@@ -1,0 +1,218 @@
+//! The command line: every setting, once, as a flag and as an environment variable of the same name.
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use shared::{AccountId, Region, ResourceType};
+
+use crate::failure::Failure;
+
+/// Prefix of TagLedger's own environment variables.
+const PREFIX: &str = "TAGLEDGER_";
+
+/// How well an AWS estate is tagged, and how that changes: a ledger of nightly snapshots, asked in chat.
+#[derive(Debug, Parser)]
+#[command(name = "tagledger", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Log level on standard error: error, warn, info, debug, trace, or a filter such as `info,shared=debug`.
+    #[arg(long, global = true, env = "TAGLEDGER_LOG", value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
+    /// Log format.
+    #[arg(long, global = true, env = "TAGLEDGER_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// One readable line a fact.
+    Text,
+    /// One JSON object a fact.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show TagLedger on a simulated company: 90 nights of history, served on this machine, no AWS needed.
+    Demo(DemoArguments),
+    /// Scan AWS once and append a snapshot. Exit code 0: complete, 3: partial, 1: nothing recorded.
+    Scan(ScanArguments),
+    /// Serve MCP over HTTP from the ledger, at /mcp, with /health.
+    Server(ServerArguments),
+    /// Serve MCP over standard input and output from the ledger, for a desktop client.
+    Mcp(McpArguments),
+    /// Work with tagging policies.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Policy(PolicyArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StoreArguments {
+    /// The ledger: one SQLite file.
+    #[arg(long, env = "TAGLEDGER_STORE", value_name = "FILE", default_value = "tagledger.sqlite")]
+    pub(crate) store: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicySetting {
+    /// The tagging policy.
+    #[arg(long, env = "TAGLEDGER_POLICY", value_name = "FILE", default_value = "policies/tagging_policy.json")]
+    pub(crate) policy: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Where to serve.
+    #[arg(long, env = "TAGLEDGER_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// How many resources the company has, about.
+    #[arg(long, value_name = "N", default_value_t = 1500, value_parser = clap::value_parser!(u32).range(100..=200_000))]
+    pub(crate) resources: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScanArguments {
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
+    #[command(flatten)]
+    pub(crate) policy: PolicySetting,
+    /// Regions to scan [default: all that each account has enabled].
+    #[arg(long, env = "TAGLEDGER_REGIONS", value_name = "REGION,...", value_delimiter = ',')]
+    pub(crate) regions: Vec<Region>,
+    /// Resource types to scan [default: all].
+    #[arg(long, env = "TAGLEDGER_TYPES", value_name = "TYPE,...", value_delimiter = ',')]
+    pub(crate) types: Vec<ResourceType>,
+    /// Member accounts to scan beside the caller's own, or `organization` for all of the organization's.
+    #[arg(long, env = "TAGLEDGER_ACCOUNTS", value_name = "ACCOUNT,...", value_delimiter = ',')]
+    pub(crate) accounts: Vec<AccountSetting>,
+    /// The role to assume in member accounts.
+    #[arg(long, env = "TAGLEDGER_ROLE_NAME", value_name = "NAME", default_value = "TagLedgerScanner")]
+    pub(crate) role_name: String,
+    /// The external id that the role asks for.
+    #[arg(long, env = "TAGLEDGER_EXTERNAL_ID", value_name = "ID")]
+    pub(crate) external_id: Option<String>,
+    /// Share of AWS's published request rates to use, in percent.
+    #[arg(long, env = "TAGLEDGER_RATE_PERCENT", value_name = "PERCENT", default_value_t = 50,
+        value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) rate_percent: u32,
+    /// Lists read at once.
+    #[arg(long, env = "TAGLEDGER_CONCURRENCY", value_name = "N", default_value_t = 16,
+        value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) concurrency: u32,
+}
+
+/// An account to scan, or all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AccountSetting {
+    Account(AccountId),
+    Organization,
+}
+
+impl AccountSetting {
+    /// The account, unless it is all of them.
+    #[cfg(feature = "aws")]
+    pub(crate) fn account(&self) -> Option<AccountId> {
+        match self {
+            Self::Account(id) => Some(id.clone()),
+            Self::Organization => None,
+        }
+    }
+}
+
+impl std::str::FromStr for AccountSetting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "organization" {
+            return Ok(Self::Organization);
+        }
+        text.parse().map(Self::Account).map_err(|error| format!("{error}, nor `organization`"))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServerArguments {
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
+    #[command(flatten)]
+    pub(crate) policy: PolicySetting,
+    /// Where to serve.
+    #[arg(long, env = "TAGLEDGER_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Hours after which a snapshot is too old for /health to be healthy.
+    #[arg(long, env = "TAGLEDGER_MAX_AGE_HOURS", value_name = "HOURS", default_value_t = 36,
+        value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) max_age_hours: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct McpArguments {
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
+    #[command(flatten)]
+    pub(crate) policy: PolicySetting,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyArguments {
+    #[command(subcommand)]
+    pub(crate) command: PolicyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Check a policy file: every fault with its place, and rules that match nothing.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// Every environment variable of ours.
+fn known_settings() -> Vec<OsString> {
+    let root = Cli::command();
+    let commands = std::iter::once(&root).chain(root.get_subcommands());
+    let variables = commands.flat_map(clap::Command::get_arguments).filter_map(|argument| argument.get_env());
+    variables.map(OsString::from).collect()
+}
+
+/// A variable with our prefix that nobody reads is a typing error that would otherwise go unnoticed.
+pub(crate) fn refuse_unknown_settings() -> Result<(), Failure> {
+    let known = known_settings();
+    let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with(PREFIX));
+    let mut unknown: Vec<String> =
+        ours.filter(|name| !known.contains(name)).map(|name| name.to_string_lossy().into_owned()).collect();
+    unknown.sort();
+    if unknown.is_empty() { Ok(()) } else { Err(Failure::UnknownSettings { names: unknown.join(", ") }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_table_in_the_readme_has_every_setting_with_its_default_and_no_other() {
+        let root = Cli::command();
+        let commands = std::iter::once(&root).chain(root.get_subcommands());
+        let row = |argument: &clap::Arg| {
+            let variable = argument.get_env()?.to_str()?;
+            let default = argument.get_default_values().first().and_then(|value| value.to_str()).unwrap_or("");
+            let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
+            Some(format!("| `{variable}` | `--{}` | {default} |", argument.get_long()?))
+        };
+        let settings: BTreeSet<String> = commands.flat_map(clap::Command::get_arguments).filter_map(row).collect();
+        let readme = include_str!("../README.md");
+        let rows = readme.lines().filter(|line| line.starts_with("| `TAGLEDGER_"));
+        let table: BTreeSet<String> =
+            rows.map(|line| line.rsplitn(3, '|').last().map(|cells| format!("{cells}|")).unwrap()).collect();
+        assert_eq!(table, settings);
+    }
+}

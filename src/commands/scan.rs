@@ -1,0 +1,65 @@
+//! `tagledger scan`.
+
+use std::process::ExitCode;
+
+use crate::{cli::ScanArguments, failure::Failure};
+
+/// Exit code of a scan with gaps.
+#[cfg(feature = "aws")]
+const PARTIAL: u8 = 3;
+
+#[cfg(not(feature = "aws"))]
+pub(crate) async fn run(_: ScanArguments) -> Result<ExitCode, Failure> {
+    Err(Failure::WithoutAws)
+}
+
+#[cfg(feature = "aws")]
+pub(crate) async fn run(arguments: ScanArguments) -> Result<ExitCode, Failure> {
+    use std::sync::Arc;
+
+    use scanner::{Choice, Scan};
+    use shared::{
+        cloud::aws::Aws,
+        store::{Reader, Writer},
+    };
+
+    let policy = Arc::new(super::read_policy(&arguments.policy.policy)?);
+    // Before AWS is asked anything: what cannot be recorded need not be read.
+    let writer = Writer::open(&arguments.store.store)?;
+    let cloud = Aws::connect(settings(&arguments)?).await.map_err(Failure::Aws)?;
+    let scan = Scan {
+        cloud: &cloud,
+        policy,
+        choice: Choice { regions: arguments.regions, types: arguments.types },
+        concurrency: usize::try_from(arguments.concurrency).unwrap_or(usize::MAX),
+        now: &super::now,
+        app_version: env!("CARGO_PKG_VERSION"),
+    };
+    let summary = scan.run(writer, crate::progress::follower()).await?;
+    let reader = Reader::new(&arguments.store.store);
+    crate::summary::print(&summary, &reader)?;
+    Ok(if summary.snapshot.complete { ExitCode::SUCCESS } else { ExitCode::from(PARTIAL) })
+}
+
+#[cfg(feature = "aws")]
+fn settings(arguments: &ScanArguments) -> Result<shared::cloud::aws::AwsSettings, Failure> {
+    use shared::cloud::aws::{AwsSettings, MemberAccounts};
+
+    use crate::cli::AccountSetting;
+
+    let organization = arguments.accounts.contains(&AccountSetting::Organization);
+    let listed: Vec<_> = arguments.accounts.iter().filter_map(AccountSetting::account).collect();
+    let accounts = match (organization, listed.is_empty()) {
+        (true, true) => MemberAccounts::Organization,
+        (true, false) => return Err(Failure::Accounts),
+        (false, true) => MemberAccounts::None,
+        (false, false) => MemberAccounts::Listed(listed),
+    };
+    Ok(AwsSettings {
+        accounts,
+        role_name: Some(arguments.role_name.clone()),
+        external_id: arguments.external_id.clone(),
+        rate_percent: arguments.rate_percent,
+        ..AwsSettings::default()
+    })
+}

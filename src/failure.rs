@@ -1,0 +1,38 @@
+//! Why a command failed.
+
+use std::{io, path::PathBuf};
+
+use scanner::ScanError;
+use server::{HttpError, StdioError};
+use shared::{inventory::Gap, policy::PolicyFaults, store::StoreError};
+
+/// Every way in which a command fails; what is printed is this and its causes, on one line where it can be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("no such setting: {names}; `tagledger help` lists the settings of each command")]
+    UnknownSettings { names: String },
+    #[error("the file {} cannot be read", path.display())]
+    Read { path: PathBuf, #[source] source: io::Error },
+    #[error("the folder {} cannot be made", path.display())]
+    Folder { path: PathBuf, #[source] source: io::Error },
+    #[error("the policy {} has faults:\n{faults}", path.display())]
+    Policy { path: PathBuf, faults: PolicyFaults },
+    #[error("--accounts takes account ids or `organization`, not both")]
+    Accounts,
+    #[cfg(feature = "aws")]
+    #[error("AWS cannot be reached")]
+    Aws(#[source] Gap),
+    #[cfg(not(feature = "aws"))]
+    #[error("this build cannot scan AWS; build without --no-default-features")]
+    WithoutAws,
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    #[error(transparent)]
+    Stdio(#[from] StdioError),
+    #[error("the asynchronous runtime cannot be started")]
+    Runtime(#[source] io::Error),
+}

@@ -1,0 +1,25 @@
+//! Logs: to standard error, one line a fact. Standard output belongs to answers and to the MCP protocol.
+
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::cli::{Cli, Command, LogFormat};
+
+/// Starts logging. A person at a terminal sees a bar and a summary, and only warnings beside them.
+pub(crate) fn start(cli: &Cli) {
+    let quiet = match cli.command {
+        Command::Demo(_) | Command::Mcp(_) | Command::Policy(_) => true,
+        Command::Scan(_) => io::stderr().is_terminal(),
+        Command::Server(_) => false,
+    };
+    // The SDK tells at info and warn what the ledger tells better, as gaps.
+    let usual = if quiet { "warn,aws=error,rmcp=error" } else { "info,aws=error,rmcp=warn" };
+    let chosen = cli.log.as_deref().unwrap_or(usual);
+    let filter = EnvFilter::try_new(chosen).unwrap_or_else(|_| EnvFilter::new(usual));
+    let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    match cli.log_format {
+        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+}
