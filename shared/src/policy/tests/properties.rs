@@ -120,7 +120,8 @@ proptest! {
         prop_assert!(Policy::parse(&text).is_err());
         let sample = include_str!("../../../../policies/tagging_policy.json");
         let at = cut.min(sample.len());
-        let text = format!("{}{junk}{}", &sample[..at], &sample[at..]);
+        let (head, tail) = sample.split_at(at);
+        let text = format!("{head}{junk}{tail}");
         if let Err(faults) = Policy::parse(&text) {
             prop_assert!(!faults.faults.is_empty());
         }
