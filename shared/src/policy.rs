@@ -1,125 +1,118 @@
 //! The tagging policy: reads it strictly, judges resources by it.
 //!
 //! Judging is a pure, total function: no I/O, no clock, no failure. The day is an argument.
+//!
+//! A policy is one JSON object:
+//!
+//! | field | | |
+//! |---|---|---|
+//! | `version` | mandatory | the author's name for this edition |
+//! | `last_updated` | mandatory | RFC 3339 date-time |
+//! | `required_tags` | mandatory | list of tags; what is wrong with them makes a resource non-compliant |
+//! | `optional_tags` | default `[]` | list of tags; what is wrong with them is a warning |
+//! | `tag_naming_rules` | default: each field's | see [`NamingRules`] |
+//! | `exemptions` | default `[]` | see [`Exemption`]; an addition to the first specification |
+//!
+//! A tag has a `name` and optionally `description`, `allowed_values`, `validation_regex` (matches the whole value),
+//! `applies_to` (resource types; empty or absent means every type) and `value_type` (see [`ValueType`]; an addition to
+//! the first specification). Anything else in the file is a fault.
 
-use std::borrow::Cow;
+use jiff::civil::Date;
 
-use serde::{Deserialize, Serialize};
+use crate::{Arn, ResourceType};
 
-use crate::{Arn, ResourceType, inventory::Tags};
+mod canonical;
+mod date;
+mod fault;
+mod judge;
+mod lint;
+mod pattern;
+mod read;
+mod rule;
+mod spelling;
+#[cfg(test)]
+mod tests;
+mod verdict;
 
-/// What the policy says of one resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Judged, and no required tag is wrong.
-    Compliant,
-    /// Judged, and at least one required tag is wrong.
-    NonCompliant,
-    /// No required tag applies to its type, or it cannot carry tags.
-    NotApplicable,
-    /// Its tags could not be read.
-    Unknown,
-    /// The policy exempts it.
-    Exempt,
+pub use fault::{Fault, PolicyFaults};
+pub use rule::{Exemption, NamingRules, TagRule, ValueType};
+pub use verdict::{Code, Finding, Severity, State, Subject, UnknownName, Verdict, ViolationType};
+
+/// A policy that was read without a fault.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    version: String,
+    last_updated: String,
+    /// Required tags, then optional ones.
+    rules: Vec<TagRule>,
+    required: usize,
+    naming: NamingRules,
+    exemptions: Vec<Exemption>,
+    canonical_json: String,
+    digest: String,
 }
 
-/// How much a finding matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// About a required tag: the resource is non-compliant.
-    Error,
-    /// About an optional tag or a spelling: the resource may be compliant all the same.
-    Warning,
-}
+impl Policy {
+    /// Reads a policy file.
+    ///
+    /// # Errors
+    /// Every fault in the file, in file order. A policy with a fault does not exist.
+    pub fn parse(text: &str) -> Result<Self, PolicyFaults> {
+        read::policy(text)
+    }
 
-/// The specification's three kinds of violation; [`Code`] is finer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ViolationType {
-    /// The key is not there, or only under another spelling.
-    MissingRequiredTag,
-    /// The value is not one of those allowed, or is none at all.
-    InvalidValue,
-    /// The key or the value has the wrong form.
-    InvalidFormat,
-}
+    /// The author's name for this edition.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
 
-/// What is wrong, as a stable code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Code {
-    /// A required key is absent.
-    Missing,
-    /// The value is the empty string.
-    Empty,
-    /// The value is nothing but white space.
-    Blank,
-    /// The value stands for "not filled in", such as `tbd` or `n/a`.
-    Placeholder,
-    /// The value is not one of those allowed.
-    NotAllowed,
-    /// The value does not match the pattern.
-    Regex,
-    /// The value is right but for letter case.
-    ValueCase,
-    /// The value is right but for white space.
-    ValueWhitespace,
-    /// The value is not a date.
-    NotADate,
-    /// The date has passed.
-    Expired,
-    /// The key or value is longer than the naming rules allow.
-    TooLong,
-    /// The key or value has characters that the naming rules do not allow.
-    BadChars,
-    /// The key differs from the policy's in letter case only; it counts, but not in billing.
-    KeyCaseMismatch,
-    /// The key is almost the policy's; it does not count.
-    KeyNearMiss,
-    /// Two spellings of one key with the same value.
-    DuplicateKeyVariant,
-    /// Two spellings of one key with different values.
-    ConflictingValues,
-    /// Nearly as many tags as AWS allows.
-    TagLimitNear,
-}
+    /// When the author last changed it: RFC 3339, as written.
+    pub fn last_updated(&self) -> &str {
+        &self.last_updated
+    }
 
-/// One thing that is wrong with one resource.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding<'a> {
-    /// What.
-    pub code: Code,
-    /// How much it matters.
-    pub severity: Severity,
-    /// The policy's key that it is about; the key as found when it is about no key of the policy; empty when it is
-    /// about the whole resource.
-    pub tag: &'a str,
-    /// The key as found, where that is not `tag`.
-    pub key: Option<&'a str>,
-    /// The value as found; none where there is none.
-    pub value: Option<&'a str>,
-    /// The canonical key or value to write instead, where one follows from the policy.
-    pub fix: Option<Cow<'a, str>>,
-}
+    /// The tags whose faults make a resource non-compliant.
+    pub fn required(&self) -> &[TagRule] {
+        self.rules.get(..self.required).unwrap_or_default()
+    }
 
-/// The judgement on one resource. Findings stand in a fixed order: the policy's tags first, in the policy's order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict<'a> {
-    /// The state that follows from the findings.
-    pub state: State,
-    /// All findings; empty unless the state is compliant or non-compliant.
-    pub findings: Vec<Finding<'a>>,
-}
+    /// The tags whose faults are warnings.
+    pub fn optional(&self) -> &[TagRule] {
+        self.rules.get(self.required..).unwrap_or_default()
+    }
 
-/// What is judged.
-#[derive(Debug, Clone, Copy)]
-pub struct Subject<'a> {
-    /// Its type decides which tags apply.
-    pub resource_type: ResourceType,
-    /// Its name decides which exemptions apply.
-    pub arn: &'a Arn,
-    /// Its tags.
-    pub tags: &'a Tags,
+    /// What keys and values may look like.
+    pub const fn naming(&self) -> &NamingRules {
+        &self.naming
+    }
+
+    /// What is not judged, and why.
+    pub fn exemptions(&self) -> &[Exemption] {
+        &self.exemptions
+    }
+
+    /// The exemption that covers a resource on a day, the first where there are several.
+    pub fn exemption(&self, arn: &Arn, on: Date) -> Option<&Exemption> {
+        self.exemptions.iter().find(|exemption| exemption.covers(arn, on))
+    }
+
+    /// All keys that it names, required ones first.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(TagRule::name)
+    }
+
+    /// Whether resources of a type are judged at all: whether some required tag applies to them.
+    pub fn applies(&self, resource_type: ResourceType) -> bool {
+        self.required().iter().any(|rule| rule.applies(resource_type))
+    }
+
+    /// The SHA-256 of [`Self::canonical_json`] in hexadecimal digits.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The policy as compact JSON with sorted keys: one text however the file was laid out.
+    pub fn canonical_json(&self) -> &str {
+        &self.canonical_json
+    }
 }
