@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod accounts;
+mod config;
 mod errors;
 mod found;
 mod http;
@@ -92,8 +93,8 @@ impl Aws {
     /// # Errors
     /// A gap whose message says what to do: no or expired credentials, an odd region, an endpoint out of reach.
     pub async fn connect(settings: AwsSettings) -> Result<Self, Gap> {
-        let config = session::load(&settings).await;
-        let region = session::default_region(&config)?;
+        let config = config::load(&settings).await;
+        let region = config::default_region(&config)?;
         let shared = Arc::new(session::Shared::new(settings.rate_percent));
         let caller = accounts::identify(&config, &shared).await?;
         let role = Role {

@@ -1,7 +1,7 @@
 //! Who is calling, whose accounts there are, and their regions.
 
 use aws_config::SdkConfig;
-use aws_sdk_organizations::types::{self as organizations, AccountState};
+use aws_sdk_organizations::types::{self as organizations, AccountState, AccountStatus};
 
 use super::{
     errors, found,
@@ -92,15 +92,11 @@ async fn read_organization(session: &Session, members: &mut Vec<Account>) -> Res
 
 /// Closed and suspended accounts cannot be entered. `Status` is the field that `State` replaced.
 fn is_active(account: &organizations::Account) -> bool {
-    match (account.state(), account_status(account)) {
+    match (account.state(), account.status()) {
         (Some(state), _) => *state == AccountState::Active,
-        (None, Some(status)) => status == "ACTIVE",
+        (None, Some(status)) => *status == AccountStatus::Active,
         (None, None) => true,
     }
-}
-
-fn account_status(account: &organizations::Account) -> Option<&str> {
-    account.status().map(organizations::AccountStatus::as_str)
 }
 
 fn member(account: &organizations::Account, partition: &Partition) -> Option<Account> {
@@ -130,8 +126,6 @@ fn account_region(region: &aws_sdk_ec2::types::Region) -> Option<AccountRegion> 
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_organizations::types::AccountStatus;
-
     use super::*;
 
     #[test]
@@ -158,7 +152,6 @@ mod tests {
         for state in [AccountState::Suspended, AccountState::PendingClosure, AccountState::Closed] {
             assert!(!is_active(&account().state(state).build()));
         }
-        #[expect(deprecated, reason = "emulators and older endpoints still send it")]
         let suspended = account().status(AccountStatus::Suspended).build();
         assert!(!is_active(&suspended));
     }

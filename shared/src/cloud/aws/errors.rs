@@ -8,7 +8,7 @@ use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::session::endpoint;
+use super::config::endpoint;
 use crate::inventory::{Gap, GapReason};
 
 /// The most characters of AWS's words that are kept.
@@ -59,26 +59,27 @@ fn failure<E>(operation: &str, config: &SdkConfig, error: &SdkError<E, HttpRespo
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    let peer = || peer(operation, config);
+    let peer = peer(operation, config);
     match error {
-        SdkError::ServiceError(answer) => {
-            let (code, message) = (answer.err().code(), answer.err().message());
-            service_error(code, message, answer.raw().status().as_u16(), opt_in(config))
-        }
-        SdkError::TimeoutError(_) => (GapReason::Failed, format!("no answer from {} in time", peer())),
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
-            (GapReason::Failed, one_line(&format!("no connection to {} in time: {}", peer(), words(error))))
-        }
-        SdkError::DispatchFailure(_) => {
-            (GapReason::Failed, one_line(&format!("no connection to {}: {}", peer(), words(error))))
-        }
-        SdkError::ResponseError(answer) => {
+        SdkError::ServiceError(answer) if answer.err().code().is_some() => {
             let status = answer.raw().status().as_u16();
-            let words = format!("{} answered what is not understood: {}", peer(), words(error));
-            service_error(None, Some(&words), status, opt_in(config))
+            service_error(answer.err().code(), answer.err().message(), status, opt_in(config))
+        }
+        SdkError::ServiceError(answer) => unreadable(&peer, answer.raw(), answer.err()),
+        SdkError::ResponseError(answer) => unreadable(&peer, answer.raw(), error),
+        SdkError::TimeoutError(_) => (GapReason::Failed, format!("no answer from {peer} in time")),
+        SdkError::DispatchFailure(failure) => {
+            let cause = failure.as_connector_error().map_or_else(|| words(error), |cause| words(cause));
+            (GapReason::Failed, one_line(&format!("no connection to {peer}: {cause}")))
         }
         _ => (GapReason::Failed, one_line(&format!("the request could not be made: {}", words(error)))),
     }
+}
+
+/// An answer without an error code: a proxy's, a broken one, or one that was cut off.
+fn unreadable(peer: &str, answer: &HttpResponse, error: &dyn Error) -> (GapReason, String) {
+    let message = format!("{peer} answered what is not understood: {}", words(error));
+    service_error(None, Some(&message), answer.status().as_u16(), false)
 }
 
 /// Where the call went: the configured endpoint, or AWS's own.
@@ -138,7 +139,6 @@ fn service_error(code: Option<&str>, message: Option<&str>, status: u16, opt_in:
         (Some(code), _) if EXPIRED_CODES.contains(&code) => format!("{EXPIRED} ({code})"),
         (Some(code), "") => one_line(code),
         (Some(code), message) => format!("{} ({})", one_line(message), one_line(code)),
-        (None, "") => format!("HTTP status {status} without a reason"),
         (None, message) => format!("{} (HTTP status {status})", one_line(message)),
     };
     (reason, text)

@@ -1,4 +1,4 @@
-//! Configuration, credentials and clients: one [`Session`] for each account and region.
+//! Credentials and clients: one [`Session`] for each account and region.
 
 use std::{
     collections::HashMap,
@@ -10,107 +10,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aws_config::{
-    AppName, BehaviorVersion, SdkConfig, identity::IdentityCache, meta::region::RegionProviderChain,
-    sts::AssumeRoleProvider, timeout::TimeoutConfig,
-};
+use aws_config::{SdkConfig, sts::AssumeRoleProvider};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime::client::retries::{RetryPartition, TokenBucket};
-use aws_smithy_runtime_api::client::{identity::SharedIdentityCache, orchestrator::HttpResponse, result::SdkError};
-use aws_smithy_types::{
-    error::metadata::ProvideErrorMetadata,
-    retry::{RetryConfig, RetryMode},
-};
-use aws_types::service_config::ServiceConfigKey;
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::{
-    AwsSettings, errors,
-    http::Pool,
+    config::{endpoint, identity_cache},
+    errors,
     limits::{Limits, Operation},
 };
-use crate::{
-    AccountId, Partition, Region,
-    cloud::Account,
-    inventory::{Gap, GapReason},
-};
-
-/// Where STS is asked who is calling when no region is configured.
-const FALLBACK_REGION: &str = "us-east-1";
-
-/// Credentials may come from a program or a browser log-in; the SDK's own 5 seconds cut short retries of AssumeRole.
-const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// The longest pause that the SDK makes between two attempts.
-const MAX_BACKOFF: Duration = Duration::from_secs(20);
+use crate::{AccountId, Partition, Region, cloud::Account, inventory::Gap};
 
 /// For how long natively read tags are preferred once `tag:GetResources` was denied.
 const DENIAL_MEMORY: Duration = Duration::from_secs(15 * 60);
-
-/// Loads what the SDK finds in the environment and the profile, with our timeouts, retries and connection pool.
-pub(super) async fn load(settings: &AwsSettings) -> SdkConfig {
-    let region = RegionProviderChain::default_provider().or_else(FALLBACK_REGION);
-    let attempt = TimeoutConfig::builder().operation_attempt_timeout(settings.attempt_timeout).build();
-    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .region(region)
-        .http_client(Pool::default())
-        .identity_cache(identity_cache())
-        .timeout_config(attempt);
-    if let Ok(name) = AppName::new("tagledger") {
-        loader = loader.app_name(name);
-    }
-    let loaded = loader.load().await;
-    let retries = retries(&loaded, settings.max_attempts);
-    let whole = (settings.attempt_timeout + MAX_BACKOFF) * retries.max_attempts();
-    let timeouts = loaded.timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
-    let timeouts = timeouts.operation_timeout(whole).build();
-    loaded.into_builder().retry_config(retries).timeout_config(timeouts).build()
-}
-
-fn identity_cache() -> SharedIdentityCache {
-    IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).build()
-}
-
-/// The SDK's retries in standard mode: the adaptive one slows all accounts down for one.
-fn retries(loaded: &SdkConfig, max_attempts: u32) -> RetryConfig {
-    let default = RetryConfig::standard();
-    let read = loaded.retry_config().cloned().unwrap_or_else(|| default.clone());
-    // The SDK does not tell a configured 3 from its default of 3.
-    let configured = std::env::var_os("AWS_MAX_ATTEMPTS").is_some() || read.max_attempts() != default.max_attempts();
-    let attempts = if configured { read.max_attempts() } else { max_attempts.max(1) };
-    read.with_retry_mode(RetryMode::Standard).with_max_attempts(attempts)
-}
-
-/// The configured region.
-///
-/// # Errors
-/// It is not the name of a region.
-pub(super) fn default_region(config: &SdkConfig) -> Result<Region, Gap> {
-    let name = config.region().map_or(FALLBACK_REGION, |region| region.as_ref());
-    name.parse().map_err(|error| Gap {
-        reason: GapReason::Failed,
-        operation: "sts:GetCallerIdentity".to_owned(),
-        message: errors::one_line(&format!("{error}: set AWS_REGION to a region, or leave it out")),
-    })
-}
-
-/// The endpoint that is configured for a service, by IAM's prefix for it; none when AWS's own is used.
-pub(super) fn endpoint(config: &SdkConfig, service: &str) -> Option<String> {
-    let id = match service {
-        "ec2" => "EC2",
-        "ecs" => "ECS",
-        "lambda" => "Lambda",
-        "organizations" => "Organizations",
-        "rds" => "RDS",
-        "s3" => "S3",
-        "sts" => "STS",
-        "tag" => "Resource Groups Tagging API",
-        _ => return config.endpoint_url().map(str::to_owned),
-    };
-    let key =
-        ServiceConfigKey::builder().service_id(id).env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
-    let own = config.service_config().and_then(|configured| configured.load_config(key));
-    own.or_else(|| config.endpoint_url().map(str::to_owned))
-}
 
 /// What all sessions share: the pace, and the count of what was sent.
 #[derive(Debug)]
@@ -134,6 +48,12 @@ impl Shared {
 pub(super) struct Role {
     pub(super) name: String,
     pub(super) external_id: Option<String>,
+}
+
+impl Role {
+    fn arn(&self, partition: &Partition, account: &AccountId) -> String {
+        format!("arn:{partition}:iam::{account}:role/{}", self.name)
+    }
 }
 
 /// All sessions, made when first asked for: clients are costly to make and cheap to keep.
@@ -198,7 +118,7 @@ impl Sessions {
         if *account == self.caller.id {
             return self.config.clone();
         }
-        let role = format!("arn:{}:iam::{account}:role/{}", self.caller.partition, self.role.name);
+        let role = self.role.arn(&self.caller.partition, account);
         let mut provider = AssumeRoleProvider::builder(role).session_name("tagledger").configure(&self.config);
         if let Some(id) = &self.role.external_id {
             provider = provider.external_id(id);
@@ -332,5 +252,43 @@ impl Session {
                 .force_path_style(endpoint(&self.config, "s3").is_some());
             aws_sdk_s3::Client::from_conf(config.build())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sessions() -> Sessions {
+        let caller = Account { id: "111111111111".parse().unwrap(), partition: "aws-cn".parse().unwrap(), name: None };
+        let role = Role { name: "audit/Reader".to_owned(), external_id: Some("x".to_owned()) };
+        let config = SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::v2026_01_12()).build();
+        Sessions::new(config, caller, "cn-north-1".parse().unwrap(), role, Arc::new(Shared::new(50)))
+    }
+
+    #[test]
+    fn a_role_is_named_in_the_callers_partition_with_its_path() {
+        let sessions = sessions();
+        let arn = sessions.role.arn(&sessions.caller.partition, &"222222222222".parse().unwrap());
+        assert_eq!(arn, "arn:aws-cn:iam::222222222222:role/audit/Reader");
+    }
+
+    #[tokio::test]
+    async fn a_session_is_made_once_and_signs_for_its_own_region() {
+        let (sessions, region) = (sessions(), "cn-northwest-1".parse().unwrap());
+        let first = sessions.get(&sessions.caller.id, &region).await;
+        let again = sessions.get(&sessions.caller.id, &region).await;
+        assert!(Arc::ptr_eq(&first, &again));
+        assert_eq!(first.config.region().unwrap().as_ref(), "cn-northwest-1");
+        assert_eq!(first.ec2_arn("volume", "vol-1"), "arn:aws-cn:ec2:cn-northwest-1:111111111111:volume/vol-1");
+    }
+
+    #[tokio::test]
+    async fn a_denied_tagging_call_is_remembered_for_its_region_only() {
+        let sessions = sessions();
+        let here = sessions.get(&sessions.caller.id, &"cn-north-1".parse().unwrap()).await;
+        let there = sessions.get(&sessions.caller.id, &"cn-northwest-1".parse().unwrap()).await;
+        here.remember_tagging_denied();
+        assert!(here.tagging_denied() && !there.tagging_denied());
     }
 }
