@@ -1,1 +1,144 @@
 //! AWS itself, through its SDK.
+//!
+//! [`Aws::connect`] finds out who is calling; each [`Scope`] is then listed by the module of its resource type, over a
+//! [`session::Session`] of its account and region. Nothing of the SDK leaves this module.
+
+use std::{sync::Arc, time::Duration};
+
+use self::session::{Role, Session, Sessions};
+use super::{Account, AccountRegion, Accounts, Cloud};
+use crate::{
+    AccountId, Region, ResourceType,
+    inventory::{Gap, Listing, Scope},
+};
+
+mod accounts;
+mod config;
+mod errors;
+mod found;
+mod http;
+mod limits;
+mod pages;
+mod session;
+mod tags;
+
+macro_rules! list_by_type {
+    ($($variant:ident, $name:literal, $module:ident;)*) => {
+        $(mod $module;)*
+
+        async fn list_type(session: &Session, resource_type: ResourceType) -> Listing {
+            match resource_type {
+                $(ResourceType::$variant => $module::list(session).await,)*
+            }
+        }
+    };
+}
+resource_types!(list_by_type);
+
+/// The role that is assumed in member accounts unless another is named.
+pub const DEFAULT_ROLE_NAME: &str = "TagLedgerScanner";
+
+/// Which accounts to scan beside the caller's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum MemberAccounts {
+    /// None: the caller's own account only.
+    #[default]
+    None,
+    /// These.
+    Listed(Vec<AccountId>),
+    /// All active ones of the caller's organization.
+    Organization,
+}
+
+/// How to read AWS. Credentials, region, endpoint and proxy are the SDK's own settings (`AWS_*`, `HTTPS_PROXY`).
+#[derive(Debug, Clone)]
+pub struct AwsSettings {
+    /// Whose resources to list.
+    pub accounts: MemberAccounts,
+    /// The role to assume in member accounts, [`DEFAULT_ROLE_NAME`] when none; a path may stand before the name.
+    pub role_name: Option<String>,
+    /// The external id that the role's trust policy asks for.
+    pub external_id: Option<String>,
+    /// Percent of AWS's request rates to use, 1 to 100; values outside are brought inside.
+    pub rate_percent: u32,
+    /// How long one attempt at one request may take.
+    pub attempt_timeout: Duration,
+    /// Attempts at one request; what the SDK finds in `AWS_MAX_ATTEMPTS` or the profile goes first.
+    pub max_attempts: u32,
+}
+
+impl Default for AwsSettings {
+    fn default() -> Self {
+        Self {
+            accounts: MemberAccounts::None,
+            role_name: None,
+            external_id: None,
+            rate_percent: 50,
+            attempt_timeout: Duration::from_secs(30),
+            max_attempts: 5,
+        }
+    }
+}
+
+/// AWS, as one caller sees it.
+#[derive(Debug)]
+pub struct Aws {
+    accounts: MemberAccounts,
+    sessions: Sessions,
+}
+
+impl Aws {
+    /// Loads the SDK's configuration and asks STS who is calling.
+    ///
+    /// # Errors
+    /// A gap whose message says what to do: no or expired credentials, an odd region, an endpoint out of reach.
+    pub async fn connect(settings: AwsSettings) -> Result<Self, Gap> {
+        let config = config::load(&settings).await;
+        let region = config::default_region(&config)?;
+        let shared = Arc::new(session::Shared::new(settings.rate_percent));
+        let caller = accounts::identify(&config, &shared).await?;
+        let role = Role {
+            name: settings.role_name.unwrap_or_else(|| DEFAULT_ROLE_NAME.to_owned()),
+            external_id: settings.external_id,
+        };
+        Ok(Self { accounts: settings.accounts, sessions: Sessions::new(config, caller, region, role, shared) })
+    }
+
+    /// The account whose credentials are used.
+    pub fn caller(&self) -> &Account {
+        self.sessions.caller()
+    }
+
+    /// The region that the SDK is configured for, `us-east-1` when none is. Regions and accounts are listed there.
+    pub fn default_region(&self) -> &Region {
+        self.sessions.default_region()
+    }
+}
+
+impl Cloud for Aws {
+    async fn accounts(&self) -> Result<Accounts, Gap> {
+        let caller = self.caller().clone();
+        Ok(match &self.accounts {
+            MemberAccounts::None => Accounts { found: vec![caller], gap: None },
+            MemberAccounts::Listed(ids) => accounts::listed(caller, ids),
+            MemberAccounts::Organization => {
+                let session = self.sessions.get(&caller.id, self.default_region()).await;
+                accounts::of_organization(&session, caller).await
+            }
+        })
+    }
+
+    async fn regions(&self, account: &AccountId) -> Result<Vec<AccountRegion>, Gap> {
+        let session = self.sessions.get(account, self.default_region()).await;
+        accounts::regions(&session).await
+    }
+
+    async fn list(&self, scope: &Scope) -> Listing {
+        let session = self.sessions.get(&scope.account, &scope.region).await;
+        list_type(&session, scope.resource_type).await
+    }
+
+    fn requests(&self) -> u64 {
+        self.sessions.requests()
+    }
+}

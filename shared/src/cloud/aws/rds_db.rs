@@ -1,0 +1,65 @@
+//! RDS database instances.
+
+use aws_sdk_rds::types::DbInstance;
+
+use super::{
+    found::{Found, arn, tag_set, timestamp},
+    limits::{Family, Operation},
+    pages::Pages,
+    session::Session,
+};
+use crate::inventory::{Gap, Listing, Resource, Tags};
+
+const DESCRIBE: Operation = Operation::new("rds:DescribeDBInstances", Family::Rds);
+
+/// The most that AWS gives on a page.
+const PER_PAGE: i32 = 100;
+
+pub(super) async fn list(session: &Session) -> Listing {
+    let mut found = Found::default();
+    let end = read(session, &mut found).await;
+    found.listing(end)
+}
+
+async fn read(session: &Session, found: &mut Found) -> Result<(), Gap> {
+    let request = session.rds().describe_db_instances().max_records(PER_PAGE);
+    let mut pages = Pages::of(DESCRIBE);
+    while let Some(marker) = pages.next() {
+        let page = session.send(DESCRIBE, request.clone().set_marker(marker).send()).await?;
+        for instance in page.db_instances() {
+            found.add(resource(instance));
+        }
+        pages.turn(page.marker())?;
+    }
+    Ok(())
+}
+
+/// Neptune's and DocumentDB's are among them, under names of RDS; they are read nowhere else.
+fn resource(instance: &DbInstance) -> Result<Resource, Gap> {
+    Ok(Resource {
+        arn: arn(DESCRIBE, instance.db_instance_arn())?,
+        created_at: instance.instance_create_time().and_then(timestamp),
+        tags: Tags::Known(tag_set(instance.tag_list().iter().map(|tag| (tag.key(), tag.value())))),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_rds::{primitives::DateTime, types::Tag};
+
+    use super::*;
+
+    #[test]
+    fn a_document_database_is_listed_with_the_tags_of_its_description() {
+        let name = "arn:aws:rds:eu-west-1:123456789012:db:ledger";
+        let instance = DbInstance::builder()
+            .db_instance_arn(name)
+            .engine("docdb")
+            .instance_create_time(DateTime::from_secs(60))
+            .tag_list(Tag::builder().key("Owner").value("a@b").build());
+        let resource = resource(&instance.build()).unwrap();
+        assert_eq!(resource.arn.as_str(), name);
+        assert_eq!(resource.created_at.unwrap().as_second(), 60);
+        assert_eq!(resource.tags, Tags::Known([("Owner", "a@b")].into_iter().collect()));
+    }
+}
