@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use scanner::ScanError;
 use server::{HttpError, StdioError};
-use shared::{inventory::Gap, policy::PolicyFaults, store::StoreError};
+use shared::{policy::PolicyFaults, store::StoreError};
 
 /// Every way in which a command fails; what is printed is this and its causes, on one line where it can be.
 #[derive(Debug, thiserror::Error)]
@@ -17,11 +17,12 @@ pub(crate) enum Failure {
     Folder { path: PathBuf, #[source] source: io::Error },
     #[error("the policy {} has faults:\n{faults}", path.display())]
     Policy { path: PathBuf, faults: PolicyFaults },
+    #[cfg(feature = "aws")]
     #[error("--accounts takes account ids or `organization`, not both")]
     Accounts,
     #[cfg(feature = "aws")]
     #[error("AWS cannot be reached")]
-    Aws(#[source] Gap),
+    Aws(#[source] shared::inventory::Gap),
     #[cfg(not(feature = "aws"))]
     #[error("this build cannot scan AWS; build without --no-default-features")]
     WithoutAws,

@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod failure;
 mod output;
+#[cfg(feature = "aws")]
 mod progress;
 mod summary;
 mod telemetry;

@@ -1,7 +1,5 @@
 //! Text that others wrote: tag keys, tag values, names. Anyone with tag permission writes it, and an agent reads it.
 
-use std::fmt::Write;
-
 /// Longest text handed out; AWS allows 256 characters in a value.
 const LONGEST: usize = 256;
 
@@ -14,8 +12,7 @@ pub(crate) fn visible(text: &str) -> String {
             break;
         }
         if hides(character) {
-            // Writing to a String cannot fail.
-            drop(write!(out, "\\u{{{:04x}}}", u32::from(character)));
+            out.push_str(&format!("\\u{{{:04x}}}", u32::from(character)));
         } else {
             out.push(character);
         }

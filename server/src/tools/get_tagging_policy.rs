@@ -15,8 +15,6 @@ use super::{
 };
 use crate::{ledger::Ledger, text::visible};
 
-pub(crate) const NAME: &str = "get_tagging_policy";
-
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Arguments {}

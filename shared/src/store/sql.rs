@@ -110,7 +110,6 @@ statements! {
         FROM snapshot s JOIN policy p ON p.id = s.policy_id ORDER BY s.id DESC LIMIT 1";
     SNAPSHOT_BY_ID = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint
         FROM snapshot s JOIN policy p ON p.id = s.policy_id WHERE s.id = ?1";
-    SNAPSHOT_TIME = "SELECT started_at FROM snapshot WHERE id = ?1";
     POLICY_BODY = "SELECT body FROM policy WHERE digest = ?1";
     SCOPES = "SELECT account_id, region_id, type_id, listed_all, resources, unknown, stale, reason, operation, message
         FROM scope WHERE snapshot_id = ?1";
