@@ -16,9 +16,9 @@ const TAGS: &str = "/2017-03-31/tags/";
 
 /// The operation that a request is; `None` when the fake serves none of that path.
 pub(crate) fn operation(method: &Method, path: &str) -> Option<String> {
-    let name = match method {
-        &Method::GET if path.trim_end_matches('/') == FUNCTIONS => "ListFunctions",
-        &Method::GET if path.starts_with(TAGS) => "ListTags",
+    let name = match *method {
+        Method::GET if path.trim_end_matches('/') == FUNCTIONS => "ListFunctions",
+        Method::GET if path.starts_with(TAGS) => "ListTags",
         _ => return None,
     };
     Some(name.to_owned())

@@ -36,7 +36,7 @@ impl Estate {
     }
 
     /// Two accounts in three regions and some 2,000 resources, without anything that moto cannot hold: the same
-    /// inventory can be seeded there. No `aws:` keys, which no caller may set.
+    /// inventory can be seeded there: no DocumentDB, and no `aws:` keys, which no caller may set.
     pub fn contract() -> Self {
         let counts = Counts {
             instances: 110,
@@ -48,7 +48,14 @@ impl Estate {
             db_instances: 25,
             buckets: 45,
         };
-        let mut estate = Self::three_regions(counts).with_traps(Traps { stopped_every: 4, ..Traps::default() });
+        let engines = |names: [&str; 3]| names.map(ToOwned::to_owned).to_vec();
+        let traps = Traps {
+            stopped_every: 4,
+            db_engines: engines(["postgres", "mysql", "neptune"]),
+            cluster_engines: engines(["aurora-postgresql", "neptune", "aurora-mysql"]),
+            ..Traps::default()
+        };
+        let mut estate = Self::three_regions(counts).with_traps(traps);
         for recipe in &mut estate.recipes {
             recipe.tags.retain(|(key, _)| !key.starts_with("aws:"));
         }
