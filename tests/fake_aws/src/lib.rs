@@ -3,6 +3,26 @@
 //! It speaks the wire protocols of the calls that TagLedger makes, with AWS's page sizes, limits and error codes, over
 //! an [`Estate`] that is computed rather than stored, so that the truth is known beforehand. [`Faults`] make calls go
 //! wrong; a [`Ledger`] keeps what was asked.
+//!
+//! ```
+//! use fake_aws::{AccountEstate, Counts, Effect, Estate, FakeAws, Faults, Recipe, Rule};
+//!
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! let home = AccountEstate::new("111122223333").with_region("eu-west-1", Counts { functions: 120, ..Counts::default() });
+//! let estate = Estate::new("111122223333").with_account(home).with_recipe(Recipe::of(&[("Owner", "payments")]));
+//! let second_page = Rule::new(Effect::Throttle).service("lambda").operation("ListFunctions").nth(2);
+//! let fake = FakeAws::start(estate, Faults::none().with(second_page)).await?;
+//! // Point the SDK at `fake.endpoint()` with any static key, scan, and compare with `fake.estate().resources()`.
+//! assert_eq!(fake.estate().resources().count(), 120);
+//! assert_eq!(fake.ledger().count("lambda", "ListFunctions"), 0);
+//! assert_eq!(fake.ledger().unknown().count(), 0);
+//! # Ok::<(), std::io::Error>(())
+//! # })?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! A request's service and region are those it is signed for. Its account is the home account, unless the access key
+//! was given by AssumeRole. Signatures are not checked.
 
 mod cell;
 mod ec2;

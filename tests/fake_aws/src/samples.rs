@@ -20,12 +20,12 @@ fn recipes() -> Vec<Recipe> {
 }
 
 impl Estate {
-    /// Two accounts in three regions and 480 resources with every trap on; a suspended account and a region that is
+    /// Two accounts in three regions and 432 resources with every trap on; a suspended account and a region that is
     /// not opted in come on top.
     pub fn small() -> Self {
-        let counts = Counts::each(10);
+        let counts = Counts { clusters: 2, ..Counts::each(10) };
         let traps =
-            Traps { terminated_every: 3, stopped_every: 4, inactive_every: 3, short_arn_every: 5, ..Traps::default() };
+            Traps { terminated_every: 3, stopped_every: 4, inactive_every: 2, short_arn_every: 5, ..Traps::default() };
         let estate = Self::three_regions(counts).with_traps(traps);
         let closed = AccountEstate::new(SUSPENDED).with_region("us-east-1", counts).suspended();
         let mut estate = estate.with_account(closed);
