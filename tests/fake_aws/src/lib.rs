@@ -1,1 +1,138 @@
+//! A fake AWS endpoint for TagLedger's tests.
+//!
+//! It speaks the wire protocols of the calls that TagLedger makes, with AWS's page sizes, limits and error codes, over
+//! an [`Estate`] that is computed rather than stored, so that the truth is known beforehand. [`Faults`] make calls go
+//! wrong; a [`Ledger`] keeps what was asked.
+//!
+//! ```
+//! use fake_aws::{AccountEstate, Counts, Effect, Estate, FakeAws, Faults, Recipe, Rule};
+//!
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! let home = AccountEstate::new("111122223333").with_region("eu-west-1", Counts { functions: 120, ..Counts::default() });
+//! let estate = Estate::new("111122223333").with_account(home).with_recipe(Recipe::of(&[("Owner", "payments")]));
+//! let second_page = Rule::new(Effect::Throttle).service("lambda").operation("ListFunctions").nth(2);
+//! let fake = FakeAws::start(estate, Faults::none().with(second_page)).await?;
+//! // Point the SDK at `fake.endpoint()` with any static key, scan, and compare with `fake.estate().resources()`.
+//! assert_eq!(fake.estate().resources().count(), 120);
+//! assert_eq!(fake.ledger().count("lambda", "ListFunctions"), 0);
+//! assert_eq!(fake.ledger().unknown().count(), 0);
+//! # Ok::<(), std::io::Error>(())
+//! # })?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! A request's service and region are those it is signed for. Its account is the home account, unless the access key
+//! was given by AssumeRole. Signatures are not checked.
 
+mod cell;
+mod ec2;
+mod ecs;
+mod errors;
+mod estate;
+mod faults;
+mod lambda;
+mod ledger;
+mod limits;
+mod organizations;
+mod page;
+mod rds;
+mod s3;
+mod samples;
+mod server;
+mod sts;
+mod tagging;
+#[cfg(test)]
+mod tests;
+mod truth;
+mod wire;
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, PoisonError, atomic::Ordering},
+};
+
+use axum::{Router, serve::ListenerExt as _};
+use tokio::{net::TcpListener, sync::oneshot};
+
+pub use crate::{
+    estate::{AccountEstate, Counts, Estate, OptIn, Recipe, RegionEstate, Traps, Trust},
+    faults::{Effect, Faults, Rule},
+    ledger::{Ledger, Request},
+    truth::TruthResource,
+};
+use crate::{faults::Plan, server::Fake};
+
+/// A running fake. Dropping it stops it.
+pub struct FakeAws {
+    fake: Arc<Fake>,
+    address: SocketAddr,
+    _stop: oneshot::Sender<()>,
+}
+
+impl FakeAws {
+    /// Starts a fake on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// When the port cannot be bound.
+    pub async fn start(estate: Estate, faults: Faults) -> io::Result<Self> {
+        Self::start_on(0, estate, faults).await
+    }
+
+    /// Starts a fake on this port of 127.0.0.1; 0 takes a free one.
+    ///
+    /// # Errors
+    /// When the port cannot be bound.
+    pub async fn start_on(port: u16, estate: Estate, faults: Faults) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        let address = listener.local_addr()?;
+        let listener = listener.tap_io(|stream| {
+            stream.set_nodelay(true).ok();
+        });
+        let fake = Arc::new(Fake::new(estate, Plan::new(faults)));
+        let router = Router::new().fallback(server::handle).with_state(Arc::clone(&fake));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = axum::serve(listener, router).with_graceful_shutdown(async {
+            stopped.await.ok();
+        });
+        tokio::spawn(served.into_future());
+        Ok(Self { fake, address, _stop: stop })
+    }
+
+    /// Turns on token buckets with the rates that AWS publishes.
+    #[must_use]
+    pub fn with_rate_limits(self) -> Self {
+        self.fake.limited.store(true, Ordering::Relaxed);
+        self
+    }
+
+    /// Where it listens: `http://127.0.0.1:PORT`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What it holds.
+    pub fn estate(&self) -> &Estate {
+        &self.fake.estate
+    }
+
+    /// The requests answered so far.
+    pub fn ledger(&self) -> Ledger {
+        self.fake.ledger()
+    }
+
+    /// Forgets the requests so far.
+    pub fn clear_ledger(&self) {
+        self.fake.clear_ledger();
+    }
+
+    /// Replaces the fault plan; its counters start anew.
+    pub fn set_faults(&self, faults: Faults) {
+        *self.fake.plan.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Plan::new(faults));
+    }
+
+    /// How often each rule of the current plan took effect, in the order of the rules.
+    pub fn fault_hits(&self) -> Vec<u64> {
+        self.fake.plan().hits()
+    }
+}

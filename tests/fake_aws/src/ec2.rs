@@ -1,0 +1,203 @@
+//! EC2: regions, instances and volumes. EC2 query protocol.
+
+use std::fmt::Write as _;
+
+use crate::{
+    cell::{Cell, Kind, Mix, Place},
+    errors::{self, ApiError},
+    estate::OptIn,
+    page::{Page, Paging},
+    wire::{Call, Outcome, Reply, escape, optional, xml_tags},
+};
+
+const PAGE: usize = 1000;
+
+pub(crate) fn answer(cell: &Cell<'_>, call: &Call) -> Outcome {
+    match call.operation.as_str() {
+        "DescribeRegions" => describe_regions(cell, call),
+        "DescribeInstances" => describe_instances(cell, call),
+        "DescribeVolumes" => describe_volumes(cell, call),
+        _ => Err(ApiError::unknown(call)),
+    }
+}
+
+fn invalid(message: impl Into<String>) -> ApiError {
+    ApiError::new(400, "InvalidParameterValue", message)
+}
+
+fn document(operation: &str, content: &str) -> String {
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{operation}Response \
+         xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>{}</requestId>{content}</{operation}Response>",
+        errors::REQUEST_ID
+    )
+}
+
+fn describe_regions(cell: &Cell<'_>, call: &Call) -> Outcome {
+    if let Some((name, _)) = filters(call).first() {
+        return Err(invalid(format!("The filter '{name}' is invalid")));
+    }
+    let all = call.param("AllRegions") == Some("true");
+    let names = call.param_list("RegionName");
+    let asked = |name: &str| names.is_empty() || names.contains(&name);
+    let listed = cell.account.regions.iter().filter(|r| (all || r.opt_in != OptIn::NotOptedIn) && asked(&r.name));
+    let regions: Vec<String> = listed
+        .map(|region| {
+            let (name, status) = (escape(&region.name), region.opt_in.wire());
+            format!(
+                "<item><regionName>{name}</regionName><regionEndpoint>ec2.{name}.amazonaws.com</regionEndpoint>\
+                 <optInStatus>{status}</optInStatus></item>"
+            )
+        })
+        .collect();
+    let content = format!("<regionInfo>{}</regionInfo>", regions.concat());
+    Ok(Reply { body: document("DescribeRegions", &content), items: regions.len() })
+}
+
+/// The filters of the call: name and values.
+fn filters(call: &Call) -> Vec<(&str, Vec<&str>)> {
+    let named = (1..).map_while(|n| Some((n, call.param(&format!("Filter.{n}.Name"))?)));
+    named.map(|(n, name)| (name, call.param_list(&format!("Filter.{n}.Value")))).collect()
+}
+
+/// The page asked for, within AWS's limits, of the places that are wanted.
+fn page(call: &Call, ids: &[&str], list: &str, len: usize, wanted: impl Fn(usize) -> bool) -> Result<Page, ApiError> {
+    let size = call.number("MaxResults").map_err(invalid)?;
+    if let Some(size) = size.filter(|size| !(5..=PAGE).contains(size)) {
+        let bound = if size < 5 { "greater than 5" } else { "smaller than 1000" };
+        return Err(invalid(format!(
+            "Value ( {size} ) for parameter maxResults is invalid. Expecting a value {bound}."
+        )));
+    }
+    if size.is_some() && !ids.is_empty() {
+        let message = "The parameter maxResults cannot be used with a list of ids in the same call.";
+        return Err(ApiError::new(400, "InvalidParameterCombination", message));
+    }
+    let scope = call.scope(&format!("{list}{:?}", filters(call)));
+    let size = size.unwrap_or(PAGE);
+    let paging = Paging { scope: &scope, token: call.param("NextToken"), size, effect: call.effect.as_ref() };
+    let bad_token = || ApiError::new(400, "InvalidNextToken", "The specified NextToken is not valid.");
+    paging.page_where(len, wanted).ok_or_else(bad_token)
+}
+
+/// The indexes that ids name; EC2 refuses the whole call when one is unknown or malformed.
+fn indexes(cell: &Cell<'_>, kind: Kind, ids: &[&str], len: usize) -> Result<Vec<usize>, ApiError> {
+    let (code, word, prefix) = match kind {
+        Kind::Volume => ("InvalidVolume", "volume", "vol-"),
+        _ => ("InvalidInstanceID", "instance ID", "i-"),
+    };
+    let index = |id: &&str| {
+        if !id.starts_with(prefix) {
+            return Err(ApiError::new(400, &format!("{code}.Malformed"), format!("Invalid id: \"{id}\"")));
+        }
+        let found = cell.find_id(kind, id).filter(|index| *index < len);
+        let missing = || format!("The {word} '{id}' does not exist");
+        found.ok_or_else(|| ApiError::new(400, &format!("{code}.NotFound"), missing()))
+    };
+    ids.iter().map(index).collect()
+}
+
+fn state(cell: &Cell<'_>, place: Place) -> (u8, &'static str) {
+    match place {
+        Place::Dead(_) => (48, "terminated"),
+        Place::Live(index) if cell.stopped(index) => (80, "stopped"),
+        Place::Live(_) => (16, "running"),
+    }
+}
+
+fn describe_instances(cell: &Cell<'_>, call: &Call) -> Outcome {
+    let mix = Mix { live: cell.count(Kind::Instance), every: cell.estate.traps.terminated_every };
+    let filters = filters(call);
+    if let Some((name, _)) = filters.iter().find(|(name, _)| *name != "instance-state-name") {
+        return Err(invalid(format!("The filter '{name}' is invalid")));
+    }
+    let wanted = |place: Place| filters.iter().all(|(_, states)| states.contains(&state(cell, place).1));
+    let ids = call.param_list("InstanceId");
+    let page = page(call, &ids, "instances", mix.len(), |at| wanted(mix.at(at)))?;
+    let places: Vec<(usize, Place)> = if ids.is_empty() {
+        page.places.map(|at| (at, mix.at(at))).collect()
+    } else {
+        let by_index = |index: usize| match index.checked_sub(mix.live) {
+            Some(dead) => (index, Place::Dead(dead)),
+            None => (index, Place::Live(index)),
+        };
+        indexes(cell, Kind::Instance, &ids, mix.len())?.into_iter().map(by_index).collect()
+    };
+    let places: Vec<(usize, Place)> = places.into_iter().filter(|(_, place)| wanted(*place)).collect();
+    let next = page.next.filter(|_| ids.is_empty());
+    let content = format!(
+        "<reservationSet>{}</reservationSet>{}",
+        reservations(cell, &places),
+        optional("nextToken", next.as_deref())
+    );
+    Ok(Reply { body: document("DescribeInstances", &content), items: places.len() })
+}
+
+/// Neighbouring instances share a reservation; a page's border may part it, as AWS's does.
+fn reservations(cell: &Cell<'_>, places: &[(usize, Place)]) -> String {
+    let size = cell.estate.traps.reservation_size.max(1);
+    let mut out = String::new();
+    for group in places.chunk_by(|(a, _), (b, _)| a / size == b / size) {
+        let number = group.first().map_or(0, |(at, _)| at / size);
+        let account = escape(&cell.account.id);
+        // Writing to a string cannot fail.
+        write!(
+            out,
+            "<item><reservationId>r-{number:017x}</reservationId><ownerId>{account}</ownerId><groupSet/><instancesSet>"
+        )
+        .ok();
+        group.iter().for_each(|(_, place)| out.push_str(&instance(cell, *place)));
+        out.push_str("</instancesSet></item>");
+    }
+    out
+}
+
+fn instance(cell: &Cell<'_>, place: Place) -> String {
+    let index = match place {
+        Place::Live(index) => index,
+        Place::Dead(number) => cell.count(Kind::Instance) + number,
+    };
+    let (code, name) = state(cell, place);
+    let (id, launched, region) = (cell.id(Kind::Instance, index), cell.created(index), escape(cell.region));
+    let tags = tag_set(cell, Kind::Instance, index);
+    format!(
+        "<item><instanceId>{id}</instanceId><imageId>ami-00000000000000001</imageId>\
+         <instanceState><code>{code}</code><name>{name}</name></instanceState><privateDnsName/><dnsName/><reason/>\
+         <amiLaunchIndex>0</amiLaunchIndex><productCodes/><instanceType>t3.micro</instanceType>\
+         <launchTime>{launched}</launchTime><placement><availabilityZone>{region}a</availabilityZone><groupName/>\
+         <tenancy>default</tenancy></placement><monitoring><state>disabled</state></monitoring>\
+         <subnetId>subnet-00000000000000001</subnetId><vpcId>vpc-00000000000000001</vpcId>\
+         <architecture>x86_64</architecture><rootDeviceType>ebs</rootDeviceType>{tags}</item>"
+    )
+}
+
+fn tag_set(cell: &Cell<'_>, kind: Kind, index: usize) -> String {
+    match cell.tags(kind, index) {
+        tags if tags.is_empty() => String::new(),
+        tags => format!("<tagSet>{}</tagSet>", xml_tags(&tags, "item", "key", "value")),
+    }
+}
+
+fn describe_volumes(cell: &Cell<'_>, call: &Call) -> Outcome {
+    if let Some((name, _)) = filters(call).first() {
+        return Err(invalid(format!("The filter '{name}' is invalid")));
+    }
+    let len = cell.count(Kind::Volume);
+    let ids = call.param_list("VolumeId");
+    let page = page(call, &ids, "volumes", len, |_| true)?;
+    let listed = if ids.is_empty() { page.places.collect() } else { indexes(cell, Kind::Volume, &ids, len)? };
+    let volumes: String = listed.iter().map(|index| volume(cell, *index)).collect();
+    let next = page.next.filter(|_| ids.is_empty());
+    let content = format!("<volumeSet>{volumes}</volumeSet>{}", optional("nextToken", next.as_deref()));
+    Ok(Reply { body: document("DescribeVolumes", &content), items: listed.len() })
+}
+
+fn volume(cell: &Cell<'_>, index: usize) -> String {
+    let (id, created, region) = (cell.id(Kind::Volume, index), cell.created(index), escape(cell.region));
+    let tags = tag_set(cell, Kind::Volume, index);
+    format!(
+        "<item><volumeId>{id}</volumeId><size>8</size><snapshotId/><availabilityZone>{region}a</availabilityZone>\
+         <status>available</status><createTime>{created}</createTime><attachmentSet/>{tags}\
+         <volumeType>gp3</volumeType><encrypted>false</encrypted></item>"
+    )
+}

@@ -1,0 +1,86 @@
+//! Lambda: functions, fifty a page whatever is asked, and their tags. REST with JSON.
+
+use axum::http::Method;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    cell::{Cell, Kind},
+    errors::ApiError,
+    page::Paging,
+    wire::{Call, Outcome, Reply},
+};
+
+const PAGE: usize = 50;
+const FUNCTIONS: &str = "/2015-03-31/functions";
+const TAGS: &str = "/2017-03-31/tags/";
+
+/// The operation that a request is; `None` when the fake serves none of that path.
+pub(crate) fn operation(method: &Method, path: &str) -> Option<String> {
+    let name = match *method {
+        Method::GET if path.trim_end_matches('/') == FUNCTIONS => "ListFunctions",
+        Method::GET if path.starts_with(TAGS) => "ListTags",
+        _ => return None,
+    };
+    Some(name.to_owned())
+}
+
+pub(crate) fn answer(cell: &Cell<'_>, call: &Call) -> Outcome {
+    match call.operation.as_str() {
+        "ListFunctions" => list_functions(cell, call),
+        "ListTags" => list_tags(cell, call),
+        _ => Err(ApiError::unknown(call)),
+    }
+}
+
+fn invalid(message: impl Into<String>) -> ApiError {
+    ApiError::new(400, "InvalidParameterValueException", message)
+}
+
+fn list_functions(cell: &Cell<'_>, call: &Call) -> Outcome {
+    if call.param("FunctionVersion").is_some() {
+        return Err(ApiError::unknown(call));
+    }
+    let asked = call.number("MaxItems").map_err(invalid)?.unwrap_or(PAGE);
+    if !(1..=10_000).contains(&asked) {
+        return Err(invalid(format!(
+            "Value ({asked}) for parameter MaxItems is invalid. It must be between 1 and 10000"
+        )));
+    }
+    let scope = call.scope("functions");
+    let size = asked.min(PAGE);
+    let paging = Paging { scope: &scope, token: call.param("Marker"), size, effect: call.effect.as_ref() };
+    let page = paging.page(cell.count(Kind::Function)).ok_or_else(|| invalid("Invalid marker"))?;
+    let functions: Vec<Value> = page.places.map(|index| function(cell, index)).collect();
+    let items = functions.len();
+    Ok(Reply { body: json!({"Functions": functions, "NextMarker": page.next}).to_string(), items })
+}
+
+fn function(cell: &Cell<'_>, index: usize) -> Value {
+    json!({
+        "FunctionName": cell.id(Kind::Function, index),
+        "FunctionArn": cell.arn(Kind::Function, index),
+        "Runtime": "python3.13",
+        "Role": format!("arn:aws:iam::{}:role/function", cell.account.id),
+        "Handler": "main.handler",
+        "CodeSize": 1024,
+        "Timeout": 3,
+        "MemorySize": 128,
+        "LastModified": cell.created(index).replace('Z', ".000+0000"),
+        "Version": "$LATEST",
+        "PackageType": "Zip",
+        "Architectures": ["x86_64"],
+    })
+}
+
+fn list_tags(cell: &Cell<'_>, call: &Call) -> Outcome {
+    let arn = call.path.strip_prefix(TAGS).unwrap_or_default();
+    if arn.split(':').count() != 7 {
+        return Err(invalid("Tags on function aliases and versions are not supported. Please specify a function ARN."));
+    }
+    let found = cell.find_arn(arn).filter(|(kind, index)| *kind == Kind::Function && *index < cell.count(*kind));
+    let missing = || ApiError::new(404, "ResourceNotFoundException", format!("Function not found: {arn}"));
+    let (kind, index) = found.ok_or_else(missing)?;
+    let tags: Map<String, Value> = cell.tags(kind, index).into_iter().map(|(k, v)| (k, Value::String(v))).collect();
+    let items = tags.len();
+    Ok(Reply { body: json!({"Tags": tags}).to_string(), items })
+}

@@ -1,0 +1,102 @@
+//! RDS: DB instances and clusters, those of Neptune and DocumentDB among them. Query protocol.
+
+use crate::{
+    cell::{Cell, Kind},
+    errors::{self, ApiError},
+    page::Paging,
+    wire::{Call, Outcome, Reply, escape, optional, xml_tags},
+};
+
+const PAGE: usize = 100;
+
+/// How one of the two lists is named on the wire.
+struct List {
+    kind: Kind,
+    operation: &'static str,
+    plural: &'static str,
+    element: &'static str,
+    missing: &'static str,
+}
+
+const INSTANCES: List = List {
+    kind: Kind::DbInstance,
+    operation: "DescribeDBInstances",
+    plural: "DBInstances",
+    element: "DBInstance",
+    missing: "DBInstanceNotFound",
+};
+
+const CLUSTERS: List = List {
+    kind: Kind::DbCluster,
+    operation: "DescribeDBClusters",
+    plural: "DBClusters",
+    element: "DBCluster",
+    missing: "DBClusterNotFoundFault",
+};
+
+pub(crate) fn answer(cell: &Cell<'_>, call: &Call) -> Outcome {
+    match call.operation.as_str() {
+        "DescribeDBInstances" => describe(cell, call, &INSTANCES),
+        "DescribeDBClusters" => describe(cell, call, &CLUSTERS),
+        _ => Err(ApiError::unknown(call)),
+    }
+}
+
+fn invalid(message: impl Into<String>) -> ApiError {
+    ApiError::new(400, "InvalidParameterValue", message)
+}
+
+fn describe(cell: &Cell<'_>, call: &Call, list: &List) -> Outcome {
+    let size = call.number("MaxRecords").map_err(invalid)?.unwrap_or(PAGE);
+    if !(20..=PAGE).contains(&size) {
+        return Err(invalid(format!("Invalid value {size} for MaxRecords. Must be between 20 and 100")));
+    }
+    if call.params.iter().any(|(key, _)| key.starts_with("Filters.")) {
+        return Err(invalid("The fake does not serve Filters."));
+    }
+    let (indexes, next) = selection(cell, call, list, size)?;
+    let items = indexes.len();
+    let (operation, plural) = (list.operation, list.plural);
+    let databases: String = indexes.into_iter().map(|index| database(cell, list, index)).collect();
+    let body = format!(
+        "<{operation}Response xmlns=\"http://rds.amazonaws.com/doc/2014-10-31/\"><{operation}Result>\
+         <{plural}>{databases}</{plural}>{}</{operation}Result><ResponseMetadata><RequestId>{}</RequestId>\
+         </ResponseMetadata></{operation}Response>",
+        optional("Marker", next.as_deref()),
+        errors::REQUEST_ID
+    );
+    Ok(Reply { body, items })
+}
+
+/// The database asked for by its identifier or ARN, or a page of all.
+fn selection(cell: &Cell<'_>, call: &Call, list: &List, size: usize) -> Result<(Vec<usize>, Option<String>), ApiError> {
+    let len = cell.count(list.kind);
+    if let Some(id) = call.param(&format!("{}Identifier", list.element)) {
+        let by_arn = cell.find_arn(id).filter(|(kind, _)| *kind == list.kind).map(|(_, index)| index);
+        let found = by_arn.or_else(|| cell.find_id(list.kind, id)).filter(|index| *index < len);
+        let missing = || ApiError::new(404, list.missing, format!("{} {id} not found.", list.element));
+        return found.map(|index| (vec![index], None)).ok_or_else(missing);
+    }
+    let scope = call.scope(list.plural);
+    let paging = Paging { scope: &scope, token: call.param("Marker"), size, effect: call.effect.as_ref() };
+    let page = paging.page(len).ok_or_else(|| invalid("Invalid or expired value for Marker."))?;
+    Ok((page.places.collect(), page.next))
+}
+
+fn database(cell: &Cell<'_>, list: &List, index: usize) -> String {
+    let element = list.element;
+    let (id, arn) = (cell.id(list.kind, index), escape(&cell.arn(list.kind, index)));
+    let (engine, created) = (escape(cell.engine(list.kind, index)), cell.created(index));
+    let tags = xml_tags(&cell.tags(list.kind, index), "Tag", "Key", "Value");
+    let own = match list.kind {
+        Kind::DbCluster => format!("<Status>available</Status><ClusterCreateTime>{created}</ClusterCreateTime>"),
+        _ => format!(
+            "<DBInstanceStatus>available</DBInstanceStatus><InstanceCreateTime>{created}</InstanceCreateTime>\
+             <DBInstanceClass>db.t3.micro</DBInstanceClass>"
+        ),
+    };
+    format!(
+        "<{element}><{element}Identifier>{id}</{element}Identifier><{element}Arn>{arn}</{element}Arn>\
+         <Engine>{engine}</Engine>{own}<TagList>{tags}</TagList></{element}>"
+    )
+}

@@ -1,0 +1,159 @@
+//! S3: buckets and their tags, path style. REST with XML.
+
+use axum::http::Method;
+
+use crate::{
+    cell::{Cell, Kind},
+    errors::{self, ApiError},
+    page::Paging,
+    wire::{Call, Outcome, Reply, escape, optional, xml_tags},
+};
+
+const PAGE: usize = 10_000;
+const PARAMETERS: [&str; 4] = ["max-buckets", "continuation-token", "prefix", "bucket-region"];
+const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
+
+/// The operation that a request is; `None` when the fake serves none of that path.
+pub(crate) fn operation(method: &Method, path: &str, params: &[(String, String)]) -> Option<String> {
+    let tagging = params.iter().any(|(key, _)| key == "tagging");
+    let bucket = path.trim_matches('/');
+    let name = match (method, bucket.is_empty()) {
+        (&Method::GET, true) => "ListBuckets",
+        (&Method::GET, false) if tagging && !bucket.contains('/') => "GetBucketTagging",
+        _ => return None,
+    };
+    Some(name.to_owned())
+}
+
+pub(crate) fn answer(cell: &Cell<'_>, call: &Call) -> Outcome {
+    match call.operation.as_str() {
+        "ListBuckets" => list_buckets(cell, call),
+        "GetBucketTagging" => get_bucket_tagging(cell, call),
+        _ => Err(ApiError::unknown(call)),
+    }
+}
+
+fn invalid(argument: &str, message: &str) -> ApiError {
+    ApiError::new(400, "InvalidArgument", message).with("ArgumentName", argument)
+}
+
+/// The account's buckets of all enabled regions, in the order of their names.
+struct Buckets<'a> {
+    cells: Vec<Cell<'a>>,
+}
+
+impl<'a> Buckets<'a> {
+    fn of(cell: &Cell<'a>, region: Option<&str>) -> Self {
+        let regions = cell.account_cells().filter(|cell| cell.enabled);
+        Self { cells: regions.filter(|cell| region.is_none_or(|region| region == cell.region)).collect() }
+    }
+
+    fn len(&self) -> usize {
+        self.cells.iter().map(|cell| cell.count(Kind::Bucket)).sum()
+    }
+
+    fn at(&self, mut place: usize) -> Option<(&Cell<'a>, usize)> {
+        for cell in &self.cells {
+            let count = cell.count(Kind::Bucket);
+            if place < count {
+                return Some((cell, place));
+            }
+            place -= count;
+        }
+        None
+    }
+
+    fn name(&self, place: usize) -> Option<String> {
+        self.at(place).map(|(cell, index)| cell.id(Kind::Bucket, index))
+    }
+}
+
+fn list_buckets(cell: &Cell<'_>, call: &Call) -> Outcome {
+    let asked = call.number("max-buckets").map_err(|message| invalid("max-buckets", &message))?;
+    if asked.is_some_and(|size| !(1..=PAGE).contains(&size)) {
+        return Err(invalid("max-buckets", "Argument max-buckets must be an integer between 1 and 10000"));
+    }
+    let region = call.param("bucket-region");
+    if region.is_some_and(|region| region != call.region) {
+        return Err(invalid("bucket-region", "Argument bucket-region must be the region of the endpoint"));
+    }
+    let buckets = Buckets::of(cell, region);
+    if asked.is_none() && buckets.len() > PAGE {
+        let message = "Accounts with a quota above 10,000 buckets must list them page by page.";
+        return Err(ApiError::new(400, "InvalidRequest", message));
+    }
+    let prefix = call.param("prefix").unwrap_or_default();
+    let wanted = |place: usize| prefix.is_empty() || buckets.name(place).is_some_and(|name| name.starts_with(prefix));
+    let scope = call.scope(&format!("buckets/{region:?}/{prefix}"));
+    let token = call.param("continuation-token");
+    let paging = Paging { scope: &scope, token, size: asked.unwrap_or(PAGE), effect: call.effect.as_ref() };
+    let bad_token = || invalid("continuation-token", "The continuation token provided is incorrect");
+    let page = paging.page_where(buckets.len(), wanted).ok_or_else(bad_token)?;
+    let with_region = PARAMETERS.iter().any(|name| call.param(name).is_some());
+    let listed: Vec<String> = page
+        .places
+        .filter(|place| wanted(*place))
+        .filter_map(|place| buckets.at(place))
+        .map(|(cell, index)| bucket(cell, index, with_region))
+        .collect();
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListAllMyBucketsResult xmlns=\"{NAMESPACE}\">\
+         <Owner><ID>{}</ID></Owner><Buckets>{}</Buckets>{}</ListAllMyBucketsResult>",
+        escape(&call.account),
+        listed.concat(),
+        optional("ContinuationToken", page.next.as_deref())
+    );
+    Ok(Reply { body, items: listed.len() })
+}
+
+fn bucket(cell: &Cell<'_>, index: usize, with_region: bool) -> String {
+    let (name, created) = (cell.id(Kind::Bucket, index), cell.created(index));
+    let region = optional("BucketRegion", with_region.then_some(cell.region));
+    format!("<Bucket><Name>{name}</Name><CreationDate>{created}</CreationDate>{region}</Bucket>")
+}
+
+fn get_bucket_tagging(cell: &Cell<'_>, call: &Call) -> Outcome {
+    let name = call.path.trim_matches('/');
+    let (owner, index) = find(cell, name).ok_or_else(|| {
+        ApiError::new(404, "NoSuchBucket", "The specified bucket does not exist").with("BucketName", name)
+    })?;
+    if owner.region != call.region {
+        return Err(misdirected(call, name, owner.region));
+    }
+    let expected = call.bucket_owner.as_deref().is_none_or(|id| id == owner.account.id);
+    if owner.account.id != call.account || !expected {
+        return Err(errors::deny(call, "because no resource-based policy allows the"));
+    }
+    let tags = owner.tags(Kind::Bucket, index);
+    if tags.is_empty() {
+        return Err(ApiError::new(404, "NoSuchTagSet", "The TagSet does not exist").with("BucketName", name));
+    }
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Tagging xmlns=\"{NAMESPACE}\"><TagSet>{}</TagSet></Tagging>",
+        xml_tags(&tags, "Tag", "Key", "Value")
+    );
+    Ok(Reply { body, items: tags.len() })
+}
+
+/// Bucket names are global, so the bucket may be another account's.
+fn find<'a>(cell: &Cell<'a>, name: &str) -> Option<(Cell<'a>, usize)> {
+    let all = cell.estate.accounts.iter().enumerate();
+    all.flat_map(|(no, account)| Cell::all(cell.estate, no, account)).find_map(|cell| {
+        let index = cell.find_id(Kind::Bucket, name)?;
+        (index < cell.count(Kind::Bucket)).then_some((cell, index))
+    })
+}
+
+/// S3 tells a client at the wrong region where to go, in one of two ways: us-east-1 finds fault with the signature,
+/// other regions redirect.
+fn misdirected(call: &Call, bucket: &str, region: &str) -> ApiError {
+    if call.region == "us-east-1" {
+        let message =
+            format!("The authorization header is malformed; the region 'us-east-1' is wrong; expecting '{region}'");
+        return ApiError::new(400, "AuthorizationHeaderMalformed", message).with("Region", region);
+    }
+    let message = "The bucket you are attempting to access must be addressed using the specified endpoint.";
+    let endpoint = format!("s3.{region}.amazonaws.com");
+    let error = ApiError::new(301, "PermanentRedirect", message).with("Bucket", bucket);
+    error.with("Endpoint", &endpoint).with("Region", region)
+}

@@ -1,0 +1,71 @@
+//! STS: who calls, and roles of other accounts. Query protocol.
+
+use crate::{
+    cell::Cell,
+    errors::{self, ApiError},
+    wire::{Call, Outcome, Reply, escape, role_key},
+};
+
+pub(crate) fn answer(cell: &Cell<'_>, call: &Call) -> Outcome {
+    match call.operation.as_str() {
+        "GetCallerIdentity" => Ok(caller_identity(call)),
+        "AssumeRole" => assume_role(cell, call),
+        _ => Err(ApiError::unknown(call)),
+    }
+}
+
+fn caller_identity(call: &Call) -> Reply {
+    let arn = escape(&call.caller_arn());
+    let account = escape(&call.account);
+    let result = format!("<Arn>{arn}</Arn><UserId>AIDAFAKEFAKEFAKEFAKE</UserId><Account>{account}</Account>");
+    Reply { body: document("GetCallerIdentity", &result), items: 1 }
+}
+
+fn assume_role(cell: &Cell<'_>, call: &Call) -> Outcome {
+    let arn = call.param("RoleArn").unwrap_or_default();
+    let session = call.param("RoleSessionName").unwrap_or_default();
+    let Some((account, role)) = role_of(arn).filter(|_| !session.is_empty()) else {
+        return Err(ApiError::new(
+            400,
+            "ValidationError",
+            "RoleArn and RoleSessionName must be given and well-formed.",
+        ));
+    };
+    if !trusted(cell, call, account, role) {
+        let message =
+            format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {arn}", call.caller_arn());
+        return Err(ApiError::new(403, "AccessDenied", message));
+    }
+    let result = format!(
+        "<AssumedRoleUser><AssumedRoleId>AROAFAKEFAKEFAKEFAKE:{session}</AssumedRoleId>\
+         <Arn>arn:aws:sts::{account}:assumed-role/{role}/{session}</Arn></AssumedRoleUser>\
+         <Credentials><AccessKeyId>{}</AccessKeyId><SecretAccessKey>fake</SecretAccessKey>\
+         <SessionToken>fake-session-of-{account}</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>",
+        role_key(account),
+        session = escape(session),
+        role = escape(role),
+    );
+    Ok(Reply { body: document("AssumeRole", &result), items: 1 })
+}
+
+fn role_of(arn: &str) -> Option<(&str, &str)> {
+    let (account, role) = arn.strip_prefix("arn:aws:iam::")?.split_once(":role/")?;
+    Some((account, role.rsplit('/').next()?))
+}
+
+/// No role exists in the home account, as AWS Organizations makes none in the management account.
+fn trusted(cell: &Cell<'_>, call: &Call, account: &str, role: &str) -> bool {
+    let estate = cell.estate;
+    let member = estate.accounts.iter().any(|a| a.id == account && !a.suspended && a.id != estate.home);
+    let named = estate.trust.role_name.as_deref().is_none_or(|name| name == role);
+    let known = estate.trust.external_id.as_deref().is_none_or(|id| call.param("ExternalId") == Some(id));
+    member && named && known && call.account == estate.home
+}
+
+fn document(operation: &str, result: &str) -> String {
+    format!(
+        "<{operation}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><{operation}Result>{result}\
+         </{operation}Result><ResponseMetadata><RequestId>{}</RequestId></ResponseMetadata></{operation}Response>",
+        errors::REQUEST_ID
+    )
+}

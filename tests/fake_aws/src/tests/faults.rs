@@ -1,0 +1,151 @@
+//! What goes wrong, and what the ledger says of it.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+use super::{Ask, count, ecs, estate, faulty, start, tagging, text};
+use crate::{Counts, Effect, Faults, Rule};
+
+#[tokio::test]
+async fn each_service_throttles_and_denies_in_its_own_words() {
+    for (effect, service, status, code) in [
+        (Effect::Throttle, "ec2", 503, "RequestLimitExceeded"),
+        (Effect::Throttle, "rds", 400, "Throttling"),
+        (Effect::Throttle, "s3", 503, "SlowDown"),
+        (Effect::Throttle, "lambda", 429, "TooManyRequestsException"),
+        (Effect::Throttle, "ecs", 400, "ThrottlingException"),
+        (Effect::Deny, "ec2", 403, "UnauthorizedOperation"),
+        (Effect::Deny, "rds", 403, "AccessDenied"),
+        (Effect::Deny, "lambda", 403, "AccessDeniedException"),
+        (Effect::DenyByScp, "s3", 403, "with an explicit deny in a service control policy"),
+        (Effect::ServerError, "ecs", 500, "ServerException"),
+        (Effect::ExpiredToken, "ec2", 400, "RequestExpired"),
+        (Effect::NotEnabled, "lambda", 403, "UnrecognizedClientException"),
+    ] {
+        let fake = faulty(Rule::new(effect).service(service)).await;
+        let ask = match service {
+            "s3" => Ask::get("s3", "/"),
+            "lambda" => Ask::get("lambda", "/2015-03-31/functions"),
+            "ecs" => ecs("ListClusters", &json!({})),
+            "rds" => Ask::form("rds", "Action=DescribeDBClusters"),
+            _ => Ask::form(service, "Action=DescribeInstances"),
+        };
+        let raw = ask.raw(&fake).await;
+        assert!(raw.starts_with(&format!("HTTP/1.1 {status} ")) && raw.contains(code), "{service}: {raw}");
+        assert_eq!((fake.fault_hits(), fake.ledger().faulted().count()), (vec![1], 1));
+    }
+}
+
+#[tokio::test]
+async fn a_rule_hits_the_calls_it_names_and_no_others() {
+    let fake = faulty(Rule::new(Effect::Throttle).operation("DescribeVolumes").region("eu-west-1").every(2)).await;
+    let mut statuses = Vec::new();
+    for region in ["us-east-1", "eu-west-1", "us-east-1", "eu-west-1", "eu-west-1", "eu-west-1"] {
+        statuses.push(Ask::form("ec2", "Action=DescribeVolumes").region(region).send(&fake).await.0);
+    }
+    assert_eq!(statuses, [200, 200, 200, 503, 200, 503]);
+    fake.set_faults(Faults::none().with(Rule::new(Effect::Deny).resource("cluster:9").nth(1)));
+    let body = "Action=DescribeDBClusters&DBClusterIdentifier=cluster%3A9";
+    assert_eq!(Ask::form("rds", body).send(&fake).await.0, 403);
+    assert_eq!(Ask::form("rds", body).send(&fake).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_cut_body_is_shorter_than_declared_and_a_truncated_document_is_not() {
+    let fake = faulty(Rule::new(Effect::Cut).nth(1)).await;
+    let declared = |raw: &str| -> usize {
+        raw.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap()
+    };
+    let ask = Ask::form("ec2", "Action=DescribeInstances");
+    let raw = ask.raw(&fake).await;
+    let body = raw.split_once("\r\n\r\n").unwrap().1;
+    assert!(!body.is_empty() && body.len() < declared(&raw), "{} of {}", body.len(), declared(&raw));
+    fake.set_faults(Faults::none().with(Rule::new(Effect::TruncatedXml)));
+    let raw = ask.raw(&fake).await;
+    let body = raw.split_once("\r\n\r\n").unwrap().1;
+    assert_eq!(body.len(), declared(&raw));
+    assert!(!body.contains("</DescribeInstancesResponse>"));
+}
+
+#[tokio::test]
+async fn an_empty_page_leads_on_and_a_repeated_token_does_not() {
+    let fake = faulty(Rule::new(Effect::EmptyPageWithToken).nth(1)).await;
+    let ask = |token: &str| Ask::form("ec2", &format!("Action=DescribeVolumes&MaxResults=20{token}"));
+    let (_, empty) = ask("").send(&fake).await;
+    let token = text(&empty, "nextToken").unwrap().to_owned();
+    let (_, full) = ask(&format!("&NextToken={token}")).send(&fake).await;
+    assert_eq!((count(&empty, "<volumeId>"), count(&full, "<volumeId>")), (0, 20));
+    fake.set_faults(Faults::none().with(Rule::new(Effect::RepeatedToken)));
+    let (_, again) = ask(&format!("&NextToken={token}")).send(&fake).await;
+    assert_eq!(text(&again, "nextToken"), Some(token.as_str()));
+}
+
+#[tokio::test]
+async fn ghosts_are_deleted_resources_that_nothing_else_lists() {
+    let fake = faulty(Rule::new(Effect::Ghosts)).await;
+    let page = tagging(&json!({"ResourceTypeFilters": ["lambda"]})).value(&fake).await;
+    let arns: Vec<String> = fake.estate().resources().map(|resource| resource.arn).collect();
+    let unknown = page["ResourceTagMappingList"].as_array().unwrap().iter();
+    let unknown: Vec<&Value> = unknown.filter(|m| !arns.iter().any(|arn| m["ResourceARN"] == **arn)).collect();
+    assert_eq!(unknown.len(), 2, "two of three ghosts were ever tagged");
+    let asked = json!({"ResourceARNList": [unknown[0]["ResourceARN"]]});
+    assert_eq!(tagging(&asked).value(&fake).await["ResourceTagMappingList"].as_array().unwrap().len(), 1);
+    fake.set_faults(Faults::none());
+    assert_eq!(tagging(&asked).value(&fake).await["ResourceTagMappingList"], json!([]));
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_the_right_one() {
+    let fake = faulty(Rule::new(Effect::Slow(Duration::from_millis(80)))).await;
+    let begun = Instant::now();
+    assert_eq!(Ask::form("ec2", "Action=DescribeVolumes").send(&fake).await.0, 200);
+    assert!(begun.elapsed() >= Duration::from_millis(80));
+}
+
+#[tokio::test]
+async fn lambda_calls_share_one_bucket_of_fifteen_in_each_region() {
+    let fake = start(estate(Counts::each(1))).await.with_rate_limits();
+    let ask = Ask::get("lambda", "/2015-03-31/functions");
+    let mut refused = 0;
+    for _ in 0..60 {
+        refused += usize::from(ask.send(&fake).await.0 == 429);
+    }
+    assert!(refused > 0, "sixty calls at once passed a bucket of fifteen");
+    assert_eq!(Ask::get("lambda", "/2015-03-31/functions").region("eu-west-1").send(&fake).await.0, 200);
+    assert!(fake.ledger().faulted().all(|request| request.fault == Some("rate limit")));
+}
+
+#[tokio::test]
+async fn the_ledger_tells_what_was_asked_and_what_is_not_served() {
+    let fake = start(estate(Counts::each(3))).await;
+    Ask::form("ec2", "Action=DescribeVolumes").send(&fake).await;
+    Ask::form("ec2", "Action=RunInstances").send(&fake).await;
+    Ask::get("s3", "/bucket/key").send(&fake).await;
+    Ask::json("dynamodb", "DynamoDB_20120810.ListTables", &json!({})).send(&fake).await;
+    let ledger = fake.ledger();
+    assert_eq!(ledger.count("ec2", "DescribeVolumes"), 1);
+    assert_eq!(ledger.requests[0].items, 3);
+    let unknown: Vec<_> = ledger.unknown().map(|r| (r.service.as_str(), r.operation.as_str(), r.status)).collect();
+    assert_eq!(
+        unknown,
+        [("ec2", "RunInstances", 501), ("s3", "GET /bucket/key", 501), ("dynamodb", "ListTables", 501)]
+    );
+    fake.clear_ledger();
+    assert!(fake.ledger().is_empty());
+}
+
+#[tokio::test]
+async fn a_dropped_fake_no_longer_listens() {
+    let fake = start(estate(Counts::default())).await;
+    let address = fake.endpoint().trim_start_matches("http://").to_owned();
+    drop(fake);
+    for _ in 0..100 {
+        if TcpStream::connect(&address).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("still listening on {address}");
+}
