@@ -161,8 +161,9 @@ CREATE TABLE violation (
     opened    INTEGER NOT NULL REFERENCES snapshot (id),
     last_seen INTEGER,                -- null: still seen in the newest snapshot
     closed    INTEGER,                -- null: open
-    closed_by TEXT CHECK (closed_by IN ('fixed', 'removed', 'policy') AND closed IS NOT NULL),
-    PRIMARY KEY (key, rule_id, opened)
+    closed_by TEXT CHECK (closed_by IN ('fixed', 'removed', 'policy')),
+    PRIMARY KEY (key, rule_id, opened),
+    CHECK ((closed IS NULL) = (closed_by IS NULL))
 ) STRICT, WITHOUT ROWID;
 
 -- Counts by night, additive: any total is a sum of cells, and shards of a ledger merge by summing.
