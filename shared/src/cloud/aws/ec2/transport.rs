@@ -170,3 +170,6 @@ fn answer<T: Item>(response: &HttpResponse) -> Result<Page<T>, OrchestratorError
     };
     page.map_err(OrchestratorError::operation)
 }
+
+#[cfg(test)]
+mod tests;
