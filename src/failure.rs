@@ -12,9 +12,17 @@ pub(crate) enum Failure {
     #[error("no such setting: {names}; `tagledger help` lists the settings of each command")]
     UnknownSettings { names: String },
     #[error("the file {} cannot be read", path.display())]
-    Read { path: PathBuf, #[source] source: io::Error },
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("the folder {} cannot be made", path.display())]
-    Folder { path: PathBuf, #[source] source: io::Error },
+    Folder {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("the policy {} has faults:\n{faults}", path.display())]
     Policy { path: PathBuf, faults: PolicyFaults },
     #[cfg(feature = "aws")]

@@ -132,7 +132,11 @@ fn print_gaps(scopes: &[ScopeRow]) {
     }
     let gaps = scopes.iter().filter(|row| row.gap.is_some()).count() as u64;
     say("");
-    say(format!("  Not seen: {} of {} scopes, which are neither compliant nor violations", grouped(gaps), scopes.len()));
+    say(format!(
+        "  Not seen: {} of {} scopes, which are neither compliant nor violations",
+        grouped(gaps),
+        scopes.len()
+    ));
     for (title, reason, rows) in groups.iter().take(MOST_GAPS) {
         say(format!("    {reason}: {title}, {}", places(rows)));
         if let Some(gap) = rows.first().and_then(|row| row.gap.as_ref()) {

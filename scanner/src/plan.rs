@@ -29,8 +29,10 @@ pub enum PlanError {
         nearest: String,
     },
     /// Nobody says which regions there are.
-    #[error("the regions of account {account} cannot be listed, so nobody knows where to look; \
-        grant ec2:DescribeRegions, or name regions in TAGLEDGER_REGIONS or with --regions")]
+    #[error(
+        "the regions of account {account} cannot be listed, so nobody knows where to look; \
+        grant ec2:DescribeRegions, or name regions in TAGLEDGER_REGIONS or with --regions"
+    )]
     NoRegions {
         /// The caller's own account.
         account: AccountId,
@@ -110,10 +112,12 @@ fn home_regions(survey: &Survey, choice: &Choice) -> Result<Vec<Region>, PlanErr
 fn nearest(asked: &Region, regions: &[AccountRegion]) -> String {
     let shared_letters = |other: &Region| {
         let mut rest: Vec<char> = asked.as_str().chars().collect();
-        let common = other.as_str().chars().filter(|c| rest.iter().position(|r| r == c).map(|i| rest.remove(i)).is_some());
+        let common =
+            other.as_str().chars().filter(|c| rest.iter().position(|r| r == c).map(|i| rest.remove(i)).is_some());
         common.count()
     };
-    let best = regions.iter().map(|r| &r.region).max_by_key(|r| (shared_letters(r), std::cmp::Reverse(r.as_str().len())));
+    let best =
+        regions.iter().map(|r| &r.region).max_by_key(|r| (shared_letters(r), std::cmp::Reverse(r.as_str().len())));
     best.map_or_else(String::new, |region| format!(" (did you mean `{region}`?)"))
 }
 
@@ -169,7 +173,10 @@ mod tests {
     }
 
     fn regions(names: &[(&str, bool)]) -> Result<Vec<AccountRegion>, Gap> {
-        Ok(names.iter().map(|(name, enabled)| AccountRegion { region: name.parse().unwrap(), enabled: *enabled }).collect())
+        Ok(names
+            .iter()
+            .map(|(name, enabled)| AccountRegion { region: name.parse().unwrap(), enabled: *enabled })
+            .collect())
     }
 
     fn survey(regions: Vec<Result<Vec<AccountRegion>, Gap>>) -> Survey {

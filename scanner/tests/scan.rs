@@ -133,7 +133,8 @@ async fn a_scan_of_one_type_in_one_region_plans_nothing_else() {
     let choice = Choice { regions: vec!["us-east-1".parse().unwrap()], types: vec![ResourceType::S3Bucket] };
     let planned = Arc::new(Mutex::new(Vec::new()));
     let (estate, seen) = (estate(), Arc::clone(&planned));
-    let scan = Scan { cloud: &estate, policy: policy(), choice, concurrency: 1, now: &|| at(LAST), app_version: "test" };
+    let scan =
+        Scan { cloud: &estate, policy: policy(), choice, concurrency: 1, now: &|| at(LAST), app_version: "test" };
     let tell = move |progress| seen.lock().unwrap().push(progress);
     let summary = scan.run(Writer::open(&store).unwrap(), tell).await.unwrap();
     assert_eq!(summary.scopes.len(), 3);

@@ -114,7 +114,10 @@ async fn health(State(ledger): State<Arc<Ledger>>) -> impl IntoResponse {
             let age = now.duration_since(snapshot.finished_at);
             let too_old = age > jiff::SignedDuration::try_from(ledger.max_age()).unwrap_or(jiff::SignedDuration::MAX);
             let hours = ledger.max_age().as_secs() / 3600;
-            (Some(described(&snapshot, age.as_secs())), too_old.then(|| format!("the snapshot is older than {hours} h")))
+            (
+                Some(described(&snapshot, age.as_secs())),
+                too_old.then(|| format!("the snapshot is older than {hours} h")),
+            )
         }
         Ok(None) => (None, Some("there is no snapshot yet; run `tagledger scan`".to_owned())),
         Err(error) => {

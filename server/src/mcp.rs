@@ -135,8 +135,7 @@ pub enum StdioError {
 /// When the client does not speak MCP.
 pub async fn serve_stdio(ledger: Arc<Ledger>, end: CancellationToken) -> Result<(), StdioError> {
     let follow = tokio::spawn(Arc::clone(ledger.policy()).follow(end.clone()));
-    let service =
-        Mcp::new(ledger).serve_with_ct(stdio(), end).await.map_err(|e| StdioError::Handshake(Box::new(e)))?;
+    let service = Mcp::new(ledger).serve_with_ct(stdio(), end).await.map_err(|e| StdioError::Handshake(Box::new(e)))?;
     let ended = service.waiting().await.map_err(StdioError::Died);
     follow.abort();
     ended.map(drop)

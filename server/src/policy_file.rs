@@ -72,19 +72,19 @@ impl PolicyFile {
 }
 
 fn parsed(path: &Path, before: Option<Arc<Policy>>, text: String) -> Current {
-        match Policy::parse(&text) {
-            Ok(policy) => {
-                info!(policy.version = policy.version(), policy.digest = policy.digest(), "policy loaded");
-                Current { policy: Some(Arc::new(policy)), fault: None, text: Some(text) }
-            }
-            Err(faults) => {
-                let path = path.display();
-                warn!(policy.path = %path, "policy file has faults, the policy before it stays in force: {faults}");
-                let fault = format!("{path} does not load; `tagledger policy check {path}` says why");
-                Current { policy: before, fault: Some(fault), text: Some(text) }
-            }
+    match Policy::parse(&text) {
+        Ok(policy) => {
+            info!(policy.version = policy.version(), policy.digest = policy.digest(), "policy loaded");
+            Current { policy: Some(Arc::new(policy)), fault: None, text: Some(text) }
+        }
+        Err(faults) => {
+            let path = path.display();
+            warn!(policy.path = %path, "policy file has faults, the policy before it stays in force: {faults}");
+            let fault = format!("{path} does not load; `tagledger policy check {path}` says why");
+            Current { policy: before, fault: Some(fault), text: Some(text) }
         }
     }
+}
 
 #[cfg(test)]
 mod tests {
@@ -94,7 +94,8 @@ mod tests {
     fn a_policy_that_does_not_load_never_replaces_one_that_did() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("policy.json");
-        let good = r#"{"version": "1.0", "last_updated": "2026-01-01T00:00:00Z", "required_tags": [{"name": "Owner"}]}"#;
+        let good =
+            r#"{"version": "1.0", "last_updated": "2026-01-01T00:00:00Z", "required_tags": [{"name": "Owner"}]}"#;
         std::fs::write(&path, good).unwrap();
         let file = PolicyFile::open(Some(&path));
         std::fs::write(&path, good.replace("1.0", "2.0")).unwrap();

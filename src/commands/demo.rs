@@ -46,7 +46,8 @@ pub(crate) async fn run(arguments: DemoArguments) -> Result<ExitCode, Failure> {
     let ledger = Arc::new(Ledger::new(&store, None, max_age, now));
     let reader = Reader::new(&store);
     let mut told = Ok(());
-    serve_http(ledger, arguments.listen, end_signal(), |address| told = tell(&nights, &reader, &store, address)).await?;
+    serve_http(ledger, arguments.listen, end_signal(), |address| told = tell(&nights, &reader, &store, address))
+        .await?;
     told?;
     Ok(ExitCode::SUCCESS)
 }
@@ -60,7 +61,9 @@ fn fresh_store() -> Result<PathBuf, Failure> {
     for suffix in ["", "-wal", "-shm"] {
         let file = PathBuf::from(format!("{}{suffix}", store.display()));
         match fs::remove_file(&file) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(Failure::Read { path: file, source }),
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(Failure::Read { path: file, source });
+            }
             _ => {}
         }
     }
@@ -101,7 +104,11 @@ fn evening(day: Date) -> Timestamp {
 
 fn tell(nights: &Nights, reader: &Reader, store: &Path, address: SocketAddr) -> Result<(), Failure> {
     let Nights { first, last } = nights;
-    say(format!("TagLedger {}: a simulated company on AWS, {} nights of history", env!("CARGO_PKG_VERSION"), last.snapshot.id));
+    say(format!(
+        "TagLedger {}: a simulated company on AWS, {} nights of history",
+        env!("CARGO_PKG_VERSION"),
+        last.snapshot.id
+    ));
     say("");
     print_score(&last.tally);
     if let Some(score) = first.tally.score() {

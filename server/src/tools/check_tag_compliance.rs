@@ -221,7 +221,9 @@ fn groups(
     groups.sort_by_key(|(_, tally)| Reverse(tally.non_compliant));
     if groups.len() > MOST_GROUPS {
         let all = groups.len();
-        notes.push(format!("{what}: the {MOST_GROUPS} with most non-compliant resources of {all}; narrow with filters."));
+        notes.push(format!(
+            "{what}: the {MOST_GROUPS} with most non-compliant resources of {all}; narrow with filters."
+        ));
     }
     groups.iter().take(MOST_GROUPS).map(|(name, tally)| group(name, tally)).collect()
 }

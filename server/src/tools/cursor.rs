@@ -44,7 +44,8 @@ impl Cursor {
         if given != check(numbers, tool, question).as_slice() {
             return Err(foreign());
         }
-        let mut numbers = numbers.chunks_exact(8).map(|chunk| chunk.iter().fold(0_i64, |n, b| (n << 8) | i64::from(*b)));
+        let mut numbers =
+            numbers.chunks_exact(8).map(|chunk| chunk.iter().fold(0_i64, |n, b| (n << 8) | i64::from(*b)));
         let mut next = || numbers.next().ok_or_else(foreign);
         let (snapshot, rank, key, shown) = (next()?, next()?, next()?, next()?);
         Ok(Self { snapshot, start: PageStart { rank, key }, shown: shown.unsigned_abs() })
@@ -53,7 +54,8 @@ impl Cursor {
 
 fn check(numbers: &[u8], tool: &str, question: &impl Serialize) -> Vec<u8> {
     let question = serde_json::to_vec(question).unwrap_or_default();
-    let digest = Sha256::new().chain_update(numbers).chain_update(tool).chain_update([0]).chain_update(question).finalize();
+    let digest =
+        Sha256::new().chain_update(numbers).chain_update(tool).chain_update([0]).chain_update(question).finalize();
     digest.into_iter().take(CHECK).collect()
 }
 

@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
-    day::day_of,
     Region, ResourceType,
+    day::day_of,
     inventory::Tags,
     policy::{Code, Policy, Severity, Subject},
     store::{Filter, Lacking, Row, Snapshot, View},

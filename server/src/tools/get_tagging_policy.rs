@@ -116,7 +116,9 @@ pub(crate) fn answer(ledger: &Ledger) -> Result<Reply, ToolFailure> {
         let same = policy.digest() == judged_by.digest();
         let mut notes: Vec<String> = fault.map(shown_before).into_iter().collect();
         if !same {
-            notes.push("The newest snapshot was judged by another policy; the next scan will judge by this one.".to_owned());
+            notes.push(
+                "The newest snapshot was judged by another policy; the next scan will judge by this one.".to_owned(),
+            );
         }
         Ok(Reply {
             body: body(&policy, Some(same)),

@@ -1,6 +1,5 @@
 //! One resource with what is wrong with it.
 
-
 use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{
@@ -100,9 +99,8 @@ impl Violation {
 
 impl Problem {
     fn of(finding: &Finding<'_>, row: &Row) -> Self {
-        let rule = |rule: &Rule| {
-            rule.code == finding.code && rule.severity == finding.severity && rule.tag == finding.tag
-        };
+        let rule =
+            |rule: &Rule| rule.code == finding.code && rule.severity == finding.severity && rule.tag == finding.tag;
         let first_seen = row.violations.iter().find(|(known, _)| rule(known)).map(|(_, opened)| *opened);
         Self {
             code: finding.code.as_str(),

@@ -41,7 +41,8 @@ impl Interner {
         if let Some(id) = self.tag_sets.get(&hash) {
             return Ok(*id);
         }
-        let found = statement(sql, sql::FIND_TAG_SET)?.query_row([hash], |row| row.get(0)).optional().attempt(FAILED)?;
+        let found =
+            statement(sql, sql::FIND_TAG_SET)?.query_row([hash], |row| row.get(0)).optional().attempt(FAILED)?;
         let id = match found {
             Some(id) => id,
             None => self.add_tag_set(sql, hash, tags)?,

@@ -49,7 +49,13 @@ impl Night<'_> {
         if there == local { Ok(()) } else { Err(StoreError::Content { what: "two resources", given: given() }) }
     }
 
-    pub(super) fn change(&mut self, ids: ScopeIds, key: i64, known: &Version, judged: &Judged) -> Result<(), StoreError> {
+    pub(super) fn change(
+        &mut self,
+        ids: ScopeIds,
+        key: i64,
+        known: &Version,
+        judged: &Judged,
+    ) -> Result<(), StoreError> {
         let new = &judged.version;
         self.close_version(key)?;
         self.put(ids, key, new)?;
@@ -123,8 +129,18 @@ impl Night<'_> {
         let reason = version.reason.map(GapReason::as_str);
         let state = state_number(version.state);
         let columns = params![
-            key, self.id, version.tag_set, version.name, state, reason, version.finding_set, version.errors,
-            version.lacking, ids.account, ids.region, ids.resource_type
+            key,
+            self.id,
+            version.tag_set,
+            version.name,
+            state,
+            reason,
+            version.finding_set,
+            version.errors,
+            version.lacking,
+            ids.account,
+            ids.region,
+            ids.resource_type
         ];
         self.run(sql::PUT_CURRENT, columns)
     }

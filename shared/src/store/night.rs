@@ -343,7 +343,14 @@ impl<'w> Night<'w> {
         let (started, finished) = (snapshot.started_at.as_second(), snapshot.finished_at.as_second());
         let version = self.header.app_version;
         let columns = params![
-            self.id, started, finished, status, self.policy_id, version, int(snapshot.requests), self.fingerprint
+            self.id,
+            started,
+            finished,
+            status,
+            self.policy_id,
+            version,
+            int(snapshot.requests),
+            self.fingerprint
         ];
         self.run(sql::ADD_SNAPSHOT, columns)
     }
@@ -355,7 +362,20 @@ impl<'w> Night<'w> {
             let [t, l, w, f, errors, warnings] =
                 [cell.untagged, cell.lacking, cell.warned, cell.flagged, cell.errors, cell.warnings].map(int);
             let columns = params![
-                self.id, ids.account, ids.region, ids.resource_type, c, n, a, u, e, t, l, w, f, errors,
+                self.id,
+                ids.account,
+                ids.region,
+                ids.resource_type,
+                c,
+                n,
+                a,
+                u,
+                e,
+                t,
+                l,
+                w,
+                f,
+                errors,
                 warnings
             ];
             self.run(sql::ADD_CELL, columns)?;

@@ -55,10 +55,8 @@ impl Writer {
     /// [`StoreError::Busy`] when another process is writing one.
     pub fn begin<'w>(&'w mut self, header: NightHeader<'w>) -> Result<Night<'w>, StoreError> {
         let path = &self.path;
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|e| classify(path, e))?;
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| classify(path, e))?;
         Night::begin(transaction, header)
     }
 

@@ -164,7 +164,8 @@ impl Pages<'_> {
         let scope = self.dimensions.scope(found.ids)?;
         let outsider = || StoreError::Content { what: "an account", given: scope.account.to_string() };
         let partition = &self.dimensions.accounts.get(&found.ids.account).ok_or_else(outsider)?.partition;
-        let columns = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?));
+        let columns =
+            |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?));
         let (local, created, first_seen) =
             statement(self.sql, sql::RESOURCE_BY_KEY)?.query_row([key], columns).attempt("read a resource")?;
         Ok(Row {

@@ -100,10 +100,8 @@ impl View<'_> {
         let body: String = statement(self.sql, sql::POLICY_BODY)?
             .query_row([&snapshot.policy_digest], |row| row.get(0))
             .attempt("read a policy")?;
-        let unreadable = |faults: crate::policy::PolicyFaults| StoreError::Content {
-            what: "a policy",
-            given: faults.to_string(),
-        };
+        let unreadable =
+            |faults: crate::policy::PolicyFaults| StoreError::Content { what: "a policy", given: faults.to_string() };
         let policy = Arc::new(Policy::parse(&body).map_err(unreadable)?);
         known.insert(snapshot.policy_digest.clone(), Arc::clone(&policy));
         Ok(policy)

@@ -25,7 +25,8 @@ impl Dimensions {
     pub(super) fn load(sql: &Connection) -> Result<Self, StoreError> {
         let mut dimensions = Self::default();
         for (id, account, partition, name) in all(sql, sql::ACCOUNTS, account_columns)? {
-            let account = Account { id: parse("an account", &account)?, partition: parse("a partition", &partition)?, name };
+            let account =
+                Account { id: parse("an account", &account)?, partition: parse("a partition", &partition)?, name };
             dimensions.accounts.insert(id, account);
         }
         for (id, name) in all(sql, sql::REGIONS, |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))? {

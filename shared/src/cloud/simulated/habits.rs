@@ -106,7 +106,11 @@ fn required(application: &Application, mistake: Option<Mistake>, pairs: &mut Vec
         Some(Mistake::LowerCaseKey) => "costcenter",
         _ => "CostCenter",
     };
-    let name = if mistake == Some(Mistake::CapitalApplication) { capital(application.name) } else { application.name.to_owned() };
+    let name = if mistake == Some(Mistake::CapitalApplication) {
+        capital(application.name)
+    } else {
+        application.name.to_owned()
+    };
     pairs.push(("Environment".to_owned(), environment));
     pairs.push(("Application".to_owned(), name));
     if mistake != Some(Mistake::NoCostCenter) {

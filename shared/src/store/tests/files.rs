@@ -4,7 +4,8 @@ use super::*;
 fn a_representative_ledger_leaves_no_table_empty() {
     let book = representative();
     let sql = book.sql();
-    let mut tables = sql.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").unwrap();
+    let mut tables =
+        sql.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").unwrap();
     let names: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     assert_eq!(names.len(), 18);
     for name in names {
@@ -75,7 +76,8 @@ fn a_folder_is_no_ledger() {
 fn a_second_writer_is_refused_at_once_and_the_first_goes_on() {
     let mut book = representative();
     let policy = book.policy.clone();
-    let header = NightHeader { started_at: Timestamp::constant(1_800_000_000, 0), policy: &policy, app_version: "test" };
+    let header =
+        NightHeader { started_at: Timestamp::constant(1_800_000_000, 0), policy: &policy, app_version: "test" };
     let mut first = Writer::open(&book.path()).unwrap();
     let night = first.begin(header).unwrap();
     let mut second = Writer::open(&book.path()).unwrap();
@@ -108,7 +110,8 @@ fn every_question_goes_by_an_index() {
         let steps = plan.query_map(rusqlite::params_from_iter(nulls), |row| row.get::<_, String>(3)).unwrap();
         let steps: Vec<String> = steps.map(Result::unwrap).collect();
         let indexed = |step: &String| {
-            !step.starts_with("SCAN") || ["USING", "json_each", "finding_set", "(subquery"].iter().any(|ok| step.contains(ok))
+            !step.starts_with("SCAN")
+                || ["USING", "json_each", "finding_set", "(subquery"].iter().any(|ok| step.contains(ok))
         };
         assert!(steps.iter().all(indexed), "{name}: {steps:#?}");
         // The living come from an index in the order of the answer; only the few versions that ended since are sorted.

@@ -12,7 +12,10 @@ fn the_five_states_are_told_apart_and_only_judged_resources_make_the_score() {
     let mut book = Book::new();
     let unread = bucket("b", Tags::Unknown(gap(GapReason::Throttled)));
     let summary = book.night(&[
-        (instances(), whole(vec![instance("1", GOOD), instance("2", SHORT), instance("3", BARE), instance("4", OWNERLESS)])),
+        (
+            instances(),
+            whole(vec![instance("1", GOOD), instance("2", SHORT), instance("3", BARE), instance("4", OWNERLESS)]),
+        ),
         (scope("eu-west-1", "s3:bucket"), whole(vec![bucket("legacy-1", tagged(BARE)), unread])),
         (scope("eu-west-1", "ecs:service"), whole(vec![])),
     ]);
@@ -114,10 +117,8 @@ fn a_violation_is_fixed_by_a_tag_and_withdrawn_by_a_policy() {
 fn a_scope_that_nobody_asks_for_any_more_leaves_without_being_called_removed() {
     let mut book = Book::new();
     let elsewhere = scope("us-east-1", "ec2:instance");
-    let there = Resource {
-        arn: "arn:aws:ec2:us-east-1:111122223333:instance/i-9".parse().unwrap(),
-        ..instance("9", BARE)
-    };
+    let there =
+        Resource { arn: "arn:aws:ec2:us-east-1:111122223333:instance/i-9".parse().unwrap(), ..instance("9", BARE) };
     book.night(&[(instances(), whole(vec![instance("1", GOOD)])), (elsewhere, whole(vec![there]))]);
     let narrowed = book.night(&[(instances(), whole(vec![instance("1", GOOD)]))]);
     assert_eq!(changes(&narrowed), [("left_scope", 1)]);
@@ -137,7 +138,8 @@ fn a_night_that_is_dropped_leaves_no_trace() {
     let before = std::fs::read(book.path()).unwrap();
     let policy = book.policy.clone();
     let mut writer = Writer::open(&book.path()).unwrap();
-    let header = NightHeader { started_at: Timestamp::constant(1_800_000_000, 0), policy: &policy, app_version: "test" };
+    let header =
+        NightHeader { started_at: Timestamp::constant(1_800_000_000, 0), policy: &policy, app_version: "test" };
     let mut night = writer.begin(header).unwrap();
     night.account(&account()).unwrap();
     night.record(&instances(), whole(vec![instance("new", BARE)])).unwrap();

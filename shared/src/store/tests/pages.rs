@@ -12,7 +12,12 @@ fn estate() -> Vec<(Scope, Listing)> {
 }
 
 /// Reads all pages of a snapshot, newest when none is named.
-fn all_pages(book: &Book, id: Option<i64>, limit: usize, ask: impl Fn(&View<'_>, &Snapshot, PageStart, usize) -> Page) -> Vec<Row> {
+fn all_pages(
+    book: &Book,
+    id: Option<i64>,
+    limit: usize,
+    ask: impl Fn(&View<'_>, &Snapshot, PageStart, usize) -> Page,
+) -> Vec<Row> {
     let (mut rows, mut start) = (Vec::new(), Some(PageStart::FIRST));
     while let Some(at) = start {
         let page = book
@@ -72,7 +77,8 @@ fn a_row_has_the_tags_to_the_letter_and_the_day_each_violation_was_first_seen() 
     book.night(&[(instances(), whole(vec![instance("1", &odd)]))]);
     let rows = all_pages(&book, None, 10, worst);
     assert_eq!(rows[0].tags, odd.into_iter().collect::<TagSet>());
-    let seen: Vec<_> = rows[0].violations.iter().map(|(rule, at)| (rule.code.as_str(), rule.tag.as_str(), *at)).collect();
+    let seen: Vec<_> =
+        rows[0].violations.iter().map(|(rule, at)| (rule.code.as_str(), rule.tag.as_str(), *at)).collect();
     assert_eq!(seen, [("PLACEHOLDER", "Owner", first_night)]);
     assert_eq!(rows[0].created_at, Some(Timestamp::constant(1_700_000_000, 0)));
 }
@@ -87,9 +93,9 @@ fn untagged_resources_come_before_those_that_lack_a_tag() {
     let rows = all_pages(&book, None, 4, lacking);
     let bare: Vec<bool> = rows.iter().map(|row| row.tags.iter().len() == 0).collect();
     assert_eq!(bare, [vec![true; 10], vec![false; 5]].concat());
-    let counts = book.reader().read(|view| {
-        view.lacking_counts(&view.newest()?.unwrap(), &Filter::default(), Lacking::default())
-    });
+    let counts = book
+        .reader()
+        .read(|view| view.lacking_counts(&view.newest()?.unwrap(), &Filter::default(), Lacking::default()));
     assert_eq!(counts.unwrap(), (10, 5));
 }
 
