@@ -1,4 +1,4 @@
-//! AWS itself, through its SDK.
+//! AWS itself, through its SDK; EC2 over the SDK's runtime alone.
 //!
 //! [`Aws::connect`] finds out who is calling; each [`Scope`] is then listed by the module of its resource type, over a
 //! [`session::Session`] of its account and region. Nothing of the SDK leaves this module.

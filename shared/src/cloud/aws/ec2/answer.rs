@@ -88,7 +88,10 @@ impl Item for Instance {
     fn read(reservation: &mut Element<'_, '_>, items: &mut Vec<Self>) -> Read<()> {
         while let Some(mut field) = reservation.next_tag() {
             if field.start_el().local() == "instancesSet" {
-                list(&mut field, |item| Ok(items.push(instance(item)?)))?;
+                list(&mut field, |item| {
+                    items.push(instance(item)?);
+                    Ok(())
+                })?;
             }
         }
         Ok(())

@@ -12,7 +12,8 @@ use super::answer::{document, text};
 /// A refusal with EC2's code and words, or an answer that cannot be read.
 #[derive(Debug)]
 pub(in super::super) struct Error {
-    metadata: ErrorMetadata,
+    // Boxed, for it travels in every `Result`.
+    metadata: Box<ErrorMetadata>,
     unreadable: Option<XmlDecodeError>,
 }
 
@@ -20,7 +21,7 @@ impl Error {
     /// The refusal that an answer with an error status holds.
     pub(super) fn refusal(headers: &Headers, body: &[u8]) -> Self {
         match document(body, "Response", code_and_message) {
-            Ok(metadata) => Self { metadata: apply_request_id(metadata, headers).build(), unreadable: None },
+            Ok(metadata) => Self { metadata: Box::new(apply_request_id(metadata, headers).build()), unreadable: None },
             Err(reason) => Self::unreadable(headers, reason),
         }
     }
@@ -28,7 +29,7 @@ impl Error {
     /// An answer that cannot be read.
     pub(super) fn unreadable(headers: &Headers, reason: XmlDecodeError) -> Self {
         let metadata = apply_request_id(ErrorMetadata::builder(), headers).build();
-        Self { metadata, unreadable: Some(reason) }
+        Self { metadata: Box::new(metadata), unreadable: Some(reason) }
     }
 }
 
