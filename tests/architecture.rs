@@ -58,7 +58,17 @@ fn the_policy_does_no_io_and_reads_no_clock() {
         if path.components().any(|part| part.as_os_str() == "tests") {
             continue;
         }
-        for word in ["std::fs", "std::io", "std::env", "std::time", "::now()", "async ", "tokio", "crate::store", "crate::cloud"] {
+        for word in [
+            "std::fs",
+            "std::io",
+            "std::env",
+            "std::time",
+            "::now()",
+            "async ",
+            "tokio",
+            "crate::store",
+            "crate::cloud",
+        ] {
             assert!(!text.contains(word), "{} has `{word}`", path.display());
         }
     }
@@ -104,12 +114,10 @@ fn files_stay_short() {
 #[test]
 fn every_test_that_the_architecture_names_exists() {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let all: String = ["src", "scanner", "server", "shared", "tests"]
-        .into_iter()
-        .flat_map(sources)
-        .map(|(_, text)| text)
-        .collect();
-    let named: Vec<&str> = text.split('`').filter(|word| word.len() > 25 && !word.contains([' ', '/', '.', ':'])).collect();
+    let all: String =
+        ["src", "scanner", "server", "shared", "tests"].into_iter().flat_map(sources).map(|(_, text)| text).collect();
+    let named: Vec<&str> =
+        text.split('`').filter(|word| word.len() > 25 && !word.contains([' ', '/', '.', ':'])).collect();
     assert!(named.len() >= 15, "{named:?}");
     for name in named {
         assert!(all.contains(&format!("fn {name}")), "no test {name}");

@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, thread, time::Duration};
 
 use fake_aws::{Counts, Effect, Faults, Rule};
 use support::{
@@ -179,9 +179,30 @@ fn a_second_scan_while_one_is_writing_is_refused_at_once() {
     world.scan(&[]).exits(0);
     let writer = rusqlite::Connection::open(world.store()).unwrap();
     writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    world.fake.clear_ledger();
     world.scan(&[]).complains(&["another scan is writing", "ledger.sqlite", "wait for it to end"]);
+    let asked = world.fake.ledger().counts();
+    assert!(asked.keys().all(|operation| operation == "sts:GetCallerIdentity"), "nothing is listed: {asked:?}");
     writer.execute_batch("ROLLBACK").unwrap();
     world.scan(&[]).exits(0);
+}
+
+#[test]
+fn of_two_scans_at_once_one_is_refused_and_the_other_is_whole() {
+    let slow = Rule::new(Effect::Slow(Duration::from_secs(3))).operation("DescribeInstances");
+    let world = World::small().failing(Faults::none().with(slow));
+    thread::scope(|scope| {
+        let first = scope.spawn(|| world.scan(&[]));
+        while world.fake.ledger().count("ec2", "DescribeRegions") == 0 {
+            assert!(!first.is_finished(), "the first scan has ended before it listed regions");
+            thread::sleep(Duration::from_millis(20));
+        }
+        world.scan(&[]).complains(&["another scan is writing"]);
+        assert!(!first.is_finished(), "the second scan waited for the first");
+        first.join().unwrap().exits(0);
+    });
+    assert_eq!(world.ledger().newest().id, 1);
+    world.ledger().holds(&world.expected());
 }
 
 #[test]
@@ -212,9 +233,10 @@ fn a_setting_that_nobody_reads_is_refused() {
 
 #[test]
 fn a_setting_out_of_bounds_is_refused_with_its_bounds() {
-    let world = World::small();
-    refused(world.scan(&["--rate-percent", "0"]), &["--rate-percent", "1..=100"]);
-    refused(world.scan_with(&[], &[("TAGLEDGER_CONCURRENCY", "many")]), &["--concurrency", "many"]);
+    let folder = temp_folder();
+    let scan = |variable: (&str, &str)| run(bare_scan(folder.path()).envs([variable]));
+    refused(scan(("TAGLEDGER_RATE_PERCENT", "0")), &["--rate-percent", "1..=100"]);
+    refused(scan(("TAGLEDGER_CONCURRENCY", "many")), &["--concurrency", "many"]);
 }
 
 #[test]

@@ -267,7 +267,7 @@ fn a_throttle_of_every_third_call_is_waited_out() {
 
 #[test]
 fn a_page_that_breaks_off_once_is_asked_for_again() {
-    for effect in [Effect::Cut, Effect::ServerError, Effect::TruncatedXml] {
+    for effect in [Effect::Cut, Effect::ServerError] {
         let world = World::of(one_region(Counts { volumes: 1_030, ..Counts::each(3) }));
         world
             .fake
@@ -277,6 +277,31 @@ fn a_page_that_breaks_off_once_is_asked_for_again() {
         assert_eq!(outcome.code, Some(0), "{effect:?}: {}", outcome.stdout);
         world.ledger().holds(&world.expected());
     }
+}
+
+#[test]
+fn a_document_that_ends_early_is_never_taken_for_a_whole_one() {
+    for (operation, kind) in [
+        ("DescribeVolumes", "ec2:volume"),
+        ("DescribeDBInstances", "rds:db"),
+        ("ListFunctions", "lambda:function"),
+        ("ListBuckets", "s3:bucket"),
+        ("ListClusters", "ecs:cluster"),
+    ] {
+        let world = World::small().failing(faults([Rule::new(Effect::TruncatedXml).operation(operation)]));
+        let outcome = world.scan_with(&["--types", kind], &TWO_ATTEMPTS).exits(3);
+        assert!(outcome.stdout.contains("no score"), "{operation}: {}", outcome.stdout);
+        let (records, gaps) = (world.ledger().records(), world.ledger().gaps());
+        assert_eq!((records.len(), gaps.len()), (0, 1), "{operation}: {records:?}");
+        assert!(gaps.values().all(|gap| gap.starts_with("failed ")), "{gaps:?}");
+    }
+}
+
+#[test]
+fn tags_that_come_in_half_a_document_are_read_again_one_by_one() {
+    let world = World::small().failing(faults([Rule::new(Effect::TruncatedXml).operation("GetResources")]));
+    world.scan_with(&[], &TWO_ATTEMPTS).exits(0);
+    world.ledger().holds(&world.expected());
 }
 
 #[test]

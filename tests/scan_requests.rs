@@ -126,8 +126,8 @@ fn a_hundred_functions_cost_two_pages_and_one_request_for_their_tags() {
 
 #[test]
 fn the_ledger_says_how_many_requests_were_sent() {
-    let world =
-        scanned(Estate::new(HOME).with_account(AccountEstate::new(HOME).with_region("us-east-1", Counts::each(20))));
+    let account = |id| AccountEstate::new(id).with_region("us-east-1", Counts::each(20));
+    let world = scanned(Estate::new(HOME).with_account(account(HOME)).with_account(account(MEMBER)));
     assert_eq!(world.ledger().newest().requests, world.fake.ledger().len() as u64);
 }
 
