@@ -9,7 +9,7 @@ use std::{
 };
 
 /// How long a command may take before it counts as hanging.
-const TIMEOUT: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(240);
 
 /// What a command did.
 #[derive(Debug)]

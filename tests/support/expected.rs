@@ -23,18 +23,17 @@ impl Expected {
         Self { records: records.collect() }
     }
 
-    /// The same, with those that `which` names unknown for a reason.
+    /// The same, with those that `which` names unknown for a reason; their tags stay known from an earlier scan.
     ///
     /// # Panics
     /// When there is none: a test that loses nothing tests nothing.
-    pub(crate) fn unknown(mut self, reason: &str, known: Known, which: impl Fn(&str, &Record) -> bool) -> Self {
+    pub(crate) fn unknown(mut self, reason: &str, which: impl Fn(&str, &Record) -> bool) -> Self {
         let mut lost = self.records.iter_mut().filter(|(arn, record)| which(arn, record)).peekable();
         assert!(lost.peek().is_some(), "nothing is lost");
         lost.for_each(|(_, record)| {
             record.state = "unknown".to_owned();
             record.reason = Some(reason.to_owned());
             record.findings.clear();
-            record.tags = record.tags.take().filter(|_| known == Known::FromBefore);
         });
         self
     }
@@ -70,15 +69,6 @@ impl Expected {
         findings.for_each(|finding| *rules.entry(finding.clone()).or_default() += 1);
         rules
     }
-}
-
-/// What is still known of a resource that cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Known {
-    /// Its tags, from an earlier scan.
-    FromBefore,
-    /// Only that it is there.
-    Name,
 }
 
 /// The name that the ledger gives a resource: that of a service with a short ARN is completed with its cluster, since

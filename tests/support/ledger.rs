@@ -138,10 +138,9 @@ impl Texts {
         let rules = table(sql, "SELECT id, severity, code, tag FROM rule", rule);
         let tag_sets = table(sql, "SELECT id, tags FROM tag_set", |row| row.get::<_, Vec<u8>>(1));
         let finding_sets = table(sql, "SELECT id, rules FROM finding_set", |row| row.get::<_, Vec<u8>>(1));
-        let named = |(id, blob): (i64, Vec<u8>)| (id, named(&blob, &rules));
         Self {
-            tag_sets: tag_sets.into_iter().map(|(id, blob)| (id, self::named(&blob, &tags))).collect(),
-            finding_sets: finding_sets.into_iter().map(named).collect(),
+            tag_sets: tag_sets.into_iter().map(|(id, blob)| (id, named(&blob, &tags))).collect(),
+            finding_sets: finding_sets.into_iter().map(|(id, blob)| (id, named(&blob, &rules))).collect(),
         }
     }
 
