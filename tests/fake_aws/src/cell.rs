@@ -119,7 +119,8 @@ impl<'a> Cell<'a> {
     /// The resource's ARN, in the form in which AWS gives it.
     pub(crate) fn arn(&self, kind: Kind, index: usize) -> String {
         let id = self.id(kind, index);
-        let regional = |service: &str| format!("arn:aws:{service}:{}:{}", self.region, self.account.id);
+        let partition = &self.estate.partition;
+        let regional = |service: &str| format!("arn:{partition}:{service}:{}:{}", self.region, self.account.id);
         match kind {
             Kind::Instance => format!("{}:instance/{id}", regional("ec2")),
             Kind::Volume => format!("{}:volume/{id}", regional("ec2")),
@@ -131,7 +132,7 @@ impl<'a> Cell<'a> {
             Kind::Function => format!("{}:function:{id}", regional("lambda")),
             Kind::DbCluster => format!("{}:cluster:{id}", regional("rds")),
             Kind::DbInstance => format!("{}:db:{id}", regional("rds")),
-            Kind::Bucket => format!("arn:aws:s3:::{id}"),
+            Kind::Bucket => format!("arn:{partition}:s3:::{id}"),
         }
     }
 

@@ -185,7 +185,7 @@ fn service(cell: &Cell<'_>, cluster: usize, index: usize, with_tags: bool) -> Va
         "pendingCount": 0,
         "launchType": "FARGATE",
         "createdAt": cell.created_second(index),
-        "createdBy": format!("arn:aws:iam::{}:role/deployer", cell.account.id),
+        "createdBy": format!("arn:{}:iam::{}:role/deployer", cell.estate.partition, cell.account.id),
         "enableECSManagedTags": index.is_multiple_of(2),
         "propagateTags": propagated.get(index % propagated.len()),
         "tags": if with_tags { tags(cell, Kind::Service, index) } else { json!([]) },

@@ -10,6 +10,8 @@ use crate::truth::TruthResource;
 pub struct Estate {
     /// The caller's own account, which is also the organization's management account; twelve digits.
     pub home: String,
+    /// The partition that all accounts live in: `aws`, `aws-cn`, `aws-us-gov`.
+    pub partition: String,
     /// Every account of the organization, `home` among them.
     pub accounts: Vec<AccountEstate>,
     /// The tags in turn: resource `n` of a type in a region is tagged by recipe `n % recipes.len()`.
@@ -178,6 +180,7 @@ impl Estate {
     pub fn new(home: &str) -> Self {
         Self {
             home: home.to_owned(),
+            partition: "aws".to_owned(),
             accounts: Vec::new(),
             recipes: Vec::new(),
             traps: Traps::default(),
@@ -199,6 +202,13 @@ impl Estate {
     #[must_use]
     pub fn with_recipe(mut self, recipe: Recipe) -> Self {
         self.recipes.push(recipe);
+        self
+    }
+
+    /// Moves the estate to another partition, such as `aws-cn`; its regions are to be that partition's.
+    #[must_use]
+    pub fn with_partition(mut self, partition: &str) -> Self {
+        self.partition = partition.to_owned();
         self
     }
 

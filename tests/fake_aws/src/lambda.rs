@@ -60,7 +60,7 @@ fn function(cell: &Cell<'_>, index: usize) -> Value {
         "FunctionName": cell.id(Kind::Function, index),
         "FunctionArn": cell.arn(Kind::Function, index),
         "Runtime": "python3.13",
-        "Role": format!("arn:aws:iam::{}:role/function", cell.account.id),
+        "Role": format!("arn:{}:iam::{}:role/function", cell.estate.partition, cell.account.id),
         "Handler": "main.handler",
         "CodeSize": 1024,
         "Timeout": 3,

@@ -46,7 +46,10 @@ fn member(cell: &Cell<'_>, account: &AccountEstate) -> Value {
     let status = if account.suspended { "SUSPENDED" } else { "ACTIVE" };
     json!({
         "Id": account.id,
-        "Arn": format!("arn:aws:organizations::{}:account/o-fakefake00/{}", cell.estate.home, account.id),
+        "Arn": format!(
+            "arn:{}:organizations::{}:account/o-fakefake00/{}",
+            cell.estate.partition, cell.estate.home, account.id
+        ),
         "Email": format!("{}@example.com", account.id),
         "Name": account.name,
         "Status": status,

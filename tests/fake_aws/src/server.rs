@@ -112,7 +112,7 @@ pub(crate) async fn handle(State(fake): State<Arc<Fake>>, request: HttpRequest) 
         return errors::render(&ApiError::new(413, "RequestEntityTooLarge", "The body is too large."), Service::Other);
     };
     let text = String::from_utf8_lossy(&body);
-    let read = Call::read(&head.method, &head.uri, &head.headers, &text, &fake.estate.home);
+    let read = Call::read(&head.method, &head.uri, &head.headers, &text, &fake.estate);
     let mut response = match read {
         Ok(call) => answer(&fake, call).await,
         Err(error) => errors::render(&error, Service::Ec2),

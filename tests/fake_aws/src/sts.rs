@@ -24,7 +24,7 @@ fn caller_identity(call: &Call) -> Reply {
 fn assume_role(cell: &Cell<'_>, call: &Call) -> Outcome {
     let arn = call.param("RoleArn").unwrap_or_default();
     let session = call.param("RoleSessionName").unwrap_or_default();
-    let Some((account, role)) = role_of(arn).filter(|_| !session.is_empty()) else {
+    let Some((account, role)) = role_of(&cell.estate.partition, arn).filter(|_| !session.is_empty()) else {
         return Err(ApiError::new(
             400,
             "ValidationError",
@@ -38,18 +38,20 @@ fn assume_role(cell: &Cell<'_>, call: &Call) -> Outcome {
     }
     let result = format!(
         "<AssumedRoleUser><AssumedRoleId>AROAFAKEFAKEFAKEFAKE:{session}</AssumedRoleId>\
-         <Arn>arn:aws:sts::{account}:assumed-role/{role}/{session}</Arn></AssumedRoleUser>\
+         <Arn>arn:{partition}:sts::{account}:assumed-role/{role}/{session}</Arn></AssumedRoleUser>\
          <Credentials><AccessKeyId>{}</AccessKeyId><SecretAccessKey>fake</SecretAccessKey>\
          <SessionToken>fake-session-of-{account}</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>",
         role_key(account),
+        partition = cell.estate.partition,
         session = escape(session),
         role = escape(role),
     );
     Ok(Reply { body: document("AssumeRole", &result), items: 1 })
 }
 
-fn role_of(arn: &str) -> Option<(&str, &str)> {
-    let (account, role) = arn.strip_prefix("arn:aws:iam::")?.split_once(":role/")?;
+fn role_of<'a>(partition: &str, arn: &'a str) -> Option<(&'a str, &'a str)> {
+    let rest = arn.strip_prefix("arn:")?.strip_prefix(partition)?.strip_prefix(":iam::")?;
+    let (account, role) = rest.split_once(":role/")?;
     Some((account, role.rsplit('/').next()?))
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use axum::http::{HeaderMap, Method, Uri};
 use serde_json::Value;
 
-use crate::{errors::ApiError, faults::Effect};
+use crate::{errors::ApiError, estate::Estate, faults::Effect};
 
 /// The services that the fake knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,8 @@ pub(crate) struct Call {
     pub(crate) signing_name: String,
     pub(crate) operation: String,
     pub(crate) account: String,
+    /// The partition of the caller.
+    pub(crate) partition: String,
     pub(crate) region: String,
     /// The role that the credentials were assumed for.
     pub(crate) assumed: bool,
@@ -112,7 +114,7 @@ impl Call {
         uri: &Uri,
         headers: &HeaderMap,
         body: &str,
-        home: &str,
+        estate: &Estate,
     ) -> Result<Self, ApiError> {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let (key, region, signing_name) = scope(header("authorization"))
@@ -127,7 +129,8 @@ impl Call {
             service: Service::of(signing_name),
             signing_name: signing_name.to_owned(),
             operation: String::new(),
-            account: role.unwrap_or(home).to_owned(),
+            account: role.unwrap_or(&estate.home).to_owned(),
+            partition: estate.partition.clone(),
             region: region.to_owned(),
             assumed: role.is_some(),
             text: format!("{path} {} {}", decode(uri.query().unwrap_or_default(), true), decode(body, true)),
@@ -186,10 +189,10 @@ impl Call {
 
     /// Who calls.
     pub(crate) fn caller_arn(&self) -> String {
-        let account = &self.account;
+        let Self { partition, account, .. } = self;
         match self.assumed {
-            true => format!("arn:aws:sts::{account}:assumed-role/TagLedgerScan/scan"),
-            false => format!("arn:aws:iam::{account}:user/scanner"),
+            true => format!("arn:{partition}:sts::{account}:assumed-role/TagLedgerScan/scan"),
+            false => format!("arn:{partition}:iam::{account}:user/scanner"),
         }
     }
 

@@ -1,0 +1,254 @@
+//! What a person gets who asks for what cannot be done: one clear complaint on standard error and the right exit code,
+//! never a panic.
+
+#![cfg(test)]
+
+mod support;
+
+use std::{fs, path::Path, thread, time::Duration};
+
+use fake_aws::{Counts, Effect, Faults, Rule};
+use support::{
+    binary::{Outcome, run, sample_policy, tagledger, temp_folder},
+    world::{MEMBER, World, one_region},
+};
+
+/// `tagledger scan` without credentials or an endpoint, in its own folder.
+fn bare_scan(folder: &Path) -> std::process::Command {
+    let mut command = tagledger(folder);
+    command.args(["scan", "--policy"]).arg(sample_policy());
+    command
+}
+
+/// A usage error is clap's: exit code 2, and no panic.
+#[track_caller]
+fn refused(outcome: Outcome, parts: &[&str]) {
+    let outcome = outcome.exits(2);
+    assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
+    for part in parts {
+        assert!(outcome.stderr.contains(part), "`{part}` is missing in:\n{}", outcome.stderr);
+    }
+}
+
+fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> String {
+    let path = folder.join(name);
+    fs::write(&path, content).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn without_credentials_the_scan_says_which_to_set() {
+    let folder = temp_folder();
+    let outcome = run(&mut bare_scan(folder.path()));
+    outcome.complains(&["no AWS credentials were found", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "tagledger demo"]);
+}
+
+#[test]
+fn expired_credentials_are_said_to_have_expired() {
+    let world = World::small().failing(Faults::none().with(Rule::new(Effect::ExpiredToken)));
+    world.scan(&[]).complains(&["credentials have expired", "renew"]);
+}
+
+#[test]
+fn a_region_that_does_not_exist_is_refused_with_the_nearest() {
+    let world = World::small();
+    world.scan(&["--regions", "us-esat-1"]).complains(&["`us-esat-1`", "did you mean `us-east-1`?"]);
+    refused(world.scan(&["--regions", "mars"]), &["`mars` is not an AWS region such as `eu-west-1`"]);
+}
+
+#[test]
+fn a_type_that_does_not_exist_is_refused_with_the_nearest() {
+    let world = World::small();
+    refused(world.scan(&["--types", "rds:db-instance"]), &["`rds:db-instance`", "did you mean `rds:db`?"]);
+}
+
+#[test]
+fn an_account_id_of_eleven_digits_is_refused() {
+    let world = World::small();
+    refused(world.scan(&["--accounts", "11112222333"]), &["`11112222333` is not a 12-digit AWS account id"]);
+}
+
+#[test]
+fn an_organization_and_account_ids_together_are_refused() {
+    let world = World::small();
+    let outcome = world.scan(&["--accounts", &format!("organization,{MEMBER}")]);
+    outcome.complains(&["--accounts", "`organization`", "not both"]);
+}
+
+#[test]
+fn a_policy_that_does_not_exist_is_named() {
+    let folder = temp_folder();
+    let outcome = run(tagledger(folder.path()).args(["scan", "--policy", "nowhere/policy.json"]));
+    outcome.complains(&["nowhere/policy.json", "cannot be read", "No such file"]);
+    run(tagledger(folder.path()).args(["policy", "check", "nowhere.json"])).complains(&["nowhere.json"]);
+}
+
+/// Each line with a fault says which.
+const FAULTY: &str = r#"{
+  "version": "1.0",
+  "last_updated": "yesterday",
+  "required_tags": [
+    { "name": "aws:Owner" },
+    { "name": "CostCenter", "validation_regex": "(" },
+    { "name": "Stage", "applies_to": ["rds:db-instance"] },
+    { "name": "Team", "allowed_values": ["a1"], "validation_regex": "^[a-z]+$" },
+    { "name": "Look", "validation_regex": "(?=a)b" },
+    { "name": "Look" },
+    { "name": "Kind", "colour": "red" }
+  ],
+  "optional_tags": [ { "name": 7 } ],
+  "tag_naming_rules": { "max_key_length": 1000 }
+}"#;
+
+const FAULTY_LINES: [usize; 10] = [3, 5, 6, 7, 8, 9, 10, 11, 13, 14];
+
+#[test]
+fn a_policy_with_ten_faults_is_refused_with_all_ten_and_their_lines() {
+    let folder = temp_folder();
+    let path = write(folder.path(), "policy.json", FAULTY);
+    let store = folder.path().join("ledger.sqlite");
+    let scan = run(tagledger(folder.path()).args(["scan", "--policy", &path, "--store"]).arg(&store));
+    let check = run(tagledger(folder.path()).args(["policy", "check", &path]));
+    for outcome in [scan, check] {
+        let outcome = outcome.complains(&["policy.json", "`aws:Owner`", "did you mean `rds:db`?", "look-around"]);
+        let line = |text: &str| text.strip_prefix("line ")?.split(',').next()?.parse().ok();
+        let lines: Vec<usize> = outcome.stderr.lines().filter_map(line).collect();
+        assert_eq!(lines, FAULTY_LINES, "{}", outcome.stderr);
+    }
+    assert!(!store.exists(), "a scan that cannot judge leaves no ledger");
+}
+
+#[test]
+fn a_policy_that_is_no_json_is_refused_with_the_place() {
+    let folder = temp_folder();
+    for (text, place) in
+        [("", "line 1"), ("{\n  \"version\": \"1\",\n", "line "), ("[1]", "line 1"), ("\u{0}", "line 1")]
+    {
+        let path = write(folder.path(), "policy.json", text);
+        run(tagledger(folder.path()).args(["policy", "check", &path])).complains(&["policy.json", place]);
+    }
+    let path = write(folder.path(), "policy.json", [0xff, 0xfe, 0x00]);
+    run(tagledger(folder.path()).args(["policy", "check", &path])).complains(&["policy.json", "UTF-8"]);
+}
+
+#[test]
+fn the_sample_policy_has_no_faults() {
+    let folder = temp_folder();
+    let outcome = run(tagledger(folder.path()).args(["policy", "check"]).arg(sample_policy())).exits(0);
+    assert!(outcome.stdout.contains("4 required tags, 2 optional tags"), "{}", outcome.stdout);
+}
+
+#[test]
+fn a_store_that_is_a_folder_or_in_none_is_refused() {
+    let world = World::small();
+    let folder = world.folder.path().to_str().unwrap();
+    world.scan_into(folder.as_ref(), &[], &[]).complains(&[folder, "it is a folder"]);
+    let missing = format!("{folder}/nowhere/ledger.sqlite");
+    world.scan_into(missing.as_ref(), &[], &[]).complains(&[&missing, "check that its folder exists"]);
+    assert_eq!(world.fake.ledger().len(), 0, "what cannot be recorded is not asked for");
+}
+
+#[test]
+fn a_file_that_is_no_ledger_is_refused_and_left_alone() {
+    let world = World::small();
+    let text = "not a database, but over a hundred bytes long so that SQLite has something to look at. ".repeat(3);
+    let path = write(world.folder.path(), "notes.txt", &text);
+    world.scan_into(path.as_ref(), &[], &[]).complains(&[&path, "it is not a ledger"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+
+    let path = world.folder.path().join("other.sqlite");
+    rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
+    let before = fs::read(&path).unwrap();
+    world.scan_into(&path, &[], &[]).complains(&["other.sqlite", "some other program's database"]);
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn a_ledger_of_a_later_version_is_refused_and_left_alone() {
+    let world = World::small();
+    world.scan(&[]).exits(0);
+    rusqlite::Connection::open(world.store()).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    world.fake.clear_ledger();
+    world.scan(&[]).complains(&["schema version 99", "upgrade tagledger"]);
+    assert_eq!((world.ledger().count("snapshot"), world.fake.ledger().len()), (1, 0));
+}
+
+#[test]
+fn a_second_scan_while_one_is_writing_is_refused_at_once() {
+    let world = World::small();
+    world.scan(&[]).exits(0);
+    let writer = rusqlite::Connection::open(world.store()).unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    world.fake.clear_ledger();
+    world.scan(&[]).complains(&["another scan is writing", "ledger.sqlite", "wait for it to end"]);
+    let asked = world.fake.ledger().counts();
+    assert!(asked.keys().all(|operation| operation == "sts:GetCallerIdentity"), "nothing is listed: {asked:?}");
+    writer.execute_batch("ROLLBACK").unwrap();
+    world.scan(&[]).exits(0);
+}
+
+#[test]
+fn of_two_scans_at_once_one_is_refused_and_the_other_is_whole() {
+    let slow = Rule::new(Effect::Slow(Duration::from_secs(3))).operation("DescribeInstances");
+    let world = World::small().failing(Faults::none().with(slow));
+    thread::scope(|scope| {
+        let first = scope.spawn(|| world.scan(&[]));
+        while world.fake.ledger().count("ec2", "DescribeRegions") == 0 {
+            assert!(!first.is_finished(), "the first scan has ended before it listed regions");
+            thread::sleep(Duration::from_millis(20));
+        }
+        world.scan(&[]).complains(&["another scan is writing"]);
+        assert!(!first.is_finished(), "the second scan waited for the first");
+        first.join().unwrap().exits(0);
+    });
+    assert_eq!(world.ledger().newest().id, 1);
+    world.ledger().holds(&world.expected());
+}
+
+#[test]
+fn a_ledger_that_was_cut_off_is_refused_as_damaged() {
+    let world = World::of(one_region(Counts::each(60)));
+    world.scan(&[]).exits(0);
+    let file = fs::OpenOptions::new().write(true).open(world.store()).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    world.scan(&[]).complains(&["ledger.sqlite", "is damaged", "backup"]);
+}
+
+#[test]
+fn an_endpoint_out_of_reach_is_named() {
+    let folder = temp_folder();
+    let mut command = bare_scan(folder.path());
+    command.env("AWS_ACCESS_KEY_ID", "AKIAFAKEFAKEFAKEFAKE").env("AWS_SECRET_ACCESS_KEY", "fake");
+    command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1").env("AWS_MAX_ATTEMPTS", "1").env("AWS_REGION", "us-east-1");
+    run(&mut command).complains(&["AWS cannot be reached", "http://127.0.0.1:1", "refused"]);
+}
+
+#[test]
+fn a_setting_that_nobody_reads_is_refused() {
+    let world = World::small();
+    let outcome = world.scan_with(&[], &[("TAGLEDGER_REGION", "us-east-1"), ("TAGLEDGER_STROE", "x")]);
+    outcome.complains(&["TAGLEDGER_REGION, TAGLEDGER_STROE", "no such setting"]);
+    assert_eq!(world.fake.ledger().len(), 0);
+}
+
+#[test]
+fn a_setting_out_of_bounds_is_refused_with_its_bounds() {
+    let folder = temp_folder();
+    let scan = |variable: (&str, &str)| run(bare_scan(folder.path()).envs([variable]));
+    refused(scan(("TAGLEDGER_RATE_PERCENT", "0")), &["--rate-percent", "1..=100"]);
+    refused(scan(("TAGLEDGER_CONCURRENCY", "many")), &["--concurrency", "many"]);
+}
+
+#[test]
+fn an_account_without_resources_is_no_failure() {
+    let world = World::of(one_region(Counts::each(0)));
+    let outcome = world.scan(&[]).exits(0);
+    assert!(outcome.stdout.contains("no score: no resource could be judged"), "{}", outcome.stdout);
+    assert_eq!(outcome.stderr.lines().filter(|line| line.starts_with("tagledger: ")).count(), 0);
+}
+
+#[test]
+fn no_command_at_all_shows_what_there_is() {
+    let folder = temp_folder();
+    refused(run(&mut tagledger(folder.path())), &["Usage: tagledger", "demo", "scan", "server", "policy"]);
+}

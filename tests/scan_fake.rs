@@ -1,0 +1,184 @@
+//! A scan by the built binary against the fake AWS endpoint: every resource, finding and count is the truth's.
+
+#![cfg(test)]
+
+mod support;
+
+use fake_aws::{AccountEstate, Counts, Effect, Estate, Faults, OptIn, Rule, Trust};
+use support::{
+    compare::assert_same,
+    ledger::Gaps,
+    world::{HOME, MEMBER, World, all_traps, one_region},
+};
+
+const EMPTY: Counts = Counts {
+    instances: 0,
+    volumes: 0,
+    clusters: 0,
+    services: 0,
+    functions: 0,
+    db_clusters: 0,
+    db_instances: 0,
+    buckets: 0,
+};
+
+/// More than a page of everything that has pages: 1,000 EC2, 100 RDS and ECS, 50 Lambda, 100 for tags, 10 services.
+const PAGES: Counts = Counts {
+    instances: 1_040,
+    volumes: 1_030,
+    clusters: 120,
+    services: 250,
+    functions: 130,
+    db_clusters: 110,
+    db_instances: 130,
+    buckets: 230,
+};
+
+fn company() -> Estate {
+    let few = Counts { clusters: 2, ..Counts::each(19) };
+    let crowded = Counts { clusters: 1, services: 130, ..Counts::each(3) };
+    let home = AccountEstate::new(HOME)
+        .with_region("us-east-1", few)
+        .with_region_status("ap-east-1", OptIn::OptedIn, few)
+        .with_region_status("me-south-1", OptIn::NotOptedIn, few)
+        .with_region("sa-east-1", EMPTY);
+    let member = AccountEstate::new(MEMBER).with_region("us-east-1", crowded).with_region("eu-west-1", few);
+    let closed = AccountEstate::new("777788889999").with_region("us-east-1", few).suspended();
+    Estate::new(HOME).with_account(home).with_account(member).with_account(closed).with_traps(all_traps())
+}
+
+#[test]
+fn every_page_of_every_list_is_read() {
+    let world = World::of(one_region(PAGES).with_traps(all_traps()));
+    world.scan(&[]).exits(0);
+    world.ledger().holds(&world.expected());
+    assert_same("gaps", &world.ledger().gaps(), &Gaps::new());
+    assert!(world.ledger().newest().complete);
+    world.asks_only_what_is_served();
+}
+
+#[test]
+fn every_account_of_an_organization_is_scanned_in_its_enabled_regions_and_no_other() {
+    let world = World::of(company());
+    let empty_page = Rule::new(Effect::EmptyPageWithToken).operation("ListAccounts").first(2);
+    world.fake.set_faults(Faults::none().with(empty_page));
+    world.scan(&["--accounts", "organization"]).exits(0);
+    world.ledger().holds(&world.expected());
+    assert_same("gaps", &world.ledger().gaps(), &Gaps::new());
+    assert_eq!(world.fake.fault_hits(), [2], "the organization's list had two empty pages");
+    world.asks_only_what_is_served();
+}
+
+#[test]
+fn a_listed_member_account_is_entered_by_the_named_role_with_its_external_id() {
+    let mut estate = company();
+    estate.trust = Trust { role_name: Some("Auditor".to_owned()), external_id: Some("ledger-7".to_owned()) };
+    let world = World::of(estate);
+    let roles = ["--accounts", MEMBER, "--role-name", "Auditor", "--external-id", "ledger-7"];
+    world.scan(&roles).exits(0);
+    world.ledger().holds(&world.expected());
+}
+
+#[test]
+fn without_member_accounts_only_the_callers_own_is_scanned() {
+    let world = World::of(company());
+    world.scan(&[]).exits(0);
+    world.ledger().holds(&world.expected().without(|record| record.account != HOME));
+    assert_eq!(world.fake.ledger().count("sts", "AssumeRole"), 0);
+}
+
+#[test]
+fn only_the_regions_and_types_asked_for_are_scanned() {
+    let world = World::of(company());
+    world.scan(&["--regions", "us-east-1", "--types", "s3:bucket,ecs:service"]).exits(0);
+    let asked = ["s3:bucket", "ecs:service"];
+    let expected = world.expected().without(|record| {
+        record.account != HOME || record.region != "us-east-1" || !asked.contains(&record.resource_type.as_str())
+    });
+    world.ledger().holds(&expected);
+}
+
+#[test]
+fn terminated_instances_and_inactive_services_are_not_there_and_stopped_instances_are() {
+    let world = World::of(one_region(Counts { clusters: 2, ..Counts::each(30) }).with_traps(all_traps()));
+    world.scan(&[]).exits(0);
+    let records = world.ledger().records();
+    let number = |kind: &str| records.values().filter(|record| record.resource_type == kind).count();
+    assert_eq!((number("ec2:instance"), number("ecs:service"), number("ecs:cluster")), (30, 30, 2));
+}
+
+#[test]
+fn services_with_short_arns_cannot_be_tagged_and_are_not_violations() {
+    let counts = Counts { clusters: 2, ..Counts::each(12) };
+    let world = World::of(one_region(counts).with_traps(fake_aws::Traps { short_arn_every: 2, ..all_traps() }));
+    world.scan(&["--types", "ecs:service"]).exits(0);
+    let untaggable: Vec<_> = world.ledger().records().into_iter().filter(|(_, record)| record.tags.is_none()).collect();
+    assert_eq!(untaggable.len(), 6);
+    assert!(untaggable.iter().all(|(_, r)| r.state == "not_applicable" && r.findings.is_empty()), "{untaggable:?}");
+}
+
+#[test]
+fn neptune_and_documentdb_are_counted_once_among_the_databases() {
+    let world = World::small();
+    world.scan(&["--types", "rds:db,rds:cluster"]).exits(0);
+    assert_eq!(world.ledger().records().len(), 40);
+    let services: Vec<_> = world.fake.ledger().requests.into_iter().map(|request| request.service).collect();
+    assert!(!services.iter().any(|service| service == "neptune" || service == "docdb"), "{services:?}");
+}
+
+#[test]
+fn deleted_resources_that_the_tagging_service_still_names_stay_away() {
+    let world = World::small().failing(Faults::none().with(Rule::new(Effect::Ghosts).operation("GetResources")));
+    world.scan(&[]).exits(0);
+    assert!(world.fake.fault_hits()[0] > 0);
+    world.ledger().holds(&world.expected());
+}
+
+#[test]
+fn resources_are_named_in_the_partition_that_they_live_in() {
+    for (partition, region) in [("aws-cn", "cn-north-1"), ("aws-us-gov", "us-gov-west-1")] {
+        let counts = Counts { clusters: 2, ..Counts::each(19) };
+        let account = |id| AccountEstate::new(id).with_region(region, counts);
+        let estate = Estate::new(HOME).with_account(account(HOME)).with_account(account(MEMBER));
+        let world = World::of(estate.with_partition(partition));
+        world.scan_with(&["--accounts", MEMBER], &[("AWS_REGION", region)]).exits(0);
+        let expected = world.expected();
+        let prefix = format!("arn:{partition}:");
+        assert!(expected.records.keys().all(|arn| arn.starts_with(&prefix)), "the truth is of the partition");
+        world.ledger().holds(&expected);
+    }
+}
+
+#[test]
+fn the_score_is_of_judged_resources_only() {
+    let world = World::small();
+    let outcome = world.scan(&[]).exits(0);
+    let expected = world.expected().tally();
+    // Twenty of each type, tagged in nineteen ways in turn; judged are instances, databases, buckets, functions, services.
+    assert_eq!(expected.not_applicable, 20 + 20 + 3);
+    assert_eq!(expected.compliant + expected.non_compliant, 5 * 20);
+    let score = format!("{:.1} %: {} of 100 judged", expected.score().unwrap() * 100.0, expected.compliant);
+    assert!(outcome.stdout.contains(&score), "no `{score}` in:\n{}", outcome.stdout);
+}
+
+#[test]
+fn a_second_scan_of_the_same_estate_changes_nothing() {
+    let world = World::small();
+    world.scan(&[]).exits(0);
+    let (first, violations) = (world.ledger().newest(), world.ledger().count("violation"));
+    world.scan(&[]).exits(0);
+    let second = world.ledger().newest();
+    assert_eq!((second.id, second.fingerprint), (2, first.fingerprint));
+    assert_same("changes", &world.ledger().changes(2), &std::collections::BTreeMap::new());
+    assert_eq!((world.ledger().count("violation"), world.ledger().count("history")), (violations, 0));
+    world.ledger().holds(&world.expected());
+}
+
+#[test]
+fn an_account_without_resources_is_scanned_whole_and_has_no_score() {
+    let world = World::of(one_region(EMPTY));
+    let outcome = world.scan(&[]).exits(0);
+    assert!(outcome.stdout.contains("no score"), "{}", outcome.stdout);
+    assert_eq!((world.ledger().records().len(), world.ledger().count("scope")), (0, 8));
+    assert!(world.ledger().newest().complete);
+}
