@@ -112,14 +112,9 @@ impl ServerHandler for Mcp {
     }
 }
 
-/// The names of all tools with the first sentence of what each does, in the order that clients see them.
-pub fn tool_names() -> Vec<(String, String)> {
-    let describe = |tool: Tool| {
-        let text = tool.description.unwrap_or_default();
-        let sentence = text.split(['.', ':']).next().unwrap_or_default().replace('\n', " ");
-        (tool.name.into_owned(), sentence)
-    };
-    Mcp::tool_router().list_all().into_iter().map(describe).collect()
+/// The names of all tools, in the order that clients see them.
+pub fn tool_names() -> Vec<String> {
+    Mcp::tool_router().list_all().into_iter().map(|tool| tool.name.into_owned()).collect()
 }
 
 /// Why serving over stdio ended.

@@ -13,6 +13,7 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use rusqlite::ErrorCode;
 
 use crate::{
     inventory::{Gap, Scope},
@@ -122,14 +123,11 @@ pub enum StoreError {
         found: i64,
     },
     /// SQLite finds the file damaged.
-    #[error("the ledger {} is damaged; keep the file, and go on with a backup or another --store", path.display())]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-        /// What SQLite says.
-        #[source]
-        source: rusqlite::Error,
-    },
+    #[error("the ledger is damaged; keep the file, and go on with a backup or with another --store")]
+    Damaged(#[source] rusqlite::Error),
+    /// There is no room for the night.
+    #[error("the disk is full; make room and scan again: nothing of this scan was recorded")]
+    Full(#[source] rusqlite::Error),
     /// Another process is writing.
     #[error("another scan is writing to the ledger {}; wait for it to end", path.display())]
     Busy {
@@ -162,6 +160,10 @@ trait Attempt<T> {
 
 impl<T> Attempt<T> for Result<T, rusqlite::Error> {
     fn attempt(self, what: &'static str) -> Result<T, StoreError> {
-        self.map_err(|source| StoreError::Query { what, source })
+        self.map_err(|source| match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged(source),
+            Some(ErrorCode::DiskFull) => StoreError::Full(source),
+            _ => StoreError::Query { what, source },
+        })
     }
 }

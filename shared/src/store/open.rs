@@ -121,12 +121,12 @@ fn classify(path: &Path, source: rusqlite::Error) -> StoreError {
     match source.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy { path },
         Some(ErrorCode::NotADatabase) => open("it is not a ledger; name another file with --store", source),
-        Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { path, source },
+        Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged(source),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             open("it cannot be written; check the permissions of the file and its folder", source)
         }
         Some(ErrorCode::CannotOpen) => open("check that its folder exists and can be written", source),
-        Some(ErrorCode::DiskFull) => open("the disk is full", source),
+        Some(ErrorCode::DiskFull) => StoreError::Full(source),
         _ => open("SQLite refuses it", source),
     }
 }

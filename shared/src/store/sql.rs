@@ -21,7 +21,8 @@ pub(super) const READER_PRAGMAS: &str = "
     PRAGMA temp_store = MEMORY;
     PRAGMA trusted_schema = OFF;";
 
-pub(super) const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE); PRAGMA wal_checkpoint(TRUNCATE); PRAGMA optimize;";
+/// No ANALYZE: with statistics of one small night the planner leaves the indexes that the tests prove it takes.
+pub(super) const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE); PRAGMA wal_checkpoint(TRUNCATE);";
 
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {

@@ -1,0 +1,137 @@
+//! The ledger, tested through its two faces and looked at with plain SQL.
+
+use std::path::PathBuf;
+
+use jiff::{Timestamp, ToSpan};
+use rusqlite::Connection;
+
+use super::*;
+use crate::{
+    cloud::Account,
+    inventory::{GapReason, Listing, Resource, TagSet, Tags},
+    policy::Policy,
+};
+
+mod files;
+mod nights;
+mod pages;
+
+const POLICY: &str = r#"{
+    "version": "1", "last_updated": "2026-01-01T00:00:00Z",
+    "required_tags": [
+        { "name": "Owner", "applies_to": ["ec2:instance", "s3:bucket"] },
+        { "name": "Environment", "allowed_values": ["production", "staging"], "applies_to": ["ec2:instance"] }
+    ],
+    "exemptions": [{ "resource_arn": "arn:aws:s3:::legacy-*", "reason": "frozen" }]
+}"#;
+
+const GOOD: &[(&str, &str)] = &[("Owner", "a@b.example"), ("Environment", "production"), ("Name", "web-1")];
+const SHORT: &[(&str, &str)] = &[("Owner", "a@b.example"), ("Environment", "Production")];
+const OWNERLESS: &[(&str, &str)] = &[("owner ", "a@b.example"), ("Environment", "staging")];
+const BARE: &[(&str, &str)] = &[];
+
+/// A ledger in a folder of its own, with nights on consecutive days.
+struct Book {
+    folder: tempfile::TempDir,
+    policy: Policy,
+    nights: i64,
+}
+
+impl Book {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), policy: Policy::parse(POLICY).unwrap(), nights: 0 }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("ledger.sqlite")
+    }
+
+    fn sql(&self) -> Connection {
+        Connection::open(self.path()).unwrap()
+    }
+
+    fn reader(&self) -> Reader {
+        Reader::new(&self.path())
+    }
+
+    fn number(&self, query: &str) -> i64 {
+        self.sql().query_row(query, [], |row| row.get(0)).unwrap()
+    }
+
+    /// One night of these listings, 24 hours after the one before.
+    fn night(&mut self, listings: &[(Scope, Listing)]) -> NightSummary {
+        self.nights += 1;
+        let started_at = Timestamp::constant(1_767_225_600, 0) + (24 * self.nights).hours();
+        let mut writer = Writer::open(&self.path()).unwrap();
+        let header = NightHeader { started_at, policy: &self.policy, app_version: "test" };
+        let mut night = writer.begin(header).unwrap();
+        night.account(&account()).unwrap();
+        for (scope, listing) in listings {
+            night.record(scope, listing.clone()).unwrap();
+        }
+        let summary = night.finish(started_at + 1.minute(), 10).unwrap();
+        writer.checkpoint().unwrap();
+        summary
+    }
+}
+
+fn account() -> Account {
+    Account { id: "111122223333".parse().unwrap(), partition: "aws".parse().unwrap(), name: Some("prod".to_owned()) }
+}
+
+fn scope(region: &str, resource_type: &str) -> Scope {
+    Scope { account: account().id, region: region.parse().unwrap(), resource_type: resource_type.parse().unwrap() }
+}
+
+fn instances() -> Scope {
+    scope("eu-west-1", "ec2:instance")
+}
+
+fn tagged(tags: &[(&str, &str)]) -> Tags {
+    Tags::Known(tags.iter().copied().collect())
+}
+
+fn instance(id: &str, tags: &[(&str, &str)]) -> Resource {
+    let arn = format!("arn:aws:ec2:eu-west-1:111122223333:instance/i-{id}").parse().unwrap();
+    Resource { arn, created_at: Some(Timestamp::constant(1_700_000_000, 0)), tags: tagged(tags) }
+}
+
+fn bucket(name: &str, tags: Tags) -> Resource {
+    Resource { arn: format!("arn:aws:s3:::{name}").parse().unwrap(), created_at: None, tags }
+}
+
+fn whole(resources: Vec<Resource>) -> Listing {
+    Listing { resources, gap: None }
+}
+
+fn gap(reason: GapReason) -> Gap {
+    Gap { reason, operation: "ec2:DescribeInstances".to_owned(), message: "You are not authorized.".to_owned() }
+}
+
+fn broken(resources: Vec<Resource>) -> Listing {
+    Listing { resources, gap: Some(gap(GapReason::Denied)) }
+}
+
+/// Two nights that fill every table and show every state.
+fn representative() -> Book {
+    let mut book = Book::new();
+    let buckets = scope("eu-west-1", "s3:bucket");
+    let volumes = scope("eu-west-1", "ec2:volume");
+    let volume = Resource {
+        arn: "arn:aws:ec2:eu-west-1:111122223333:volume/vol-1".parse().unwrap(),
+        created_at: None,
+        tags: tagged(GOOD),
+    };
+    let unread = Tags::Unknown(gap(GapReason::Throttled));
+    book.night(&[
+        (instances(), whole(vec![instance("1", GOOD), instance("2", SHORT), instance("3", BARE)])),
+        (buckets.clone(), whole(vec![bucket("legacy-1", tagged(BARE)), bucket("b", unread.clone())])),
+        (volumes.clone(), whole(vec![volume.clone()])),
+    ]);
+    book.night(&[
+        (instances(), whole(vec![instance("1", GOOD), instance("2", GOOD)])),
+        (buckets, whole(vec![bucket("legacy-1", tagged(BARE)), bucket("b", unread)])),
+        (volumes, whole(vec![volume])),
+    ]);
+    book
+}

@@ -4,7 +4,7 @@ use aws_config::SdkConfig;
 use aws_sdk_organizations::types::{self as organizations, AccountState, AccountStatus};
 
 use super::{
-    errors, found,
+    ec2, errors, found,
     limits::{Family, Operation},
     pages::Pages,
     session::{Session, Shared},
@@ -109,9 +109,9 @@ fn member(account: &organizations::Account, partition: &Partition) -> Option<Acc
 /// # Errors
 /// They could not be listed.
 pub(super) async fn regions(session: &Session) -> Result<Vec<AccountRegion>, Gap> {
-    let request = session.ec2().describe_regions().all_regions(true);
-    let answer = session.send(DESCRIBE_REGIONS, request.send()).await?;
-    let mut regions: Vec<_> = answer.regions().iter().filter_map(account_region).collect();
+    let request = ec2::Request::default().all_regions();
+    let answer = session.send(DESCRIBE_REGIONS, session.ec2().describe_regions(request)).await?;
+    let mut regions: Vec<_> = answer.items.iter().filter_map(account_region).collect();
     regions.sort_by(|a, b| a.region.cmp(&b.region));
     if regions.is_empty() {
         return Err(found::senseless(DESCRIBE_REGIONS, "AWS named no region"));
@@ -119,9 +119,9 @@ pub(super) async fn regions(session: &Session) -> Result<Vec<AccountRegion>, Gap
     Ok(regions)
 }
 
-fn account_region(region: &aws_sdk_ec2::types::Region) -> Option<AccountRegion> {
-    let enabled = region.opt_in_status() != Some("not-opted-in");
-    Some(AccountRegion { region: region.region_name()?.parse().ok()?, enabled })
+fn account_region(region: &ec2::Region) -> Option<AccountRegion> {
+    let enabled = region.opt_in_status.as_deref() != Some("not-opted-in");
+    Some(AccountRegion { region: region.name.as_ref()?.parse().ok()?, enabled })
 }
 
 #[cfg(test)]
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_region_that_is_not_opted_into_is_not_enabled() {
         let region = |status: &str| {
-            let region = aws_sdk_ec2::types::Region::builder().region_name("ap-east-1").opt_in_status(status).build();
+            let region = ec2::Region { name: Some("ap-east-1".to_owned()), opt_in_status: Some(status.to_owned()) };
             account_region(&region).unwrap().enabled
         };
         assert!(region("opted-in") && region("opt-in-not-required"));

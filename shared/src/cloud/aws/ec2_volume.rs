@@ -1,8 +1,7 @@
 //! EBS volumes.
 
-use aws_sdk_ec2::types::{Volume, VolumeState};
-
 use super::{
+    ec2::{Request, Volume},
     found::{Found, arn, tag_set, timestamp},
     limits::{Family, Operation},
     pages::Pages,
@@ -13,7 +12,7 @@ use crate::inventory::{Gap, Listing, Resource, Tags};
 const DESCRIBE: Operation = Operation::new("ec2:DescribeVolumes", Family::Ec2Volumes);
 
 /// The most that AWS gives on a page.
-const PER_PAGE: i32 = 1000;
+const PER_PAGE: u32 = 1000;
 
 pub(super) async fn list(session: &Session) -> Listing {
     let mut found = Found::default();
@@ -23,28 +22,28 @@ pub(super) async fn list(session: &Session) -> Listing {
 
 async fn read(session: &Session, found: &mut Found) -> Result<(), Gap> {
     // Else an account's settings may hide the volumes that AWS services keep in it.
-    let request = session.ec2().describe_volumes().max_results(PER_PAGE).include_managed_resources(true);
+    let request = Request::default().max_results(PER_PAGE).include_managed_resources();
     let mut pages = Pages::of(DESCRIBE);
     while let Some(token) = pages.next() {
-        let page = session.send(DESCRIBE, request.clone().set_next_token(token).send()).await?;
-        for volume in page.volumes().iter().filter(|volume| exists(volume)) {
+        let page = session.send(DESCRIBE, session.ec2().describe_volumes(request.clone().next_token(token))).await?;
+        for volume in page.items.iter().filter(|volume| exists(volume)) {
             found.add(resource(session, volume));
         }
-        pages.turn(page.next_token())?;
+        pages.turn(page.next_token.as_deref())?;
     }
     Ok(())
 }
 
 fn exists(volume: &Volume) -> bool {
-    !matches!(volume.state(), Some(VolumeState::Deleted | VolumeState::Deleting))
+    !matches!(volume.state.as_deref(), Some("deleted" | "deleting"))
 }
 
 fn resource(session: &Session, volume: &Volume) -> Result<Resource, Gap> {
-    let name = volume.volume_id().map(|id| session.ec2_arn("volume", id));
+    let name = volume.id.as_ref().map(|id| session.ec2_arn("volume", id));
     Ok(Resource {
         arn: arn(DESCRIBE, name.as_deref())?,
-        created_at: volume.create_time().and_then(timestamp),
-        tags: Tags::Known(tag_set(volume.tags().iter().map(|tag| (tag.key(), tag.value())))),
+        created_at: volume.created.as_ref().and_then(timestamp),
+        tags: Tags::Known(tag_set(volume.tags.iter().map(|tag| (tag.key.as_deref(), tag.value.as_deref())))),
     })
 }
 
@@ -54,8 +53,8 @@ mod tests {
 
     #[test]
     fn a_volume_that_is_being_deleted_is_not_listed() {
-        let volume = |state| Volume::builder().state(state).build();
-        assert!(exists(&volume(VolumeState::Available)) && exists(&volume(VolumeState::Error)));
-        assert!(!exists(&volume(VolumeState::Deleting)) && !exists(&volume(VolumeState::Deleted)));
+        let volume = |state: &str| Volume { state: Some(state.to_owned()), ..Volume::default() };
+        assert!(exists(&volume("available")) && exists(&volume("error")) && exists(&Volume::default()));
+        assert!(!exists(&volume("deleting")) && !exists(&volume("deleted")));
     }
 }

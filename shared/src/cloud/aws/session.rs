@@ -18,7 +18,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::{
     config::{endpoint, identity_cache},
-    errors,
+    ec2, errors,
     limits::{Limits, Operation},
 };
 use crate::{AccountId, Partition, Region, cloud::Account, inventory::Gap};
@@ -220,6 +220,7 @@ macro_rules! clients {
         #[derive(Debug, Default)]
         struct Clients {
             $($name: OnceLock<$sdk::Client>,)*
+            ec2: OnceLock<ec2::Client>,
             s3: OnceLock<aws_sdk_s3::Client>,
         }
 
@@ -235,7 +236,6 @@ macro_rules! clients {
 }
 
 clients! {
-    ec2: aws_sdk_ec2;
     ecs: aws_sdk_ecs;
     lambda: aws_sdk_lambda;
     organizations: aws_sdk_organizations;
@@ -244,6 +244,10 @@ clients! {
 }
 
 impl Session {
+    pub(super) fn ec2(&self) -> &ec2::Client {
+        self.clients.ec2.get_or_init(|| ec2::Client::new(&self.config, self.retries.clone()))
+    }
+
     pub(super) fn s3(&self) -> &aws_sdk_s3::Client {
         self.clients.s3.get_or_init(|| {
             let config = aws_sdk_s3::config::Builder::from(&self.config)

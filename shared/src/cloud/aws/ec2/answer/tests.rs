@@ -1,0 +1,188 @@
+use super::*;
+
+fn at(seconds: i64) -> Option<DateTime> {
+    Some(DateTime::from_secs(seconds))
+}
+
+fn tag(key: &str, value: Option<&str>) -> Tag {
+    Tag { key: Some(key.to_owned()), value: value.map(str::to_owned) }
+}
+
+const INSTANCES: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">
+    <requestId>8f7724cf-496f-496e-8fe3-example</requestId>
+    <reservationSet>
+        <item>
+            <reservationId>r-1234567890abcdef0</reservationId>
+            <ownerId>123456789012</ownerId>
+            <groupSet/>
+            <instancesSet>
+                <item>
+                    <instanceId>i-1234567890abcdef0</instanceId>
+                    <instanceState><code>16</code><name>running</name></instanceState>
+                    <launchTime>2024-01-02T03:04:05.000Z</launchTime>
+                    <usageOperationUpdateTime>2023-01-01T00:00:00.500Z</usageOperationUpdateTime>
+                    <blockDeviceMapping>
+                        <item>
+                            <deviceName>/dev/xvda</deviceName>
+                            <ebs>
+                                <volumeId>vol-1</volumeId>
+                                <attachTime>2022-01-01T00:00:01.000Z</attachTime>
+                                <operator><managed>false</managed></operator>
+                            </ebs>
+                        </item>
+                        <item><deviceName>/dev/sdb</deviceName></item>
+                    </blockDeviceMapping>
+                    <tagSet>
+                        <item><key>Owner</key><value>R&amp;D &lt;team&gt;</value></item>
+                        <item><key>Notes</key><value>a&#10;b&#x9;c&quot;&apos;</value></item>
+                        <item><key>Blank</key><value> </value></item>
+                        <item><key>Empty</key><value/></item>
+                        <item><key>None</key></item>
+                        <item><key>größe</key><value>日本</value></item>
+                    </tagSet>
+                    <networkInterfaceSet>
+                        <item>
+                            <networkInterfaceId>eni-1</networkInterfaceId>
+                            <tagSet><item><key>NotTheInstances</key><value>x</value></item></tagSet>
+                            <attachment>
+                                <attachmentId>eni-attach-1</attachmentId>
+                                <attachTime>2022-01-01T00:00:00.000Z</attachTime>
+                            </attachment>
+                            <association><publicIp>203.0.113.5</publicIp></association>
+                        </item>
+                    </networkInterfaceSet>
+                    <somethingNew><tagSet><item><key>Deep</key></item></tagSet></somethingNew>
+                </item>
+                <item><instanceId>i-2</instanceId><tagSet/></item>
+            </instancesSet>
+        </item>
+        <item>
+            <reservationId>r-2</reservationId>
+            <instancesSet><item><instanceId>i-3</instanceId></item></instancesSet>
+        </item>
+    </reservationSet>
+    <nextToken>eyJ2IjoiMiIs+/==</nextToken>
+</DescribeInstancesResponse>
+"#;
+
+fn instances() -> Page<Instance> {
+    let first = Instance {
+        id: Some("i-1234567890abcdef0".to_owned()),
+        launched: at(1_704_164_645),
+        usage_operation_updated: Some(DateTime::from_millis(1_672_531_200_500)),
+        attached: vec![DateTime::from_secs(1_640_995_201), DateTime::from_secs(1_640_995_200)],
+        tags: vec![
+            tag("Owner", Some("R&D <team>")),
+            tag("Notes", Some("a\nb\tc\"'")),
+            tag("Blank", Some(" ")),
+            tag("Empty", Some("")),
+            tag("None", None),
+            tag("größe", Some("日本")),
+        ],
+    };
+    let bare = |id: &str| Instance { id: Some(id.to_owned()), ..Instance::default() };
+    Page { items: vec![first, bare("i-2"), bare("i-3")], next_token: Some("eyJ2IjoiMiIs+/==".to_owned()) }
+}
+
+#[test]
+fn instances_of_all_reservations_are_read_with_their_times_and_tags() {
+    assert_eq!(Page::parse(INSTANCES.as_bytes()).unwrap(), instances());
+}
+
+#[test]
+fn an_answer_without_line_breaks_reads_the_same() {
+    let packed: String = INSTANCES.lines().map(str::trim).collect();
+    assert_eq!(Page::parse(packed.as_bytes()).unwrap(), instances());
+}
+
+#[test]
+fn volumes_are_read_with_their_state() {
+    let body = r#"<DescribeVolumesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">
+        <requestId>59dbff89</requestId>
+        <volumeSet>
+            <item>
+                <volumeId>vol-1</volumeId><size>80</size><snapshotId/><status>in-use</status>
+                <createTime>2023-11-14T22:13:20.000Z</createTime>
+                <attachmentSet><item><volumeId>vol-other</volumeId><status>attached</status>
+                    <attachTime>2020-01-01T00:00:00.000Z</attachTime></item></attachmentSet>
+                <tagSet><item><key>Owner</key><value>a@b</value></item></tagSet>
+            </item>
+            <item/>
+        </volumeSet>
+    </DescribeVolumesResponse>"#;
+    let read = Volume {
+        id: Some("vol-1".to_owned()),
+        state: Some("in-use".to_owned()),
+        created: at(1_700_000_000),
+        tags: vec![tag("Owner", Some("a@b"))],
+    };
+    let page = Page { items: vec![read, Volume::default()], next_token: None };
+    assert_eq!(Page::parse(body.as_bytes()).unwrap(), page);
+}
+
+#[test]
+fn regions_are_read_with_their_opt_in_status() {
+    let body = "<DescribeRegionsResponse><requestId>59dbff89</requestId><regionInfo><item>\
+        <regionEndpoint>ec2.ap-east-1.amazonaws.com</regionEndpoint><regionName>ap-east-1</regionName>\
+        <optInStatus>not-opted-in</optInStatus></item></regionInfo></DescribeRegionsResponse>";
+    let region = Region { name: Some("ap-east-1".to_owned()), opt_in_status: Some("not-opted-in".to_owned()) };
+    assert_eq!(Page::parse(body.as_bytes()).unwrap(), Page { items: vec![region], next_token: None });
+}
+
+#[test]
+fn an_empty_set_is_an_empty_page() {
+    for set in ["<volumeSet/>", "<volumeSet></volumeSet>", "<volumeSet>\n</volumeSet>", ""] {
+        let body = format!("<DescribeVolumesResponse>{set}</DescribeVolumesResponse>");
+        let page: Page<Volume> = Page::parse(body.as_bytes()).unwrap();
+        assert_eq!(page, Page { items: Vec::new(), next_token: None }, "{set}");
+    }
+    let body = "<DescribeVolumesResponse/>";
+    assert!(Page::<Volume>::parse(body.as_bytes()).unwrap().items.is_empty());
+}
+
+#[test]
+fn an_answer_that_was_cut_off_anywhere_is_an_error() {
+    let whole = INSTANCES.trim_end().as_bytes();
+    for end in 0..whole.len() {
+        assert!(Page::<Instance>::parse(&whole[..end]).is_err(), "{end} of {} bytes", whole.len());
+    }
+    assert!(Page::<Instance>::parse(whole).is_ok());
+}
+
+#[test]
+fn an_answer_with_crossed_elements_is_an_error() {
+    for set in [
+        "<volumeSet></reservationSet>",
+        "<volumeSet><item></volumeSet></item>",
+        "<volumeSet><item><volumeId>vol-1</status></item></volumeSet>",
+        "<volumeSet><item></item></volumeSet></volumeSet>",
+    ] {
+        let body = format!("<DescribeVolumesResponse>{set}</DescribeVolumesResponse>");
+        assert!(Page::<Volume>::parse(body.as_bytes()).is_err(), "{set}");
+    }
+}
+
+#[test]
+fn another_document_is_an_error_that_names_what_was_found() {
+    let parse = |body: &[u8]| Page::<Volume>::parse(body).unwrap_err();
+    for body in ["", "   ", "OK", "{}", r#"{"volumeSet":[]}"#, "<?xml version=\"1.0\"?>", "<!-- end -->"] {
+        parse(body.as_bytes());
+    }
+    parse(b"<DescribeVolumesResponse>\xff</DescribeVolumesResponse>");
+    let html = parse(b"<!DOCTYPE html><html><body>Please log in</body></html>").to_string();
+    assert!(html.contains("`DescribeVolumesResponse`") && html.contains("`html`"), "{html}");
+    parse(b"<DescribeInstancesResponse><reservationSet/></DescribeInstancesResponse>");
+    parse(b"<Response><Errors><Error><Code>AuthFailure</Code></Error></Errors></Response>");
+}
+
+#[test]
+fn a_time_or_an_escape_that_is_none_is_an_error() {
+    let parse = |field: &str| {
+        let set = format!("<volumeSet><item>{field}</item></volumeSet>");
+        Page::<Volume>::parse(format!("<DescribeVolumesResponse>{set}</DescribeVolumesResponse>").as_bytes())
+    };
+    assert!(parse("<createTime>yesterday</createTime>").unwrap_err().to_string().contains("`yesterday`"));
+    assert!(parse("<volumeId>vol&nope;</volumeId>").is_err());
+    assert!(parse("<volumeId>vol&amp;</volumeId>").is_ok());
+}

@@ -1,0 +1,119 @@
+use super::*;
+
+#[test]
+fn a_representative_ledger_leaves_no_table_empty() {
+    let book = representative();
+    let sql = book.sql();
+    let mut tables = sql.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").unwrap();
+    let names: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(names.len(), 18);
+    for name in names {
+        let rows: i64 = sql.query_row(&format!("SELECT count(*) FROM {name}"), [], |row| row.get(0)).unwrap();
+        assert!(rows > 0, "{name} is empty");
+    }
+}
+
+#[test]
+fn a_reader_of_a_ledger_that_is_not_there_says_how_to_make_one() {
+    let error = Book::new().reader().read(|view| view.newest()).unwrap_err();
+    assert!(error.to_string().contains("run `tagledger scan`"), "{error}");
+}
+
+#[test]
+fn a_ledger_of_a_later_version_is_refused_and_left_as_it_is() {
+    let book = representative();
+    book.sql().execute_batch("PRAGMA user_version = 99").unwrap();
+    let before = std::fs::read(book.path()).unwrap();
+    assert!(matches!(Writer::open(&book.path()), Err(StoreError::Newer { found: 99, .. })));
+    assert!(matches!(book.reader().read(|view| view.newest()), Err(StoreError::Newer { found: 99, .. })));
+    assert_eq!(std::fs::read(book.path()).unwrap(), before);
+}
+
+#[test]
+fn a_file_that_is_no_ledger_is_refused_and_left_as_it_is() {
+    let book = Book::new();
+    std::fs::write(book.path(), "dear diary, ".repeat(500)).unwrap();
+    let error = Writer::open(&book.path()).unwrap_err();
+    assert!(error.to_string().contains("it is not a ledger"), "{error}");
+    assert!(std::fs::read_to_string(book.path()).unwrap().starts_with("dear diary"));
+}
+
+#[test]
+fn another_programs_database_is_refused_and_left_as_it_is() {
+    let book = Book::new();
+    book.sql().execute_batch("CREATE TABLE mine (x); PRAGMA user_version = 3").unwrap();
+    let before = std::fs::read(book.path()).unwrap();
+    let error = Writer::open(&book.path()).unwrap_err();
+    assert!(error.to_string().contains("some other program's database"), "{error}");
+    assert_eq!(std::fs::read(book.path()).unwrap(), before);
+}
+
+#[test]
+fn a_damaged_ledger_is_refused_in_words_and_left_as_it_is() {
+    let book = representative();
+    let mut bytes = std::fs::read(book.path()).unwrap();
+    for byte in bytes.iter_mut().skip(4096).take(60_000) {
+        *byte = 0xA5;
+    }
+    std::fs::write(book.path(), &bytes).unwrap();
+    let writer = Writer::open(&book.path());
+    let error = writer.and_then(|writer| writer.known_scopes()).unwrap_err();
+    assert!(error.to_string().contains("is damaged"), "{error}");
+    assert_eq!(std::fs::read(book.path()).unwrap(), bytes);
+}
+
+#[test]
+fn a_folder_is_no_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Writer::open(folder.path()).unwrap_err();
+    assert!(error.to_string().contains("it is a folder"), "{error}");
+    let error = Writer::open(&folder.path().join("missing").join("ledger.sqlite")).unwrap_err();
+    assert!(error.to_string().contains("check that its folder exists"), "{error}");
+}
+
+#[test]
+fn a_second_writer_is_refused_at_once_and_the_first_goes_on() {
+    let mut book = representative();
+    let policy = book.policy.clone();
+    let header = NightHeader { started_at: Timestamp::constant(1_800_000_000, 0), policy: &policy, app_version: "test" };
+    let mut first = Writer::open(&book.path()).unwrap();
+    let night = first.begin(header).unwrap();
+    let mut second = Writer::open(&book.path()).unwrap();
+    assert!(matches!(second.begin(header), Err(StoreError::Busy { .. })));
+    night.finish(header.started_at, 0).unwrap();
+    drop(second);
+    assert_eq!(book.night(&[]).snapshot.id, 4);
+}
+
+#[test]
+fn a_reader_cannot_write() {
+    let book = representative();
+    let connection = super::super::open::open_read_only(&book.path()).unwrap();
+    assert!(connection.execute("DELETE FROM snapshot", []).is_err());
+}
+
+#[test]
+fn every_question_goes_by_an_index() {
+    let book = representative();
+    let sql = book.sql();
+    sql.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+    // Dimensions are small; scopes are asked for once a scan; the newest snapshot is the last row of its table.
+    let whole_table_on_purpose = ["ACCOUNTS", "REGIONS", "TYPES", "KNOWN_SCOPES", "NEWEST_SNAPSHOT"];
+    for (name, text) in super::super::sql::ALL {
+        if whole_table_on_purpose.contains(name) {
+            continue;
+        }
+        let mut plan = sql.prepare(&format!("EXPLAIN QUERY PLAN {text}")).unwrap();
+        let nulls = vec![rusqlite::types::Null; plan.parameter_count()];
+        let steps = plan.query_map(rusqlite::params_from_iter(nulls), |row| row.get::<_, String>(3)).unwrap();
+        let steps: Vec<String> = steps.map(Result::unwrap).collect();
+        let indexed = |step: &String| {
+            !step.starts_with("SCAN") || ["USING", "json_each", "finding_set", "(subquery"].iter().any(|ok| step.contains(ok))
+        };
+        assert!(steps.iter().all(indexed), "{name}: {steps:#?}");
+        // The living come from an index in the order of the answer; only the few versions that ended since are sorted.
+        let sorts = steps.iter().position(|step| step == "USE TEMP B-TREE FOR ORDER BY");
+        let ended = steps.iter().position(|step| step == "RIGHT");
+        assert!(sorts.is_none() || ended < sorts, "{name}: {steps:#?}");
+    }
+}

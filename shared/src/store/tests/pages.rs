@@ -1,0 +1,117 @@
+use super::*;
+
+const ALL: Worst = Worst { errors: true, warnings: true };
+
+fn ids(page: &Page) -> Vec<&str> {
+    page.rows.iter().map(|row| row.arn.resource_id()).collect()
+}
+
+fn estate() -> Vec<(Scope, Listing)> {
+    let resources = (0..25).map(|n| instance(&n.to_string(), [BARE, SHORT, GOOD, OWNERLESS, BARE][n % 5])).collect();
+    vec![(instances(), whole(resources))]
+}
+
+/// Reads all pages of a snapshot, newest when none is named.
+fn all_pages(book: &Book, id: Option<i64>, limit: usize, ask: impl Fn(&View<'_>, &Snapshot, PageStart, usize) -> Page) -> Vec<Row> {
+    let (mut rows, mut start) = (Vec::new(), Some(PageStart::FIRST));
+    while let Some(at) = start {
+        let page = book
+            .reader()
+            .read(|view| {
+                let snapshot = if let Some(id) = id { view.snapshot(id)? } else { view.newest()? };
+                Ok(ask(view, &snapshot.unwrap(), at, limit))
+            })
+            .unwrap();
+        assert!(page.rows.len() <= limit);
+        rows.extend(page.rows);
+        start = page.next;
+    }
+    rows
+}
+
+fn worst(view: &View<'_>, snapshot: &Snapshot, at: PageStart, limit: usize) -> Page {
+    view.worst(snapshot, &Filter::default(), ALL, at, limit).unwrap()
+}
+
+#[test]
+fn pages_of_any_size_give_every_resource_with_findings_once_the_worst_first() {
+    let mut book = Book::new();
+    book.night(&estate());
+    let by_hundred = all_pages(&book, None, 100, worst);
+    assert_eq!(by_hundred.len(), 20, "25 resources, of which 5 are as they should be");
+    assert_eq!(all_pages(&book, None, 3, worst), by_hundred);
+    let errors: Vec<usize> = by_hundred.iter().map(|row| errors(row)).collect();
+    assert!(errors.is_sorted_by(|a, b| a >= b), "{errors:?}");
+    assert_eq!(errors.iter().sum::<usize>(), 5 * 2 + 5 + 5 + 5 * 2);
+}
+
+fn errors(row: &Row) -> usize {
+    row.violations.iter().filter(|(rule, _)| rule.severity == Severity::Error).count()
+}
+
+#[test]
+fn a_page_of_an_older_snapshot_is_as_it_was_then() {
+    let mut book = Book::new();
+    book.night(&estate());
+    let then = all_pages(&book, None, 4, worst);
+    let mut later = estate();
+    later[0].1.resources.truncate(12);
+    later[0].1.resources.push(instance("new", BARE));
+    later[0].1.resources[0].tags = tagged(GOOD);
+    book.night(&later);
+    assert_eq!(all_pages(&book, Some(1), 4, worst), then);
+    assert_ne!(all_pages(&book, None, 4, worst), then);
+}
+
+#[test]
+fn a_row_has_the_tags_to_the_letter_and_the_day_each_violation_was_first_seen() {
+    let mut book = Book::new();
+    let odd = [("Owner", "tbd"), ("Environment", "production"), ("Name", "w 1"), ("k", ""), ("ключ", "значение")];
+    book.night(&[(instances(), whole(vec![instance("1", &odd)]))]);
+    let first_night = book.reader().read(|view| view.newest()).unwrap().unwrap().started_at;
+    book.night(&[(instances(), whole(vec![instance("1", &odd)]))]);
+    let rows = all_pages(&book, None, 10, worst);
+    assert_eq!(rows[0].tags, odd.into_iter().collect::<TagSet>());
+    let seen: Vec<_> = rows[0].violations.iter().map(|(rule, at)| (rule.code.as_str(), rule.tag.as_str(), *at)).collect();
+    assert_eq!(seen, [("PLACEHOLDER", "Owner", first_night)]);
+    assert_eq!(rows[0].created_at, Some(Timestamp::constant(1_700_000_000, 0)));
+}
+
+#[test]
+fn untagged_resources_come_before_those_that_lack_a_tag() {
+    let mut book = Book::new();
+    book.night(&estate());
+    let lacking = |view: &View<'_>, snapshot: &Snapshot, at, limit| {
+        view.lacking(snapshot, &Filter::default(), Lacking::default(), at, limit).unwrap()
+    };
+    let rows = all_pages(&book, None, 4, lacking);
+    let bare: Vec<bool> = rows.iter().map(|row| row.tags.iter().len() == 0).collect();
+    assert_eq!(bare, [vec![true; 10], vec![false; 5]].concat());
+    let counts = book.reader().read(|view| {
+        view.lacking_counts(&view.newest()?.unwrap(), &Filter::default(), Lacking::default())
+    });
+    assert_eq!(counts.unwrap(), (10, 5));
+}
+
+#[test]
+fn a_filter_of_what_the_ledger_never_saw_finds_nothing() {
+    let mut book = Book::new();
+    book.night(&estate());
+    let nowhere = Filter { regions: vec!["us-east-1".parse().unwrap()], ..Filter::default() };
+    let page = book.reader().read(|view| view.worst(&view.newest()?.unwrap(), &nowhere, ALL, PageStart::FIRST, 10));
+    assert_eq!(ids(&page.unwrap()), Vec::<&str>::new());
+}
+
+#[test]
+fn findings_are_counted_alike_from_rollups_and_from_facts() {
+    let mut book = Book::new();
+    book.night(&estate());
+    let here = Filter { regions: vec!["eu-west-1".parse().unwrap()], ..Filter::default() };
+    let both = book.reader().read(|view| {
+        let newest = view.newest()?.unwrap();
+        Ok((view.rules(&newest, &Filter::default())?, view.rules(&newest, &here)?))
+    });
+    let (rollups, facts) = both.unwrap();
+    assert_eq!(rollups, facts);
+    assert_eq!(rollups.values().sum::<u64>(), 5 * 2 + 5 + 5 * 2 + 5 * 2);
+}
