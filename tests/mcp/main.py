@@ -6,24 +6,20 @@ Prints a line a check and ends with `N passed, M failed`; exit 1 when a check fa
 """
 
 import asyncio
+import inspect
 import sys
 import tempfile
 from pathlib import Path
 
-import answers  # noqa: F401 (declares checks)
+import answers  # noqa: F401 (these four declare checks)
+import inspector  # noqa: F401
 import refusals  # noqa: F401
+import surface  # noqa: F401
 from checks import CHECKS, run
 from mcp import Client, StdioServerParameters
+from programs import POLICY, environment, make_ledger, serving
+from truth import Truth, newest
 
-CLIENT_CHECKS = list(CHECKS)
-CHECKS.clear()
-
-import surface  # noqa: E402, F401
-import inspector  # noqa: E402, F401
-from programs import POLICY, environment, make_ledger, serving  # noqa: E402
-from truth import Truth, newest  # noqa: E402
-
-SURFACE_CHECKS = list(CHECKS)
 ERAS = {"auto": "2026-07-28", "legacy": "2025-11-25"}
 
 
@@ -45,8 +41,10 @@ async def through_the_client(checks, transports, fixtures):
     return passed, failed
 
 
-def chosen(checks, words):
-    return [(sentence, check) for sentence, check in checks if all(word in sentence for word in words)]
+def chosen(words, through_client):
+    """The checks whose sentences have all the words, and that do or do not ask through the client."""
+    named = [(sentence, function) for sentence, function in CHECKS if all(word in sentence for word in words)]
+    return [(s, f) for s, f in named if ("client" in inspect.signature(f).parameters) == through_client]
 
 
 async def main(binary, words):
@@ -62,8 +60,8 @@ async def main(binary, words):
         with serving(binary, store, home) as address:
             fixtures["address"] = address
             transports = {"HTTP": f"{address}/mcp", "stdio": stdio(binary, store, home)}
-            passed, failed = await through_the_client(chosen(CLIENT_CHECKS, words), transports, fixtures)
-            outcome = await run(chosen(SURFACE_CHECKS, words), fixtures)
+            passed, failed = await through_the_client(chosen(words, True), transports, fixtures)
+            outcome = await run(chosen(words, False), fixtures)
         passed, failed = passed + outcome[0], failed + outcome[1]
     for sentence in failed:
         print(f"FAILED {sentence}")
