@@ -11,8 +11,8 @@ use common::{ACCOUNT, Asked, Nights, REGION, instances, scope, unread};
 /// Stands in every hostile text, so that it can be found again wherever it surfaces.
 const MARK: &str = "zqx";
 
-/// Longest text that may be handed out: 256 characters, each as long as its escape, and the ellipsis.
-const LONGEST: usize = 256 * "\\u{e0041}".len() + 1;
+/// Longest text that may be handed out: 256 characters, the last of which may be an escape, and the ellipsis.
+const LONGEST: usize = 256 + "\\u{e0041}".len() + 1;
 
 fn hostile() -> Vec<String> {
     let texts = [
@@ -79,6 +79,7 @@ const LEAVES: &[&str] = &[
     ".violations.findings.found_key",
     ".violations.findings.current_value",
     ".violations.findings.fix",
+    ".by_rule.tag",
     ".untagged_resources.resource_id",
     ".untagged_resources.resource_arn",
     ".untagged_resources.tags",
@@ -171,6 +172,12 @@ async fn notes_are_the_same_whatever_the_tags_say() {
     for tool in ["check_tag_compliance", "find_untagged_resources", "get_tagging_policy"] {
         let (calm, _) = calm.ask(tool, json!({})).await;
         let (hostile, _) = hostile.ask(tool, json!({})).await;
-        assert_eq!(calm["notes"], hostile["notes"], "{tool}");
+        assert_eq!(notes(&calm), notes(&hostile), "{tool}");
     }
+}
+
+/// The notes of an answer but for the one that counts kinds of finding, which is made of numbers.
+fn notes(answer: &Value) -> Vec<&str> {
+    let notes = answer["notes"].as_array().into_iter().flatten().map(|note| note.as_str().unwrap());
+    notes.filter(|note| !(note.starts_with("by_rule: the first 12 of ") && note.len() < 50)).collect()
 }
