@@ -60,6 +60,25 @@ async def tools_are_listed(client):
             equal(schema["type"], "object", f"the type of a schema of {tool.name}")
 
 
+def subschemas(schema):
+    """The schema and every schema in it."""
+    if isinstance(schema, dict):
+        yield schema
+    for inner in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else []:
+        yield from subschemas(inner)
+
+
+@check("every default in a schema is valid by that schema, and no type is a list of types")
+async def schemas_are_plain(client):
+    for tool in (await client.list_tools()).tools:
+        for schema in (tool.input_schema, tool.output_schema):
+            for inner in subschemas(schema):
+                assert not isinstance(inner.get("type"), list), inner
+                if "default" in inner and not isinstance(inner["default"], dict):
+                    validator = Draft202012Validator({**inner, "$defs": schema.get("$defs", {})})
+                    equal([fault.message for fault in validator.iter_errors(inner["default"])], [], str(inner))
+
+
 @check("the server says who it is and how to use it")
 async def server_says_who_it_is(client):
     equal(client.server_info.name, "tagledger", "the name of the server")
