@@ -84,7 +84,6 @@ pub(super) fn tags(application: &Application, name: &str, scope: &Scope, day: u1
     if audited {
         push("Compliance", if application.name == "checkout" { "PCI-DSS" } else { "SOC2" });
     }
-    let mut pairs = pairs;
     required(application, mistake, &mut pairs);
     set(pairs)
 }
