@@ -4,10 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-#[cfg(test)]
-mod common;
-
-use common::{Asked, Nights, instances};
+use crate::asked::{Asked, Nights, instances};
 
 const TOOLS: [(&str, &str); 2] =
     [("check_tag_compliance", "violations"), ("find_untagged_resources", "untagged_resources")];

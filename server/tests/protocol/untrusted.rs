@@ -3,10 +3,7 @@
 use serde_json::{Value, json};
 use shared::inventory::{Gap, GapReason, Listing, Resource, Tags};
 
-#[cfg(test)]
-mod common;
-
-use common::{ACCOUNT, Asked, Nights, REGION, instances, scope, unread};
+use crate::asked::{ACCOUNT, Asked, Nights, REGION, instances, scope, unread};
 
 /// Stands in every hostile text, so that it can be found again wherever it surfaces.
 const MARK: &str = "zqx";
