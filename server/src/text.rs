@@ -1,19 +1,23 @@
 //! Text that others wrote: tag keys, tag values, names. Anyone with tag permission writes it, and an agent reads it.
 
-/// Longest text handed out; AWS allows 256 characters in a value.
+/// Longest text handed out, escapes counted as they are written; AWS allows 256 characters in a value.
 const LONGEST: usize = 256;
 
 /// The text with every character that can hide or reorder others made visible, and cut where it is too long.
 pub(crate) fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for (n, character) in text.chars().enumerate() {
-        if n == LONGEST {
+    let mut length = 0;
+    for character in text.chars() {
+        if length >= LONGEST {
             out.push('…');
             break;
         }
         if hides(character) {
-            out.push_str(&format!("\\u{{{:04x}}}", u32::from(character)));
+            let escape = format!("\\u{{{:04x}}}", u32::from(character));
+            length += escape.len();
+            out.push_str(&escape);
         } else {
+            length += 1;
             out.push(character);
         }
     }
@@ -43,5 +47,6 @@ mod tests {
     fn a_text_of_any_length_stays_short() {
         assert_eq!(visible(&"é".repeat(256)).chars().count(), 256);
         assert_eq!(visible(&"é".repeat(70_000)).chars().count(), 257);
+        assert!(visible(&"\u{e0041}".repeat(256)).len() < 280);
     }
 }

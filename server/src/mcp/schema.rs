@@ -28,9 +28,12 @@ fn clean_value(value: &Value) -> Value {
     }
 }
 
-/// A format or dialect keyword; a property may have the same name, but its value is a schema and not a text.
+/// A format, a dialect, a default that its own type refuses, or a trace of how we serialize; a property may have the
+/// same name, but its value is a schema and none of these.
 fn foreign(key: &str, value: &Value) -> bool {
-    value.is_string() && (key == "$schema" || key == "format")
+    (value.is_string() && (key == "$schema" || key == "format"))
+        || (value.is_null() && key == "default")
+        || (value.is_boolean() && key == "writeOnly")
 }
 
 #[cfg(test)]

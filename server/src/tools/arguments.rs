@@ -58,7 +58,7 @@ impl PageRequest {
     ) -> Result<Self, ToolFailure> {
         let limit = limit.unwrap_or(ROWS);
         let out_of_bounds = || format!("`limit` must be 1 to {MOST_ROWS}, not {limit}; page on with `cursor`");
-        let limit = Some(limit).filter(|n| (1..=MOST_ROWS).contains(n)).and_then(|n| usize::try_from(n).ok());
+        let limit = usize::try_from(limit).ok().filter(|_| (1..=MOST_ROWS).contains(&limit));
         let limit = limit.ok_or_else(|| ToolFailure::Caller(out_of_bounds()))?;
         let cursor = cursor.map(|text| Cursor::decode(text, tool, question)).transpose()?;
         Ok(match cursor {

@@ -1,0 +1,158 @@
+//! A ledger written night by night, and a server on it that is asked over a socket.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use jiff::{Timestamp, ToSpan};
+use serde_json::{Value, json};
+use server::{Ledger, serve_http};
+use shared::{
+    cloud::Account,
+    inventory::{Gap, Listing, Resource, Scope, Tags},
+    policy::Policy,
+    store::{NightHeader, Writer},
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::oneshot,
+    task::JoinHandle,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+pub(crate) const ACCOUNT: &str = "111111111111";
+pub(crate) const REGION: &str = "eu-west-1";
+
+/// Two tags that every instance must have.
+const POLICY: &str = r#"{
+    "version": "1.0",
+    "last_updated": "2026-01-01T00:00:00Z",
+    "required_tags": [
+        {"name": "CostCenter", "allowed_values": ["Engineering", "Sales"]},
+        {"name": "Owner", "validation_regex": "^[a-z]+@example\\.com$"}
+    ]
+}"#;
+
+/// Noon of the day after the first night.
+fn noon() -> Timestamp {
+    "2026-11-02T12:00:00Z".parse().unwrap()
+}
+
+/// A ledger in a folder of its own.
+pub(crate) struct Nights {
+    folder: TempDir,
+    policy: Policy,
+}
+
+impl Nights {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), policy: Policy::parse(POLICY).unwrap() }
+    }
+
+    fn store(&self) -> PathBuf {
+        self.folder.path().join("ledger.sqlite")
+    }
+
+    /// Appends night `number` (1 is the first) with these lists.
+    pub(crate) fn append(&self, number: i32, listings: Vec<(Scope, Listing)>) {
+        let started_at = "2026-10-31T23:00:00Z".parse::<Timestamp>().unwrap() + (24 * number).hours();
+        let mut writer = Writer::open(&self.store()).unwrap();
+        let mut night = writer.begin(NightHeader { started_at, policy: &self.policy, app_version: "test" }).unwrap();
+        let partition = "aws".parse().unwrap();
+        night.account(&Account { id: ACCOUNT.parse().unwrap(), partition, name: None }).unwrap();
+        for (scope, listing) in listings {
+            night.record(&scope, listing).unwrap();
+        }
+        night.finish(started_at, 1).unwrap();
+    }
+}
+
+pub(crate) fn scope(resource_type: &str) -> Scope {
+    Scope {
+        account: ACCOUNT.parse().unwrap(),
+        region: REGION.parse().unwrap(),
+        resource_type: resource_type.parse().unwrap(),
+    }
+}
+
+/// A whole list of instances, given by id and tags.
+pub(crate) fn instances<'a>(found: impl IntoIterator<Item = (String, Vec<(&'a str, &'a str)>)>) -> (Scope, Listing) {
+    let resource = |(id, tags): (String, Vec<(&'a str, &'a str)>)| Resource {
+        arn: format!("arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{id}").parse().unwrap(),
+        created_at: None,
+        tags: Tags::Known(tags.into_iter().collect()),
+    };
+    (scope("ec2:instance"), Listing { resources: found.into_iter().map(resource).collect(), gap: None })
+}
+
+/// A list that could not be read at all.
+pub(crate) fn unread(resource_type: &str, gap: Gap) -> (Scope, Listing) {
+    (scope(resource_type), Listing { resources: Vec::new(), gap: Some(gap) })
+}
+
+/// The server, on a port of its own until it is dropped.
+pub(crate) struct Asked {
+    address: SocketAddr,
+    _end: DropGuard,
+    _serving: JoinHandle<()>,
+}
+
+impl Asked {
+    pub(crate) async fn of(nights: &Nights) -> Self {
+        let ledger = Arc::new(Ledger::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon));
+        let end = CancellationToken::new();
+        let (tell, told) = oneshot::channel();
+        let serving = serve_http(ledger, "127.0.0.1:0".parse().unwrap(), end.clone(), |address| {
+            tell.send(address).unwrap();
+        });
+        let serving = tokio::spawn(async move { serving.await.unwrap() });
+        Self { address: told.await.unwrap(), _end: end.drop_guard(), _serving: serving }
+    }
+
+    /// The structured answer of a tool, and the body that it came in.
+    pub(crate) async fn ask(&self, tool: &str, arguments: Value) -> (Value, String) {
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": {"name": tool, "arguments": arguments}});
+        let body = self.post(&call.to_string()).await;
+        let mut reply: Value = serde_json::from_str(&body).unwrap();
+        assert_ne!(reply["result"]["isError"], Value::Bool(true), "{body}");
+        (reply["result"]["structuredContent"].take(), body)
+    }
+
+    async fn post(&self, body: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let length = body.len();
+        let head = format!(
+            "POST /mcp HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Accept: application/json, text/event-stream\r\nContent-Length: {length}\r\n\r\n",
+            self.address
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(head.to_ascii_lowercase().contains("content-length:"), "the body is not in one piece: {head}");
+        body.to_owned()
+    }
+
+    /// Pages through a list whose rows stand in `rows`; between two pages `meanwhile` happens.
+    pub(crate) async fn pages(&self, tool: &str, rows: &str, limit: u64, mut meanwhile: impl FnMut()) -> Vec<Value> {
+        let mut pages = Vec::new();
+        let mut cursor = Value::Null;
+        loop {
+            let mut arguments = json!({"limit": limit});
+            if !cursor.is_null() {
+                arguments["cursor"] = cursor;
+            }
+            let (page, _) = self.ask(tool, arguments).await;
+            assert!(!page[rows].as_array().unwrap().is_empty(), "{page}");
+            cursor = page["next_cursor"].clone();
+            pages.push(page);
+            if cursor.is_null() {
+                return pages;
+            }
+            meanwhile();
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Pages of one answer are of one snapshot, whatever is appended between them.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::asked::{Asked, Nights, instances};
+
+const TOOLS: [(&str, &str); 2] =
+    [("check_tag_compliance", "violations"), ("find_untagged_resources", "untagged_resources")];
+
+fn ids(numbers: impl Iterator<Item = u32>) -> BTreeSet<String> {
+    numbers.map(|n| format!("i-{n:017x}")).collect()
+}
+
+fn shown(pages: &[Value], rows: &str) -> Vec<String> {
+    let rows = pages.iter().flat_map(|page| page[rows].as_array().unwrap());
+    rows.map(|row| row["resource_id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Night 1: 0 to 29 without tags. Later: the first five are gone, the next five are tagged well, and others come.
+fn night(nights: &Nights, number: u32) {
+    let well = vec![("CostCenter", "Sales"), ("Owner", "ada@example.com")];
+    let tagged = ids(5..10).into_iter().map(|id| (id, if number == 1 { Vec::new() } else { well.clone() }));
+    let newer = if number == 1 { 0 } else { 10 * number };
+    let bare = ids((10..30).chain(100..100 + newer)).into_iter().map(|id| (id, Vec::new()));
+    let gone = ids(0..if number == 1 { 5 } else { 0 }).into_iter().map(|id| (id, Vec::new()));
+    nights.append(number.try_into().unwrap(), vec![instances(gone.chain(tagged).chain(bare))]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshots_that_arrive_between_two_pages_change_none_of_them() {
+    for (tool, rows) in TOOLS {
+        let nights = Nights::new();
+        night(&nights, 1);
+        let server = Asked::of(&nights).await;
+        let mut number = 1;
+        let pages = server
+            .pages(tool, rows, 7, || {
+                number += 1;
+                night(&nights, number);
+            })
+            .await;
+        assert_eq!(number, 5, "{tool}: a snapshot came behind each page but the last");
+        let found = shown(&pages, rows);
+        assert_eq!(found.len(), 30, "{tool}: {found:?}");
+        assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), ids(0..30), "{tool}");
+        for page in &pages {
+            assert_eq!(page["as_of"]["snapshot_id"], 1, "{tool}");
+        }
+        assert!(rows != "violations" || pages.iter().all(|page| page["states"]["non_compliant"] == 30));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_without_a_cursor_is_about_the_newest_snapshot() {
+    let nights = Nights::new();
+    night(&nights, 1);
+    let server = Asked::of(&nights).await;
+    for (number, lacking) in [(1, ids(0..30)), (2, ids((10..30).chain(100..120))), (3, ids((10..30).chain(100..130)))] {
+        if number > 1 {
+            night(&nights, number);
+        }
+        for (tool, rows) in TOOLS {
+            let (answer, _) = server.ask(tool, json!({"limit": 100})).await;
+            assert_eq!(answer["as_of"]["snapshot_id"], number, "{tool}");
+            let found = shown(std::slice::from_ref(&answer), rows);
+            assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), lacking, "{tool} of night {number}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_page_shows_the_tags_as_they_were() {
+    let nights = Nights::new();
+    let tagged = |value| instances(ids(0..4).into_iter().map(move |id| (id, vec![("Owner", value)])));
+    nights.append(1, vec![tagged("before")]);
+    let server = Asked::of(&nights).await;
+    let mut number = 1;
+    let pages = server
+        .pages("find_untagged_resources", "untagged_resources", 1, || {
+            number += 1;
+            nights.append(number, vec![tagged(if number % 2 == 0 { "after" } else { "again" })]);
+        })
+        .await;
+    assert_eq!(pages.len(), 4);
+    for page in pages {
+        assert_eq!(page["untagged_resources"][0]["tags"], json!({"Owner": "before"}));
+    }
+}

@@ -1,0 +1,235 @@
+"""What the official Python client gets: complete answers, true to the ledger's raw rows, page after page."""
+
+import json
+from collections import Counter
+
+from checks import check, contains, equal
+from jsonschema import Draft202012Validator
+
+CHECKING, FINDING, POLICY_TOOL = "check_tag_compliance", "find_untagged_resources", "get_tagging_policy"
+TOOLS = [CHECKING, FINDING, POLICY_TOOL]
+BYTES_OF_A_TOKEN = 4
+MOST_TOKENS = 4000
+PROVENANCE = {"as_of", "policy", "coverage"}
+STATES = ("compliant", "non_compliant", "not_applicable", "unknown", "exempt")
+
+
+async def ask(client, tool, **arguments):
+    """The structured content of an answer that is no error."""
+    result = await client.call_tool(tool, arguments)
+    assert not result.is_error, result.content[0].text
+    return result.structured_content
+
+
+async def pages(client, tool, rows, limit=100, **arguments):
+    """Every page of a list, whose rows stand in the field `rows`."""
+    cursor = {}
+    while True:
+        answer = await ask(client, tool, limit=limit, **arguments, **cursor)
+        assert len(answer[rows]) <= limit, f"{len(answer[rows])} rows on a page of {limit}"
+        yield answer
+        if answer["next_cursor"] is None:
+            equal(answer["remaining"], 0, "remaining on the last page")
+            return
+        assert answer[rows], "a page without rows has a next_cursor"
+        cursor = {"cursor": answer["next_cursor"]}
+
+
+async def listed(client, tool, rows, **arguments):
+    """The rows of all pages and the first page; fails when a resource stands on two."""
+    found = [answer async for answer in pages(client, tool, rows, **arguments)]
+    shown = 0
+    for answer in found:
+        shown += len(answer[rows])
+        equal(answer["remaining"], sum(len(later[rows]) for later in found) - shown, "remaining")
+    every = [row for answer in found for row in answer[rows]]
+    twice = [arn for arn, times in Counter(row["resource_arn"] for row in every).items() if times > 1]
+    equal(twice, [], "resources listed twice")
+    return every, found[0]
+
+
+@check("the three tools are listed by name, each read-only, described, and with both schemas")
+async def tools_are_listed(client):
+    tools = (await client.list_tools()).tools
+    equal([tool.name for tool in tools], TOOLS, "the list of tools")
+    for tool in tools:
+        assert tool.description and tool.title, tool.name
+        assert tool.annotations.read_only_hint is True, tool.name
+        for schema in (tool.input_schema, tool.output_schema):
+            Draft202012Validator.check_schema(schema)
+            equal(schema["type"], "object", f"the type of a schema of {tool.name}")
+
+
+def subschemas(schema):
+    """The schema and every schema in it."""
+    if isinstance(schema, dict):
+        yield schema
+    for inner in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else []:
+        yield from subschemas(inner)
+
+
+@check("every default in a schema is valid by that schema, and no type is a list of types")
+async def schemas_are_plain(client):
+    for tool in (await client.list_tools()).tools:
+        for schema in (tool.input_schema, tool.output_schema):
+            for inner in subschemas(schema):
+                assert not isinstance(inner.get("type"), list), inner
+                if "default" in inner and not isinstance(inner["default"], dict):
+                    validator = Draft202012Validator({**inner, "$defs": schema.get("$defs", {})})
+                    equal([fault.message for fault in validator.iter_errors(inner["default"])], [], str(inner))
+
+
+@check("the server says who it is and how to use it")
+async def server_says_who_it_is(client):
+    equal(client.server_info.name, "tagledger", "the name of the server")
+    contains(client.instructions, *TOOLS, "untrusted")
+
+
+@check("content and structured content are each complete and equal, valid, and under 4,000 tokens")
+async def answers_are_complete(client):
+    schemas = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
+    for tool in TOOLS:
+        result = await client.call_tool(tool, {})
+        assert not result.is_error, result
+        equal(len(result.content), 1, f"the number of contents of {tool}")
+        text = result.content[0].text
+        equal(json.loads(text), result.structured_content, f"the text of {tool}")
+        Draft202012Validator(schemas[tool]).validate(result.structured_content)
+        size = len(text.encode())
+        assert size < MOST_TOKENS * BYTES_OF_A_TOKEN, f"{tool}: {size} bytes"
+        missing = PROVENANCE - result.structured_content.keys()
+        equal(missing, set(), f"missing in {tool}")
+
+
+@check("a page of a hundred is valid by the published schema too")
+async def long_pages_are_valid(client):
+    schemas = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
+    for tool in (CHECKING, FINDING):
+        Draft202012Validator(schemas[tool]).validate(await ask(client, tool, limit=100))
+
+
+@check("check_tag_compliance has every field that the specification names")
+async def compliance_has_its_fields(client):
+    answer = await ask(client, CHECKING)
+    equal({"compliance_score", "total_resources", "compliant_resources", "violations"} - answer.keys(), set(), "missing")
+    row_fields = {"resource_id", "resource_arn", "resource_type", "violation_type", "missing_tags", "severity"}
+    for row in answer["violations"]:
+        equal((row_fields | {"cost_impact_monthly"}) - row.keys(), set(), "missing in a violation")
+        assert row["violation_type"] in ("missing_required_tag", "invalid_value", "invalid_format"), row
+        assert row["severity"] in ("error", "warning"), row
+        assert row["resource_arn"].endswith(row["resource_id"]), row
+
+
+@check("find_untagged_resources has every field that the specification names")
+async def untagged_has_its_fields(client):
+    answer = await ask(client, FINDING)
+    equal({"untagged_resources", "total_cost_impact"} - answer.keys(), set(), "missing")
+    row_fields = {"resource_id", "resource_arn", "resource_type", "region", "tags", "monthly_cost", "age_days"}
+    for row in answer["untagged_resources"]:
+        equal(row_fields - row.keys(), set(), "missing in a row")
+        assert isinstance(row["tags"], dict) and row["age_days"] >= 0, row
+
+
+@check("get_tagging_policy gives the policy file, field for field")
+async def policy_is_the_file(client, policy_file):
+    answer, written = await ask(client, POLICY_TOOL), json.loads(policy_file.read_text())
+    for field in ("version", "last_updated", "tag_naming_rules"):
+        equal(answer[field], written[field], field)
+    for field in ("required_tags", "optional_tags"):
+        equal([rule["name"] for rule in answer[field]], [rule["name"] for rule in written[field]], field)
+        for given, rule in zip(answer[field], written[field]):
+            equal({key: given.get(key) for key in rule}, rule, f"the rule {rule['name']}")
+
+
+@check("the states add up, and the score is compliant / (compliant + non-compliant)")
+async def states_add_up(client, estate):
+    answer = await ask(client, CHECKING)
+    states = answer["states"]
+    equal(set(states), set(STATES), "the states")
+    equal(answer["total_resources"], sum(states.values()), "total_resources")
+    equal(answer["total_resources"], len(estate), "total_resources by the ledger's rows")
+    equal(answer["compliant_resources"], states["compliant"], "compliant_resources")
+    judged = states["compliant"] + states["non_compliant"]
+    assert abs(answer["compliance_score"] - states["compliant"] / judged) < 0.0001, answer["compliance_score"]
+    for part in ("by_resource_type", "by_region", "by_account"):
+        for state in STATES:
+            equal(sum(group[state] for group in answer[part]), states[state], f"{state} {part}")
+
+
+@check("every violating resource stands on exactly one page, whatever the size of the pages")
+async def violations_page(client):
+    every, first = await listed(client, CHECKING, "violations")
+    equal(len(every), first["violating_resources"], "resources on all pages")
+    assert len(every) > 100, f"the demo has only {len(every)} violating resources, one page"
+    small, _ = await listed(client, CHECKING, "violations", limit=37)
+    equal(small, every, "the list in pages of 37")
+
+
+@check("those of severity error are as many as are non-compliant, and come with their errors only")
+async def errors_are_non_compliant(client):
+    every, first = await listed(client, CHECKING, "violations", severity="errors_only")
+    equal(len(every), first["states"]["non_compliant"], "resources with errors")
+    equal({finding["severity"] for row in every for finding in row["findings"]}, {"error"}, "severities")
+
+
+@check("warnings_only changes what is listed and leaves score and counts as they are")
+async def warnings_leave_counts(client):
+    every, first = await listed(client, CHECKING, "violations", severity="warnings_only")
+    plain = await ask(client, CHECKING)
+    for field in ("compliance_score", "total_resources", "compliant_resources", "states", "error_findings",
+                  "warning_findings", "by_resource_type", "by_region", "by_account", "by_rule", "coverage"):
+        equal(first[field], plain[field], field)
+    equal({row["severity"] for row in every} - {"warning"}, set(), "other severities")
+    equal(len(every), first["violating_resources"], "resources with warnings")
+
+
+@check("the resources without tags and those that lack required ones are those of the raw rows")
+async def untagged_are_true(client, estate, truth):
+    every, first = await listed(client, FINDING, "untagged_resources")
+    bare = {row["resource_arn"] for row in every if row["kind"] == "no_tags"}
+    equal(bare ^ truth.without_tags, set(), "resources without tags, the difference")
+    gaps = {row["resource_arn"]: set(row["missing_tags"]) for row in every if row["kind"] != "no_tags"}
+    equal(gaps, truth.lacking, "what is missing where")
+    totals = {"no_tags": len(truth.without_tags), "missing_required_tags": len(truth.lacking), "unknown": 0}
+    equal(first["totals"], totals, "totals")
+    tags = {found.arn: found.tags for found in estate}
+    for row in every:
+        equal(row["tags"].items() - tags[row["resource_arn"]].items(), set(), f"tags of {row['resource_arn']}")
+
+
+@check("a resource type narrows every count and every list")
+async def types_narrow(client, estate):
+    answer = await ask(client, CHECKING, resource_types=["s3:bucket"])
+    equal(answer["total_resources"], sum(found.resource_type == "s3:bucket" for found in estate), "buckets")
+    equal([group["name"] for group in answer["by_resource_type"]], ["s3:bucket"], "the types")
+    rows, _ = await listed(client, CHECKING, "violations", resource_types=["s3:bucket"])
+    equal({row["resource_type"] for row in rows} - {"s3:bucket"}, set(), "other types")
+
+
+@check("a region and an account narrow every count and every list")
+async def region_and_account_narrow(client, estate):
+    region, account = estate[0].region, estate[0].account
+    inside = [found for found in estate if (found.region, found.account) == (region, account)]
+    filters = {"region": region, "account_id": account}
+    rows, first = await listed(client, CHECKING, "violations", filters=filters)
+    equal(first["total_resources"], len(inside), "resources")
+    equal({(row["region"], row["account_id"]) for row in rows} - {(region, account)}, set(), "others")
+    every = await ask(client, CHECKING)
+    assert len(inside) < every["total_resources"], "the filter is not narrow"
+
+
+@check("regions and a least age narrow the untagged")
+async def age_narrows(client, estate, truth):
+    region = estate[0].region
+    rows, first = await listed(client, FINDING, "untagged_resources", regions=[region], min_age_days=365)
+    equal([row for row in rows if row["region"] != region or row["age_days"] < 365], [], "others")
+    taken = first["as_of"]["taken_at"]
+    wanted = truth.untagged_older_than(taken, days=365, region=region)
+    equal({row["resource_arn"] for row in rows} ^ wanted, set(), "the difference")
+    assert wanted, "no such resource in the demo"
+
+
+@check("the same question has the same answer")
+async def answers_are_stable(client):
+    for tool in TOOLS:
+        equal(await ask(client, tool), await ask(client, tool), tool)

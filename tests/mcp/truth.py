@@ -1,0 +1,88 @@
+"""What the answers must be, worked out from the raw rows of the ledger and the policy file, without the program."""
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Resource:
+    arn: str
+    resource_type: str
+    region: str
+    account: str
+    created_at: int
+    tags: dict
+
+    def user_keys(self):
+        return {key for key in self.tags if not key.lower().startswith("aws:")}
+
+
+def varints(blob):
+    """Unsigned LEB128 numbers."""
+    number, shift = 0, 0
+    for byte in blob:
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            yield number
+            number, shift = 0, 0
+
+
+def newest(store):
+    """Every resource of the newest snapshot, with its tags to the letter."""
+    ledger = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
+    tags = {number: (key, value) for number, key, value in ledger.execute("SELECT id, key, value FROM tag")}
+    sets = {number: [tags[tag] for tag in varints(blob)] for number, blob in ledger.execute("SELECT id, tags FROM tag_set")}
+    rows = ledger.execute(
+        "SELECT t.name, g.name, a.account_id, a.partition, r.local, r.created_at, c.tag_set_id, c.name FROM current c"
+        " JOIN resource r USING (key) JOIN account a ON a.id = c.account_id"
+        " JOIN region g ON g.id = c.region_id JOIN resource_type t ON t.id = c.type_id"
+    ).fetchall()
+    ledger.close()
+    return [resource(*row[:6], sets.get(row[6], []), row[7]) for row in rows]
+
+
+def resource(kind, region, account, partition, local, created_at, pairs, name):
+    service = kind.split(":")[0]
+    arn = local if local.startswith("arn:") else f"arn:{partition}:{service}:{region}:{account}:{local}"
+    tags = dict(pairs) if name is None else {**dict(pairs), "Name": name}
+    return Resource(arn, kind, region, account, created_at, tags)
+
+
+def required_keys(policy_file):
+    """The keys that the policy requires, by resource type; a rule without types is about every type."""
+    rules = json.loads(policy_file.read_text())["required_tags"]
+    return lambda kind: {rule["name"] for rule in rules if not rule.get("applies_to") or kind in rule["applies_to"]}
+
+
+def without_tags(estate):
+    """ARNs of resources without a user tag."""
+    return {found.arn for found in estate if not found.user_keys()}
+
+
+def lacking(estate, required):
+    """ARNs with the required keys that are absent in every letter case, of resources that have some user tag."""
+    gaps = {}
+    for found in estate:
+        there = {key.lower() for key in found.tags}
+        missing = {key for key in required(found.resource_type) if key.lower() not in there}
+        if missing and found.user_keys():
+            gaps[found.arn] = missing
+    return gaps
+
+
+class Truth:
+    """What the lists of a ledger must hold under a policy."""
+
+    def __init__(self, estate, policy_file):
+        self.estate = estate
+        self.without_tags = without_tags(estate)
+        self.lacking = lacking(estate, required_keys(policy_file))
+
+    def untagged_older_than(self, taken_at, days, region):
+        """ARNs in a region, without tags or without required ones, created at least so many days before a moment."""
+        latest = datetime.fromisoformat(taken_at).timestamp() - days * 24 * 3600
+        old = {found.arn for found in self.estate if found.region == region and found.created_at <= latest}
+        return old & (self.without_tags | self.lacking.keys())
