@@ -1,5 +1,7 @@
 //! What neither the compiler nor cargo-deny can see of ARCHITECTURE.md.
 
+#![cfg(test)]
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -1,5 +1,7 @@
 //! Whole scans of the simulated company, with and without faults.
 
+#![cfg(test)]
+
 use std::{
     collections::BTreeMap,
     path::Path,

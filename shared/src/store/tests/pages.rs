@@ -45,7 +45,7 @@ fn pages_of_any_size_give_every_resource_with_findings_once_the_worst_first() {
     let by_hundred = all_pages(&book, None, 100, worst);
     assert_eq!(by_hundred.len(), 20, "25 resources, of which 5 are as they should be");
     assert_eq!(all_pages(&book, None, 3, worst), by_hundred);
-    let errors: Vec<usize> = by_hundred.iter().map(|row| errors(row)).collect();
+    let errors: Vec<usize> = by_hundred.iter().map(errors).collect();
     assert!(errors.is_sorted_by(|a, b| a >= b), "{errors:?}");
     assert_eq!(errors.iter().sum::<usize>(), 5 * 2 + 5 + 5 + 5 * 2);
 }
