@@ -19,7 +19,10 @@ use crate::{
     tools::{ToolFailure, answer::Answer, check_tag_compliance, find_untagged_resources, get_tagging_policy},
 };
 
+mod checked;
 mod schema;
+
+use checked::Checked;
 
 /// How long a client may keep the list of tools: it changes with the program only. Milliseconds.
 const TOOLS_TTL_MS: u64 = 3_600_000;
@@ -58,7 +61,7 @@ impl Mcp {
     )]
     async fn check_tag_compliance(
         &self,
-        Parameters(arguments): Parameters<check_tag_compliance::Arguments>,
+        Parameters(Checked(arguments)): Parameters<Checked<check_tag_compliance::Arguments>>,
     ) -> Result<Json<Answer<check_tag_compliance::Body>>, ToolFailure> {
         check_tag_compliance::answer(&self.ledger, arguments).map(Json)
     }
@@ -72,7 +75,7 @@ impl Mcp {
     )]
     async fn find_untagged_resources(
         &self,
-        Parameters(arguments): Parameters<find_untagged_resources::Arguments>,
+        Parameters(Checked(arguments)): Parameters<Checked<find_untagged_resources::Arguments>>,
     ) -> Result<Json<Answer<find_untagged_resources::Body>>, ToolFailure> {
         find_untagged_resources::answer(&self.ledger, arguments).map(Json)
     }
@@ -86,7 +89,7 @@ impl Mcp {
     )]
     async fn get_tagging_policy(
         &self,
-        Parameters(get_tagging_policy::Arguments {}): Parameters<get_tagging_policy::Arguments>,
+        Parameters(Checked(get_tagging_policy::Arguments {})): Parameters<Checked<get_tagging_policy::Arguments>>,
     ) -> Result<Json<get_tagging_policy::Reply>, ToolFailure> {
         get_tagging_policy::answer(&self.ledger).map(Json)
     }

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use shared::{
     AccountId, Region, ResourceType,
-    store::{Filter, PageStart, Snapshot, View},
+    store::{Filter, Page, PageStart, Row, Snapshot, View},
 };
 
 use super::{ToolFailure, cursor::Cursor};
@@ -38,10 +38,15 @@ pub(crate) fn nullable_text(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "anyOf": [{ "type": "string" }, { "type": "null" }] })
 }
 
+/// Bytes that the rows of a page may take when nobody asked for a number of rows, and when somebody did. Tags may be
+/// long: without a bound, ten rows of legal ones are more than a client's model can take in.
+const BYTES: [usize; 2] = [8_000, 60_000];
+
 /// A page asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PageRequest {
     pub(crate) limit: usize,
+    bytes: usize,
     /// The snapshot of the pages before.
     pub(crate) snapshot: Option<i64>,
     pub(crate) start: PageStart,
@@ -56,15 +61,46 @@ impl PageRequest {
         tool: &str,
         question: &impl Serialize,
     ) -> Result<Self, ToolFailure> {
+        let [unasked, asked] = BYTES;
+        let bytes = if limit.is_some() { asked } else { unasked };
         let limit = limit.unwrap_or(ROWS);
         let out_of_bounds = || format!("`limit` must be 1 to {MOST_ROWS}, not {limit}; page on with `cursor`");
         let limit = usize::try_from(limit).ok().filter(|_| (1..=MOST_ROWS).contains(&limit));
         let limit = limit.ok_or_else(|| ToolFailure::Caller(out_of_bounds()))?;
         let cursor = cursor.map(|text| Cursor::decode(text, tool, question)).transpose()?;
         Ok(match cursor {
-            Some(Cursor { snapshot, start, shown }) => Self { limit, snapshot: Some(snapshot), start, shown },
-            None => Self { limit, snapshot: None, start: PageStart::FIRST, shown: 0 },
+            Some(Cursor { snapshot, start, shown }) => Self { limit, bytes, snapshot: Some(snapshot), start, shown },
+            None => Self { limit, bytes, snapshot: None, start: PageStart::FIRST, shown: 0 },
         })
+    }
+}
+
+/// The rows of a page as they are handed out, and what comes after them.
+pub(crate) struct Shown<T> {
+    pub(crate) rows: Vec<T>,
+    /// Rows on this page and those before.
+    pub(crate) shown: u64,
+    /// For the next page; none on the last one.
+    pub(crate) cursor: Option<Cursor>,
+}
+
+impl PageRequest {
+    /// As many of the rows as fit, one at least; the next page begins behind the last that did.
+    pub(crate) fn fit<T: Serialize>(&self, page: &Page, snapshot: &Snapshot, as_told: impl Fn(&Row) -> T) -> Shown<T> {
+        let (mut rows, mut bytes, mut next) = (Vec::new(), 0, page.next);
+        let mut last = None;
+        for row in &page.rows {
+            let told = as_told(row);
+            bytes += serde_json::to_vec(&told).map_or(0, |json| json.len());
+            if bytes > self.bytes && !rows.is_empty() {
+                next = last;
+                break;
+            }
+            rows.push(told);
+            last = Some(row.place);
+        }
+        let shown = self.shown + rows.len() as u64;
+        Shown { rows, shown, cursor: next.map(|start| Cursor { snapshot: snapshot.id, start, shown }) }
     }
 }
 

@@ -8,14 +8,13 @@ use shared::{
     AccountId, Region, ResourceType,
     inventory::Scope,
     policy::Severity,
-    store::{Filter, Page, Rule, Snapshot, Tally, View, Worst},
+    store::{Filter, Rule, Snapshot, Tally, View, Worst},
 };
 
 use super::{
     ToolFailure,
     answer::{Answer, AsOf, Coverage, PolicyUsed, States, policy_note, score},
     arguments::{PageRequest, SeverityFilter, covered, listed, nullable_number, nullable_text, type_list},
-    cursor::Cursor,
     violation::Violation,
 };
 use crate::{ledger::Ledger, text::visible};
@@ -161,7 +160,7 @@ fn body(
     let found = view.worst(snapshot, filter, severity.into(), page.start, page.limit)?;
     let policy = view.policy(snapshot)?;
     let violating = severity.count(&tally);
-    let shown = page.shown + found.rows.len() as u64;
+    let shown = page.fit(&found, snapshot, |row| Violation::of(row, &policy, snapshot, severity));
     Ok(Body {
         compliance_score: score(&tally),
         total_resources: tally.total(),
@@ -173,15 +172,11 @@ fn body(
         by_region: groups(&cells, "by_region", notes, |scope| scope.region.to_string()),
         by_account: groups(&cells, "by_account", notes, |scope| scope.account.to_string()),
         by_rule: rules(view.rules(snapshot, filter)?, notes),
-        violations: found.rows.iter().map(|row| Violation::of(row, &policy, snapshot, severity)).collect(),
+        violations: shown.rows,
         violating_resources: violating,
-        remaining: violating.saturating_sub(shown),
-        next_cursor: next(&found, snapshot, shown, arguments),
+        remaining: violating.saturating_sub(shown.shown),
+        next_cursor: shown.cursor.map(|cursor| cursor.encode(NAME, arguments)),
     })
-}
-
-fn next(found: &Page, snapshot: &Snapshot, shown: u64, arguments: &Arguments) -> Option<String> {
-    found.next.map(|start| Cursor { snapshot: snapshot.id, start, shown }.encode(NAME, arguments))
 }
 
 fn sum<'t>(tallies: impl Iterator<Item = &'t Tally>) -> Tally {

@@ -17,7 +17,6 @@ use super::{
     ToolFailure,
     answer::{Answer, AsOf, Coverage, PolicyUsed, policy_note},
     arguments::{PageRequest, covered, listed, nullable_number, nullable_text, region_list, type_list},
-    cursor::Cursor,
 };
 use crate::{ledger::Ledger, text::visible};
 
@@ -165,13 +164,13 @@ fn body(
     let (no_tags, missing_required_tags) = view.lacking_counts(snapshot, filter, what)?;
     let unknown = view.cells(snapshot, filter)?.iter().map(|(_, tally)| tally.unknown).sum();
     let policy = view.policy(snapshot)?;
-    let shown = page.shown + found.rows.len() as u64;
+    let shown = page.fit(&found, snapshot, |row| Untagged::of(row, &policy, snapshot));
     Ok(Body {
-        untagged_resources: found.rows.iter().map(|row| Untagged::of(row, &policy, snapshot)).collect(),
+        untagged_resources: shown.rows,
         totals: Totals { no_tags, missing_required_tags, unknown },
         total_cost_impact: None,
-        remaining: (no_tags + missing_required_tags).saturating_sub(shown),
-        next_cursor: found.next.map(|start| Cursor { snapshot: snapshot.id, start, shown }.encode(NAME, arguments)),
+        remaining: (no_tags + missing_required_tags).saturating_sub(shown.shown),
+        next_cursor: shown.cursor.map(|cursor| cursor.encode(NAME, arguments)),
     })
 }
 

@@ -31,8 +31,16 @@ pub(crate) struct Violation {
     /// What the resource costs a month; null while the ledger has no cost data.
     #[schemars(schema_with = "nullable_number")]
     cost_impact_monthly: Option<f64>,
+    /// At most eight, errors first.
     findings: Vec<Problem>,
+    /// Findings beyond those. Absent when none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64")]
+    more_findings: Option<usize>,
 }
+
+/// Findings told of one resource.
+const MOST_FINDINGS: usize = 8;
 
 /// One thing that is wrong.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -81,6 +89,8 @@ impl Violation {
         let mut findings = policy.judge(&subject, day).findings;
         findings.retain(|finding| which.admits(finding.severity));
         let worst = findings.iter().min_by_key(|finding| (finding.severity, finding.code.violation_type()));
+        let (errors, warnings): (Vec<_>, Vec<_>) = findings.iter().partition(|f| f.severity == Severity::Error);
+        let told = errors.into_iter().chain(warnings).take(MOST_FINDINGS);
         let missing = findings.iter().filter(|finding| finding.code == Code::Missing);
         Self {
             resource_id: visible(row.arn.resource_id()),
@@ -92,7 +102,8 @@ impl Violation {
             missing_tags: missing.map(|finding| finding.tag.to_owned()).collect(),
             severity: worst.map_or(Severity::Warning, |finding| finding.severity).as_str(),
             cost_impact_monthly: None,
-            findings: findings.iter().map(|finding| Problem::of(finding, row)).collect(),
+            findings: told.map(|finding| Problem::of(finding, row)).collect(),
+            more_findings: findings.len().checked_sub(MOST_FINDINGS).filter(|more| *more > 0),
         }
     }
 }

@@ -85,6 +85,8 @@ pub struct Page {
 /// One resource as of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
+    /// Its place in the order: a page may be cut behind it.
+    pub place: PageStart,
     /// Its ARN.
     pub arn: Arn,
     /// Its type, account and region.
@@ -169,6 +171,7 @@ impl Pages<'_> {
         let (local, created, first_seen) =
             statement(self.sql, sql::RESOURCE_BY_KEY)?.query_row([key], columns).attempt("read a resource")?;
         Ok(Row {
+            place: found.start,
             arn: arn(&local, &scope, partition)?,
             scope,
             state: found.state,
