@@ -12,9 +12,12 @@ use aws_smithy_http_client::{
     tls::{Provider, rustls_provider::CryptoMode},
 };
 use aws_smithy_runtime_api::client::{
-    http::{HttpClient, HttpConnector, HttpConnectorSettings, SharedHttpConnector},
+    http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
+    orchestrator::{HttpRequest, HttpResponse},
+    result::ConnectorError,
     runtime_components::RuntimeComponents,
 };
+use aws_smithy_types::{body::SdkBody, byte_stream::ByteStream};
 
 /// An HTTP client whose connections all SDK clients share, with the proxy from the environment.
 ///
@@ -32,7 +35,7 @@ impl HttpClient for Pool {
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
         let timeouts = (settings.connect_timeout(), settings.read_timeout());
-        connectors.entry(timeouts).or_insert_with(|| SharedHttpConnector::new(connector(settings))).clone()
+        connectors.entry(timeouts).or_insert_with(|| SharedHttpConnector::new(Whole(connector(settings)))).clone()
     }
 }
 
@@ -42,4 +45,36 @@ fn connector(settings: &HttpConnectorSettings) -> impl HttpConnector + 'static {
         .proxy_config(ProxyConfig::from_env())
         .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
         .build()
+}
+
+/// A connector whose XML answers are whole: the SDK reads one that ends early as if it ended there, and half a list would
+/// be taken for the list. An answer that is not is a broken connection, which is tried again.
+#[derive(Debug)]
+struct Whole<C>(C);
+
+impl<C: HttpConnector> HttpConnector for Whole<C> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let answer = self.0.call(request);
+        HttpConnectorFuture::new(async move { whole(answer.await?).await })
+    }
+}
+
+async fn whole(mut answer: HttpResponse) -> Result<HttpResponse, ConnectorError> {
+    let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
+    let bytes = ByteStream::new(body).collect().await.map_err(|error| ConnectorError::io(error.into()))?.into_bytes();
+    let xml = answer.headers().get("content-type").is_some_and(|kind| kind.contains("xml"));
+    if xml && answer.status().is_success() && !is_closed(&String::from_utf8_lossy(&bytes)) {
+        return Err(ConnectorError::io("the answer ends before its document does".into()));
+    }
+    *answer.body_mut() = SdkBody::from(bytes);
+    Ok(answer)
+}
+
+/// Whether an XML document's first element is closed at its end.
+fn is_closed(document: &str) -> bool {
+    let mut tags = document.split('<').skip(1);
+    let root = tags.find(|tag| tag.starts_with(|c: char| c.is_alphabetic()));
+    let name = root.and_then(|tag| tag.split(|c: char| c.is_whitespace() || matches!(c, '>' | '/')).next());
+    let end = document.trim_end();
+    name.is_none_or(|name| end.ends_with(&format!("</{name}>")) || (end.ends_with("/>") && tags.next().is_none()))
 }

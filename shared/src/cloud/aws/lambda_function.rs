@@ -27,18 +27,27 @@ pub(super) async fn list(session: &Session) -> Listing {
 }
 
 async fn read(session: &Session, found: &mut Found) -> Result<(), Gap> {
+    let mut listed = Vec::new();
+    let end = pages(session, found, &mut listed).await;
+    found.extend(tags::read::<Functions>(session, listed).await);
+    end
+}
+
+/// Reads all pages. Tags are read for as many functions at once as one request takes, which is more than a page holds.
+async fn pages(session: &Session, found: &mut Found, listed: &mut Vec<Untagged>) -> Result<(), Gap> {
     let request = session.lambda().list_functions().max_items(PER_PAGE);
     let mut pages = Pages::of(LIST);
     while let Some(marker) = pages.next() {
         let page = session.send(LIST, request.clone().set_marker(marker).send()).await?;
-        let mut listed = Vec::new();
         for function in page.functions() {
             match untagged(function) {
                 Ok(function) => listed.push(function),
                 Err(gap) => found.miss(gap),
             }
         }
-        found.extend(tags::read::<Functions>(session, listed).await);
+        if listed.len() >= tags::ARNS_PER_REQUEST {
+            found.extend(tags::read::<Functions>(session, std::mem::take(listed)).await);
+        }
         pages.turn(page.next_marker())?;
     }
     Ok(())

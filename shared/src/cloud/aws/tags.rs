@@ -22,7 +22,7 @@ use crate::{
 const GET_RESOURCES: Operation = Operation::new("tag:GetResources", Family::Tagging);
 
 /// The most ARNs that `tag:GetResources` takes.
-const ARNS_PER_REQUEST: usize = 100;
+pub(super) const ARNS_PER_REQUEST: usize = 100;
 
 /// How many resources of a scope are asked for their tags at the same time.
 const NATIVE_AT_ONCE: usize = 8;
