@@ -86,7 +86,7 @@ fn no_snapshot(wanted: Option<i64>) -> ToolFailure {
 impl From<StoreError> for ToolFailure {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Query { .. } | StoreError::Content { .. } | StoreError::Damaged(_) => {
+            StoreError::Query { .. } | StoreError::Content { .. } | StoreError::Damaged { .. } => {
                 tracing::error!("a question could not be answered: {}", Chain(&error));
                 Self::Internal
             }

@@ -10,7 +10,7 @@
 //! not stand on a network filesystem, and its folder must be writable for readers too. One night holds SQLite's write
 //! lock from its beginning to its commit; a second one is refused at once with [`StoreError::Busy`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rusqlite::ErrorCode;
@@ -123,8 +123,14 @@ pub enum StoreError {
         found: i64,
     },
     /// SQLite finds the file damaged.
-    #[error("the ledger is damaged; keep the file, and go on with a backup or with another --store")]
-    Damaged(#[source] rusqlite::Error),
+    #[error("the ledger {} is damaged; keep the file, and go on with a backup or with another --store", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
     /// There is no room for the night.
     #[error("the disk is full; make room and scan again: nothing of this scan was recorded")]
     Full(#[source] rusqlite::Error),
@@ -153,6 +159,16 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Names the file, which a statement does not know.
+    fn at(self, file: &Path) -> Self {
+        match self {
+            Self::Damaged { source, .. } => Self::Damaged { path: file.to_owned(), source },
+            other => other,
+        }
+    }
+}
+
 /// Names what was attempted when SQLite fails.
 trait Attempt<T> {
     fn attempt(self, what: &'static str) -> Result<T, StoreError>;
@@ -161,7 +177,7 @@ trait Attempt<T> {
 impl<T> Attempt<T> for Result<T, rusqlite::Error> {
     fn attempt(self, what: &'static str) -> Result<T, StoreError> {
         self.map_err(|source| match source.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged(source),
+            Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { path: PathBuf::new(), source },
             Some(ErrorCode::DiskFull) => StoreError::Full(source),
             _ => StoreError::Query { what, source },
         })

@@ -14,6 +14,7 @@ use crate::{
 
 mod accounts;
 mod config;
+mod counted;
 mod ec2;
 mod errors;
 mod found;

@@ -57,7 +57,7 @@ impl Writer {
         let path = &self.path;
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| classify(path, e))?;
-        Night::begin(transaction, header)
+        Night::begin(transaction, header).map_err(|error| error.at(path))
     }
 
     /// The scopes in which resources are known to live: what an account that cannot be reached today had.
@@ -66,7 +66,7 @@ impl Writer {
     ///
     /// When the ledger cannot be read.
     pub fn known_scopes(&self) -> Result<Vec<Scope>, StoreError> {
-        night::known_scopes(&self.connection)
+        night::known_scopes(&self.connection).map_err(|error| error.at(&self.path))
     }
 
     /// Moves the write-ahead log into the file. To be called after a night; a reader in the way only delays it.
@@ -75,7 +75,8 @@ impl Writer {
     ///
     /// When SQLite cannot write to the file.
     pub fn checkpoint(&self) -> Result<(), StoreError> {
-        self.connection.execute_batch(sql::CHECKPOINT).attempt("move its log into the file")
+        let moved = self.connection.execute_batch(sql::CHECKPOINT).attempt("move its log into the file");
+        moved.map_err(|error| error.at(&self.path))
     }
 }
 
@@ -119,7 +120,7 @@ fn classify(path: &Path, source: rusqlite::Error) -> StoreError {
     match source.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy { path },
         Some(ErrorCode::NotADatabase) => open("it is not a ledger; name another file with --store", source),
-        Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged(source),
+        Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { path, source },
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             open("it cannot be written; check the permissions of the file and its folder", source)
         }

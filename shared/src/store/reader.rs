@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -25,13 +27,16 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Connections kept open; more readers at once open their own for the moment.
 const KEPT: usize = 4;
 
+/// Device and inode; none when there is no file.
+type FileId = Option<(u64, u64)>;
+
 /// Answers questions; cannot write. The file is opened when the first question comes, so that a server can start before
 /// the first scan has ended.
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
     // A stack, locked for a push or a pop and never across a query.
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<(FileId, Connection)>>,
     policies: Mutex<HashMap<String, Arc<Policy>>>,
 }
 
@@ -47,23 +52,36 @@ impl Reader {
     ///
     /// When there is no ledger, it cannot be read, or the question takes longer than five seconds.
     pub fn read<T>(&self, ask: impl FnOnce(&View<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut connection = match idle {
-            Some(connection) if self.path.exists() => connection,
-            _ => open_read_only(&self.path)?,
-        };
-        let started = Instant::now();
-        connection.progress_handler(10_000, Some(move || started.elapsed() > DEADLINE)).attempt("set a deadline")?;
-        let transaction =
-            connection.transaction_with_behavior(TransactionBehavior::Deferred).attempt("begin to read")?;
-        let dimensions = Dimensions::load(&transaction)?;
-        let answer = ask(&View { sql: &transaction, dimensions, policies: &self.policies })?;
-        drop(transaction);
+        let (file, mut connection) = self.connection()?;
+        let answer = self.answer(&mut connection, ask).map_err(|error| error.at(&self.path))?;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < KEPT {
-            idle.push(connection);
+            idle.push((file, connection));
         }
         Ok(answer)
+    }
+
+    /// An idle connection, if it is to the file that stands at the path now: a ledger may be put back from a backup.
+    fn connection(&self) -> Result<(FileId, Connection), StoreError> {
+        let file = fs::metadata(&self.path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|(of, _)| *of == file);
+        let kept = idle.pop();
+        drop(idle);
+        kept.map_or_else(|| Ok((file, open_read_only(&self.path)?)), Ok)
+    }
+
+    fn answer<T>(
+        &self,
+        connection: &mut Connection,
+        ask: impl FnOnce(&View<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let started = Instant::now();
+        connection.progress_handler(10_000, Some(move || started.elapsed() > DEADLINE)).attempt("set a deadline")?;
+        let deferred = TransactionBehavior::Deferred;
+        let transaction = connection.transaction_with_behavior(deferred).attempt("begin to read")?;
+        let dimensions = Dimensions::load(&transaction)?;
+        ask(&View { sql: &transaction, dimensions, policies: &self.policies })
     }
 }
 

@@ -18,6 +18,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::{
     config::{endpoint, identity_cache},
+    counted::Counted,
     ec2, errors,
     limits::{Limits, Operation},
 };
@@ -123,7 +124,8 @@ impl Sessions {
         if let Some(id) = &self.role.external_id {
             provider = provider.external_id(id);
         }
-        let provider = SharedCredentialsProvider::new(provider.build().await);
+        let provider = Counted { provider: provider.build().await, shared: Arc::clone(&self.shared) };
+        let provider = SharedCredentialsProvider::new(provider);
         self.config.to_builder().credentials_provider(provider).identity_cache(identity_cache()).build()
     }
 }

@@ -88,6 +88,17 @@ fn a_second_writer_is_refused_at_once_and_the_first_goes_on() {
 }
 
 #[test]
+fn a_reader_follows_a_ledger_that_is_replaced() {
+    let (old, mut new) = (representative(), representative());
+    new.night(&[(instances(), whole(vec![]))]);
+    let reader = old.reader();
+    let newest = || reader.read(|view| view.newest()).unwrap().unwrap().id;
+    assert_eq!(newest(), 2);
+    std::fs::rename(new.path(), old.path()).unwrap();
+    assert_eq!(newest(), 3);
+}
+
+#[test]
 fn a_reader_cannot_write() {
     let book = representative();
     let connection = super::super::open::open_read_only(&book.path()).unwrap();
