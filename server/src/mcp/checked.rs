@@ -56,8 +56,14 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_with_its_place_and_what_would_be_right() {
         check(r#"{"limit": "ten"}"#, "`limit`: invalid type: string \"ten\", expected a whole number");
-        check(r#"{"filters": {"region": "mars"}}"#, "`filters.region`: `mars` is not an AWS region such as `eu-west-1`");
-        check(r#"{"resource_types": ["s3:bucket", "rds"]}"#, "`resource_types[1]`: unknown variant `rds`, expected one of");
+        check(
+            r#"{"filters": {"region": "mars"}}"#,
+            "`filters.region`: `mars` is not an AWS region such as `eu-west-1`",
+        );
+        check(
+            r#"{"resource_types": ["s3:bucket", "rds"]}"#,
+            "`resource_types[1]`: unknown variant `rds`, expected one of",
+        );
         check(r#"{"colour": 1}"#, "`colour`: unknown field `colour`, expected one of `resource_types`, `filters`");
     }
 

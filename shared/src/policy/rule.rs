@@ -1,6 +1,6 @@
 //! The parts of a policy.
 
-use std::{collections::HashSet, sync::LazyLock};
+use std::collections::HashSet;
 
 use jiff::civil::Date;
 
@@ -123,7 +123,11 @@ impl TagRule {
     }
 
     pub(super) fn allows(&self, value: &str) -> bool {
-        self.allowed.contains(value)
+        match &self.allowed_values {
+            // Comparing with a few is quicker than hashing.
+            Some(few) if few.len() <= 16 => few.iter().any(|allowed| allowed == value),
+            _ => self.allowed.contains(value),
+        }
     }
 }
 
@@ -175,10 +179,8 @@ impl Default for NamingRules {
 
 /// Whether a text has only the characters that every AWS service takes in tags.
 fn is_plain(text: &str) -> bool {
-    static PLAIN: LazyLock<[bool; 256]> =
-        LazyLock::new(|| std::array::from_fn(|byte| u8::try_from(byte).is_ok_and(|b| is_plain_char(char::from(b)))));
-    let table = &*PLAIN;
-    let plain = |byte: u8| byte.is_ascii() && table.get(usize::from(byte)) == Some(&true);
+    let plain =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'_' | b'.' | b':' | b'/' | b'=' | b'+' | b'-' | b'@');
     text.bytes().all(plain) || text.chars().all(is_plain_char)
 }
 

@@ -57,7 +57,10 @@ impl<'a> Survey<'a> {
         for (key, value) in tags.user() {
             survey.count += 1;
             survey.note_breaches(policy, key, value);
-            if let Some(form) = ascii_normal_form(key, &mut buffer) {
+            if let Some(rule) = policy.rules.iter().find(|rule| rule.name() == key) {
+                // To the letter: a near miss of nothing.
+                perhaps_twins |= forms.may_hold(rule.normal_form());
+            } else if let Some(form) = ascii_normal_form(key, &mut buffer) {
                 survey.note_spelling(policy, form, key, value);
                 perhaps_twins |= forms.may_hold(form);
             } else {
