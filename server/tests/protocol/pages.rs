@@ -88,3 +88,27 @@ async fn an_older_page_shows_the_tags_as_they_were() {
         assert_eq!(page["untagged_resources"][0]["tags"], json!({"Owner": "before"}));
     }
 }
+
+/// As many as AWS allows, as long as AWS allows, on every resource.
+fn longest_tags(nights: &Nights) {
+    let keys: Vec<String> = (10..60).map(|n| format!("{n}{}", "k".repeat(126))).collect();
+    let value = "v".repeat(256);
+    let tags = || keys.iter().map(|key| (key.as_str(), value.as_str())).collect::<Vec<_>>();
+    nights.append(1, vec![instances((0..40).map(|n| (format!("i-{n:017x}"), tags())))]);
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_sized_fits_a_model_however_long_the_tags_are() {
+    let nights = Nights::new();
+    longest_tags(&nights);
+    let asked = Asked::of(&nights).await;
+    for (tool, rows) in TOOLS {
+        let (answer, _) = asked.ask(tool, json!({})).await;
+        let bytes = answer.to_string().len();
+        assert!(bytes < 16_000, "{tool}: {bytes}");
+        let first = answer[rows].as_array().unwrap().len() as u64;
+        assert_eq!(first + answer["remaining"].as_u64().unwrap(), 40, "{tool}");
+        let all = asked.pages(tool, rows, 100, || {}).await;
+        assert_eq!(shown(&all, rows).into_iter().collect::<BTreeSet<_>>(), ids(0..40), "{tool}");
+    }
+}
