@@ -154,7 +154,7 @@ CREATE TABLE change (
     PRIMARY KEY (snapshot_id, key)
 ) STRICT, WITHOUT ROWID;
 
--- The life of each violation. While its resource cannot be read it stays open, with `last_seen` set.
+-- The life of each violation. While its resource cannot be read, or is not asked for, it stays open with `last_seen` set.
 CREATE TABLE violation (
     key       INTEGER NOT NULL REFERENCES resource (key),
     rule_id   INTEGER NOT NULL REFERENCES rule (id),

@@ -7,6 +7,9 @@ use shared::{AccountId, Region, ResourceType};
 
 use crate::failure::Failure;
 
+/// Where the policy is looked for when nobody says where it is.
+pub(crate) const DEFAULT_POLICY: &str = "policies/tagging_policy.json";
+
 /// Prefix of TagLedger's own environment variables.
 const PREFIX: &str = "TAGLEDGER_";
 
@@ -57,7 +60,7 @@ pub(crate) struct StoreArguments {
 #[derive(Debug, Args)]
 pub(crate) struct PolicySetting {
     /// The tagging policy.
-    #[arg(long, env = "TAGLEDGER_POLICY", value_name = "FILE", default_value = "policies/tagging_policy.json")]
+    #[arg(long, env = "TAGLEDGER_POLICY", value_name = "FILE", default_value = DEFAULT_POLICY)]
     pub(crate) policy: PathBuf,
 }
 

@@ -9,7 +9,7 @@ use shared::{policy::PolicyFaults, store::StoreError};
 /// Every way in which a command fails; what is printed is this and its causes, on one line where it can be.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    #[error("no such setting: {names}; `tagledger help` lists the settings of each command")]
+    #[error("no such setting: {names}; `tagledger COMMAND --help` lists the settings of a command")]
     UnknownSettings { names: String },
     #[error("the file {} cannot be read", path.display())]
     Read {
@@ -17,6 +17,10 @@ pub(crate) enum Failure {
         #[source]
         source: io::Error,
     },
+    #[error(
+        "{address} can be reached from other machines, and this server has no authentication yet; listen on 127.0.0.1"
+    )]
+    NotLoopback { address: std::net::SocketAddr },
     #[error("the folder {} cannot be made", path.display())]
     Folder {
         path: PathBuf,

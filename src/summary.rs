@@ -22,12 +22,17 @@ pub(crate) fn print(night: &NightSummary, reader: &Reader) -> Result<(), StoreEr
     let state = if snapshot.complete { "complete" } else { "partial" };
     let seconds = snapshot.finished_at.duration_since(snapshot.started_at).as_secs().unsigned_abs();
     let requests = count(snapshot.requests, "request");
-    say(format!("Snapshot {} of {}: {state}, {requests} in {seconds} s", snapshot.id, minute(snapshot.started_at)));
+    let duration = if seconds == 0 { "under a second".to_owned() } else { format!("{seconds} s") };
+    say(format!("Snapshot {} of {}: {state}, {requests} in {duration}", snapshot.id, minute(snapshot.started_at)));
     say("");
     print_score(&night.tally);
     print_changes(night);
     print_rules(reader)?;
     print_gaps(&night.scopes);
+    say("");
+    say(
+        "  Ask about it: `tagledger server` serves MCP at http://127.0.0.1:8080/mcp, `tagledger mcp` to a desktop client.",
+    );
     Ok(())
 }
 

@@ -4,7 +4,10 @@ use std::io::{self, IsTerminal};
 
 use tracing_subscriber::{EnvFilter, fmt};
 
-use crate::cli::{Cli, Command, LogFormat};
+use crate::{
+    cli::{Cli, Command, LogFormat},
+    output::warn,
+};
 
 /// Starts logging. A person at a terminal sees a bar and a summary, and only warnings beside them.
 pub(crate) fn start(cli: &Cli) {
@@ -16,7 +19,10 @@ pub(crate) fn start(cli: &Cli) {
     // The SDK tells at info and warn what the ledger tells better, as gaps.
     let usual = if quiet { "warn,aws=error,rmcp=error" } else { "info,aws=error,rmcp=warn" };
     let chosen = cli.log.as_deref().unwrap_or(usual);
-    let filter = EnvFilter::try_new(chosen).unwrap_or_else(|_| EnvFilter::new(usual));
+    let filter = EnvFilter::try_new(chosen).unwrap_or_else(|error| {
+        warn(&format!("`{chosen}` is no log level or filter ({error}); logging as usual"));
+        EnvFilter::new(usual)
+    });
     let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
     match cli.log_format {
         LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).init(),

@@ -17,6 +17,17 @@ pub struct Choice {
     pub types: Vec<ResourceType>,
 }
 
+impl Choice {
+    /// Each region and type once, however often it was asked for.
+    pub(crate) fn distinct(mut self) -> Self {
+        self.regions.sort();
+        self.regions.dedup();
+        self.types.sort();
+        self.types.dedup();
+        self
+    }
+}
+
 /// Why no plan can be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {

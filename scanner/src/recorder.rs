@@ -4,6 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use jiff::Timestamp;
 use shared::{
+    chain::Chain,
     cloud::Account,
     inventory::{Listing, Scope},
     policy::Policy,
@@ -13,6 +14,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
+use tracing::warn;
 
 use crate::scan::{Progress, ScanError};
 
@@ -108,7 +110,10 @@ fn record(
             Message::Listed(scope, listing) => progress(Progress::Scope(night.record(&scope, listing)?)),
             Message::Finish(at, requests) => {
                 let summary = night.finish(at, requests)?;
-                beginning.writer.checkpoint()?;
+                if let Err(error) = beginning.writer.checkpoint() {
+                    // The night is committed; the next one moves the log.
+                    warn!("the ledger's log was not moved into the file: {}", Chain(&error));
+                }
                 return Ok(Some(summary));
             }
         }

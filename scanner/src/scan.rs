@@ -87,7 +87,7 @@ impl<C: Cloud> Scan<'_, C> {
             Beginning { writer, started_at, policy: Arc::clone(&self.policy), app_version: self.app_version };
         let recorder = Recorder::begin(beginning, progress).await?;
         let survey = self.survey(known).await?;
-        let plan = plan(&survey, &self.choice)?;
+        let plan = plan(&survey, &self.choice.clone().distinct())?;
         let scopes = plan.scopes.len() + plan.gaps.len();
         info!(scopes_n = scopes, accounts_n = survey.accounts.found.len(), "scan planned");
         recorder.planned(survey.accounts.found, scopes).await;

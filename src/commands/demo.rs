@@ -11,7 +11,7 @@ use std::{
 
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use scanner::{Choice, Scan};
-use server::{Ledger, serve_http};
+use server::{HttpError, Ledger, serve_http};
 use shared::{
     cloud::simulated::{DAYS, Simulated},
     day::day_of,
@@ -19,7 +19,10 @@ use shared::{
     store::{NightSummary, Reader, Writer},
 };
 
-use super::{now, serve::end_signal};
+use super::{
+    now,
+    serve::{end_signal, refuse_strangers},
+};
 use crate::{
     cli::DemoArguments,
     failure::Failure,
@@ -37,6 +40,10 @@ const SEED: u64 = 2026;
 const HOUR: i8 = 23;
 
 pub(crate) async fn run(arguments: DemoArguments) -> Result<ExitCode, Failure> {
+    refuse_strangers(arguments.listen)?;
+    // Held while the ledger is made: another demo on this address, and its ledger, are left alone.
+    let held = std::net::TcpListener::bind(arguments.listen);
+    let held = held.map_err(|source| HttpError::Listen { address: arguments.listen, source })?;
     let store = fresh_store()?;
     let policy = Policy::parse(POLICY).map_err(|faults| Failure::Policy { path: "built-in".into(), faults })?;
     let yesterday = day_of(now()).saturating_sub(1.day());
@@ -46,6 +53,7 @@ pub(crate) async fn run(arguments: DemoArguments) -> Result<ExitCode, Failure> {
     let ledger = Arc::new(Ledger::new(&store, None, max_age, now));
     let reader = Reader::new(&store);
     let mut told = Ok(());
+    drop(held);
     serve_http(ledger, arguments.listen, end_signal(), |address| told = tell(&nights, &reader, &store, address))
         .await?;
     told?;
@@ -77,9 +85,9 @@ struct Nights {
 }
 
 async fn record(estate: &Simulated, store: &Path, policy: Arc<Policy>) -> Result<Nights, Failure> {
-    let first = night(&estate.on_day(0), store, Arc::clone(&policy)).await?;
+    let first = night(&estate.on_day(1), store, Arc::clone(&policy)).await?;
     let mut last = first.clone();
-    for day in 1..=DAYS {
+    for day in 2..=DAYS {
         last = night(&estate.on_day(day), store, Arc::clone(&policy)).await?;
     }
     Ok(Nights { first, last })
@@ -112,7 +120,7 @@ fn tell(nights: &Nights, reader: &Reader, store: &Path, address: SocketAddr) -> 
     say("");
     print_score(&last.tally);
     if let Some(score) = first.tally.score() {
-        say(format!("              {:.1} % ninety nights ago", score * 100.0));
+        say(format!("  History     compliance was {:.1} % in the first night", score * 100.0));
     }
     print_rules(reader)?;
     say("");

@@ -1,6 +1,6 @@
 //! `tagledger server` and `tagledger mcp`.
 
-use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use server::{Ledger, serve_http, serve_stdio};
 use tokio::signal::unix::{SignalKind, signal};
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::now;
 use crate::{
-    cli::{McpArguments, ServerArguments},
+    cli::{DEFAULT_POLICY, McpArguments, ServerArguments},
     failure::Failure,
 };
 
@@ -17,22 +17,32 @@ const ANY_AGE: Duration = Duration::from_secs(u64::MAX);
 
 pub(crate) async fn http(arguments: ServerArguments) -> Result<ExitCode, Failure> {
     let max_age = Duration::from_secs(u64::from(arguments.max_age_hours) * 3600);
-    let ledger = ledger(&arguments.store.store, &arguments.policy.policy, max_age);
+    refuse_strangers(arguments.listen)?;
+    let ledger = ledger(&arguments.store.store, &arguments.policy.policy, max_age)?;
     serve_http(ledger, arguments.listen, end_signal(), |_| {}).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) async fn stdio(arguments: McpArguments) -> Result<ExitCode, Failure> {
-    let ledger = ledger(&arguments.store.store, &arguments.policy.policy, ANY_AGE);
+    let ledger = ledger(&arguments.store.store, &arguments.policy.policy, ANY_AGE)?;
     serve_stdio(ledger, end_signal()).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// A desktop client starts us in some folder of its own, so a policy file that is not there is not missed: the ledger
-/// keeps the policy that judged it.
-fn ledger(store: &Path, policy: &Path, max_age: Duration) -> Arc<Ledger> {
-    let policy = policy.exists().then_some(policy);
-    Arc::new(Ledger::new(store, policy, max_age, now))
+/// A desktop client starts us in some folder of its own, so the default policy file is not missed there: the ledger keeps
+/// the policy that judged it. A file that somebody named is.
+fn ledger(store: &Path, policy: &Path, max_age: Duration) -> Result<Arc<Ledger>, Failure> {
+    let there = policy.exists();
+    if !there && policy != Path::new(DEFAULT_POLICY) {
+        let source = io::ErrorKind::NotFound.into();
+        return Err(Failure::Read { path: policy.to_owned(), source });
+    }
+    Ok(Arc::new(Ledger::new(store, there.then_some(policy), max_age, now)))
+}
+
+/// Whoever reaches the server may ask it anything.
+pub(super) fn refuse_strangers(address: SocketAddr) -> Result<(), Failure> {
+    if address.ip().is_loopback() { Ok(()) } else { Err(Failure::NotLoopback { address }) }
 }
 
 /// Cancelled by Ctrl-C or SIGTERM.

@@ -125,6 +125,14 @@ pub(crate) fn covered(view: &View<'_>, snapshot: &Snapshot, filter: &Filter) -> 
     if let Some(account) = filter.accounts.iter().find(|account| !accounts.contains(account)) {
         return Err(uncovered("account", account.as_str(), accounts.iter().map(|a| a.as_str())));
     }
+    let types: BTreeSet<ResourceType> = rows.iter().map(|row| row.scope.resource_type).collect();
+    if let Some(unscanned) = filter.types.iter().find(|wanted| !types.contains(wanted)) {
+        return Err(uncovered("resource type", unscanned.as_str(), types.iter().map(|t| t.as_str())));
+    }
+    if !rows.iter().any(|row| filter.admits(&row.scope)) {
+        let reason = "no such combination of type, region and account was scanned; ask about each alone";
+        return Err(ToolFailure::Caller(reason.to_owned()));
+    }
     Ok(())
 }
 

@@ -121,6 +121,9 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
         covered(view, &snapshot, &filter)?;
         let mut notes: Vec<String> = policy_note(ledger, &snapshot).into_iter().collect();
         notes.push("monthly_cost and total_cost_impact are null: the ledger holds no Cost Explorer data.".to_owned());
+        if arguments.min_age_days.is_some() {
+            notes.extend(dateless(view.lacking_without_date(&snapshot, &filter)?));
+        }
         Ok(Answer {
             body: body(view, &snapshot, &filter, &arguments, &page)?,
             as_of: AsOf::of(&snapshot),
@@ -129,6 +132,12 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
             notes,
         })
     })
+}
+
+/// AWS gives no date of creation for some types, such as functions: their age is not known, and not guessed.
+fn dateless(resources: u64) -> Option<String> {
+    let note = "min_age_days leaves out resources for which AWS gives no date of creation";
+    (resources > 0).then(|| format!("{note}: {resources} of those that lack tags."))
 }
 
 fn check(arguments: &Arguments) -> Result<(), ToolFailure> {

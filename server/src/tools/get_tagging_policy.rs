@@ -140,7 +140,7 @@ fn before_the_first_scan(policy: Option<Arc<Policy>>, fault: Option<String>) -> 
 }
 
 fn shown_before(fault: String) -> String {
-    format!("{fault}; the policy before it is shown.")
+    format!("{fault}; the last policy that loaded is shown.")
 }
 
 fn body(policy: &Policy, judged_newest_snapshot: Option<bool>) -> Body {

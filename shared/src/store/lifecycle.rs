@@ -18,6 +18,9 @@ use crate::{
     policy::State,
 };
 
+/// The kind of change of a resource that nobody asks for any more.
+pub(super) const LEFT_SCOPE: &str = "left_scope";
+
 impl Night<'_> {
     pub(super) fn add(
         &mut self,
@@ -33,12 +36,26 @@ impl Night<'_> {
         let created = resource.created_at.map(Timestamp::as_second);
         let columns = params![key, ids.account, ids.region, ids.resource_type, local, created, self.id];
         let inserted = statement(&self.sql, sql::ADD_RESOURCE)?.execute(columns).attempt(FAILED)?;
-        if inserted == 0 {
-            self.refuse_collision(key, &local)?;
+        if inserted == 1 {
+            self.put(ids, key, &judged.version)?;
+            self.note(key, "new")?;
+            return self.open_violations(key, &judged.rules);
         }
+        self.refuse_collision(key, &local)?;
+        self.run(sql::REPLACE_RESOURCE, params![key, ids.account, ids.region, ids.resource_type, created])?;
+        self.leave_former_place(key)?;
         self.put(ids, key, &judged.version)?;
-        self.note(key, if inserted == 1 { "new" } else { "returned" })?;
-        self.open_violations(key, &judged.rules)
+        self.note(key, "returned")?;
+        self.compare_violations(key, &judged.rules, "removed")
+    }
+
+    /// A bucket may be deleted and made anew in another region or account, and the new place be recorded before the old.
+    fn leave_former_place(&self, key: i64) -> Result<(), StoreError> {
+        let since: Vec<i64> = rows(&self.sql, sql::CURRENT_SINCE, [key], |row| row.get(0))?;
+        match since.first() {
+            Some(since) if *since < self.id => self.close_version(key),
+            _ => Ok(()),
+        }
     }
 
     /// Two ARNs with one key would be one resource to the ledger: better no night than a wrong one.
@@ -117,6 +134,10 @@ impl Night<'_> {
         self.close_version(key)?;
         self.run(sql::DROP_CURRENT, params![key])?;
         self.note(key, kind)?;
+        if kind == LEFT_SCOPE {
+            // Nobody looked, so nobody can say that it is fixed.
+            return self.run(sql::LOSE_VIOLATIONS, params![key, self.previous]);
+        }
         let open: Vec<i64> = rows(&self.sql, sql::OPEN_VIOLATIONS, [key], |row| row.get(0))?;
         open.into_iter().try_for_each(|rule| self.close_violation(key, rule, "removed"))
     }

@@ -9,6 +9,7 @@ use super::{
     Attempt, ScopeRow, Snapshot, StoreError, Tally,
     fingerprint::Fingerprint,
     intern::{FindingSet, Interner, NAME, statement},
+    lifecycle::LEFT_SCOPE,
     rows::{Dimensions, ScopeIds, all, int, reason, rows, state},
     sql,
     tally::UNTAGGED,
@@ -332,7 +333,7 @@ impl<'w> Night<'w> {
             if !self.recorded.contains(&ids) {
                 let mut keys: Vec<_> = self.known_in(ids)?.into_keys().collect();
                 keys.sort_unstable();
-                keys.into_iter().try_for_each(|key| self.end(key, "left_scope"))?;
+                keys.into_iter().try_for_each(|key| self.end(key, LEFT_SCOPE))?;
             }
         }
         Ok(())

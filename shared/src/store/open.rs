@@ -32,16 +32,23 @@ impl Writer {
     }
 
     fn prepare(&self) -> Result<(), StoreError> {
-        let fresh = self.pragma("page_count")? == 0;
+        let fresh = self.is_fresh()?;
         if !fresh {
             check_identity(&self.connection, &self.path)?;
         }
         self.connection.execute_batch(sql::WRITER_PRAGMAS).map_err(|e| classify(&self.path, e))?;
-        if fresh || self.pragma("user_version")? == 0 {
+        if fresh {
             let script = format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;");
             self.connection.execute_batch(&script).map_err(|e| classify(&self.path, e))?;
         }
         Ok(())
+    }
+
+    /// Empty, or left without a schema by a process that was killed between making the file and filling it.
+    fn is_fresh(&self) -> Result<bool, StoreError> {
+        let unmarked = self.pragma("application_id")? == 0 && self.pragma("user_version")? == 0;
+        let objects = self.connection.query_row(sql::COUNT_OBJECTS, [], |row| row.get::<_, i64>(0));
+        Ok(unmarked && objects.map_err(|e| classify(&self.path, e))? == 0)
     }
 
     fn pragma(&self, name: &str) -> Result<i64, StoreError> {

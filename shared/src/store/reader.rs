@@ -53,12 +53,17 @@ impl Reader {
     /// When there is no ledger, it cannot be read, or the question takes longer than five seconds.
     pub fn read<T>(&self, ask: impl FnOnce(&View<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let (file, mut connection) = self.connection()?;
-        let answer = self.answer(&mut connection, ask).map_err(|error| error.at(&self.path))?;
+        let answer = self.answer(&mut connection, ask);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = answer {
+            // What they remember of the file may be of another that was copied over it.
+            idle.clear();
+            return Err(error.at(&self.path));
+        }
         if idle.len() < KEPT {
             idle.push((file, connection));
         }
-        Ok(answer)
+        answer
     }
 
     /// An idle connection, if it is to the file that stands at the path now: a ledger may be put back from a backup.
@@ -202,6 +207,15 @@ impl View<'_> {
             .query_row(params![snapshot.id, types, regions, accounts, created], |row| Ok((row.get(0)?, row.get(1)?)))
             .attempt("count")?;
         Ok((counts.0.unsigned_abs(), counts.1.unsigned_abs()))
+    }
+
+    /// How many resources that lack tags have no date of creation, so that nobody can say how old they are.
+    pub fn lacking_without_date(&self, snapshot: &Snapshot, filter: &Filter) -> Result<u64, StoreError> {
+        let [types, regions, accounts] = filter.parameters(&self.dimensions);
+        let parameters = params![snapshot.id, types, regions, accounts];
+        let count: i64 =
+            statement(self.sql, sql::DATELESS_COUNT)?.query_row(parameters, |row| row.get(0)).attempt("count")?;
+        Ok(count.unsigned_abs())
     }
 
     fn pages<'p>(&'p self, snapshot: &'p Snapshot) -> Pages<'p> {

@@ -13,6 +13,8 @@ pub(super) const WRITER_PRAGMAS: &str = "
     PRAGMA cell_size_check = ON;
     PRAGMA trusted_schema = OFF;";
 
+pub(super) const COUNT_OBJECTS: &str = "SELECT count(*) FROM sqlite_schema";
+
 pub(super) const READER_PRAGMAS: &str = "
     PRAGMA busy_timeout = 250;
     PRAGMA query_only = ON;
@@ -84,7 +86,11 @@ statements! {
     CLOSE_VERSION = "INSERT INTO history SELECT key, since, ?2, tag_set_id, name, state, reason, finding_set_id, errors,
         lacking, account_id, region_id, type_id FROM current WHERE key = ?1";
     DROP_CURRENT = "DELETE FROM current WHERE key = ?1";
-    ADD_CHANGE = "INSERT INTO change VALUES (?1, ?2, ?3)";
+    /// What is removed in one place and found in another has returned.
+    ADD_CHANGE = "INSERT INTO change VALUES (?1, ?2, ?3)
+        ON CONFLICT (snapshot_id, key) DO UPDATE SET kind = excluded.kind";
+    REPLACE_RESOURCE = "UPDATE resource SET account_id = ?2, region_id = ?3, type_id = ?4, created_at = ?5 WHERE key = ?1";
+    CURRENT_SINCE = "SELECT since FROM current WHERE key = ?1";
     ADD_SCOPE = "INSERT INTO scope VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     OPEN_VIOLATIONS = "SELECT rule_id FROM violation WHERE key = ?1 AND closed IS NULL";
     OPEN_VIOLATION = "INSERT INTO violation (key, rule_id, opened) VALUES (?1, ?2, ?3)";
@@ -151,6 +157,16 @@ statements! {
             "c.lacking",
             "c.lacking > 0
              AND (?5 IS NULL OR (SELECT r.created_at FROM resource r WHERE r.key = c.key) <= ?5) AND ",
+            filtered!()
+        ),
+        ")"
+    );
+    /// Of the same: how many have no date of creation, so that no age can be told.
+    DATELESS_COUNT = concat!(
+        "SELECT count(*) FROM (",
+        as_of!(
+            "c.lacking",
+            "c.lacking > 0 AND (SELECT r.created_at FROM resource r WHERE r.key = c.key) IS NULL AND ",
             filtered!()
         ),
         ")"

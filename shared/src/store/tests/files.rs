@@ -64,6 +64,14 @@ fn a_damaged_ledger_is_refused_in_words_and_left_as_it_is() {
 }
 
 #[test]
+fn a_file_left_empty_by_a_killed_process_becomes_a_ledger() {
+    let mut book = Book::new();
+    book.sql().execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    assert!(std::fs::metadata(book.path()).unwrap().len() > 0);
+    assert_eq!(book.night(&[]).snapshot.id, 1);
+}
+
+#[test]
 fn a_folder_is_no_ledger() {
     let folder = tempfile::tempdir().unwrap();
     let error = Writer::open(folder.path()).unwrap_err();

@@ -213,3 +213,52 @@ fn what_cannot_carry_tags_is_not_applicable_and_not_untagged() {
     assert_eq!((summary.tally.not_applicable, summary.tally.untagged), (1, 0));
     assert_eq!(super::super::rows::state(2), State::NotApplicable);
 }
+
+fn in_region(region: &str) -> Scope {
+    scope(region, "s3:bucket")
+}
+
+#[test]
+fn a_bucket_made_anew_in_another_region_is_one_bucket_whichever_region_is_recorded_first() {
+    for old_first in [true, false] {
+        let mut book = Book::new();
+        let (old, new) = (in_region("eu-west-1"), in_region("us-east-1"));
+        book.night(&[(old.clone(), whole(vec![bucket("b", tagged(BARE))])), (new.clone(), whole(vec![]))]);
+        let mut moved = vec![(old, whole(vec![])), (new.clone(), whole(vec![bucket("b", tagged(BARE))]))];
+        if !old_first {
+            moved.reverse();
+        }
+        let summary = book.night(&moved);
+        assert_eq!(changes(&summary), [("returned", 1)]);
+        assert_eq!(summary.tally.total(), 1);
+        assert_eq!(book.number("SELECT count(*) FROM history WHERE since = 1 AND until = 2"), 1);
+        assert_eq!(book.number("SELECT count(*) FROM violation WHERE closed IS NULL"), 1);
+        let cells = book.reader().read(|view| view.cells(&view.newest()?.unwrap(), &Filter::default())).unwrap();
+        assert_eq!(cells.iter().map(|(scope, tally)| (scope, tally.total())).collect::<Vec<_>>(), [(&new, 1)]);
+    }
+}
+
+#[test]
+fn a_violation_outlives_a_night_that_did_not_ask_for_its_resource() {
+    let mut book = Book::new();
+    let all = || [(instances(), whole(vec![instance("1", BARE)])), (in_region("us-east-1"), whole(vec![]))];
+    book.night(&all());
+    book.night(&[(in_region("us-east-1"), whole(vec![]))]);
+    assert_eq!(book.number("SELECT count(*) FROM violation WHERE closed IS NULL AND last_seen = 1"), 2);
+    assert_eq!(changes(&book.night(&all())), [("returned", 1)]);
+    assert_eq!(
+        book.number("SELECT count(*) FROM violation WHERE opened = 1 AND closed IS NULL AND last_seen IS NULL"),
+        2
+    );
+    assert_eq!(book.number("SELECT count(*) FROM violation"), 2);
+}
+
+#[test]
+fn a_resource_made_anew_has_the_date_of_its_new_making() {
+    let mut book = Book::new();
+    book.night(&[(instances(), whole(vec![instance("1", BARE)]))]);
+    book.night(&[(instances(), whole(vec![]))]);
+    let created_at = Some(Timestamp::constant(1_760_000_000, 0));
+    book.night(&[(instances(), whole(vec![Resource { created_at, ..instance("1", BARE) }]))]);
+    assert_eq!(book.number("SELECT created_at FROM resource"), 1_760_000_000);
+}
