@@ -4,7 +4,11 @@ use std::collections::HashSet;
 
 use jiff::civil::Date;
 
-use super::{pattern::Pattern, spelling::normal_form, verdict::Code};
+use super::{
+    pattern::Pattern,
+    spelling::{form_hash, normal_form},
+    verdict::Code,
+};
 use crate::{Arn, ResourceType};
 
 /// A set of resource types, one bit each.
@@ -59,6 +63,7 @@ pub struct TagRule {
     types: Types,
     value_type: ValueType,
     normal_form: String,
+    form_hash: u64,
 }
 
 impl From<RuleParts> for TagRule {
@@ -67,6 +72,7 @@ impl From<RuleParts> for TagRule {
         Self {
             allowed: allowed_values.iter().flatten().cloned().collect(),
             types: if applies_to.is_empty() { Types::MAX } else { applies_to.iter().map(|t| bit(*t)).sum() },
+            form_hash: form_hash(&normal_form(&name)),
             normal_form: normal_form(&name),
             name,
             description,
@@ -120,6 +126,10 @@ impl TagRule {
 
     pub(super) fn normal_form(&self) -> &str {
         &self.normal_form
+    }
+
+    pub(super) const fn form_hash(&self) -> u64 {
+        self.form_hash
     }
 
     pub(super) fn allows(&self, value: &str) -> bool {
@@ -177,10 +187,23 @@ impl Default for NamingRules {
     }
 }
 
+/// By byte: the ASCII characters among those that [`is_plain_char`] takes. Every tag is looked at every night.
+const PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        #[expect(clippy::indexing_slicing, reason = "a table of 256 has a place for every byte")]
+        let place = &mut table[byte as usize];
+        *place = byte.is_ascii_alphanumeric()
+            || matches!(byte, b' ' | b'_' | b'.' | b':' | b'/' | b'=' | b'+' | b'-' | b'@');
+        byte += 1;
+    }
+    table
+};
+
 /// Whether a text has only the characters that every AWS service takes in tags.
 fn is_plain(text: &str) -> bool {
-    let plain =
-        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'_' | b'.' | b':' | b'/' | b'=' | b'+' | b'-' | b'@');
+    let plain = |byte: u8| PLAIN.get(usize::from(byte)) == Some(&true);
     text.bytes().all(plain) || text.chars().all(is_plain_char)
 }
 

@@ -43,6 +43,13 @@ pub(super) fn ascii_normal_form<'b>(key: &str, buffer: &'b mut [u8; 128]) -> Opt
     buffer.get(..length).and_then(|bytes| std::str::from_utf8(bytes).ok())
 }
 
+/// A quick hash of a normal form, good enough to tell most from each other.
+pub(super) fn form_hash(form: &str) -> u64 {
+    let word = |bytes: &[u8]| bytes.iter().fold(0_u64, |word, byte| (word << 8) | u64::from(*byte));
+    let words = form.as_bytes().chunks(8);
+    words.fold(0xcbf2_9ce4_8422_2325, |hash, bytes| (hash ^ word(bytes)).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
 fn dropped(c: char) -> bool {
     matches!(c, '_' | '-' | '.') || c.is_whitespace()
 }

@@ -5,7 +5,7 @@ use crate::{
     inventory::TagSet,
     policy::{
         Code, Policy,
-        spelling::{Likeness, ascii_normal_form, equal_but_for_case, likeness, normal_form},
+        spelling::{Likeness, ascii_normal_form, equal_but_for_case, form_hash, likeness, normal_form},
     },
 };
 
@@ -59,10 +59,10 @@ impl<'a> Survey<'a> {
             survey.note_breaches(policy, key, value);
             if let Some(rule) = policy.rules.iter().find(|rule| rule.name() == key) {
                 // To the letter: a near miss of nothing.
-                perhaps_twins |= forms.may_hold(rule.normal_form());
+                perhaps_twins |= forms.may_hold(rule.form_hash());
             } else if let Some(form) = ascii_normal_form(key, &mut buffer) {
                 survey.note_spelling(policy, form, key, value);
-                perhaps_twins |= forms.may_hold(form);
+                perhaps_twins |= forms.may_hold(form_hash(form));
             } else {
                 survey.note_spelling(policy, &normal_form(key), key, value);
                 perhaps_twins = true;
@@ -110,11 +110,8 @@ impl<'a> Survey<'a> {
 struct SeenForms([u64; 32]);
 
 impl SeenForms {
-    /// Adds a form; whether it may have been there before.
-    fn may_hold(&mut self, form: &str) -> bool {
-        let hash = form
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    /// Adds a form by its hash; whether it may have been there before.
+    fn may_hold(&mut self, hash: u64) -> bool {
         let [.., high, low] = (hash ^ (hash >> 32)).to_be_bytes();
         let bit = 1 << (low & 63);
         let Some(word) = self.0.get_mut(usize::from(high & 31)) else { return true };

@@ -91,7 +91,10 @@ fn not_filled_in(value: &str, trimmed: &str) -> Option<Code> {
     if trimmed.is_empty() {
         return Some(Code::Blank);
     }
-    PLACEHOLDERS.iter().any(|word| equal_but_for_case(word, trimmed)).then_some(Code::Placeholder)
+    let meant = |word: &str| {
+        if trimmed.is_ascii() { word.eq_ignore_ascii_case(trimmed) } else { equal_but_for_case(word, trimmed) }
+    };
+    PLACEHOLDERS.iter().any(|word| meant(word)).then_some(Code::Placeholder)
 }
 
 /// Without white space at the ends, and without characters there that take no room, which no one can see either.
