@@ -21,7 +21,7 @@ fn bar() -> impl FnMut(Progress) + Send {
     }
     let (mut resources, mut gaps) = (0, 0);
     move |progress| match progress {
-        Progress::Planned { scopes, .. } => bar.set_length(scopes as u64),
+        Progress::Planned { scopes, .. } => bar.set_length(scopes.len() as u64),
         Progress::Scope(ScopeSummary { row, .. }) => {
             resources += row.resources;
             gaps += u64::from(row.gap.is_some());
@@ -38,7 +38,7 @@ fn bar() -> impl FnMut(Progress) + Send {
 fn log() -> impl FnMut(Progress) + Send {
     let (mut all, mut done, mut resources) = (0, 0, 0);
     move |progress| match progress {
-        Progress::Planned { scopes, .. } => all = scopes,
+        Progress::Planned { scopes, .. } => all = scopes.len(),
         Progress::Scope(ScopeSummary { row, .. }) => {
             done += 1;
             resources += row.resources;

@@ -7,5 +7,5 @@ mod plan;
 mod recorder;
 mod scan;
 
-pub use plan::{Choice, PlanError};
+pub use plan::{Choice, Narrow, PlanError};
 pub use scan::{Progress, Scan, ScanError};

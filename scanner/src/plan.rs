@@ -28,6 +28,30 @@ impl Choice {
     }
 }
 
+/// Which part of a whole scan is wanted now; an empty list means all. What it leaves out keeps what is known of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Narrow {
+    /// Accounts.
+    pub accounts: Vec<AccountId>,
+    /// Regions.
+    pub regions: Vec<Region>,
+    /// Resource types.
+    pub types: Vec<ResourceType>,
+}
+
+impl Narrow {
+    /// Whether nothing is left out.
+    pub fn is_whole(&self) -> bool {
+        self.accounts.is_empty() && self.regions.is_empty() && self.types.is_empty()
+    }
+
+    fn admits(&self, scope: &Scope) -> bool {
+        (self.accounts.is_empty() || self.accounts.contains(&scope.account))
+            && (self.regions.is_empty() || self.regions.contains(&scope.region))
+            && (self.types.is_empty() || self.types.contains(&scope.resource_type))
+    }
+}
+
 /// Why no plan can be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
@@ -51,6 +75,12 @@ pub enum PlanError {
         #[source]
         gap: Gap,
     },
+    /// What was asked for is not part of a whole scan.
+    #[error(
+        "no scope of this scanner's plan has the accounts, regions and types asked for; \
+        see TAGLEDGER_ACCOUNTS, TAGLEDGER_REGIONS and TAGLEDGER_TYPES for what it scans"
+    )]
+    NothingAsked,
 }
 
 /// What is known before anything is listed.
@@ -133,6 +163,14 @@ fn nearest(asked: &Region, regions: &[AccountRegion]) -> String {
 }
 
 impl Plan {
+    /// The part of the plan that is wanted now.
+    pub(crate) fn narrowed(mut self, narrow: &Narrow) -> Result<Self, PlanError> {
+        self.scopes.retain(|scope| narrow.admits(scope));
+        self.gaps.retain(|(scope, _)| narrow.admits(scope));
+        let nothing = self.scopes.is_empty() && self.gaps.is_empty();
+        if nothing && !narrow.is_whole() { Err(PlanError::NothingAsked) } else { Ok(self) }
+    }
+
     fn account(&mut self, account: &AccountId, regions: &[AccountRegion], choice: &Choice) {
         let asked = |r: &&AccountRegion| choice.regions.contains(&r.region) || (choice.regions.is_empty() && r.enabled);
         for AccountRegion { region, enabled } in regions.iter().filter(asked) {

@@ -22,7 +22,7 @@ use crate::scan::{Progress, ScanError};
 const WAITING: usize = 4;
 
 enum Message {
-    Planned(Vec<Account>, usize),
+    Planned(Vec<Account>, Vec<Scope>),
     Listed(Scope, Listing),
     Finish(Timestamp, u64),
 }
@@ -33,6 +33,8 @@ pub(crate) struct Beginning {
     pub(crate) started_at: Timestamp,
     pub(crate) policy: Arc<Policy>,
     pub(crate) app_version: &'static str,
+    /// Whether scopes that nobody records leave the ledger's view, or keep what is known of them.
+    pub(crate) whole: bool,
 }
 
 /// A night in the hands of its thread. Dropped before [`Recorder::finish`], the night is given up whole.
@@ -57,7 +59,7 @@ impl Recorder {
         }
     }
 
-    pub(crate) fn planned(&self, accounts: Vec<Account>, scopes: usize) -> impl Future<Output = bool> {
+    pub(crate) fn planned(&self, accounts: Vec<Account>, scopes: Vec<Scope>) -> impl Future<Output = bool> {
         self.tell(Message::Planned(accounts, scopes))
     }
 
@@ -80,6 +82,13 @@ impl Recorder {
         }
     }
 
+    /// Ends the night without a trace, and returns when the ledger is free again.
+    pub(crate) async fn give_up(self) {
+        drop(self.send);
+        // That it records nothing is what was wanted, whatever else it has to say.
+        drop(self.thread.await);
+    }
+
     async fn failure(self) -> ScanError {
         match self.thread.await {
             Ok(Err(error)) => error.into(),
@@ -95,7 +104,7 @@ fn record(
     begun: oneshot::Sender<()>,
     mut progress: impl FnMut(Progress),
 ) -> Result<Option<NightSummary>, StoreError> {
-    let Beginning { started_at, app_version, .. } = beginning;
+    let Beginning { started_at, app_version, whole, .. } = beginning;
     let header = NightHeader { started_at, policy: &beginning.policy, app_version };
     let mut night = beginning.writer.begin(header)?;
     if begun.send(()).is_err() {
@@ -105,10 +114,13 @@ fn record(
         match message {
             Message::Planned(accounts, scopes) => {
                 accounts.iter().try_for_each(|account| night.account(account))?;
-                progress(Progress::Planned { scopes, accounts: accounts.len() });
+                progress(Progress::Planned { accounts: accounts.len(), scopes });
             }
             Message::Listed(scope, listing) => progress(Progress::Scope(night.record(&scope, listing)?)),
             Message::Finish(at, requests) => {
+                if !whole {
+                    night.carry_rest()?;
+                }
                 let summary = night.finish(at, requests)?;
                 if let Err(error) = beginning.writer.checkpoint() {
                     // The night is committed; the next one moves the log.

@@ -11,10 +11,11 @@ use shared::{
     store::{NightSummary, ScopeSummary, StoreError, Writer},
 };
 use tokio::task::JoinError;
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{
-    plan::{Choice, Plan, PlanError, Survey, plan},
+    plan::{Choice, Narrow, Plan, PlanError, Survey, plan},
     recorder::{Beginning, Recorder},
 };
 
@@ -29,21 +30,25 @@ pub struct Scan<'c, C> {
     pub policy: Arc<Policy>,
     /// Which part of it.
     pub choice: Choice,
+    /// Which part of that now. The rest keeps what is known of it, and the snapshot says when that was read.
+    pub narrow: Narrow,
     /// How many scopes are listed at once.
     pub concurrency: usize,
     /// The clock.
     pub now: &'c (dyn Fn() -> Timestamp + Sync),
     /// The version of the program.
     pub app_version: &'static str,
+    /// Cancelled, the scan is given up whole: nothing of it is recorded.
+    pub end: CancellationToken,
 }
 
 /// What a scan tells while it runs.
 #[derive(Debug, Clone)]
 pub enum Progress {
-    /// So many scopes will be recorded.
+    /// These scopes will be recorded.
     Planned {
-        /// Their number.
-        scopes: usize,
+        /// In the order of accounts, regions and types; those that are gaps already come last.
+        scopes: Vec<Scope>,
         /// The number of accounts they belong to.
         accounts: usize,
     },
@@ -66,6 +71,9 @@ pub enum ScanError {
     /// The writing thread ended before its time.
     #[error("the ledger's writer ended unexpectedly; nothing of this scan was recorded")]
     Writer(#[source] Option<JoinError>),
+    /// Somebody ended it.
+    #[error("the scan was cancelled; nothing of it was recorded")]
+    Cancelled,
 }
 
 impl<C: Cloud> Scan<'_, C> {
@@ -82,19 +90,34 @@ impl<C: Cloud> Scan<'_, C> {
         progress: impl FnMut(Progress) + Send + 'static,
     ) -> Result<NightSummary, ScanError> {
         let known = writer.known_scopes()?;
-        let started_at = (self.now)();
-        let beginning =
-            Beginning { writer, started_at, policy: Arc::clone(&self.policy), app_version: self.app_version };
+        let sent_before = self.cloud.requests();
+        let beginning = Beginning {
+            writer,
+            started_at: (self.now)(),
+            policy: Arc::clone(&self.policy),
+            app_version: self.app_version,
+            whole: self.narrow.is_whole(),
+        };
         let recorder = Recorder::begin(beginning, progress).await?;
-        let survey = self.survey(known).await?;
-        let plan = plan(&survey, &self.choice.clone().distinct())?;
-        let scopes = plan.scopes.len() + plan.gaps.len();
-        info!(scopes_n = scopes, accounts_n = survey.accounts.found.len(), "scan planned");
-        recorder.planned(survey.accounts.found, scopes).await;
-        self.list(plan, &recorder).await;
-        let summary = recorder.finish((self.now)(), self.cloud.requests()).await?;
+        let ended = self.end.run_until_cancelled(self.fill(known, &recorder)).await;
+        if let Err(error) = ended.unwrap_or(Err(ScanError::Cancelled)) {
+            recorder.give_up().await;
+            return Err(error);
+        }
+        let sent = self.cloud.requests().saturating_sub(sent_before);
+        let summary = recorder.finish((self.now)(), sent).await?;
         report(&summary);
         Ok(summary)
+    }
+
+    async fn fill(&self, known: Vec<Scope>, recorder: &Recorder) -> Result<(), ScanError> {
+        let survey = self.survey(known).await?;
+        let plan = plan(&survey, &self.choice.clone().distinct())?.narrowed(&self.narrow)?;
+        let scopes: Vec<_> = plan.scopes.iter().chain(plan.gaps.iter().map(|(scope, _)| scope)).cloned().collect();
+        info!(scopes_n = scopes.len(), accounts_n = survey.accounts.found.len(), "scan planned");
+        recorder.planned(survey.accounts.found, scopes).await;
+        self.list(plan, recorder).await;
+        Ok(())
     }
 
     async fn survey(&self, known: Vec<Scope>) -> Result<Survey, ScanError> {

@@ -20,6 +20,7 @@ use crate::{
     policy::{Code, Severity},
 };
 
+mod carry;
 mod fingerprint;
 mod intern;
 mod lifecycle;

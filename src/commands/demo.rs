@@ -10,7 +10,7 @@ use std::{
 };
 
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
-use scanner::{Choice, Scan};
+use scanner::{Choice, Narrow, Scan};
 use server::{HttpError, Ledger, serve_http};
 use shared::{
     cloud::simulated::{DAYS, Simulated},
@@ -18,6 +18,8 @@ use shared::{
     policy::Policy,
     store::{NightSummary, Reader, Writer},
 };
+
+use tokio_util::sync::CancellationToken;
 
 use super::{
     now,
@@ -99,9 +101,11 @@ async fn night(estate: &Simulated, store: &Path, policy: Arc<Policy>) -> Result<
         cloud: estate,
         policy,
         choice: Choice::default(),
+        narrow: Narrow::default(),
         concurrency: 1,
         now: &|| at,
         app_version: env!("CARGO_PKG_VERSION"),
+        end: CancellationToken::new(),
     };
     Ok(scan.run(Writer::open(store)?, |_| {}).await?)
 }

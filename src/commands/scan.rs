@@ -17,11 +17,12 @@ pub(crate) async fn run(_: ScanArguments) -> Result<ExitCode, Failure> {
 pub(crate) async fn run(arguments: ScanArguments) -> Result<ExitCode, Failure> {
     use std::sync::Arc;
 
-    use scanner::{Choice, Scan};
+    use scanner::{Choice, Narrow, Scan};
     use shared::{
         cloud::aws::Aws,
         store::{Reader, Writer},
     };
+    use tokio_util::sync::CancellationToken;
 
     let policy = Arc::new(super::read_policy(&arguments.policy.policy)?);
     // Before AWS is asked anything: what cannot be recorded need not be read.
@@ -31,9 +32,11 @@ pub(crate) async fn run(arguments: ScanArguments) -> Result<ExitCode, Failure> {
         cloud: &cloud,
         policy,
         choice: Choice { regions: arguments.regions, types: arguments.types },
+        narrow: Narrow::default(),
         concurrency: usize::try_from(arguments.concurrency).unwrap_or(usize::MAX),
         now: &super::now,
         app_version: env!("CARGO_PKG_VERSION"),
+        end: CancellationToken::new(),
     };
     let summary = scan.run(writer, crate::progress::follower()).await?;
     let reader = Reader::new(&arguments.store.store);

@@ -24,7 +24,12 @@ pub(super) struct Interner {
     rules: HashMap<(Code, Severity), HashMap<String, i64>>,
     rules_by_id: HashMap<i64, Rule>,
     finding_sets: HashMap<Vec<i64>, FindingSet>,
+    findings_by_set: HashMap<i64, Findings>,
+    tags_by_set: HashMap<i64, Vec<i64>>,
 }
+
+/// What an interned set of findings counts as: its rules, how bad each is, and the set's hash.
+pub(super) type Findings = (Vec<i64>, Vec<Severity>, i64);
 
 /// An interned set of findings.
 #[derive(Debug, Clone, Copy)]
@@ -126,6 +131,34 @@ impl Interner {
         let set = FindingSet { id, hash, errors };
         self.finding_sets.insert(rules.to_vec(), set);
         Ok(set)
+    }
+}
+
+impl Interner {
+    /// What a set of findings of some earlier night counts as.
+    pub(super) fn findings_of(&mut self, sql: &Connection, set: i64) -> Result<Findings, StoreError> {
+        if let Some(findings) = self.findings_by_set.get(&set) {
+            return Ok(findings.clone());
+        }
+        let (hash, blob): (i64, Vec<u8>) =
+            statement(sql, sql::FINDING_SET)?.query_row([set], |row| Ok((row.get(0)?, row.get(1)?))).attempt(FAILED)?;
+        let rules = varints(&blob);
+        let severity = |id: &i64| super::page::rule(sql, *id).map(|rule| rule.severity);
+        let findings = (rules.clone(), rules.iter().map(severity).collect::<Result<_, _>>()?, hash);
+        self.findings_by_set.insert(set, findings.clone());
+        Ok(findings)
+    }
+
+    /// The tags of a set that have one of these keys, the same at each call.
+    pub(super) fn tags_with_keys(&mut self, sql: &Connection, set: i64, keys: &[&str]) -> Result<Vec<i64>, StoreError> {
+        if let Some(tags) = self.tags_by_set.get(&set) {
+            return Ok(tags.clone());
+        }
+        let tags = super::page::tags(sql, Some(set), None)?;
+        let named = tags.iter().filter(|(key, _)| keys.contains(key));
+        let found: Vec<i64> = named.map(|(key, value)| self.tag(sql, key, value)).collect::<Result<_, _>>()?;
+        self.tags_by_set.insert(set, found.clone());
+        Ok(found)
     }
 }
 

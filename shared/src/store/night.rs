@@ -38,21 +38,21 @@ pub struct NightHeader<'a> {
 /// A night being written. Dropped before [`Night::finish`], it leaves no trace.
 pub struct Night<'w> {
     pub(super) sql: Transaction<'w>,
-    header: NightHeader<'w>,
+    pub(super) header: NightHeader<'w>,
     day: Date,
     pub(super) id: i64,
     /// The newest snapshot before this one; 0 when there is none.
     pub(super) previous: i64,
-    policy_id: i64,
+    pub(super) policy_id: i64,
     accounts: HashMap<String, i64>,
     pub(super) dimensions: Dimensions,
-    interner: Interner,
+    pub(super) interner: Interner,
     cells: BTreeMap<ScopeIds, Tally>,
     rules: BTreeMap<(i64, i64), i64>,
-    tags: BTreeMap<i64, (i64, i64)>,
+    pub(super) tags: BTreeMap<i64, (i64, i64)>,
     fingerprint: i64,
-    scopes: Vec<ScopeRow>,
-    recorded: HashSet<ScopeIds>,
+    pub(super) scopes: Vec<ScopeRow>,
+    pub(super) recorded: HashSet<ScopeIds>,
 }
 
 /// What a scope came to.
@@ -173,7 +173,7 @@ impl<'w> Night<'w> {
         Ok(ids)
     }
 
-    fn known_in(&self, ids: ScopeIds) -> Result<HashMap<i64, Version>, StoreError> {
+    pub(super) fn known_in(&self, ids: ScopeIds) -> Result<HashMap<i64, Version>, StoreError> {
         let parameters = params![ids.account, ids.region, ids.resource_type];
         let found = rows(&self.sql, sql::KNOWN_IN_SCOPE, parameters, |row| {
             let version = Version {
@@ -194,7 +194,7 @@ impl<'w> Night<'w> {
         found.into_iter().map(with_reason).collect()
     }
 
-    fn observe(
+    pub(super) fn observe(
         &mut self,
         ids: ScopeIds,
         scope: &Scope,
@@ -269,15 +269,14 @@ impl<'w> Night<'w> {
     fn count_tags(&mut self, tags: &TagSet, state: State) -> Result<(), StoreError> {
         for key in self.header.policy.keys() {
             if let Some(value) = tags.get(key) {
-                let count = self.tags.entry(self.interner.tag(&self.sql, key, value)?).or_default();
-                count.0 += 1;
-                count.1 += i64::from(state == State::NonCompliant);
+                let tag = self.interner.tag(&self.sql, key, value)?;
+                count_tag(&mut self.tags, tag, state);
             }
         }
         Ok(())
     }
 
-    fn add_scope(&self, ids: ScopeIds, row: &ScopeRow) -> Result<(), StoreError> {
+    pub(super) fn add_scope(&self, ids: ScopeIds, row: &ScopeRow) -> Result<(), StoreError> {
         let gap = row.gap.as_ref();
         let columns = params![
             self.id,
@@ -389,6 +388,13 @@ impl<'w> Night<'w> {
         }
         Ok(())
     }
+}
+
+/// Counts one resource that has a tag which the policy names.
+pub(super) fn count_tag(counts: &mut BTreeMap<i64, (i64, i64)>, tag: i64, state: State) {
+    let count = counts.entry(tag).or_default();
+    count.0 += 1;
+    count.1 += i64::from(state == State::NonCompliant);
 }
 
 fn missing(findings: &[Finding<'_>]) -> i64 {

@@ -176,27 +176,11 @@ impl Pages<'_> {
             scope,
             state: found.state,
             unknown: found.reason.as_deref().map(reason).transpose()?,
-            tags: self.tags(found.tag_set, found.name)?,
+            tags: tags(self.sql, found.tag_set, found.name)?,
             created_at: created.map(time).transpose()?,
             first_seen: time(first_seen)?,
             violations: self.violations(key)?,
         })
-    }
-
-    fn tags(&self, tag_set: Option<i64>, name: Option<String>) -> Result<TagSet, StoreError> {
-        let blob = |id| {
-            let mut statement = statement(self.sql, sql::TAGS_OF_SET)?;
-            statement.query_row([id], |row| row.get::<_, Vec<u8>>(0)).optional().attempt("read tags")
-        };
-        let mut pairs = Vec::new();
-        for id in varints(&tag_set.map(blob).transpose()?.flatten().unwrap_or_default()) {
-            let pair: (String, String) = statement(self.sql, sql::TAG_BY_ID)?
-                .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
-                .attempt("read a tag")?;
-            pairs.push(pair);
-        }
-        pairs.extend(name.map(|name| (NAME.to_owned(), name)));
-        Ok(pairs.into_iter().collect())
     }
 
     fn violations(&self, key: i64) -> Result<Vec<(Rule, Timestamp)>, StoreError> {
@@ -204,6 +188,23 @@ impl Pages<'_> {
             rows(self.sql, sql::VIOLATIONS_OF, [key, self.snapshot.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
         open.into_iter().map(|(id, opened)| Ok((rule(self.sql, id)?, time(opened)?))).collect()
     }
+}
+
+/// The tags of an interned set, with the Name that stands beside it.
+pub(super) fn tags(db: &Connection, tag_set: Option<i64>, name: Option<String>) -> Result<TagSet, StoreError> {
+    let blob = |id| {
+        let mut statement = statement(db, sql::TAGS_OF_SET)?;
+        statement.query_row([id], |row| row.get::<_, Vec<u8>>(0)).optional().attempt("read tags")
+    };
+    let mut pairs = Vec::new();
+    for id in varints(&tag_set.map(blob).transpose()?.flatten().unwrap_or_default()) {
+        let pair: (String, String) = statement(db, sql::TAG_BY_ID)?
+            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+            .attempt("read a tag")?;
+        pairs.push(pair);
+    }
+    pairs.extend(name.map(|name| (NAME.to_owned(), name)));
+    Ok(pairs.into_iter().collect())
 }
 
 /// An interned rule.

@@ -175,7 +175,7 @@ fn compose(local: &str, scope: &Scope, partition: &Partition) -> String {
 }
 
 pub(super) struct ScopeColumns {
-    ids: ScopeIds,
+    pub(super) ids: ScopeIds,
     listed_all: bool,
     counts: [i64; 3],
     gap: Option<[String; 3]>,

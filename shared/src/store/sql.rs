@@ -60,6 +60,7 @@ statements! {
     ADD_POLICY = "INSERT INTO policy (digest, body) VALUES (?1, ?2)
         ON CONFLICT (digest) DO UPDATE SET digest = excluded.digest RETURNING id";
     NEXT_SNAPSHOT = "SELECT coalesce(max(id), 0) + 1 FROM snapshot";
+    POLICY_OF_SNAPSHOT = "SELECT policy_id FROM snapshot WHERE id = ?1";
     ADD_SNAPSHOT = "INSERT INTO snapshot VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     ADD_ACCOUNT = "INSERT INTO account (account_id, partition, name) VALUES (?1, ?2, ?3)
         ON CONFLICT (account_id) DO UPDATE SET name = coalesce(excluded.name, name) RETURNING id";
@@ -76,6 +77,7 @@ statements! {
         ON CONFLICT (code, severity, tag) DO UPDATE SET tag = tag RETURNING id";
     FIND_FINDING_SET = "SELECT id FROM finding_set WHERE hash = ?1";
     ADD_FINDING_SET = "INSERT INTO finding_set (hash, rules, errors, warnings) VALUES (?1, ?2, ?3, ?4) RETURNING id";
+    FINDING_SET = "SELECT hash, rules FROM finding_set WHERE id = ?1";
     FINDING_SET_RULES = "SELECT rules FROM finding_set WHERE id = ?1";
     KNOWN_IN_SCOPE = "SELECT key, since, tag_set_id, name, state, reason, finding_set_id, errors, lacking
         FROM current WHERE account_id = ?1 AND region_id = ?2 AND type_id = ?3";

@@ -1,0 +1,85 @@
+//! What a narrowed scan leaves out keeps what is known of it.
+
+use super::{
+    Attempt, Night, ScopeRow, StoreError,
+    intern::{NAME, statement},
+    night::{FAILED, count_tag},
+    rows::{ScopeIds, arn, rows, scope_columns},
+    sql,
+    version::{Judged, Version},
+};
+use crate::{
+    inventory::{Resource, Scope, Tags},
+    policy::State,
+};
+
+impl Night<'_> {
+    /// Keeps what the newest snapshot says of every scope that this night did not record. Verdicts stay as they are, or
+    /// are derived again from the kept tags when the policy is another one now.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read or written.
+    pub fn carry_rest(&mut self) -> Result<(), StoreError> {
+        let judged_by: Vec<i64> = rows(&self.sql, sql::POLICY_OF_SNAPSHOT, [self.previous], |row| row.get(0))?;
+        let same_policy = judged_by.first() == Some(&self.policy_id);
+        for columns in rows(&self.sql, sql::SCOPES, [self.previous], scope_columns)? {
+            let ids = columns.ids;
+            if self.recorded.insert(ids) {
+                let row = self.dimensions.scope_row(columns)?;
+                self.carry(ids, &row, same_policy)?;
+                self.add_scope(ids, &row)?;
+                self.scopes.push(row);
+            }
+        }
+        Ok(())
+    }
+
+    fn carry(&mut self, ids: ScopeIds, row: &ScopeRow, same_policy: bool) -> Result<(), StoreError> {
+        let mut known: Vec<_> = self.known_in(ids)?.into_iter().collect();
+        known.sort_by_key(|(key, _)| *key);
+        for (key, version) in known {
+            if same_policy || version.state == State::Unknown {
+                self.count_again(ids, key, version)?;
+            } else {
+                let resource = self.resource(ids, &row.scope, key, &version)?;
+                self.observe(ids, &row.scope, key, &resource, Some(version))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn count_again(&mut self, ids: ScopeIds, key: i64, version: Version) -> Result<(), StoreError> {
+        if let (Some(set), true) = (version.tag_set, version.state != State::Unknown) {
+            for tag in self.policy_tags(set, version.name.as_deref())? {
+                count_tag(&mut self.tags, tag, version.state);
+            }
+        }
+        let findings = version.finding_set.map(|set| self.interner.findings_of(&self.sql, set)).transpose()?;
+        let (rules, severities, finding_hash) = findings.unwrap_or_default();
+        self.count(ids, key, &Judged { version, rules, severities, finding_hash })
+    }
+
+    /// The tags of a set whose keys the policy names.
+    fn policy_tags(&mut self, set: i64, name: Option<&str>) -> Result<Vec<i64>, StoreError> {
+        let keys: Vec<&str> = self.header.policy.keys().collect();
+        let mut found = self.interner.tags_with_keys(&self.sql, set, &keys)?;
+        if let (Some(name), true) = (name, keys.contains(&NAME)) {
+            found.push(self.interner.tag(&self.sql, NAME, name)?);
+        }
+        Ok(found)
+    }
+
+    /// A resource as the ledger knows it, to be judged again.
+    fn resource(&self, ids: ScopeIds, scope: &Scope, key: i64, version: &Version) -> Result<Resource, StoreError> {
+        let local: String =
+            statement(&self.sql, sql::LOCAL_OF_RESOURCE)?.query_row([key], |row| row.get(0)).attempt(FAILED)?;
+        let outsider = || StoreError::Content { what: "an account", given: scope.account.to_string() };
+        let partition = &self.dimensions.accounts.get(&ids.account).ok_or_else(outsider)?.partition;
+        let tags = match version.tag_set {
+            Some(set) => Tags::Known(super::page::tags(&self.sql, Some(set), version.name.clone())?),
+            None => Tags::Untaggable,
+        };
+        Ok(Resource { arn: arn(&local, scope, partition)?, created_at: None, tags })
+    }
+}
