@@ -7,7 +7,13 @@
 -- A night (`snapshot`) is written in one transaction and never changed afterwards. Only changes are written: `current`
 -- has one row per living resource, unchanged since the snapshot `since`; a row that changes moves to `history` with the
 -- half-open interval [since, until) of snapshots in which it held. So the estate as of snapshot S is
---   current where since <= S   union all   history where since <= S and until > S.
+--   current where since <= S   union all   history where until > S and since <= S.
+--
+-- A scan can be narrowed to some scopes. Its snapshot has all scopes all the same: the others are carried over as they
+-- were, with the snapshot that did read them.
+--
+-- Retention thins out old nights: their scopes, rollups and the versions that no kept night saw are deleted. The row in
+-- `snapshot` stays, with kept = 0, so that what began in such a night keeps its date.
 --
 -- Times are seconds since the Unix epoch, UTC. Local ids (account, region, type, tag and so on) never leave the file; a
 -- resource's key is 63 bits of the SHA-256 of its ARN, the same in every file.
@@ -26,6 +32,8 @@ CREATE TABLE snapshot (
     started_at  INTEGER NOT NULL,
     finished_at INTEGER NOT NULL CHECK (finished_at >= started_at),
     status      TEXT NOT NULL CHECK (status IN ('complete', 'partial')), -- partial: at least one scope has a gap
+    narrowed    INTEGER NOT NULL CHECK (narrowed IN (0, 1)), -- some scopes were carried over, not scanned
+    kept        INTEGER NOT NULL CHECK (kept IN (0, 1)),     -- 0: thinned out; what it said is no longer told
     policy_id   INTEGER NOT NULL REFERENCES policy (id),
     app_version TEXT NOT NULL,        -- of the scanner that wrote it
     requests    INTEGER NOT NULL,     -- sent to AWS for it, retries not counted
@@ -49,6 +57,7 @@ CREATE TABLE scope (
     account_id  INTEGER NOT NULL REFERENCES account (id),
     region_id   INTEGER NOT NULL REFERENCES region (id),
     type_id     INTEGER NOT NULL REFERENCES resource_type (id),
+    scanned_in  INTEGER NOT NULL REFERENCES snapshot (id), -- that read it: this one, or an earlier one if carried over
     listed_all  INTEGER NOT NULL CHECK (listed_all IN (0, 1)), -- read to its last page: what is missing is gone
     resources   INTEGER NOT NULL,     -- seen in the list
     unknown     INTEGER NOT NULL,     -- of these, tags could not be read
@@ -122,11 +131,13 @@ CREATE INDEX current_scope ON current (account_id, region_id, type_id, state, fi
 CREATE INDEX current_worst ON current (errors, key, type_id, region_id, account_id, since) WHERE finding_set_id IS NOT NULL;
 CREATE INDEX current_lacking ON current (lacking, key, type_id, region_id, account_id, since) WHERE lacking > 0;
 
--- Versions that have ended, with the same columns.
+-- Versions that have ended, with the same columns, and what ended them. In the order of the nights that ended them: a
+-- night is appended, and what changed since a night is one range.
 CREATE TABLE history (
+    until          INTEGER NOT NULL,  -- the first snapshot in which it no longer held
     key            INTEGER NOT NULL REFERENCES resource (key),
-    since          INTEGER NOT NULL,
-    until          INTEGER NOT NULL CHECK (until > since), -- the first snapshot in which it no longer held
+    since          INTEGER NOT NULL CHECK (since < until),
+    ended_by       INTEGER NOT NULL CHECK (ended_by BETWEEN 1 AND 7), -- see the view `change`
     tag_set_id     INTEGER,
     name           TEXT,
     state          INTEGER NOT NULL,
@@ -137,22 +148,30 @@ CREATE TABLE history (
     account_id     INTEGER NOT NULL,
     region_id      INTEGER NOT NULL,
     type_id        INTEGER NOT NULL,
-    PRIMARY KEY (key, since)
+    PRIMARY KEY (until, key)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX history_until ON history (until, since, key);
-
--- What happened to whom in which night.
-CREATE TABLE change (
+-- Resources that came without a version of theirs ending. Of the ledger's first snapshot none stands here: all were new.
+CREATE TABLE arrival (
     snapshot_id INTEGER NOT NULL REFERENCES snapshot (id),
     key         INTEGER NOT NULL REFERENCES resource (key),
-    kind        TEXT NOT NULL CHECK (kind IN (
-        'new', 'returned', 'removed',  -- 'removed' only when its whole list was read
-        'left_scope',                  -- no longer asked for; nothing is known of it
-        'tags', 'verdict',             -- other tags; the same tags judged otherwise
-        'lost', 'regained')),          -- could not be read this night; can be read again, and is as it was
+    returned    INTEGER NOT NULL CHECK (returned IN (0, 1)), -- 0: never seen before
     PRIMARY KEY (snapshot_id, key)
 ) STRICT, WITHOUT ROWID;
+
+-- What happened to whom in which night. Whole for nights that are kept and whose predecessor is.
+CREATE VIEW change AS
+    SELECT until AS snapshot_id, key, CASE ended_by
+        WHEN 1 THEN 'tags'        -- other tags
+        WHEN 2 THEN 'verdict'     -- the same tags, judged otherwise
+        WHEN 3 THEN 'lost'        -- could not be read this night
+        WHEN 4 THEN 'regained'    -- can be read again, and is as it was
+        WHEN 5 THEN 'removed'     -- its whole list was read and does not have it
+        WHEN 6 THEN 'left_scope'  -- no longer asked for; nothing is known of it
+        WHEN 7 THEN 'moved'       -- deleted, and made anew in another account or region
+    END AS kind FROM history
+    UNION ALL
+    SELECT snapshot_id, key, iif(returned, 'returned', 'new') FROM arrival;
 
 -- The life of each violation. While its resource cannot be read, or is not asked for, it stays open with `last_seen` set.
 CREATE TABLE violation (
@@ -203,4 +222,4 @@ CREATE TABLE rollup_tag (
     PRIMARY KEY (snapshot_id, tag_id)
 ) STRICT, WITHOUT ROWID;
 
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;

@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod carry;
+mod counter;
 mod fingerprint;
 mod intern;
 mod lifecycle;
@@ -33,6 +34,7 @@ mod sql;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 mod version;
 
 pub use night::{Night, NightHeader, NightSummary, ScopeSummary};
@@ -40,9 +42,10 @@ pub use open::Writer;
 pub use page::{Filter, Lacking, Page, PageStart, Row, Worst};
 pub use reader::{Reader, View};
 pub use tally::Tally;
+pub use upgrade::UpgradeProgress;
 
 /// The version of `schema.sql`, as SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// Marks the file as ours, as SQLite's `application_id`: "TagL".
 const APPLICATION_ID: i64 = 0x5461_674C;
@@ -64,6 +67,8 @@ pub struct Snapshot {
     pub requests: u64,
     /// Of its content; equal estates judged alike have equal fingerprints.
     pub fingerprint: i64,
+    /// Whether some scopes were carried over from earlier snapshots, because only a part was scanned.
+    pub narrowed: bool,
 }
 
 /// How one scope of a snapshot ended.
@@ -71,6 +76,8 @@ pub struct Snapshot {
 pub struct ScopeRow {
     /// Which.
     pub scope: Scope,
+    /// The snapshot whose scan read it: an earlier one when it was carried over.
+    pub scanned_in: i64,
     /// Whether its list was read to the last page.
     pub listed_all: bool,
     /// Resources seen.
@@ -118,6 +125,15 @@ pub enum StoreError {
     #[error("the ledger {} has schema version {found}, newer than this build's {SCHEMA_VERSION}; upgrade tagledger",
         path.display())]
     Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+    },
+    /// An earlier TagLedger wrote the file, and only a writer may upgrade it.
+    #[error("the ledger {} has schema version {found}, older than this build's {SCHEMA_VERSION}; the next scan upgrades \
+        it, or run `tagledger store upgrade`", path.display())]
+    Older {
         /// Which file.
         path: PathBuf,
         /// Its version.

@@ -2,11 +2,12 @@
 
 use super::{
     Attempt, Night, ScopeRow, StoreError,
-    intern::{NAME, statement},
-    night::{FAILED, count_tag},
+    intern::statement,
+    night::FAILED,
+    page,
     rows::{ScopeIds, arn, rows, scope_columns},
     sql,
-    version::{Judged, Version},
+    version::Version,
 };
 use crate::{
     inventory::{Resource, Scope, Tags},
@@ -30,6 +31,7 @@ impl Night<'_> {
                 self.carry(ids, &row, same_policy)?;
                 self.add_scope(ids, &row)?;
                 self.scopes.push(row);
+                self.narrowed = true;
             }
         }
         Ok(())
@@ -40,34 +42,13 @@ impl Night<'_> {
         known.sort_by_key(|(key, _)| *key);
         for (key, version) in known {
             if same_policy || version.state == State::Unknown {
-                self.count_again(ids, key, version)?;
+                self.counter.count_known(&self.sql, ids, key, version)?;
             } else {
                 let resource = self.resource(ids, &row.scope, key, &version)?;
                 self.observe(ids, &row.scope, key, &resource, Some(version))?;
             }
         }
         Ok(())
-    }
-
-    fn count_again(&mut self, ids: ScopeIds, key: i64, version: Version) -> Result<(), StoreError> {
-        if let (Some(set), true) = (version.tag_set, version.state != State::Unknown) {
-            for tag in self.policy_tags(set, version.name.as_deref())? {
-                count_tag(&mut self.tags, tag, version.state);
-            }
-        }
-        let findings = version.finding_set.map(|set| self.interner.findings_of(&self.sql, set)).transpose()?;
-        let (rules, severities, finding_hash) = findings.unwrap_or_default();
-        self.count(ids, key, &Judged { version, rules, severities, finding_hash })
-    }
-
-    /// The tags of a set whose keys the policy names.
-    fn policy_tags(&mut self, set: i64, name: Option<&str>) -> Result<Vec<i64>, StoreError> {
-        let keys: Vec<&str> = self.header.policy.keys().collect();
-        let mut found = self.interner.tags_with_keys(&self.sql, set, &keys)?;
-        if let (Some(name), true) = (name, keys.contains(&NAME)) {
-            found.push(self.interner.tag(&self.sql, NAME, name)?);
-        }
-        Ok(found)
     }
 
     /// A resource as the ledger knows it, to be judged again.
@@ -77,7 +58,7 @@ impl Night<'_> {
         let outsider = || StoreError::Content { what: "an account", given: scope.account.to_string() };
         let partition = &self.dimensions.accounts.get(&ids.account).ok_or_else(outsider)?.partition;
         let tags = match version.tag_set {
-            Some(set) => Tags::Known(super::page::tags(&self.sql, Some(set), version.name.clone())?),
+            Some(set) => Tags::Known(page::tags(&self.sql, Some(set), version.name.clone())?),
             None => Tags::Untaggable,
         };
         Ok(Resource { arn: arn(&local, scope, partition)?, created_at: None, tags })

@@ -149,20 +149,32 @@ impl Interner {
         Ok(findings)
     }
 
-    /// The tags of a set that have one of these keys, the same at each call.
+    /// The tags of a set that have one of these keys, the same keys at each call.
     pub(super) fn tags_with_keys(&mut self, sql: &Connection, set: i64, keys: &[&str]) -> Result<Vec<i64>, StoreError> {
         if let Some(tags) = self.tags_by_set.get(&set) {
             return Ok(tags.clone());
         }
-        let tags = super::page::tags(sql, Some(set), None)?;
-        let named = tags.iter().filter(|(key, _)| keys.contains(key));
-        let found: Vec<i64> = named.map(|(key, value)| self.tag(sql, key, value)).collect::<Result<_, _>>()?;
+        let mut found = Vec::new();
+        for id in tag_ids(sql, set)? {
+            let key: String =
+                statement(sql, sql::TAG_BY_ID)?.query_row([id], |row| row.get(0)).attempt("read a tag")?;
+            if keys.contains(&key.as_str()) {
+                found.push(id);
+            }
+        }
         self.tags_by_set.insert(set, found.clone());
         Ok(found)
     }
 }
 
-fn tag_set_hash(tags: &TagSet) -> i64 {
+/// The ids of the tags of an interned set, in the order of their keys.
+pub(super) fn tag_ids(sql: &Connection, set: i64) -> Result<Vec<i64>, StoreError> {
+    let blob: Vec<u8> = statement(sql, sql::TAGS_OF_SET)?.query_row([set], |row| row.get(0)).attempt("read tags")?;
+    Ok(varints(&blob))
+}
+
+/// The same in every file.
+pub(super) fn tag_set_hash(tags: &TagSet) -> i64 {
     let named = tags.iter().filter(|(key, _)| *key != NAME);
     named.fold(Fingerprint::default(), |hash, (key, value)| hash.field(key.as_bytes()).field(value.as_bytes())).finish()
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 use super::{
     Attempt, Night, ScopeRow, StoreError,
@@ -11,15 +11,12 @@ use super::{
     night::FAILED,
     rows::{ScopeIds, local, rows, state_number},
     sql,
-    version::{Judged, Version, kind_of_change},
+    version::{Ending, Judged, Version, version, version_columns},
 };
 use crate::{
     inventory::{GapReason, Resource, Scope},
     policy::State,
 };
-
-/// The kind of change of a resource that nobody asks for any more.
-pub(super) const LEFT_SCOPE: &str = "left_scope";
 
 impl Night<'_> {
     pub(super) fn add(
@@ -38,24 +35,59 @@ impl Night<'_> {
         let inserted = statement(&self.sql, sql::ADD_RESOURCE)?.execute(columns).attempt(FAILED)?;
         if inserted == 1 {
             self.put(ids, key, &judged.version)?;
-            self.note(key, "new")?;
+            self.arrive(key, false)?;
             return self.open_violations(key, &judged.rules);
         }
         self.refuse_collision(key, &local)?;
         self.run(sql::REPLACE_RESOURCE, params![key, ids.account, ids.region, ids.resource_type, created])?;
-        self.leave_former_place(key)?;
+        if !self.leave_former_place(key)? {
+            self.arrive(key, true)?;
+        }
         self.put(ids, key, &judged.version)?;
-        self.note(key, "returned")?;
         self.compare_violations(key, &judged.rules, "removed")
     }
 
-    /// A bucket may be deleted and made anew in another region or account, and the new place be recorded before the old.
-    fn leave_former_place(&self, key: i64) -> Result<(), StoreError> {
-        let since: Vec<i64> = rows(&self.sql, sql::CURRENT_SINCE, [key], |row| row.get(0))?;
-        match since.first() {
-            Some(since) if *since < self.id => self.close_version(key),
-            _ => Ok(()),
+    fn arrive(&mut self, key: i64, returned: bool) -> Result<(), StoreError> {
+        self.tell(if returned { "returned" } else { "new" }, 1);
+        // Of the first snapshot everything is new: no need to say it a million times.
+        if self.id == 1 { Ok(()) } else { self.run(sql::ADD_ARRIVAL, params![self.id, key, returned]) }
+    }
+
+    /// A bucket may be deleted and made anew in another region or account. Whether it was, this night: its old place may
+    /// be recorded after the new one, before it as removed, or before it as not seen and therefore stale.
+    fn leave_former_place(&mut self, key: i64) -> Result<bool, StoreError> {
+        let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, ScopeIds::read(row, 1)?, version_columns(row, 4)?));
+        let Some((since, ids, known)) = rows(&self.sql, sql::CURRENT_OF, [key], columns)?.pop() else {
+            return self.call_moved(key, Ending::Removed);
+        };
+        if self.recorded.contains(&ids) {
+            self.counter.take_back(&self.sql, ids, key, version(known)?)?;
+            self.no_longer_stale(ids)?;
         }
+        if since < self.id {
+            self.close_version(key, Ending::Moved)?;
+            return Ok(true);
+        }
+        self.call_moved(key, Ending::Lost)
+    }
+
+    /// What ended this night for another reason did move.
+    fn call_moved(&mut self, key: i64, so_far: Ending) -> Result<bool, StoreError> {
+        let columns = params![self.id, key, so_far.number(), Ending::Moved.number()];
+        let moved = statement(&self.sql, sql::CALL_OTHERWISE)?.execute(columns).attempt(FAILED)? == 1;
+        if moved {
+            self.tell(so_far.as_str(), -1);
+            self.tell(Ending::Moved.as_str(), 1);
+        }
+        Ok(moved)
+    }
+
+    fn no_longer_stale(&mut self, ids: ScopeIds) -> Result<(), StoreError> {
+        let scope = self.dimensions.scope(ids)?;
+        for row in self.scopes.iter_mut().filter(|row| row.scope == scope && row.stale > 0) {
+            row.stale -= 1;
+        }
+        self.run(sql::ONE_STALE_LESS, params![self.id, ids.account, ids.region, ids.resource_type])
     }
 
     /// Two ARNs with one key would be one resource to the ledger: better no night than a wrong one.
@@ -74,9 +106,8 @@ impl Night<'_> {
         judged: &Judged,
     ) -> Result<(), StoreError> {
         let new = &judged.version;
-        self.close_version(key)?;
+        self.close_version(key, Ending::between(known, new))?;
         self.put(ids, key, new)?;
-        self.note(key, kind_of_change(known, new))?;
         if new.state == State::Unknown {
             return self.run(sql::LOSE_VIOLATIONS, params![key, self.previous]);
         }
@@ -116,11 +147,11 @@ impl Night<'_> {
         known.sort_by_key(|(key, _)| *key);
         for (key, version) in known {
             match cause {
-                None => self.end(key, "removed")?,
+                None => self.end(key, Ending::Removed)?,
                 Some(reason) => {
                     row.stale += 1;
                     let judged = Judged::unjudged(Version::unknown(reason, Some(&version)));
-                    self.count(ids, key, &judged)?;
+                    self.counter.count(&self.sql, ids, key, &judged)?;
                     if version != judged.version {
                         self.change(ids, key, &version, &judged)?;
                     }
@@ -130,11 +161,10 @@ impl Night<'_> {
         Ok(())
     }
 
-    pub(super) fn end(&self, key: i64, kind: &str) -> Result<(), StoreError> {
-        self.close_version(key)?;
+    pub(super) fn end(&mut self, key: i64, ending: Ending) -> Result<(), StoreError> {
+        self.close_version(key, ending)?;
         self.run(sql::DROP_CURRENT, params![key])?;
-        self.note(key, kind)?;
-        if kind == LEFT_SCOPE {
+        if ending == Ending::LeftScope {
             // Nobody looked, so nobody can say that it is fixed.
             return self.run(sql::LOSE_VIOLATIONS, params![key, self.previous]);
         }
@@ -142,8 +172,15 @@ impl Night<'_> {
         open.into_iter().try_for_each(|rule| self.close_violation(key, rule, "removed"))
     }
 
-    fn close_version(&self, key: i64) -> Result<(), StoreError> {
-        self.run(sql::CLOSE_VERSION, params![key, self.id])
+    fn close_version(&mut self, key: i64, ending: Ending) -> Result<(), StoreError> {
+        self.tell(ending.as_str(), 1);
+        self.run(sql::CLOSE_VERSION, params![key, self.id, ending.number()])
+    }
+
+    /// Counts what the summary tells of changes.
+    fn tell(&mut self, kind: &'static str, by: i64) {
+        let count = self.changes.entry(kind).or_default();
+        *count = count.saturating_add_signed(by);
     }
 
     fn put(&self, ids: ScopeIds, key: i64, version: &Version) -> Result<(), StoreError> {
@@ -164,9 +201,5 @@ impl Night<'_> {
             ids.resource_type
         ];
         self.run(sql::PUT_CURRENT, columns)
-    }
-
-    fn note(&self, key: i64, kind: &str) -> Result<(), StoreError> {
-        self.run(sql::ADD_CHANGE, params![self.id, key, kind])
     }
 }

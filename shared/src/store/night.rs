@@ -3,22 +3,21 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::{Timestamp, civil::Date};
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Row, Transaction, params};
 
 use super::{
     Attempt, ScopeRow, Snapshot, StoreError, Tally,
-    fingerprint::Fingerprint,
-    intern::{FindingSet, Interner, NAME, statement},
-    lifecycle::LEFT_SCOPE,
-    rows::{Dimensions, ScopeIds, all, int, reason, rows, state},
+    counter::Counter,
+    intern::{FindingSet, NAME, statement},
+    rows::{Dimensions, ScopeIds, all, int, rows},
     sql,
     tally::UNTAGGED,
-    version::{Judged, Version},
+    version::{Ending, Judged, Version, version, version_columns},
 };
 use crate::{
     cloud::Account,
     day::day_of,
-    inventory::{GapReason, Listing, Resource, Scope, TagSet, Tags},
+    inventory::{Listing, Resource, Scope, Tags},
     policy::{Finding, Policy, Severity, State, Subject, ViolationType},
 };
 
@@ -38,7 +37,7 @@ pub struct NightHeader<'a> {
 /// A night being written. Dropped before [`Night::finish`], it leaves no trace.
 pub struct Night<'w> {
     pub(super) sql: Transaction<'w>,
-    pub(super) header: NightHeader<'w>,
+    header: NightHeader<'w>,
     day: Date,
     pub(super) id: i64,
     /// The newest snapshot before this one; 0 when there is none.
@@ -46,13 +45,12 @@ pub struct Night<'w> {
     pub(super) policy_id: i64,
     accounts: HashMap<String, i64>,
     pub(super) dimensions: Dimensions,
-    pub(super) interner: Interner,
-    cells: BTreeMap<ScopeIds, Tally>,
-    rules: BTreeMap<(i64, i64), i64>,
-    pub(super) tags: BTreeMap<i64, (i64, i64)>,
-    fingerprint: i64,
+    pub(super) counter: Counter<'w>,
     pub(super) scopes: Vec<ScopeRow>,
     pub(super) recorded: HashSet<ScopeIds>,
+    /// Some scopes were carried over.
+    pub(super) narrowed: bool,
+    pub(super) changes: BTreeMap<&'static str, u64>,
 }
 
 /// What a scope came to.
@@ -93,19 +91,17 @@ impl<'w> Night<'w> {
         let accounts = dimensions.accounts.iter().map(|(id, a)| (a.id.as_str().to_owned(), *id)).collect();
         Ok(Self {
             day: day_of(header.started_at),
+            counter: Counter::new(header.policy),
             header,
             id,
             previous: id - 1,
             policy_id,
             accounts,
             dimensions,
-            interner: Interner::default(),
-            cells: BTreeMap::new(),
-            rules: BTreeMap::new(),
-            tags: BTreeMap::new(),
-            fingerprint: 0,
             scopes: Vec::new(),
             recorded: HashSet::new(),
+            narrowed: false,
+            changes: BTreeMap::new(),
             sql,
         })
     }
@@ -134,6 +130,7 @@ impl<'w> Night<'w> {
         let mut known = self.known_in(ids)?;
         let mut row = ScopeRow {
             scope: scope.clone(),
+            scanned_in: self.id,
             listed_all: listing.gap.is_none(),
             resources: 0,
             unknown: 0,
@@ -156,7 +153,7 @@ impl<'w> Night<'w> {
         self.settle_unseen(ids, known, &mut row)?;
         self.add_scope(ids, &row)?;
         self.scopes.push(row.clone());
-        Ok(ScopeSummary { row, tally: self.cells.get(&ids).copied().unwrap_or_default() })
+        Ok(ScopeSummary { row, tally: self.counter.cells.get(&ids).copied().unwrap_or_default() })
     }
 
     fn scope_ids(&mut self, scope: &Scope) -> Result<ScopeIds, StoreError> {
@@ -175,23 +172,9 @@ impl<'w> Night<'w> {
 
     pub(super) fn known_in(&self, ids: ScopeIds) -> Result<HashMap<i64, Version>, StoreError> {
         let parameters = params![ids.account, ids.region, ids.resource_type];
-        let found = rows(&self.sql, sql::KNOWN_IN_SCOPE, parameters, |row| {
-            let version = Version {
-                tag_set: row.get(2)?,
-                name: row.get(3)?,
-                state: state(row.get(4)?),
-                reason: None,
-                finding_set: row.get(6)?,
-                errors: row.get(7)?,
-                lacking: row.get(8)?,
-            };
-            Ok((row.get(0)?, version, row.get::<_, Option<String>>(5)?))
-        })?;
-        let with_reason = |(key, version, text): (i64, Version, Option<String>)| {
-            let reason = text.as_deref().map(reason).transpose()?;
-            Ok((key, Version { reason, ..version }))
-        };
-        found.into_iter().map(with_reason).collect()
+        let columns = |row: &Row<'_>| Ok((row.get(0)?, version_columns(row, 1)?));
+        let found = rows(&self.sql, sql::KNOWN_IN_SCOPE, parameters, columns)?;
+        found.into_iter().map(|(key, columns)| Ok((key, version(columns)?))).collect()
     }
 
     pub(super) fn observe(
@@ -203,9 +186,9 @@ impl<'w> Night<'w> {
         known: Option<Version>,
     ) -> Result<(), StoreError> {
         let judged = self.judge(scope, resource, known.as_ref())?;
-        self.count(ids, key, &judged)?;
+        self.counter.count(&self.sql, ids, key, &judged)?;
         if let Tags::Known(tags) = &resource.tags {
-            self.count_tags(tags, judged.version.state)?;
+            self.counter.count_tags(&self.sql, tags, judged.version.state)?;
         }
         match known {
             Some(known) if known == judged.version => Ok(()),
@@ -227,11 +210,11 @@ impl<'w> Night<'w> {
         let mut findings = verdict.findings;
         let mut kinds = HashSet::new();
         findings.retain(|finding| kinds.insert((finding.code, finding.severity, finding.tag)));
-        let rules = self.interner.rules(&self.sql, &findings)?;
+        let rules = self.counter.interner.rules(&self.sql, &findings)?;
         let set = self.finding_set(&rules)?;
         let untagged = tags.is_some_and(|tags| tags.user().next().is_none()) && verdict.state != State::Exempt;
         let version = Version {
-            tag_set: tags.map(|tags| self.interner.tag_set(&self.sql, tags)).transpose()?,
+            tag_set: tags.map(|tags| self.counter.interner.tag_set(&self.sql, tags)).transpose()?,
             name: tags.and_then(|tags| tags.get(NAME)).map(str::to_owned),
             state: verdict.state,
             reason: None,
@@ -244,36 +227,7 @@ impl<'w> Night<'w> {
     }
 
     fn finding_set(&mut self, rules: &[i64]) -> Result<Option<FindingSet>, StoreError> {
-        if rules.is_empty() { Ok(None) } else { self.interner.finding_set(&self.sql, rules).map(Some) }
-    }
-
-    pub(super) fn count(&mut self, ids: ScopeIds, key: i64, judged: &Judged) -> Result<(), StoreError> {
-        let version = &judged.version;
-        let cell = self.cells.entry(ids).or_default();
-        cell.count(version.state, version.lacking, judged.severities.iter().copied());
-        for rule in &judged.rules {
-            *self.rules.entry((*rule, ids.resource_type)).or_default() += 1;
-        }
-        let tags = version.tag_set.map(|id| self.interner.tag_set_hash(&self.sql, id)).transpose()?;
-        let hash = Fingerprint::default()
-            .field(&key.to_le_bytes())
-            .field(&tags.unwrap_or(-1).to_le_bytes())
-            .field(version.name.as_deref().map_or(b"-".as_slice(), str::as_bytes))
-            .field(version.state.as_str().as_bytes())
-            .field(version.reason.map_or("", GapReason::as_str).as_bytes())
-            .field(&judged.finding_hash.to_le_bytes());
-        self.fingerprint = self.fingerprint.wrapping_add(hash.finish());
-        Ok(())
-    }
-
-    fn count_tags(&mut self, tags: &TagSet, state: State) -> Result<(), StoreError> {
-        for key in self.header.policy.keys() {
-            if let Some(value) = tags.get(key) {
-                let tag = self.interner.tag(&self.sql, key, value)?;
-                count_tag(&mut self.tags, tag, state);
-            }
-        }
-        Ok(())
+        if rules.is_empty() { Ok(None) } else { self.counter.interner.finding_set(&self.sql, rules).map(Some) }
     }
 
     pub(super) fn add_scope(&self, ids: ScopeIds, row: &ScopeRow) -> Result<(), StoreError> {
@@ -283,6 +237,7 @@ impl<'w> Night<'w> {
             ids.account,
             ids.region,
             ids.resource_type,
+            row.scanned_in,
             row.listed_all,
             int(row.resources),
             int(row.unknown),
@@ -307,7 +262,7 @@ impl<'w> Night<'w> {
     /// When the ledger cannot be written; then nothing of the night is in it.
     pub fn finish(mut self, finished_at: Timestamp, requests: u64) -> Result<NightSummary, StoreError> {
         self.leave_scopes()?;
-        self.write_rollups()?;
+        self.counter.write(&self.sql, self.id)?;
         let snapshot = Snapshot {
             id: self.id,
             started_at: self.header.started_at,
@@ -315,16 +270,15 @@ impl<'w> Night<'w> {
             complete: self.scopes.iter().all(|row| row.gap.is_none()),
             policy_digest: self.header.policy.digest().to_owned(),
             requests,
-            fingerprint: self.fingerprint,
+            fingerprint: self.counter.fingerprint,
+            narrowed: self.narrowed,
         };
         self.add_snapshot(&snapshot)?;
-        let changes = rows(&self.sql, sql::CHANGE_COUNTS, [self.id], |row| {
-            Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()))
-        })?;
         let mut tally = Tally::default();
-        self.cells.values().for_each(|cell| tally += *cell);
+        self.counter.cells.values().for_each(|cell| tally += *cell);
         self.sql.commit().attempt(FAILED)?;
-        Ok(NightSummary { snapshot, tally, changes: changes.into_iter().collect(), scopes: self.scopes })
+        let changes = self.changes.into_iter().filter(|(_, n)| *n > 0).map(|(kind, n)| (kind.to_owned(), n)).collect();
+        Ok(NightSummary { snapshot, tally, changes, scopes: self.scopes })
     }
 
     fn leave_scopes(&mut self) -> Result<(), StoreError> {
@@ -332,69 +286,26 @@ impl<'w> Night<'w> {
             if !self.recorded.contains(&ids) {
                 let mut keys: Vec<_> = self.known_in(ids)?.into_keys().collect();
                 keys.sort_unstable();
-                keys.into_iter().try_for_each(|key| self.end(key, LEFT_SCOPE))?;
+                keys.into_iter().try_for_each(|key| self.end(key, Ending::LeftScope))?;
             }
         }
         Ok(())
     }
 
     fn add_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
-        let status = if snapshot.complete { "complete" } else { "partial" };
-        let (started, finished) = (snapshot.started_at.as_second(), snapshot.finished_at.as_second());
-        let version = self.header.app_version;
         let columns = params![
             self.id,
-            started,
-            finished,
-            status,
+            snapshot.started_at.as_second(),
+            snapshot.finished_at.as_second(),
+            if snapshot.complete { "complete" } else { "partial" },
+            snapshot.narrowed,
             self.policy_id,
-            version,
+            self.header.app_version,
             int(snapshot.requests),
-            self.fingerprint
+            snapshot.fingerprint
         ];
         self.run(sql::ADD_SNAPSHOT, columns)
     }
-
-    fn write_rollups(&self) -> Result<(), StoreError> {
-        for (ids, cell) in &self.cells {
-            let [c, n, a, u, e] =
-                [cell.compliant, cell.non_compliant, cell.not_applicable, cell.unknown, cell.exempt].map(int);
-            let [t, l, w, f, errors, warnings] =
-                [cell.untagged, cell.lacking, cell.warned, cell.flagged, cell.errors, cell.warnings].map(int);
-            let columns = params![
-                self.id,
-                ids.account,
-                ids.region,
-                ids.resource_type,
-                c,
-                n,
-                a,
-                u,
-                e,
-                t,
-                l,
-                w,
-                f,
-                errors,
-                warnings
-            ];
-            self.run(sql::ADD_CELL, columns)?;
-        }
-        for ((rule, resource_type), resources) in &self.rules {
-            self.run(sql::ADD_RULE_COUNT, params![self.id, rule, resource_type, resources])?;
-        }
-        for (tag, (resources, non_compliant)) in &self.tags {
-            self.run(sql::ADD_TAG_COUNT, params![self.id, tag, resources, non_compliant])?;
-        }
-        Ok(())
-    }
-}
-
-/// Counts one resource that has a tag which the policy names.
-pub(super) fn count_tag(counts: &mut BTreeMap<i64, (i64, i64)>, tag: i64, state: State) {
-    let count = counts.entry(tag).or_default();
-    count.0 += 1;
-    count.1 += i64::from(state == State::NonCompliant);
 }
 
 fn missing(findings: &[Finding<'_>]) -> i64 {

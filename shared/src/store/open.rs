@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::{APPLICATION_ID, Attempt, Night, NightHeader, SCHEMA_VERSION, StoreError, night, sql};
+use super::{
+    APPLICATION_ID, Attempt, Night, NightHeader, SCHEMA_VERSION, StoreError, UpgradeProgress, night, sql,
+    upgrade::upgrade,
+};
 use crate::inventory::Scope;
 
 const SCHEMA: &str = include_str!("../../../schema.sql");
@@ -17,31 +20,38 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Opens the ledger, or makes it when there is none.
+    /// Opens the ledger, or makes it when there is none. One of an earlier schema version is upgraded.
     ///
     /// # Errors
     ///
     /// When the path is a folder, cannot be written, holds something else, a damaged or a newer ledger.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_upgrading(path, |_| {})
+    }
+
+    /// The same, telling how far the upgrade of a ledger of an earlier version has come.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::open`].
+    pub fn open_upgrading(path: &Path, progress: impl FnMut(UpgradeProgress)) -> Result<Self, StoreError> {
         refuse_folder(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|e| classify(path, e))?;
-        let writer = Self { connection, path: path.to_owned() };
-        writer.prepare()?;
+        let mut writer = Self { connection, path: path.to_owned() };
+        writer.prepare(progress)?;
         Ok(writer)
     }
 
-    fn prepare(&self) -> Result<(), StoreError> {
+    fn prepare(&mut self, progress: impl FnMut(UpgradeProgress)) -> Result<(), StoreError> {
         let fresh = self.is_fresh()?;
-        if !fresh {
-            check_identity(&self.connection, &self.path)?;
-        }
+        let version = if fresh { SCHEMA_VERSION } else { schema_version(&self.connection, &self.path)? };
         self.connection.execute_batch(sql::WRITER_PRAGMAS).map_err(|e| classify(&self.path, e))?;
         if fresh {
             let script = format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;");
-            self.connection.execute_batch(&script).map_err(|e| classify(&self.path, e))?;
+            return self.connection.execute_batch(&script).map_err(|e| classify(&self.path, e));
         }
-        Ok(())
+        upgrade(&mut self.connection, version, progress).map_err(|error| error.at(&self.path))
     }
 
     /// Empty, or left without a schema by a process that was killed between making the file and filling it.
@@ -106,18 +116,24 @@ fn refuse_folder(path: &Path) -> Result<(), StoreError> {
 }
 
 fn check_identity(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let found = schema_version(connection, path)?;
+    if found == SCHEMA_VERSION { Ok(()) } else { Err(StoreError::Older { path: path.to_owned(), found }) }
+}
+
+/// The version of a ledger that this build can read, perhaps after an upgrade.
+fn schema_version(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
     let pragma = |name: &str| -> Result<i64, StoreError> {
         connection.pragma_query_value(None, name, |row| row.get(0)).map_err(|e| classify(path, e))
     };
     let (application, version) = (pragma("application_id")?, pragma("user_version")?);
-    if application == APPLICATION_ID && version == SCHEMA_VERSION {
-        return Ok(());
+    match version {
+        _ if application != APPLICATION_ID => {
+            let remedy = "it is some other program's database; name another file with --store";
+            Err(StoreError::Open { path: path.to_owned(), remedy, source: None })
+        }
+        1..=SCHEMA_VERSION => Ok(version),
+        found => Err(StoreError::Newer { path: path.to_owned(), found }),
     }
-    if application == APPLICATION_ID && version > SCHEMA_VERSION {
-        return Err(StoreError::Newer { path: path.to_owned(), found: version });
-    }
-    let remedy = "it is some other program's database; name another file with --store";
-    Err(StoreError::Open { path: path.to_owned(), remedy, source: None })
 }
 
 /// Turns what SQLite says about a file into what a person can do about it.

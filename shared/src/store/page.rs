@@ -1,11 +1,11 @@
 //! Pages of resources, and the filter that all questions share.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::{
     Attempt, Rule, Snapshot, StoreError,
-    intern::{NAME, statement, varints},
+    intern::{NAME, statement, tag_ids},
     rows::{Dimensions, ScopeIds, arn, int, parse, reason, rows, state, time},
     sql,
 };
@@ -192,12 +192,8 @@ impl Pages<'_> {
 
 /// The tags of an interned set, with the Name that stands beside it.
 pub(super) fn tags(db: &Connection, tag_set: Option<i64>, name: Option<String>) -> Result<TagSet, StoreError> {
-    let blob = |id| {
-        let mut statement = statement(db, sql::TAGS_OF_SET)?;
-        statement.query_row([id], |row| row.get::<_, Vec<u8>>(0)).optional().attempt("read tags")
-    };
     let mut pairs = Vec::new();
-    for id in varints(&tag_set.map(blob).transpose()?.flatten().unwrap_or_default()) {
+    for id in tag_set.map(|set| tag_ids(db, set)).transpose()?.unwrap_or_default() {
         let pair: (String, String) = statement(db, sql::TAG_BY_ID)?
             .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
             .attempt("read a tag")?;

@@ -224,18 +224,9 @@ impl View<'_> {
 }
 
 fn tally(row: &rusqlite::Row<'_>) -> rusqlite::Result<Tally> {
-    let count = |index| row.get::<_, i64>(index).map(i64::unsigned_abs);
-    Ok(Tally {
-        compliant: count(3)?,
-        non_compliant: count(4)?,
-        not_applicable: count(5)?,
-        unknown: count(6)?,
-        exempt: count(7)?,
-        untagged: count(8)?,
-        lacking: count(9)?,
-        warned: count(10)?,
-        flagged: count(11)?,
-        errors: count(12)?,
-        warnings: count(13)?,
-    })
+    let mut columns = [0; 11];
+    for (place, column) in (3..).zip(&mut columns) {
+        *column = row.get::<_, i64>(place)?.unsigned_abs();
+    }
+    Ok(Tally::from_columns(columns))
 }

@@ -123,6 +123,7 @@ pub(super) fn snapshot_columns(row: &Row<'_>) -> rusqlite::Result<(Snapshot, i64
         policy_digest: row.get(4)?,
         requests: row.get::<_, i64>(5)?.unsigned_abs(),
         fingerprint: row.get(6)?,
+        narrowed: row.get(7)?,
     };
     Ok((snapshot, row.get(1)?, row.get(2)?))
 }
@@ -176,18 +177,20 @@ fn compose(local: &str, scope: &Scope, partition: &Partition) -> String {
 
 pub(super) struct ScopeColumns {
     pub(super) ids: ScopeIds,
+    scanned_in: i64,
     listed_all: bool,
     counts: [i64; 3],
     gap: Option<[String; 3]>,
 }
 
 pub(super) fn scope_columns(row: &Row<'_>) -> rusqlite::Result<ScopeColumns> {
-    let gap = match row.get::<_, Option<String>>(7)? {
-        Some(reason) => Some([reason, row.get(8)?, row.get(9)?]),
+    let gap = match row.get::<_, Option<String>>(8)? {
+        Some(reason) => Some([reason, row.get(9)?, row.get(10)?]),
         None => None,
     };
-    let counts = [row.get(4)?, row.get(5)?, row.get(6)?];
-    Ok(ScopeColumns { ids: ScopeIds::read(row, 0)?, listed_all: row.get(3)?, counts, gap })
+    let counts = [row.get(5)?, row.get(6)?, row.get(7)?];
+    let (scanned_in, listed_all) = (row.get(3)?, row.get(4)?);
+    Ok(ScopeColumns { ids: ScopeIds::read(row, 0)?, scanned_in, listed_all, counts, gap })
 }
 
 impl Dimensions {
@@ -198,6 +201,7 @@ impl Dimensions {
             None => None,
         };
         let scope = self.scope(columns.ids)?;
-        Ok(ScopeRow { scope, listed_all: columns.listed_all, resources, unknown, stale, gap })
+        let ScopeColumns { scanned_in, listed_all, .. } = columns;
+        Ok(ScopeRow { scope, scanned_in, listed_all, resources, unknown, stale, gap })
     }
 }

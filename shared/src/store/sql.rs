@@ -26,6 +26,19 @@ pub(super) const READER_PRAGMAS: &str = "
 /// No ANALYZE: with statistics of one small night the planner leaves the indexes that the tests prove it takes.
 pub(super) const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE); PRAGMA wal_checkpoint(TRUNCATE);";
 
+pub(super) const RENAME_ALONE: &str = "PRAGMA legacy_alter_table = ON";
+pub(super) const RENAME_WITH_REFERENCES: &str = "PRAGMA legacy_alter_table = OFF";
+
+/// Upgrades: the new tables; then ended versions, night by night; then the old tables go.
+pub(super) const VERSION_2_TABLES: &str = include_str!("upgrade/version_2.sql");
+pub(super) const VERSION_2_NIGHT: &str = "INSERT INTO history
+    SELECT h.until, h.key, h.since, CASE (SELECT c.kind FROM change_1 c WHERE c.snapshot_id = h.until AND c.key = h.key)
+        WHEN 'tags' THEN 1 WHEN 'verdict' THEN 2 WHEN 'lost' THEN 3 WHEN 'regained' THEN 4 WHEN 'removed' THEN 5
+        WHEN 'left_scope' THEN 6 ELSE 7 END,
+        h.tag_set_id, h.name, h.state, h.reason, h.finding_set_id, h.errors, h.lacking, h.account_id, h.region_id, h.type_id
+    FROM history_1 h WHERE h.until = ?1 ORDER BY h.key";
+pub(super) const VERSION_2_END: &str = include_str!("upgrade/version_2_end.sql");
+
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {
         $($(#[$doc])* pub(super) const $name: &str = $text;)*
@@ -60,8 +73,9 @@ statements! {
     ADD_POLICY = "INSERT INTO policy (digest, body) VALUES (?1, ?2)
         ON CONFLICT (digest) DO UPDATE SET digest = excluded.digest RETURNING id";
     NEXT_SNAPSHOT = "SELECT coalesce(max(id), 0) + 1 FROM snapshot";
+    SNAPSHOT_IDS = "SELECT id FROM snapshot ORDER BY id";
     POLICY_OF_SNAPSHOT = "SELECT policy_id FROM snapshot WHERE id = ?1";
-    ADD_SNAPSHOT = "INSERT INTO snapshot VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    ADD_SNAPSHOT = "INSERT INTO snapshot VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8, ?9)";
     ADD_ACCOUNT = "INSERT INTO account (account_id, partition, name) VALUES (?1, ?2, ?3)
         ON CONFLICT (account_id) DO UPDATE SET name = coalesce(excluded.name, name) RETURNING id";
     ADD_REGION = "INSERT INTO region (name) VALUES (?1)
@@ -70,6 +84,7 @@ statements! {
         ON CONFLICT (name) DO UPDATE SET name = name RETURNING id";
     ADD_TAG = "INSERT INTO tag (key, value) VALUES (?1, ?2)
         ON CONFLICT (key, value) DO UPDATE SET key = key RETURNING id";
+    FIND_TAG = "SELECT id FROM tag WHERE key = ?1 AND value = ?2";
     FIND_TAG_SET = "SELECT id FROM tag_set WHERE hash = ?1";
     ADD_TAG_SET = "INSERT INTO tag_set (hash, tags) VALUES (?1, ?2) RETURNING id";
     TAG_SET_HASH = "SELECT hash FROM tag_set WHERE id = ?1";
@@ -79,21 +94,23 @@ statements! {
     ADD_FINDING_SET = "INSERT INTO finding_set (hash, rules, errors, warnings) VALUES (?1, ?2, ?3, ?4) RETURNING id";
     FINDING_SET = "SELECT hash, rules FROM finding_set WHERE id = ?1";
     FINDING_SET_RULES = "SELECT rules FROM finding_set WHERE id = ?1";
-    KNOWN_IN_SCOPE = "SELECT key, since, tag_set_id, name, state, reason, finding_set_id, errors, lacking
+    KNOWN_IN_SCOPE = "SELECT key, tag_set_id, name, state, reason, finding_set_id, errors, lacking
         FROM current WHERE account_id = ?1 AND region_id = ?2 AND type_id = ?3";
     KNOWN_SCOPES = "SELECT DISTINCT account_id, region_id, type_id FROM current";
     ADD_RESOURCE = "INSERT INTO resource VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (key) DO NOTHING";
     LOCAL_OF_RESOURCE = "SELECT local FROM resource WHERE key = ?1";
     PUT_CURRENT = "INSERT OR REPLACE INTO current VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-    CLOSE_VERSION = "INSERT INTO history SELECT key, since, ?2, tag_set_id, name, state, reason, finding_set_id, errors,
+    CLOSE_VERSION = "INSERT INTO history SELECT ?2, key, since, ?3, tag_set_id, name, state, reason, finding_set_id, errors,
         lacking, account_id, region_id, type_id FROM current WHERE key = ?1";
+    CALL_OTHERWISE = "UPDATE history SET ended_by = ?4 WHERE until = ?1 AND key = ?2 AND ended_by = ?3";
     DROP_CURRENT = "DELETE FROM current WHERE key = ?1";
-    /// What is removed in one place and found in another has returned.
-    ADD_CHANGE = "INSERT INTO change VALUES (?1, ?2, ?3)
-        ON CONFLICT (snapshot_id, key) DO UPDATE SET kind = excluded.kind";
+    ADD_ARRIVAL = "INSERT INTO arrival VALUES (?1, ?2, ?3)";
     REPLACE_RESOURCE = "UPDATE resource SET account_id = ?2, region_id = ?3, type_id = ?4, created_at = ?5 WHERE key = ?1";
-    CURRENT_SINCE = "SELECT since FROM current WHERE key = ?1";
-    ADD_SCOPE = "INSERT INTO scope VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    CURRENT_OF = "SELECT since, account_id, region_id, type_id, tag_set_id, name, state, reason, finding_set_id, errors,
+        lacking FROM current WHERE key = ?1";
+    ADD_SCOPE = "INSERT INTO scope VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    ONE_STALE_LESS = "UPDATE scope SET stale = stale - 1
+        WHERE snapshot_id = ?1 AND account_id = ?2 AND region_id = ?3 AND type_id = ?4 AND stale > 0";
     OPEN_VIOLATIONS = "SELECT rule_id FROM violation WHERE key = ?1 AND closed IS NULL";
     OPEN_VIOLATION = "INSERT INTO violation (key, rule_id, opened) VALUES (?1, ?2, ?3)";
     LOSE_VIOLATIONS = "UPDATE violation SET last_seen = ?2 WHERE key = ?1 AND closed IS NULL AND last_seen IS NULL";
@@ -104,7 +121,6 @@ statements! {
         ?15)";
     ADD_RULE_COUNT = "INSERT INTO rollup_rule VALUES (?1, ?2, ?3, ?4)";
     ADD_TAG_COUNT = "INSERT INTO rollup_tag VALUES (?1, ?2, ?3, ?4)";
-    CHANGE_COUNTS = "SELECT kind, count(*) FROM change WHERE snapshot_id = ?1 GROUP BY kind";
 
     // Dimensions.
     ACCOUNTS = "SELECT id, account_id, partition, name FROM account";
@@ -115,13 +131,15 @@ statements! {
     RULE_BY_ID = "SELECT code, severity, tag FROM rule WHERE id = ?1";
 
     // Reading a snapshot.
-    NEWEST_SNAPSHOT = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint
+    NEWEST_SNAPSHOT = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint,
+        s.narrowed
         FROM snapshot s JOIN policy p ON p.id = s.policy_id ORDER BY s.id DESC LIMIT 1";
-    SNAPSHOT_BY_ID = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint
-        FROM snapshot s JOIN policy p ON p.id = s.policy_id WHERE s.id = ?1";
+    SNAPSHOT_BY_ID = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint,
+        s.narrowed
+        FROM snapshot s JOIN policy p ON p.id = s.policy_id WHERE s.id = ?1 AND s.kept";
     POLICY_BODY = "SELECT body FROM policy WHERE digest = ?1";
-    SCOPES = "SELECT account_id, region_id, type_id, listed_all, resources, unknown, stale, reason, operation, message
-        FROM scope WHERE snapshot_id = ?1";
+    SCOPES = "SELECT account_id, region_id, type_id, scanned_in, listed_all, resources, unknown, stale, reason, operation,
+        message FROM scope WHERE snapshot_id = ?1";
     CELLS = "SELECT account_id, region_id, type_id, compliant, non_compliant, not_applicable, unknown, exempt, untagged,
         lacking, warned, flagged, errors, warnings FROM rollup_cell WHERE snapshot_id = ?1";
     RULE_COUNTS = "SELECT rule_id, sum(resources) FROM rollup_rule

@@ -1,6 +1,6 @@
 //! Counts: the five states, and the findings.
 
-use std::ops::AddAssign;
+use std::ops::{AddAssign, SubAssign};
 
 use crate::policy::{Severity, State};
 
@@ -47,41 +47,92 @@ impl Tally {
         self.compliant + self.non_compliant + self.not_applicable + self.unknown + self.exempt
     }
 
-    /// Counts one resource.
-    pub(super) fn count(&mut self, state: State, lacking: i64, findings: impl Iterator<Item = Severity>) {
+    /// Counts of one resource.
+    pub(super) fn of(state: State, lacking: i64, findings: &[Severity]) -> Self {
+        let mut one = Self::default();
         *match state {
-            State::Compliant => &mut self.compliant,
-            State::NonCompliant => &mut self.non_compliant,
-            State::NotApplicable => &mut self.not_applicable,
-            State::Unknown => &mut self.unknown,
-            State::Exempt => &mut self.exempt,
-        } += 1;
-        self.untagged += u64::from(lacking >= UNTAGGED);
-        self.lacking += u64::from((1..UNTAGGED).contains(&lacking));
-        let before = (self.errors, self.warnings);
+            State::Compliant => &mut one.compliant,
+            State::NonCompliant => &mut one.non_compliant,
+            State::NotApplicable => &mut one.not_applicable,
+            State::Unknown => &mut one.unknown,
+            State::Exempt => &mut one.exempt,
+        } = 1;
+        one.untagged = u64::from(lacking >= UNTAGGED);
+        one.lacking = u64::from((1..UNTAGGED).contains(&lacking));
         for severity in findings {
             *match severity {
-                Severity::Error => &mut self.errors,
-                Severity::Warning => &mut self.warnings,
+                Severity::Error => &mut one.errors,
+                Severity::Warning => &mut one.warnings,
             } += 1;
         }
-        self.warned += u64::from(self.warnings > before.1);
-        self.flagged += u64::from((self.errors, self.warnings) != before);
+        one.warned = u64::from(one.warnings > 0);
+        one.flagged = u64::from(!findings.is_empty());
+        one
+    }
+
+    /// In the order of the columns of `rollup_cell`.
+    pub(super) fn columns(&self) -> [u64; 11] {
+        [
+            self.compliant,
+            self.non_compliant,
+            self.not_applicable,
+            self.unknown,
+            self.exempt,
+            self.untagged,
+            self.lacking,
+            self.warned,
+            self.flagged,
+            self.errors,
+            self.warnings,
+        ]
+    }
+
+    /// The reverse of [`Tally::columns`].
+    pub(super) fn from_columns(columns: [u64; 11]) -> Self {
+        let [
+            compliant,
+            non_compliant,
+            not_applicable,
+            unknown,
+            exempt,
+            untagged,
+            lacking,
+            warned,
+            flagged,
+            errors,
+            warnings,
+        ] = columns;
+        Self {
+            compliant,
+            non_compliant,
+            not_applicable,
+            unknown,
+            exempt,
+            untagged,
+            lacking,
+            warned,
+            flagged,
+            errors,
+            warnings,
+        }
+    }
+
+    fn with(self, other: Self, combine: impl Fn(u64, u64) -> u64) -> Self {
+        let mut columns = self.columns();
+        columns.iter_mut().zip(other.columns()).for_each(|(mine, theirs)| *mine = combine(*mine, theirs));
+        Self::from_columns(columns)
     }
 }
 
 impl AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
-        self.compliant += other.compliant;
-        self.non_compliant += other.non_compliant;
-        self.not_applicable += other.not_applicable;
-        self.unknown += other.unknown;
-        self.exempt += other.exempt;
-        self.untagged += other.untagged;
-        self.lacking += other.lacking;
-        self.warned += other.warned;
-        self.flagged += other.flagged;
-        self.errors += other.errors;
-        self.warnings += other.warnings;
+        *self = self.with(other, |mine, theirs| mine + theirs);
+    }
+}
+
+impl SubAssign for Tally {
+    /// What was counted before can be taken back; nothing else.
+    fn sub_assign(&mut self, other: Self) {
+        *self = self.with(other, u64::saturating_sub);
     }
 }

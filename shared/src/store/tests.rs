@@ -12,9 +12,11 @@ use crate::{
     policy::Policy,
 };
 
+mod carried;
 mod files;
 mod nights;
 mod pages;
+mod upgrades;
 
 const POLICY: &str = r#"{
     "version": "1", "last_updated": "2026-01-01T00:00:00Z",
@@ -60,6 +62,19 @@ impl Book {
 
     /// One night of these listings, 24 hours after the one before.
     fn night(&mut self, listings: &[(Scope, Listing)]) -> NightSummary {
+        self.write(listings, |_| Ok(()))
+    }
+
+    /// The same, of a scan that was narrowed to these scopes.
+    fn narrowed(&mut self, listings: &[(Scope, Listing)]) -> NightSummary {
+        self.write(listings, |night| night.carry_rest())
+    }
+
+    fn write(
+        &mut self,
+        listings: &[(Scope, Listing)],
+        end: impl FnOnce(&mut Night<'_>) -> Result<(), StoreError>,
+    ) -> NightSummary {
         self.nights += 1;
         let started_at = Timestamp::constant(1_767_225_600, 0) + (24 * self.nights).hours();
         let mut writer = Writer::open(&self.path()).unwrap();
@@ -69,6 +84,7 @@ impl Book {
         for (scope, listing) in listings {
             night.record(scope, listing.clone()).unwrap();
         }
+        end(&mut night).unwrap();
         let summary = night.finish(started_at + 1.minute(), 10).unwrap();
         writer.checkpoint().unwrap();
         summary
@@ -129,7 +145,7 @@ fn representative() -> Book {
         (volumes.clone(), whole(vec![volume.clone()])),
     ]);
     book.night(&[
-        (instances(), whole(vec![instance("1", GOOD), instance("2", GOOD)])),
+        (instances(), whole(vec![instance("1", GOOD), instance("2", GOOD), instance("4", GOOD)])),
         (buckets, whole(vec![bucket("legacy-1", tagged(BARE)), bucket("b", unread)])),
         (volumes, whole(vec![volume])),
     ]);

@@ -1,5 +1,11 @@
 //! What is known of a resource from one night to the next.
 
+use rusqlite::Row;
+
+use super::{
+    StoreError, Tally,
+    rows::{reason, state},
+};
 use crate::{
     inventory::GapReason,
     policy::{Severity, State},
@@ -49,12 +55,68 @@ impl Judged {
     }
 }
 
-/// The kind of a change as `schema.sql` names it.
-pub(super) fn kind_of_change(known: &Version, new: &Version) -> &'static str {
-    match (known.state, new.state) {
-        (_, State::Unknown) => "lost",
-        (State::Unknown, _) if known.tag_set.is_none() || known.same_tags(new) => "regained",
-        _ if known.same_tags(new) => "verdict",
-        _ => "tags",
+impl Judged {
+    pub(super) fn tally(&self) -> Tally {
+        Tally::of(self.version.state, self.version.lacking, &self.severities)
     }
+}
+
+/// What ended a version, as the view `change` of `schema.sql` numbers and names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    Tags = 1,
+    Verdict = 2,
+    Lost = 3,
+    Regained = 4,
+    Removed = 5,
+    LeftScope = 6,
+    Moved = 7,
+}
+
+impl Ending {
+    pub(super) fn number(self) -> i64 {
+        self as i64
+    }
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Tags => "tags",
+            Self::Verdict => "verdict",
+            Self::Lost => "lost",
+            Self::Regained => "regained",
+            Self::Removed => "removed",
+            Self::LeftScope => "left_scope",
+            Self::Moved => "moved",
+        }
+    }
+
+    /// Why another version follows.
+    pub(super) fn between(known: &Version, new: &Version) -> Self {
+        match (known.state, new.state) {
+            (_, State::Unknown) => Self::Lost,
+            (State::Unknown, _) if known.tag_set.is_none() || known.same_tags(new) => Self::Regained,
+            _ if known.same_tags(new) => Self::Verdict,
+            _ => Self::Tags,
+        }
+    }
+}
+
+/// The columns tag_set_id to lacking of `current` or `history`, from the place given.
+pub(super) fn version_columns(row: &Row<'_>, first: usize) -> rusqlite::Result<(Version, Option<String>)> {
+    let version = Version {
+        tag_set: row.get(first)?,
+        name: row.get(first + 1)?,
+        state: state(row.get(first + 2)?),
+        reason: None,
+        finding_set: row.get(first + 4)?,
+        errors: row.get(first + 5)?,
+        lacking: row.get(first + 6)?,
+    };
+    Ok((version, row.get(first + 3)?))
+}
+
+/// A version from [`version_columns`].
+pub(super) fn version((version, text): (Version, Option<String>)) -> Result<Version, StoreError> {
+    let reason = text.as_deref().map(reason).transpose()?;
+    Ok(Version { reason, ..version })
 }

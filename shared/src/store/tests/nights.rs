@@ -189,7 +189,7 @@ fn a_snapshot_is_read_as_it_was_written() {
         .unwrap();
     assert_eq!((snapshots.0.id, snapshots.1.id), (1, 2));
     assert_eq!(snapshots.1.policy_digest, book.policy.digest());
-    assert_eq!(cells[&instances()].compliant, 2);
+    assert_eq!(cells[&instances()].compliant, 3);
     assert_eq!(cells[&scope("eu-west-1", "s3:bucket")].exempt, 1);
     let gaps: Vec<_> = scopes.iter().filter_map(|row| row.gap.clone()).collect();
     assert_eq!(gaps, [gap(GapReason::Throttled)]);
@@ -229,12 +229,37 @@ fn a_bucket_made_anew_in_another_region_is_one_bucket_whichever_region_is_record
             moved.reverse();
         }
         let summary = book.night(&moved);
-        assert_eq!(changes(&summary), [("returned", 1)]);
+        assert_eq!(changes(&summary), [("moved", 1)]);
         assert_eq!(summary.tally.total(), 1);
         assert_eq!(book.number("SELECT count(*) FROM history WHERE since = 1 AND until = 2"), 1);
         assert_eq!(book.number("SELECT count(*) FROM violation WHERE closed IS NULL"), 1);
         let cells = book.reader().read(|view| view.cells(&view.newest()?.unwrap(), &Filter::default())).unwrap();
         assert_eq!(cells.iter().map(|(scope, tally)| (scope, tally.total())).collect::<Vec<_>>(), [(&new, 1)]);
+    }
+}
+
+#[test]
+fn a_bucket_that_moved_while_its_old_region_could_not_be_listed_is_counted_once() {
+    for nights_of_gap in [0, 1] {
+        for old_first in [true, false] {
+            let mut book = Book::new();
+            let (old, new) = (in_region("eu-west-1"), in_region("us-east-1"));
+            book.night(&[(old.clone(), whole(vec![bucket("b", tagged(BARE))])), (new.clone(), whole(vec![]))]);
+            for _ in 0..nights_of_gap {
+                book.night(&[(old.clone(), broken(vec![])), (new.clone(), whole(vec![]))]);
+            }
+            let mut moved = vec![(old, broken(vec![])), (new, whole(vec![bucket("b", tagged(BARE))]))];
+            if !old_first {
+                moved.reverse();
+            }
+            let summary = book.night(&moved);
+            assert_eq!((changes(&summary), summary.tally.total()), (vec![("moved", 1)], 1));
+            assert!(summary.scopes.iter().all(|row| row.stale == 0), "{:?}", summary.scopes);
+            let healed = book.night(&[(moved[0].0.clone(), whole(vec![])), (moved[1].0.clone(), moved[1].1.clone())]);
+            assert!(healed.tally.total() <= 1);
+            let written = "SELECT sum(compliant + non_compliant + unknown) FROM rollup_cell WHERE snapshot_id = ";
+            assert_eq!(book.number(&format!("{written}{}", summary.snapshot.id)), 1);
+        }
     }
 }
 

@@ -1,0 +1,91 @@
+//! What a ledger costs over the years: bytes, processor time and memory, night by night.
+//!
+//! `cargo bench -p shared --bench nights -- [RESOURCES [NIGHTS [FILE]]]`; without FILE the ledger is made in a temporary
+//! folder. Processor time is of the writing thread, listing apart; it is the figure to trust on a busy machine.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use jiff::{Timestamp, ToSpan};
+use shared::{
+    policy::Policy,
+    store::{NightHeader, Writer},
+};
+
+mod estate;
+
+use estate::Estate;
+
+const FIRST: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
+fn main() {
+    // Cargo adds --bench.
+    let mut given = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    let mut number = |default: usize| given.next().map_or(default, |text| text.parse().expect("a number"));
+    let (resources, nights) = (number(100_000), number(365));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = given.next().map_or_else(|| folder.path().join("ledger.sqlite"), PathBuf::from);
+    let policy = Policy::parse(include_str!("../../../policies/tagging_policy.json")).expect("the sample policy");
+    let mut estate = Estate::new(resources);
+    println!("{} resources, {} accounts, {nights} nights", estate.size(), estate.accounts.len());
+    let (mut later, mut first_size) = (Vec::new(), 0);
+    for night in 1..=nights {
+        let (cpu, changes) = write(&estate, &store, &policy, night);
+        let size = fs::metadata(&store).expect("the ledger").len();
+        if night == 1 {
+            first_size = size;
+            println!("first night: {:.1} s CPU, {} MB", cpu.as_secs_f64(), size / 1_000_000);
+        } else {
+            later.push(cpu);
+        }
+        if night.is_power_of_two() || night % 50 == 0 || night == nights {
+            let all = (estate.size() * night) as f64;
+            println!(
+                "night {night}: {changes} changes, {:.2} s CPU, {} MB, {:.3} bytes per resource-night, {} MiB at most",
+                cpu.as_secs_f64(),
+                size / 1_000_000,
+                size as f64 / all,
+                peak_memory() / 1024
+            );
+        }
+        estate.sleep();
+    }
+    later.sort();
+    if let Some(median) = later.get(later.len() / 2) {
+        let last = fs::metadata(&store).expect("the ledger").len();
+        let grown = (last - first_size) as f64 / (nights - 1) as f64;
+        println!("a later night: median {:.2} s CPU, {:.0} KB", median.as_secs_f64(), grown / 1000.0);
+        let year = first_size as f64 + 364.0 * grown;
+        println!("at 365 nights: {:.2} bytes per resource-night", year / (365.0 * estate.size() as f64));
+    }
+}
+
+fn write(estate: &Estate, store: &std::path::Path, policy: &Policy, number: usize) -> (Duration, u64) {
+    let started_at = FIRST + (24 * i64::try_from(number).expect("few nights")).hours();
+    let begun = thread_cpu();
+    let mut writer = Writer::open(store).expect("the ledger opens");
+    let mut night = writer.begin(NightHeader { started_at, policy, app_version: "bench" }).expect("a night");
+    estate.accounts.iter().for_each(|account| night.account(account).expect("an account"));
+    let mut spent = thread_cpu() - begun;
+    for (scope, listing) in estate.listings() {
+        let begun = thread_cpu();
+        night.record(scope, listing).expect("a scope");
+        spent += thread_cpu() - begun;
+    }
+    let begun = thread_cpu();
+    let summary = night.finish(started_at + 1.minute(), 0).expect("a commit");
+    writer.checkpoint().expect("a checkpoint");
+    (spent + (thread_cpu() - begun), summary.changes.values().sum())
+}
+
+/// Of this thread, as Linux counts it.
+fn thread_cpu() -> Duration {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
+    Duration::from_nanos(text.split(' ').next().and_then(|field| field.parse().ok()).expect("nanoseconds"))
+}
+
+/// Of this process, KiB.
+fn peak_memory() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    line.split_whitespace().next().and_then(|field| field.parse().ok()).expect("a number")
+}

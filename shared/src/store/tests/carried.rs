@@ -1,0 +1,84 @@
+//! Nights of narrowed scans.
+
+use super::*;
+
+fn buckets() -> Scope {
+    scope("eu-west-1", "s3:bucket")
+}
+
+/// Instances 1 (good) and 2 (bare), bucket b (bare) and one whose tags could not be read.
+fn begun() -> (Book, NightSummary) {
+    let mut book = Book::new();
+    let unread = bucket("u", Tags::Unknown(gap(GapReason::Throttled)));
+    let first = book.night(&[
+        (instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)])),
+        (buckets(), whole(vec![bucket("b", tagged(BARE)), unread])),
+    ]);
+    (book, first)
+}
+
+fn whole_estate(book: &Book) -> (Snapshot, Tally, Vec<ScopeRow>, Vec<(Rule, u64)>) {
+    let read = book.reader().read(|view| {
+        let newest = view.newest()?.unwrap();
+        let mut tally = Tally::default();
+        view.cells(&newest, &Filter::default())?.into_iter().for_each(|(_, cell)| tally += cell);
+        let (scopes, rules) = (view.scopes(&newest)?, view.rules(&newest, &Filter::default())?);
+        Ok((newest, tally, scopes, rules.into_iter().collect()))
+    });
+    read.unwrap()
+}
+
+#[test]
+fn a_narrowed_scan_that_finds_nothing_new_says_what_was_said_before() {
+    let (mut book, first) = begun();
+    let before = whole_estate(&book);
+    let second = book.narrowed(&[(instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)]))]);
+    let after = whole_estate(&book);
+    assert_eq!((second.tally, second.snapshot.fingerprint), (first.tally, first.snapshot.fingerprint));
+    assert_eq!((after.1, after.3), (before.1, before.3));
+    assert_eq!(second.changes.len(), 0);
+    assert!(second.snapshot.narrowed && !first.snapshot.narrowed);
+    assert!(!second.snapshot.complete, "a bucket's tags are still not known");
+    let scanned_in: Vec<_> = after.2.iter().map(|row| (row.scope.resource_type.as_str(), row.scanned_in)).collect();
+    assert_eq!(scanned_in, [("ec2:instance", 2), ("s3:bucket", 1)]);
+}
+
+#[test]
+fn a_narrowed_scan_changes_its_scopes_and_no_other() {
+    let (mut book, _) = begun();
+    let second = book.narrowed(&[(instances(), whole(vec![instance("3", GOOD)]))]);
+    assert_eq!(second.changes, [("new".to_owned(), 1), ("removed".to_owned(), 2)].into());
+    let expected = Tally { compliant: 1, non_compliant: 1, unknown: 1, untagged: 1, ..Tally::default() };
+    let tally = second.tally;
+    assert_eq!(Tally { errors: 0, flagged: 0, ..tally }, expected);
+}
+
+#[test]
+fn what_is_carried_over_twice_keeps_the_snapshot_that_read_it() {
+    let (mut book, _) = begun();
+    for _ in 0..3 {
+        book.narrowed(&[(instances(), whole(vec![instance("1", GOOD)]))]);
+    }
+    let scanned_in: Vec<_> = whole_estate(&book).2.iter().map(|row| row.scanned_in).collect();
+    assert_eq!(scanned_in, [4, 1]);
+}
+
+#[test]
+fn what_is_carried_over_is_judged_by_the_policy_of_its_snapshot() {
+    let (mut book, first) = begun();
+    book.policy = Policy::parse(&POLICY.replace("\"staging\"", "\"staging\", \"Production\"")).unwrap();
+    let second = book.narrowed(&[(buckets(), whole(vec![bucket("b", tagged(BARE))]))]);
+    assert_eq!((first.tally.compliant, second.tally.compliant), (1, 2));
+    assert_eq!(second.changes, [("removed".to_owned(), 1), ("verdict".to_owned(), 1)].into());
+    let scanned = book.night(&[
+        (instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)])),
+        (buckets(), whole(vec![bucket("b", tagged(BARE))])),
+    ]);
+    assert_eq!(scanned.snapshot.fingerprint, second.snapshot.fingerprint);
+}
+
+#[test]
+fn a_first_scan_may_be_narrowed() {
+    let summary = Book::new().narrowed(&[(instances(), whole(vec![instance("1", GOOD)]))]);
+    assert_eq!((summary.tally.total(), summary.snapshot.narrowed), (1, false));
+}

@@ -1,0 +1,103 @@
+//! Ledgers of earlier schema versions, kept as files that those versions wrote.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::*;
+
+/// Four nights by version 1: one with a gap, one with another policy; resources that came, changed, moved, could not be
+/// read, went and returned.
+fn version_1() -> Book {
+    let book = Book::new();
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/tests/kept/version-1.sqlite");
+    std::fs::copy(kept, book.path()).unwrap();
+    book
+}
+
+/// Tables, views and indexes with their text, without comments and line breaks.
+fn schema(book: &Book) -> BTreeMap<String, String> {
+    let sql = book.sql();
+    let mut statement = sql.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
+    let plain = |text: String| {
+        let lines = text.lines().map(|line| line.split("--").next().unwrap());
+        lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ").replace('"', "")
+    };
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, plain(row.get(1)?)))).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+#[test]
+fn an_upgraded_ledger_has_the_schema_of_a_fresh_one() {
+    let (upgraded, fresh) = (version_1(), Book::new());
+    drop((Writer::open(&upgraded.path()).unwrap(), Writer::open(&fresh.path()).unwrap()));
+    let (upgraded_schema, fresh_schema) = (schema(&upgraded), schema(&fresh));
+    assert!(upgraded_schema.keys().eq(fresh_schema.keys()));
+    for (name, text) in fresh_schema {
+        assert_eq!(upgraded_schema[&name], text);
+    }
+    let version = "SELECT user_version FROM pragma_user_version";
+    assert_eq!((upgraded.number(version), fresh.number(version)), (SCHEMA_VERSION, SCHEMA_VERSION));
+}
+
+#[test]
+fn an_upgraded_ledger_says_of_every_night_what_it_said_before() {
+    let book = version_1();
+    // Read off the file with the sqlite3 program when it was made.
+    let fingerprints = [-2_741_507_503_893_284_588, -8_452_513_343_279_338_200, 4_575_673_651_557_712_262];
+    let before = "SELECT group_concat(kind || n, ' ') FROM (SELECT kind, count(*) AS n FROM change
+        WHERE snapshot_id = 3 GROUP BY kind ORDER BY kind)";
+    let changes = |book: &Book| book.sql().query_row(before, [], |row| row.get::<_, String>(0)).unwrap();
+    let third_night = changes(&book);
+    drop(Writer::open(&book.path()).unwrap());
+    assert_eq!((changes(&book), third_night.as_str()), (third_night.clone(), "left_scope1 lost3"));
+    let read = book.reader().read(|view| {
+        let snapshots: Vec<_> = (1..=4).map(|id| view.snapshot(id).map(Option::unwrap)).collect::<Result<_, _>>()?;
+        let totals = snapshots.iter().map(|snapshot| {
+            let mut tally = Tally::default();
+            view.cells(snapshot, &Filter::default())?.into_iter().for_each(|(_, cell)| tally += cell);
+            Ok((tally.compliant, tally.non_compliant, tally.unknown, tally.total()))
+        });
+        Ok((snapshots.clone(), totals.collect::<Result<Vec<_>, StoreError>>()?))
+    });
+    let (snapshots, totals) = read.unwrap();
+    assert_eq!(snapshots[..3].iter().map(|s| s.fingerprint).collect::<Vec<_>>(), fingerprints);
+    assert_eq!(totals, [(2, 3, 1, 9), (4, 2, 0, 9), (3, 0, 3, 8), (5, 2, 0, 10)]);
+    assert_eq!(book.number("SELECT count(*) FROM change WHERE snapshot_id = 2 AND kind = 'moved'"), 1);
+}
+
+#[test]
+fn a_scan_goes_on_in_an_upgraded_ledger() {
+    let mut book = version_1();
+    let before = Writer::open(&book.path()).unwrap();
+    drop(before);
+    book.nights = 4;
+    let next = book.narrowed(&[(instances(), whole(vec![instance("1", GOOD)]))]);
+    assert_eq!((next.snapshot.id, next.changes["removed"]), (5, 4));
+}
+
+#[test]
+fn a_reader_of_an_older_ledger_says_who_upgrades_it_and_reads_it_afterwards() {
+    let book = version_1();
+    let reader = book.reader();
+    let error = reader.read(|view| view.newest()).unwrap_err().to_string();
+    assert!(error.contains("schema version 1") && error.contains("tagledger store upgrade"), "{error}");
+    drop(Writer::open(&book.path()).unwrap());
+    assert_eq!(reader.read(|view| view.newest()).unwrap().unwrap().id, 4);
+}
+
+#[test]
+fn an_upgrade_that_is_broken_off_leaves_the_old_ledger_and_can_begin_again() {
+    let book = version_1();
+    let mut nights = 0;
+    let broken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        Writer::open_upgrading(&book.path(), |progress| {
+            nights += 1;
+            assert!(progress.done < 2, "broken off in the third night");
+        })
+    }));
+    assert!(broken.is_err() && nights == 3);
+    assert_eq!(book.number("SELECT user_version FROM pragma_user_version"), 1);
+    let mut seen = Vec::new();
+    drop(Writer::open_upgrading(&book.path(), |progress| seen.push((progress.done, progress.of))).unwrap());
+    assert_eq!(seen, [(0, 4), (1, 4), (2, 4), (3, 4)]);
+    assert_eq!(book.number("SELECT user_version FROM pragma_user_version"), SCHEMA_VERSION);
+}

@@ -1,0 +1,52 @@
+//! Brings a ledger of an earlier schema version to this one.
+//!
+//! Every step runs in one transaction with the version number that ends it: a process that is killed leaves the file as
+//! it was, and the next one begins the step again. `schema.sql` says how the newest version looks; what stands here of
+//! earlier ones is frozen.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::{Attempt, SCHEMA_VERSION, StoreError, rows::all, sql};
+
+const FAILED: &str = "be upgraded";
+
+/// How far an upgrade has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpgradeProgress {
+    /// The version that the file had.
+    pub from: i64,
+    /// The version it gets.
+    pub to: i64,
+    /// Nights done.
+    pub done: u64,
+    /// Of so many.
+    pub of: u64,
+}
+
+/// Upgrades step by step from version `from`.
+pub(super) fn upgrade(
+    connection: &mut Connection,
+    from: i64,
+    mut progress: impl FnMut(UpgradeProgress),
+) -> Result<(), StoreError> {
+    if from < 2 {
+        to_version_2(connection, |done, of| progress(UpgradeProgress { from, to: SCHEMA_VERSION, done, of }))?;
+    }
+    Ok(())
+}
+
+/// Ended versions in the order of the nights that ended them, with what ended them; narrowed scans; retention.
+fn to_version_2(connection: &mut Connection, mut progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
+    // Other tables go on to refer to the table of that name, not to the one that is renamed out of its way.
+    connection.execute_batch(sql::RENAME_ALONE).attempt(FAILED)?;
+    let step = connection.transaction_with_behavior(TransactionBehavior::Immediate).attempt(FAILED)?;
+    step.execute_batch(sql::VERSION_2_TABLES).attempt(FAILED)?;
+    let nights: Vec<i64> = all(&step, sql::SNAPSHOT_IDS, |row| row.get(0))?;
+    for (done, night) in (0_u64..).zip(&nights) {
+        progress(done, nights.len() as u64);
+        step.execute(sql::VERSION_2_NIGHT, [night]).attempt(FAILED)?;
+    }
+    step.execute_batch(sql::VERSION_2_END).attempt(FAILED)?;
+    step.commit().attempt(FAILED)?;
+    connection.execute_batch(sql::RENAME_WITH_REFERENCES).attempt(FAILED)
+}
