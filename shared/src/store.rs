@@ -21,27 +21,37 @@ use crate::{
 };
 
 mod carry;
+mod check;
 mod counter;
 mod fingerprint;
 mod intern;
+mod keep;
 mod lifecycle;
 mod night;
 mod open;
 mod page;
 mod reader;
+mod retention;
 mod rows;
+mod seal;
 mod sql;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod thin;
 mod upgrade;
 mod version;
 
+pub use check::CheckReport;
+pub use keep::StoreStats;
 pub use night::{Night, NightHeader, NightSummary, ScopeSummary};
 pub use open::Writer;
 pub use page::{Filter, Lacking, Page, PageStart, Row, Worst};
 pub use reader::{Reader, View};
+pub use retention::{InvalidRetention, Retention};
+pub use seal::SealState;
 pub use tally::Tally;
+pub use thin::Thinned;
 pub use upgrade::UpgradeProgress;
 
 /// The version of `schema.sql`, as SQLite's `user_version`.
@@ -147,6 +157,24 @@ pub enum StoreError {
         /// What SQLite says.
         #[source]
         source: rusqlite::Error,
+    },
+    /// The seal beside the file cannot be read, written or removed.
+    #[error("the seal {} cannot be written or read; check the permissions of the ledger's folder", path.display())]
+    Seal {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A copy cannot be made.
+    #[error("the ledger cannot be copied to {}", path.display())]
+    Backup {
+        /// Where to.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
     },
     /// There is no room for the night.
     #[error("the disk is full; make room and scan again: nothing of this scan was recorded")]

@@ -19,7 +19,7 @@ mod dice;
 mod habits;
 
 use company::{ACCOUNTS, Application, REGIONS};
-use dice::Dice;
+pub(crate) use dice::Dice;
 
 /// Days of change before the last one.
 pub const DAYS: u16 = 90;

@@ -1,6 +1,9 @@
 //! One night: a scan's listings, judged, compared with what was known, and written in one transaction.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::PathBuf,
+};
 
 use jiff::{Timestamp, civil::Date};
 use rusqlite::{Connection, Row, Transaction, params};
@@ -10,7 +13,7 @@ use super::{
     counter::Counter,
     intern::{FindingSet, NAME, statement},
     rows::{Dimensions, ScopeIds, all, int, rows},
-    sql,
+    seal, sql,
     tally::UNTAGGED,
     version::{Ending, Judged, Version, version, version_columns},
 };
@@ -51,6 +54,7 @@ pub struct Night<'w> {
     /// Some scopes were carried over.
     pub(super) narrowed: bool,
     pub(super) changes: BTreeMap<&'static str, u64>,
+    path: PathBuf,
 }
 
 /// What a scope came to.
@@ -83,7 +87,7 @@ pub(super) fn known_scopes(sql: &Connection) -> Result<Vec<Scope>, StoreError> {
 }
 
 impl<'w> Night<'w> {
-    pub(super) fn begin(sql: Transaction<'w>, header: NightHeader<'w>) -> Result<Self, StoreError> {
+    pub(super) fn begin(sql: Transaction<'w>, header: NightHeader<'w>, path: PathBuf) -> Result<Self, StoreError> {
         let id: i64 = statement(&sql, sql::NEXT_SNAPSHOT)?.query_row([], |row| row.get(0)).attempt(FAILED)?;
         let policy = params![header.policy.digest(), header.policy.canonical_json()];
         let policy_id = statement(&sql, sql::ADD_POLICY)?.query_row(policy, |row| row.get(0)).attempt(FAILED)?;
@@ -102,6 +106,7 @@ impl<'w> Night<'w> {
             recorded: HashSet::new(),
             narrowed: false,
             changes: BTreeMap::new(),
+            path,
             sql,
         })
     }
@@ -276,6 +281,7 @@ impl<'w> Night<'w> {
         self.add_snapshot(&snapshot)?;
         let mut tally = Tally::default();
         self.counter.cells.values().for_each(|cell| tally += *cell);
+        seal::remove(&self.path)?;
         self.sql.commit().attempt(FAILED)?;
         let changes = self.changes.into_iter().filter(|(_, n)| *n > 0).map(|(kind, n)| (kind.to_owned(), n)).collect();
         Ok(NightSummary { snapshot, tally, changes, scopes: self.scopes })

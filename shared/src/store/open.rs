@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::{
-    APPLICATION_ID, Attempt, Night, NightHeader, SCHEMA_VERSION, StoreError, UpgradeProgress, night, sql,
+    APPLICATION_ID, Attempt, Night, NightHeader, SCHEMA_VERSION, StoreError, UpgradeProgress, night, seal, sql,
     upgrade::upgrade,
 };
 use crate::inventory::Scope;
@@ -51,6 +51,9 @@ impl Writer {
             let script = format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;");
             return self.connection.execute_batch(&script).map_err(|e| classify(&self.path, e));
         }
+        if version < SCHEMA_VERSION {
+            seal::remove(&self.path)?;
+        }
         upgrade(&mut self.connection, version, progress).map_err(|error| error.at(&self.path))
     }
 
@@ -74,7 +77,7 @@ impl Writer {
         let path = &self.path;
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| classify(path, e))?;
-        Night::begin(transaction, header).map_err(|error| error.at(path))
+        Night::begin(transaction, header, path.clone()).map_err(|error| error.at(path))
     }
 
     /// The scopes in which resources are known to live: what an account that cannot be reached today had.
@@ -86,14 +89,27 @@ impl Writer {
         night::known_scopes(&self.connection).map_err(|error| error.at(&self.path))
     }
 
-    /// Moves the write-ahead log into the file. To be called after a night; a reader in the way only delays it.
+    /// Moves the write-ahead log into the file, and seals the file. To be called after a night; a reader in the way only
+    /// delays both.
     ///
     /// # Errors
     ///
-    /// When SQLite cannot write to the file.
+    /// When SQLite cannot write to the file, or the seal cannot be written.
     pub fn checkpoint(&self) -> Result<(), StoreError> {
-        let moved = self.connection.execute_batch(sql::CHECKPOINT).attempt("move its log into the file");
-        moved.map_err(|error| error.at(&self.path))
+        let moved = |text| self.connection.query_row(text, [], |row| row.get::<_, i64>(0)).map(|busy| busy == 0);
+        let moved = moved(sql::CHECKPOINT).and_then(|_| moved(sql::TRUNCATE)).attempt("move its log into the file");
+        if moved.map_err(|error| error.at(&self.path))? {
+            seal::put(&self.path)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
     }
 }
 
@@ -137,7 +153,7 @@ fn schema_version(connection: &Connection, path: &Path) -> Result<i64, StoreErro
 }
 
 /// Turns what SQLite says about a file into what a person can do about it.
-fn classify(path: &Path, source: rusqlite::Error) -> StoreError {
+pub(super) fn classify(path: &Path, source: rusqlite::Error) -> StoreError {
     let path = path.to_owned();
     let open = |remedy, source| StoreError::Open { path: path.clone(), remedy, source: Some(source) };
     match source.sqlite_error_code() {

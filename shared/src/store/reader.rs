@@ -16,7 +16,7 @@ use super::{
     intern::{statement, varints},
     open::open_read_only,
     page::{Pages, rule},
-    rows::{Dimensions, ScopeIds, dated, rows, scope_columns, snapshot_columns},
+    rows::{Dimensions, ScopeIds, dated, rows, scope_columns, snapshot_columns, tally_columns},
     sql,
 };
 use crate::{inventory::Scope, policy::Policy};
@@ -64,6 +64,30 @@ impl Reader {
             idle.push((file, connection));
         }
         answer
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads for an operator, on a connection of its own and for as long as it takes.
+    pub(super) fn read_unhurried<T>(
+        &self,
+        ask: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.read_alone(|connection| {
+            let transaction = connection.unchecked_transaction().attempt("begin to read")?;
+            ask(&transaction)
+        })
+    }
+
+    /// The same outside of any transaction.
+    pub(super) fn read_alone<T>(
+        &self,
+        ask: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let connection = open_read_only(&self.path)?;
+        ask(&connection).map_err(|error| error.at(&self.path))
     }
 
     /// An idle connection, if it is to the file that stands at the path now: a ledger may be put back from a backup.
@@ -120,12 +144,7 @@ impl View<'_> {
         if let Some(policy) = known.get(&snapshot.policy_digest) {
             return Ok(Arc::clone(policy));
         }
-        let body: String = statement(self.sql, sql::POLICY_BODY)?
-            .query_row([&snapshot.policy_digest], |row| row.get(0))
-            .attempt("read a policy")?;
-        let unreadable =
-            |faults: crate::policy::PolicyFaults| StoreError::Content { what: "a policy", given: faults.to_string() };
-        let policy = Arc::new(Policy::parse(&body).map_err(unreadable)?);
+        let policy = Arc::new(policy_of(self.sql, snapshot)?);
         known.insert(snapshot.policy_digest.clone(), Arc::clone(&policy));
         Ok(policy)
     }
@@ -138,7 +157,8 @@ impl View<'_> {
 
     /// Counts by scope, of the scopes that the filter admits.
     pub fn cells(&self, snapshot: &Snapshot, filter: &Filter) -> Result<Vec<(Scope, Tally)>, StoreError> {
-        let found = rows(self.sql, sql::CELLS, [snapshot.id], |row| Ok((ScopeIds::read(row, 0)?, tally(row)?)))?;
+        let found =
+            rows(self.sql, sql::CELLS, [snapshot.id], |row| Ok((ScopeIds::read(row, 0)?, tally_columns(row)?)))?;
         let named = found.into_iter().map(|(ids, tally)| Ok((self.dimensions.scope(ids)?, tally)));
         named.filter(|cell| cell.as_ref().map_or(true, |(scope, _)| filter.admits(scope))).collect()
     }
@@ -223,10 +243,12 @@ impl View<'_> {
     }
 }
 
-fn tally(row: &rusqlite::Row<'_>) -> rusqlite::Result<Tally> {
-    let mut columns = [0; 11];
-    for (place, column) in (3..).zip(&mut columns) {
-        *column = row.get::<_, i64>(place)?.unsigned_abs();
-    }
-    Ok(Tally::from_columns(columns))
+/// The policy that judged a snapshot, from the ledger.
+pub(super) fn policy_of(db: &Connection, snapshot: &Snapshot) -> Result<Policy, StoreError> {
+    let body: String = statement(db, sql::POLICY_BODY)?
+        .query_row([&snapshot.policy_digest], |row| row.get(0))
+        .attempt("read a policy")?;
+    let unreadable =
+        |faults: crate::policy::PolicyFaults| StoreError::Content { what: "a policy", given: faults.to_string() };
+    Policy::parse(&body).map_err(unreadable)
 }

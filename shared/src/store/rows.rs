@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 
-use super::{Attempt, ScopeRow, Snapshot, StoreError, intern::statement, sql};
+use super::{Attempt, ScopeRow, Snapshot, StoreError, Tally, intern::statement, sql};
 use crate::{
     AccountId, Arn, Partition, Region, ResourceType,
     cloud::Account,
@@ -173,6 +173,15 @@ pub(super) fn arn(local: &str, scope: &Scope, partition: &Partition) -> Result<A
 fn compose(local: &str, scope: &Scope, partition: &Partition) -> String {
     let service = scope.resource_type.as_str().split(':').next().unwrap_or_default();
     format!("arn:{partition}:{service}:{}:{}:{local}", scope.region, scope.account)
+}
+
+/// The counts of a row of `rollup_cell`, which stand behind its scope.
+pub(super) fn tally_columns(row: &Row<'_>) -> rusqlite::Result<Tally> {
+    let mut columns = [0; 11];
+    for (place, column) in (3..).zip(&mut columns) {
+        *column = row.get::<_, i64>(place)?.unsigned_abs();
+    }
+    Ok(Tally::from_columns(columns))
 }
 
 pub(super) struct ScopeColumns {

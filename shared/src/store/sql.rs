@@ -23,8 +23,11 @@ pub(super) const READER_PRAGMAS: &str = "
     PRAGMA temp_store = MEMORY;
     PRAGMA trusted_schema = OFF;";
 
+pub(super) const ALLOW_WRITES: &str = "PRAGMA query_only = OFF";
+
 /// No ANALYZE: with statistics of one small night the planner leaves the indexes that the tests prove it takes.
-pub(super) const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE); PRAGMA wal_checkpoint(TRUNCATE);";
+pub(super) const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+pub(super) const TRUNCATE: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
 pub(super) const RENAME_ALONE: &str = "PRAGMA legacy_alter_table = ON";
 pub(super) const RENAME_WITH_REFERENCES: &str = "PRAGMA legacy_alter_table = OFF";
@@ -121,6 +124,55 @@ statements! {
         ?15)";
     ADD_RULE_COUNT = "INSERT INTO rollup_rule VALUES (?1, ?2, ?3, ?4)";
     ADD_TAG_COUNT = "INSERT INTO rollup_tag VALUES (?1, ?2, ?3, ?4)";
+
+    // Thinning out.
+    KEPT_SNAPSHOTS = "SELECT id, started_at, status FROM snapshot WHERE kept ORDER BY id";
+    /// What began after the kept night ?1 and had ended when the next kept night ?2 came, no kept night saw.
+    DROP_VERSIONS = "DELETE FROM history WHERE until > ?1 AND until <= ?2 AND since > ?1";
+    DROP_SCOPES = "DELETE FROM scope WHERE snapshot_id = ?1";
+    DROP_CELLS = "DELETE FROM rollup_cell WHERE snapshot_id = ?1";
+    DROP_RULE_COUNTS = "DELETE FROM rollup_rule WHERE snapshot_id = ?1";
+    DROP_TAG_COUNTS = "DELETE FROM rollup_tag WHERE snapshot_id = ?1";
+    DROP_ARRIVALS = "DELETE FROM arrival WHERE snapshot_id = ?1";
+    NO_LONGER_KEPT = "UPDATE snapshot SET kept = 0 WHERE id = ?1";
+    DROP_OLD_VIOLATIONS = "DELETE FROM violation WHERE closed <= ?1";
+    DROP_FORGOTTEN_RESOURCES = "DELETE FROM resource WHERE key NOT IN (SELECT key FROM current)
+        AND key NOT IN (SELECT key FROM history) AND key NOT IN (SELECT key FROM violation)";
+    DROP_UNUSED_TAG_SETS = "DELETE FROM tag_set WHERE id NOT IN (SELECT tag_set_id FROM current WHERE tag_set_id IS NOT NULL)
+        AND id NOT IN (SELECT tag_set_id FROM history WHERE tag_set_id IS NOT NULL)";
+    COUNTED_TAGS = "SELECT DISTINCT tag_id FROM rollup_tag";
+    TAG_SETS = "SELECT tags FROM tag_set";
+    TAG_IDS = "SELECT id FROM tag";
+    DROP_TAG = "DELETE FROM tag WHERE id = ?1";
+
+    // Checking and measuring.
+    INTEGRITY = "PRAGMA integrity_check(20)";
+    TAG_SET_KEYS = "SELECT id, hash FROM tag_set";
+    FINDING_SETS = "SELECT id, hash, rules FROM finding_set";
+    RESOURCES = "SELECT key, local, account_id, region_id, type_id FROM resource";
+    JUDGED = "SELECT key, finding_set_id FROM current WHERE state <> 3";
+    SNAPSHOTS = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint,
+        s.narrowed
+        FROM snapshot s JOIN policy p ON p.id = s.policy_id WHERE s.kept ORDER BY s.id";
+    AS_OF = as_of!(
+        "c.key, c.account_id, c.region_id, c.type_id, c.tag_set_id, c.name, c.state, c.reason, c.finding_set_id, c.errors,
+         c.lacking",
+        "1"
+    );
+    RULE_ROWS = "SELECT rule_id, type_id, resources FROM rollup_rule WHERE snapshot_id = ?1";
+    TAG_ROWS = "SELECT tag_id, resources, non_compliant FROM rollup_tag WHERE snapshot_id = ?1";
+    GAP_COUNT = "SELECT count(*) FROM scope WHERE snapshot_id = ?1 AND reason IS NOT NULL";
+    FREE_BYTES = "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size";
+    COUNT_KEPT = "SELECT count(*) FROM snapshot WHERE kept";
+    COUNT_THINNED = "SELECT count(*) FROM snapshot WHERE NOT kept";
+    SPAN = "SELECT min(started_at), max(started_at) FROM snapshot WHERE kept";
+    COUNT_LIVING = "SELECT count(*) FROM current";
+    COUNT_RESOURCES = "SELECT count(*) FROM resource";
+    COUNT_VERSIONS = "SELECT count(*) FROM history";
+    COUNT_OPEN = "SELECT count(*) FROM violation WHERE closed IS NULL";
+    COUNT_CLOSED = "SELECT count(*) FROM violation WHERE closed IS NOT NULL";
+    TABLE_SIZES = "SELECT name, pgsize FROM dbstat WHERE aggregate = 1 ORDER BY pgsize DESC, name";
+    COPY_INTO = "VACUUM INTO ?1";
 
     // Dimensions.
     ACCOUNTS = "SELECT id, account_id, partition, name FROM account";

@@ -17,6 +17,7 @@ mod files;
 mod nights;
 mod pages;
 mod upgrades;
+mod upkeep;
 
 const POLICY: &str = r#"{
     "version": "1", "last_updated": "2026-01-01T00:00:00Z",
@@ -75,6 +76,21 @@ impl Book {
         listings: &[(Scope, Listing)],
         end: impl FnOnce(&mut Night<'_>) -> Result<(), StoreError>,
     ) -> NightSummary {
+        let (writer, summary) = self.write_in_the_log(listings, end);
+        writer.checkpoint().unwrap();
+        summary
+    }
+
+    /// One night that stays in the log as long as somebody reads.
+    fn night_in_the_log(&mut self, listings: &[(Scope, Listing)]) -> NightSummary {
+        self.write_in_the_log(listings, |_| Ok(())).1
+    }
+
+    fn write_in_the_log(
+        &mut self,
+        listings: &[(Scope, Listing)],
+        end: impl FnOnce(&mut Night<'_>) -> Result<(), StoreError>,
+    ) -> (Writer, NightSummary) {
         self.nights += 1;
         let started_at = Timestamp::constant(1_767_225_600, 0) + (24 * self.nights).hours();
         let mut writer = Writer::open(&self.path()).unwrap();
@@ -86,8 +102,7 @@ impl Book {
         }
         end(&mut night).unwrap();
         let summary = night.finish(started_at + 1.minute(), 10).unwrap();
-        writer.checkpoint().unwrap();
-        summary
+        (writer, summary)
     }
 }
 
