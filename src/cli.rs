@@ -3,7 +3,7 @@
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use shared::{AccountId, Region, ResourceType};
+use shared::{AccountId, Region, ResourceType, store::Retention};
 
 use crate::failure::Failure;
 
@@ -41,10 +41,15 @@ pub(crate) enum Command {
     Demo(DemoArguments),
     /// Scan AWS once and append a snapshot. Exit code 0: complete, 3: partial, 1: nothing recorded.
     Scan(ScanArguments),
+    /// Scan AWS by a schedule for as long as it runs, with a control port: rescan, progress, health, metrics.
+    Scanner(ScannerArguments),
     /// Serve MCP over HTTP from the ledger, at /mcp, with /health.
     Server(ServerArguments),
     /// Serve MCP over standard input and output from the ledger, for a desktop client.
     Mcp(McpArguments),
+    /// Check, copy, measure, thin out or upgrade the ledger.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Store(LedgerArguments),
     /// Work with tagging policies.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Policy(PolicyArguments),
@@ -103,6 +108,74 @@ pub(crate) struct ScanArguments {
     #[arg(long, env = "TAGLEDGER_CONCURRENCY", value_name = "N", default_value_t = 16,
         value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) concurrency: u32,
+    #[command(flatten)]
+    pub(crate) retention: RetentionSetting,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetentionSetting {
+    /// Nights to keep, such as `90d,52w,m`: all of 90 days, then one a week for 52 weeks, then one a month for ever
+    /// [default: all].
+    #[arg(long, env = "TAGLEDGER_RETENTION", value_name = "DAYS[,WEEKS[,MONTHS]]")]
+    pub(crate) retention: Option<Retention>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScannerArguments {
+    #[command(flatten)]
+    pub(crate) scan: ScanArguments,
+    /// When to scan, as a cron expression: minute, hour, day of month, month, day of week.
+    #[arg(long, env = "TAGLEDGER_SCHEDULE", value_name = "CRON", default_value = "0 2 * * *")]
+    pub(crate) schedule: String,
+    /// The time zone of the schedule.
+    #[arg(long, env = "TAGLEDGER_TIME_ZONE", value_name = "ZONE", default_value = "UTC")]
+    pub(crate) time_zone: String,
+    /// By how many seconds at most a scheduled scan begins later, so that many scanners do not begin at once.
+    #[arg(long, env = "TAGLEDGER_JITTER_SECONDS", value_name = "SECONDS", default_value_t = 0,
+        value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    pub(crate) jitter_seconds: u32,
+    /// Where the control port listens.
+    #[arg(long, env = "TAGLEDGER_CONTROL_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
+    pub(crate) control_listen: SocketAddr,
+    /// The key that the control port asks for; needed unless it listens on this machine only.
+    #[arg(long, env = "TAGLEDGER_CONTROL_KEY", value_name = "KEY", hide_env_values = true)]
+    pub(crate) control_key: Option<String>,
+    /// Hours after which a snapshot is too old for /health to be healthy.
+    #[arg(long, env = "TAGLEDGER_MAX_AGE_HOURS", value_name = "HOURS", default_value_t = 36,
+        value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) max_age_hours: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LedgerArguments {
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
+    #[command(subcommand)]
+    pub(crate) command: LedgerCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// Check the file, its hashes and seal, and count the newest snapshot again from the facts. Exit code 1: faults.
+    Check {
+        /// Count every kept snapshot again, not only the newest.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Copy the ledger to a new file, packed and sealed; scans and questions can go on meanwhile.
+    Backup {
+        /// Where to; must not be there yet.
+        file: PathBuf,
+    },
+    /// Say how large the ledger is, and of what.
+    Stats,
+    /// Thin out old nights now, as every scan does with TAGLEDGER_RETENTION.
+    Thin {
+        #[command(flatten)]
+        retention: RetentionSetting,
+    },
+    /// Bring a ledger of an earlier version to this one, as every scan does.
+    Upgrade,
 }
 
 /// An account to scan, or all of them.
@@ -175,9 +248,13 @@ pub(crate) enum PolicyCommand {
 /// Every environment variable of ours.
 fn known_settings() -> Vec<OsString> {
     let root = Cli::command();
-    let commands = std::iter::once(&root).chain(root.get_subcommands());
-    let variables = commands.flat_map(clap::Command::get_arguments).filter_map(|argument| argument.get_env());
+    let variables = arguments(&root).into_iter().filter_map(|argument| argument.get_env());
     variables.map(OsString::from).collect()
+}
+
+/// The arguments of a command and of all below it.
+fn arguments(command: &clap::Command) -> Vec<&clap::Arg> {
+    command.get_arguments().chain(command.get_subcommands().flat_map(arguments)).collect()
 }
 
 /// A variable with our prefix that nobody reads is a typing error that would otherwise go unnoticed.
@@ -204,14 +281,13 @@ mod tests {
     #[test]
     fn the_table_in_the_readme_has_every_setting_with_its_default_and_no_other() {
         let root = Cli::command();
-        let commands = std::iter::once(&root).chain(root.get_subcommands());
         let row = |argument: &clap::Arg| {
             let variable = argument.get_env()?.to_str()?;
             let default = argument.get_default_values().first().and_then(|value| value.to_str()).unwrap_or("");
             let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
             Some(format!("| `{variable}` | `--{}` | {default} |", argument.get_long()?))
         };
-        let settings: BTreeSet<String> = commands.flat_map(clap::Command::get_arguments).filter_map(row).collect();
+        let settings: BTreeSet<String> = arguments(&root).into_iter().filter_map(row).collect();
         let readme = include_str!("../README.md");
         let rows = readme.lines().filter(|line| line.starts_with("| `TAGLEDGER_"));
         let table: BTreeSet<String> =

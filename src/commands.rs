@@ -10,7 +10,9 @@ use crate::failure::Failure;
 pub(crate) mod demo;
 pub(crate) mod policy;
 pub(crate) mod scan;
+pub(crate) mod scanner;
 pub(crate) mod serve;
+pub(crate) mod store;
 
 /// The one place that reads the clock.
 #[expect(clippy::disallowed_methods, reason = "this is the edge")]

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use scanner::ScanError;
+use scanner::{ControlError, ScanError, ScheduleError};
 use server::{HttpError, StdioError};
 use shared::{policy::PolicyFaults, store::StoreError};
 
@@ -40,6 +40,12 @@ pub(crate) enum Failure {
     WithoutAws,
     #[error(transparent)]
     Scan(#[from] ScanError),
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    #[error("say what to keep: --retention or TAGLEDGER_RETENTION, such as `90d,52w,m`")]
+    NoRetention,
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]

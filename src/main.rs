@@ -28,17 +28,21 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
-    if let Command::Policy(arguments) = command {
-        return commands::policy::run(&arguments);
+    match &command {
+        Command::Policy(arguments) => return commands::policy::run(arguments),
+        Command::Store(arguments) => return commands::store::run(arguments),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
     runtime.block_on(async {
         match command {
             Command::Demo(arguments) => commands::demo::run(arguments).await,
             Command::Scan(arguments) => commands::scan::run(arguments).await,
+            Command::Scanner(arguments) => commands::scanner::run(arguments).await,
             Command::Server(arguments) => commands::serve::http(arguments).await,
             Command::Mcp(arguments) => commands::serve::stdio(arguments).await,
             Command::Policy(arguments) => commands::policy::run(&arguments),
+            Command::Store(arguments) => commands::store::run(&arguments),
         }
     })
 }

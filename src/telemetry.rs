@@ -12,9 +12,9 @@ use crate::{
 /// Starts logging. A person at a terminal sees a bar and a summary, and only warnings beside them.
 pub(crate) fn start(cli: &Cli) {
     let quiet = match cli.command {
-        Command::Demo(_) | Command::Mcp(_) | Command::Policy(_) => true,
+        Command::Demo(_) | Command::Mcp(_) | Command::Policy(_) | Command::Store(_) => true,
         Command::Scan(_) => io::stderr().is_terminal(),
-        Command::Server(_) => false,
+        Command::Scanner(_) | Command::Server(_) => false,
     };
     // The SDK tells at info and warn what the ledger tells better, as gaps.
     let usual = if quiet { "warn,aws=error,rmcp=error" } else { "info,aws=error,rmcp=warn" };

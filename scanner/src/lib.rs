@@ -1,11 +1,20 @@
 //! TagLedger's scanner: finds out which scopes there are, lists them, and records a night.
 //!
 //! It knows [`Cloud`](shared::cloud::Cloud) and [`Writer`](shared::store::Writer), and no server. A scope that cannot be
-//! read is data; a scan fails only when nothing can be recorded.
+//! read is data; a scan fails only when nothing can be recorded. [`Scan`] scans once; [`Daemon`] does it by a schedule
+//! and when asked over HTTP ([`serve_control`]).
 
+mod control;
+mod daemon;
+mod jobs;
 mod plan;
 mod recorder;
 mod scan;
+mod schedule;
+mod timetable;
 
+pub use control::{ControlError, ControlSettings, serve_control};
+pub use daemon::{Connect, Daemon, DaemonSettings, ReadPolicy, thin};
 pub use plan::{Choice, Narrow, PlanError};
 pub use scan::{Progress, Scan, ScanError};
+pub use schedule::{Schedule, ScheduleError};

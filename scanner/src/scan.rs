@@ -122,7 +122,8 @@ impl<C: Cloud> Scan<'_, C> {
 
     async fn survey(&self, known: Vec<Scope>) -> Result<Survey, ScanError> {
         let accounts = self.cloud.accounts().await.map_err(ScanError::Accounts)?;
-        let asked = stream::iter(&accounts.found).map(|account| self.cloud.regions(&account.id));
+        let ids: Vec<_> = accounts.found.iter().map(|account| account.id.clone()).collect();
+        let asked = stream::iter(ids).map(async |id| self.cloud.regions(&id).await);
         let regions = asked.buffered(SURVEYED_AT_ONCE).collect().await;
         Ok(Survey { accounts, regions, known })
     }

@@ -49,6 +49,20 @@ pub trait Cloud: Send + Sync + 'static {
 
     /// How many requests have been sent so far, retries not counted.
     fn requests(&self) -> u64;
+
+    /// The same by operation, with how often each was answered that there were too many.
+    fn calls(&self) -> Vec<OperationCalls>;
+}
+
+/// What was sent of one operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperationCalls {
+    /// As IAM names it, such as `ec2:DescribeInstances`.
+    pub operation: &'static str,
+    /// Requests, retries not counted.
+    pub requests: u64,
+    /// Answers that said to slow down, those to retries included.
+    pub throttled: u64,
 }
 
 /// The accounts that a scan is about.

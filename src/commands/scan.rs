@@ -26,7 +26,7 @@ pub(crate) async fn run(arguments: ScanArguments) -> Result<ExitCode, Failure> {
 
     let policy = Arc::new(super::read_policy(&arguments.policy.policy)?);
     // Before AWS is asked anything: what cannot be recorded need not be read.
-    let writer = Writer::open(&arguments.store.store)?;
+    let writer = Writer::open_upgrading(&arguments.store.store, super::store::tell_upgrade)?;
     let cloud = Aws::connect(settings(&arguments)?).await.map_err(Failure::Aws)?;
     let scan = Scan {
         cloud: &cloud,
@@ -39,13 +39,19 @@ pub(crate) async fn run(arguments: ScanArguments) -> Result<ExitCode, Failure> {
         end: CancellationToken::new(),
     };
     let summary = scan.run(writer, crate::progress::follower()).await?;
+    if let Some(retention) = &arguments.retention.retention {
+        let today = shared::day::day_of(super::now());
+        if let Err(error) = scanner::thin(&arguments.store.store, retention, today) {
+            crate::output::warn(&format!("old nights were not thinned out: {}", shared::chain::Chain(&error)));
+        }
+    }
     let reader = Reader::new(&arguments.store.store);
     crate::summary::print(&summary, &reader)?;
     Ok(if summary.snapshot.complete { ExitCode::SUCCESS } else { ExitCode::from(PARTIAL) })
 }
 
 #[cfg(feature = "aws")]
-fn settings(arguments: &ScanArguments) -> Result<shared::cloud::aws::AwsSettings, Failure> {
+pub(super) fn settings(arguments: &ScanArguments) -> Result<shared::cloud::aws::AwsSettings, Failure> {
     use shared::cloud::aws::{AwsSettings, MemberAccounts};
 
     use crate::cli::AccountSetting;

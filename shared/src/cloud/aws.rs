@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use self::session::{Role, Session, Sessions};
-use super::{Account, AccountRegion, Accounts, Cloud};
+use super::{Account, AccountRegion, Accounts, Cloud, OperationCalls};
 use crate::{
     AccountId, Region, ResourceType,
     inventory::{Gap, Listing, Scope},
@@ -142,5 +142,9 @@ impl Cloud for Aws {
 
     fn requests(&self) -> u64 {
         self.sessions.requests()
+    }
+
+    fn calls(&self) -> Vec<OperationCalls> {
+        self.sessions.calls()
     }
 }

@@ -1,6 +1,6 @@
 //! A cloud with faults: any other cloud, of which some scopes cannot be read, or not whole.
 
-use super::{AccountRegion, Accounts, Cloud};
+use super::{AccountRegion, Accounts, Cloud, OperationCalls};
 use crate::{
     AccountId,
     inventory::{Gap, Listing, Scope, Tags},
@@ -60,5 +60,9 @@ impl<C: Cloud, F: Fn(&Scope) -> Option<Fault> + Send + Sync + 'static> Cloud for
 
     fn requests(&self) -> u64 {
         self.cloud.requests()
+    }
+
+    fn calls(&self) -> Vec<OperationCalls> {
+        self.cloud.calls()
     }
 }

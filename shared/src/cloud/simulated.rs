@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
-use super::{Account, AccountRegion, Accounts, Cloud};
+use super::{Account, AccountRegion, Accounts, Cloud, OperationCalls};
 use crate::{
     AccountId, Arn, Region, ResourceType,
     inventory::{Gap, GapReason, Listing, Resource, Scope, TagSet, Tags},
@@ -20,6 +20,9 @@ mod habits;
 
 use company::{ACCOUNTS, Application, REGIONS};
 pub(crate) use dice::Dice;
+
+/// What the company's only operation is called.
+const LIST: &str = "simulated:List";
 
 /// Days of change before the last one.
 pub const DAYS: u16 = 90;
@@ -104,7 +107,7 @@ impl Cloud for Simulated {
         self.requests.fetch_add(1 + u64::from(numbers / 100), Ordering::Relaxed);
         if !company::knows(scope) {
             let message = format!("the simulated company has nothing to do with {scope}");
-            let gap = Gap { reason: GapReason::NotEnabled, operation: "simulated:List".to_owned(), message };
+            let gap = Gap { reason: GapReason::NotEnabled, operation: LIST.to_owned(), message };
             return Listing { resources: Vec::new(), gap: Some(gap) };
         }
         Listing { resources: (0..numbers).filter_map(|number| self.resource(scope, number)).collect(), gap: None }
@@ -112,6 +115,10 @@ impl Cloud for Simulated {
 
     fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    fn calls(&self) -> Vec<OperationCalls> {
+        vec![OperationCalls { operation: LIST, requests: self.requests(), throttled: 0 }]
     }
 }
 

@@ -132,7 +132,13 @@ impl View<'_> {
         found.attempt("find the newest snapshot")?.map(dated).transpose()
     }
 
-    /// The snapshot with this id.
+    /// The newest snapshot of a scan that was not narrowed.
+    pub fn newest_whole(&self) -> Result<Option<Snapshot>, StoreError> {
+        let found = statement(self.sql, sql::NEWEST_WHOLE)?.query_row([], snapshot_columns).optional();
+        found.attempt("find the newest whole snapshot")?.map(dated).transpose()
+    }
+
+    /// The snapshot with this id, unless it was thinned out.
     pub fn snapshot(&self, id: i64) -> Result<Option<Snapshot>, StoreError> {
         let found = statement(self.sql, sql::SNAPSHOT_BY_ID)?.query_row([id], snapshot_columns).optional();
         found.attempt("find a snapshot")?.map(dated).transpose()

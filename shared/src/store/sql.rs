@@ -186,6 +186,9 @@ statements! {
     NEWEST_SNAPSHOT = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint,
         s.narrowed
         FROM snapshot s JOIN policy p ON p.id = s.policy_id ORDER BY s.id DESC LIMIT 1";
+    NEWEST_WHOLE = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint,
+        s.narrowed
+        FROM snapshot s JOIN policy p ON p.id = s.policy_id WHERE NOT s.narrowed ORDER BY s.id DESC LIMIT 1";
     SNAPSHOT_BY_ID = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint,
         s.narrowed
         FROM snapshot s JOIN policy p ON p.id = s.policy_id WHERE s.id = ?1 AND s.kept";

@@ -27,7 +27,7 @@ const ACCOUNTS_PER_PAGE: i32 = 20;
 /// # Errors
 /// STS cannot be reached, or does not take them.
 pub(super) async fn identify(config: &SdkConfig, shared: &Shared) -> Result<Account, Gap> {
-    shared.count();
+    shared.calls.count("sts:GetCallerIdentity");
     let identity = aws_sdk_sts::Client::new(config).get_caller_identity().send().await;
     let identity = identity.map_err(|error| with_region_hint(errors::gap(GET_CALLER_IDENTITY, config, &error)))?;
     caller(identity.arn(), identity.account()).ok_or_else(|| Gap {

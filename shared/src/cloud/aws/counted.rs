@@ -1,10 +1,75 @@
-//! Credentials that are fetched by a request, and counted as one.
+//! Counts of what is sent, by operation, and of what came back as too much.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use aws_credential_types::provider::{ProvideCredentials, future};
 
 use super::session::Shared;
+use crate::cloud::OperationCalls;
+
+tokio::task_local! {
+    /// Whose attempt it is that the connector carries: the SDK makes attempts in the task that awaits the call.
+    static CURRENT: Arc<Calls>;
+}
+
+/// Words of which one stands in every answer that says to slow down, whatever the protocol.
+const THROTTLED: [&[u8]; 5] =
+    [b"Throttl", b"RequestLimitExceeded", b"TooManyRequests", b"SlowDown", b"RequestThrottled"];
+
+#[derive(Debug, Default)]
+struct Calls {
+    requests: AtomicU64,
+    throttled: AtomicU64,
+}
+
+/// All counts.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    operations: Mutex<BTreeMap<&'static str, Arc<Calls>>>,
+}
+
+impl Ledger {
+    /// Counts a request.
+    pub(super) fn count(&self, operation: &'static str) {
+        self.of(operation).requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Makes a call whose throttled attempts are counted.
+    pub(super) async fn follow<T>(&self, operation: &'static str, call: impl Future<Output = T>) -> T {
+        CURRENT.scope(self.of(operation), call).await
+    }
+
+    fn of(&self, operation: &'static str) -> Arc<Calls> {
+        let mut operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(operations.entry(operation).or_default())
+    }
+
+    pub(super) fn calls(&self) -> Vec<OperationCalls> {
+        let operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = |(operation, calls): (&&'static str, &Arc<Calls>)| OperationCalls {
+            operation,
+            requests: calls.requests.load(Ordering::Relaxed),
+            throttled: calls.throttled.load(Ordering::Relaxed),
+        };
+        operations.iter().map(read).collect()
+    }
+}
+
+/// Notes an attempt that failed with this answer.
+pub(super) fn note_failure(answer: &[u8]) {
+    let slow_down = THROTTLED.iter().any(|word| answer.windows(word.len()).any(|part| part == *word));
+    if slow_down {
+        // Outside of a call of ours, such as when credentials are fetched, nobody counts.
+        CURRENT.try_with(|calls| calls.throttled.fetch_add(1, Ordering::Relaxed)).map_or((), |_| ());
+    }
+}
 
 /// A provider whose every fetch counts as a request: assuming a role is one to STS.
 #[derive(Debug)]
@@ -18,7 +83,7 @@ impl<P: ProvideCredentials> ProvideCredentials for Counted<P> {
     where
         Self: 'a,
     {
-        self.shared.count();
+        self.shared.calls.count("sts:AssumeRole");
         self.provider.provide_credentials()
     }
 }

@@ -19,6 +19,8 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::{body::SdkBody, byte_stream::ByteStream};
 
+use super::counted::note_failure;
+
 /// An HTTP client whose connections all SDK clients share, with the proxy from the environment.
 ///
 /// The SDK's default client opens a pool for each client, and the client that its public builder makes ignores the
@@ -62,6 +64,9 @@ impl<C: HttpConnector> HttpConnector for Whole<C> {
 async fn whole(mut answer: HttpResponse) -> Result<HttpResponse, ConnectorError> {
     let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
     let bytes = ByteStream::new(body).collect().await.map_err(|error| ConnectorError::io(error.into()))?.into_bytes();
+    if !answer.status().is_success() {
+        note_failure(&bytes);
+    }
     let xml = answer.headers().get("content-type").is_some_and(|kind| kind.contains("xml"));
     if xml && answer.status().is_success() && !is_closed(&String::from_utf8_lossy(&bytes)) {
         return Err(ConnectorError::io("the answer ends before its document does".into()));

@@ -3,10 +3,7 @@
 use std::{
     collections::HashMap,
     future::Future,
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -18,11 +15,15 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::{
     config::{endpoint, identity_cache},
-    counted::Counted,
+    counted::{Counted, Ledger},
     ec2, errors,
     limits::{Limits, Operation},
 };
-use crate::{AccountId, Partition, Region, cloud::Account, inventory::Gap};
+use crate::{
+    AccountId, Partition, Region,
+    cloud::{Account, OperationCalls},
+    inventory::Gap,
+};
 
 /// For how long natively read tags are preferred once `tag:GetResources` was denied.
 const DENIAL_MEMORY: Duration = Duration::from_secs(15 * 60);
@@ -31,16 +32,12 @@ const DENIAL_MEMORY: Duration = Duration::from_secs(15 * 60);
 #[derive(Debug)]
 pub(super) struct Shared {
     limits: Limits,
-    requests: AtomicU64,
+    pub(super) calls: Ledger,
 }
 
 impl Shared {
     pub(super) fn new(rate_percent: u32) -> Self {
-        Self { limits: Limits::new(rate_percent), requests: AtomicU64::new(0) }
-    }
-
-    pub(super) fn count(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        Self { limits: Limits::new(rate_percent), calls: Ledger::default() }
     }
 }
 
@@ -94,7 +91,11 @@ impl Sessions {
     }
 
     pub(super) fn requests(&self) -> u64 {
-        self.shared.requests.load(Ordering::Relaxed)
+        self.calls().iter().map(|calls| calls.requests).sum()
+    }
+
+    pub(super) fn calls(&self) -> Vec<OperationCalls> {
+        self.shared.calls.calls()
     }
 
     /// The session of that account in that region. Credentials are fetched when the first call needs them.
@@ -188,8 +189,8 @@ impl Session {
         request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<T, SdkError<E, HttpResponse>> {
         self.shared.limits.admit(operation.family, &self.account, &self.region).await;
-        self.shared.count();
-        request.await
+        self.shared.calls.count(operation.name);
+        self.shared.calls.follow(operation.name, request).await
     }
 
     /// The name of an EC2 resource of this account and region.

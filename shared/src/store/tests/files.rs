@@ -121,7 +121,16 @@ fn every_question_goes_by_an_index() {
     // Dimensions are small; scopes are asked for once a scan; snapshots are few; who sweeps, checks or measures reads all.
     let whole_table_on_purpose = [
         &["ACCOUNTS", "REGIONS", "TYPES", "KNOWN_SCOPES"][..],
-        &["NEWEST_SNAPSHOT", "SNAPSHOT_IDS", "SNAPSHOTS", "KEPT_SNAPSHOTS", "COUNT_KEPT", "COUNT_THINNED", "SPAN"],
+        &[
+            "NEWEST_SNAPSHOT",
+            "NEWEST_WHOLE",
+            "SNAPSHOT_IDS",
+            "SNAPSHOTS",
+            "KEPT_SNAPSHOTS",
+            "COUNT_KEPT",
+            "COUNT_THINNED",
+            "SPAN",
+        ],
         &[
             "DROP_OLD_VIOLATIONS",
             "DROP_FORGOTTEN_RESOURCES",

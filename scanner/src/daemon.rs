@@ -1,0 +1,247 @@
+//! The daemon: scans by a timetable or when asked, one at a time, and lives through every failure.
+
+use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use shared::{
+    chain::Chain,
+    cloud::{Cloud, OperationCalls},
+    day::day_of,
+    inventory::Gap,
+    policy::Policy,
+    store::{Reader, Retention, StoreError, UpgradeProgress, Writer},
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::{
+    jobs::{JobState, Jobs, Outcome, Refused, Trigger},
+    plan::{Choice, Narrow},
+    scan::{Progress, Scan, ScanError},
+    schedule::Schedule,
+    timetable::{Due, Timetable},
+};
+
+/// The longest sleep: how soon a changed clock or a machine that woke up is noticed.
+const LONGEST_SLEEP: Duration = Duration::from_secs(20);
+
+/// A connection to the cloud, made anew for every scan so that credentials, roles and accounts are those of now.
+pub type Connect<C> = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<C, Gap>> + Send>> + Send + Sync>;
+
+/// The policy as it stands now, or why it cannot be read.
+pub type ReadPolicy = Box<dyn Fn() -> Result<Policy, String> + Send + Sync>;
+
+/// What a daemon is told.
+pub struct DaemonSettings<C> {
+    /// The ledger.
+    pub store: PathBuf,
+    /// When to scan.
+    pub schedule: Schedule,
+    /// By how much a scheduled scan may be later than its time.
+    pub jitter: Duration,
+    /// What to scan.
+    pub choice: Choice,
+    /// Lists read at once.
+    pub concurrency: usize,
+    /// Which nights to keep; none: all.
+    pub retention: Option<Retention>,
+    /// A snapshot older than this makes the daemon unhealthy.
+    pub max_age: Duration,
+    /// Connects to the cloud.
+    pub connect: Connect<C>,
+    /// Reads the policy.
+    pub policy: ReadPolicy,
+    /// The clock.
+    pub now: fn() -> Timestamp,
+    /// The version of the program.
+    pub app_version: &'static str,
+}
+
+/// A scanner that goes on until it is told to end.
+pub struct Daemon<C> {
+    pub(crate) settings: DaemonSettings<C>,
+    pub(crate) jobs: Jobs,
+    pub(crate) reader: Reader,
+    timetable: std::sync::Mutex<Timetable>,
+    pub(crate) started_at: Timestamp,
+}
+
+impl<C: Cloud> Daemon<C> {
+    /// A daemon over a ledger, which need not exist yet.
+    pub fn new(settings: DaemonSettings<C>) -> Arc<Self> {
+        let reader = Reader::new(&settings.store);
+        let newest = match reader.read(|view| view.newest_whole()) {
+            Ok(newest) => newest.map(|snapshot| snapshot.started_at),
+            Err(StoreError::Missing { .. }) => None,
+            Err(error) => {
+                warn!("the ledger does not say when it was last scanned: {}", Chain(&error));
+                None
+            }
+        };
+        let timetable = Timetable::new(settings.schedule.clone(), settings.jitter, newest).into();
+        Arc::new(Self { jobs: Jobs::default(), reader, timetable, started_at: (settings.now)(), settings })
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.settings.now)()
+    }
+
+    /// Scans when it is time, until `end` is cancelled. The scan in hand is then given up whole.
+    pub async fn run(self: Arc<Self>, end: CancellationToken) {
+        if let Some(next) = self.next_run() {
+            info!(next = %next, "scanning by schedule");
+        }
+        let mut running: Option<JoinHandle<()>> = None;
+        while !end.is_cancelled() {
+            let due = self.timetable().due(self.now());
+            if let Some(due) = due {
+                let trigger = match due {
+                    Due::Missed => Trigger::CatchUp,
+                    Due::Scheduled => Trigger::Schedule,
+                    Due::Again => Trigger::Retry,
+                };
+                match self.start(trigger, Narrow::default(), || true) {
+                    Ok((id, task)) => {
+                        info!(scan.id = id, "scan begins: {trigger:?}");
+                        running = Some(task);
+                    }
+                    Err(_) => self.timetable().ended(self.now(), false),
+                }
+            }
+            let sleep = self.until_next().min(LONGEST_SLEEP);
+            end.run_until_cancelled(tokio::time::sleep(sleep)).await;
+        }
+        self.jobs.cancel_all();
+        if let Some(task) = running {
+            // It has told its own end.
+            drop(task.await);
+        }
+    }
+
+    fn timetable(&self) -> std::sync::MutexGuard<'_, Timetable> {
+        self.timetable.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(crate) fn next_run(&self) -> Option<Timestamp> {
+        self.timetable().next(self.now())
+    }
+
+    fn until_next(&self) -> Duration {
+        let left = self.next_run().map(|next| next.duration_since(self.now()).max(jiff::SignedDuration::ZERO));
+        left.and_then(|left| Duration::try_from(left).ok()).unwrap_or(LONGEST_SLEEP).max(Duration::from_millis(50))
+    }
+
+    /// Begins a scan of its own task, unless one runs.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        trigger: Trigger,
+        narrow: Narrow,
+        admit: impl FnOnce() -> bool,
+    ) -> Result<(String, JoinHandle<()>), Refused> {
+        let (job, end) = self.jobs.begin(trigger, narrow.clone(), self.now(), admit)?;
+        let (daemon, id) = (Arc::clone(self), job.id.clone());
+        let task = tokio::spawn(async move { daemon.work(&id, trigger, narrow, end).await });
+        Ok((job.id, task))
+    }
+
+    async fn work(self: &Arc<Self>, id: &str, trigger: Trigger, narrow: Narrow, end: CancellationToken) {
+        let mut calls = Vec::new();
+        let outcome = match self.scan(id, narrow, end.clone(), &mut calls).await {
+            Ok(night) => Outcome::Recorded(Box::new(night)),
+            Err(_) if end.is_cancelled() => Outcome::Cancelled,
+            Err(problem) => {
+                error!(scan.id = id, "scan failed: {problem}");
+                Outcome::Failed(problem)
+            }
+        };
+        let recorded = matches!(outcome, Outcome::Recorded(_));
+        let state = self.jobs.end(id, outcome, calls, self.now());
+        if trigger != Trigger::Http {
+            // Who cancels a scan does not want it again in five minutes.
+            self.timetable().ended(self.now(), recorded || state == JobState::Cancelled);
+        }
+        info!(scan.id = id, "scan over: {state:?}");
+        if recorded {
+            self.thin().await;
+        }
+    }
+
+    async fn scan(
+        self: &Arc<Self>,
+        id: &str,
+        narrow: Narrow,
+        end: CancellationToken,
+        calls: &mut Vec<OperationCalls>,
+    ) -> Result<shared::store::NightSummary, String> {
+        let policy = Arc::new((self.settings.policy)()?);
+        let writer = self.writer().await?;
+        let connected = end.run_until_cancelled((self.settings.connect)()).await.ok_or("cancelled")?;
+        let cloud = connected.map_err(|gap| format!("AWS cannot be reached: {gap}"))?;
+        let (daemon, watched) = (Arc::clone(self), id.to_owned());
+        let now = self.settings.now;
+        let clock = move || now();
+        let scan = Scan {
+            cloud: &cloud,
+            policy,
+            choice: self.settings.choice.clone(),
+            narrow,
+            concurrency: self.settings.concurrency,
+            now: &clock,
+            app_version: self.settings.app_version,
+            end,
+        };
+        let follow = move |progress: Progress| daemon.jobs.progress(&watched, progress);
+        let ended = scan.run(writer, follow).await;
+        *calls = cloud.calls();
+        ended.map_err(|error: ScanError| Chain(&error).to_string())
+    }
+
+    /// An upgrade of a large ledger takes minutes, and SQLite blocks.
+    async fn writer(&self) -> Result<Writer, String> {
+        let store = self.settings.store.clone();
+        let told = |progress: UpgradeProgress| {
+            info!(
+                from = progress.from,
+                to = progress.to,
+                done = progress.done,
+                of = progress.of,
+                "upgrading the ledger"
+            );
+        };
+        let opened = tokio::task::spawn_blocking(move || Writer::open_upgrading(&store, told)).await;
+        let opened = opened.map_err(|died| died.to_string())?;
+        opened.map_err(|error| Chain(&error).to_string())
+    }
+
+    async fn thin(&self) {
+        let Some(retention) = self.settings.retention else { return };
+        let (store, today) = (self.settings.store.clone(), day_of(self.now()));
+        match tokio::task::spawn_blocking(move || thin(&store, &retention, today)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!("old nights were not thinned out: {}; the next scan tries again", Chain(&error)),
+            Err(died) => warn!("old nights were not thinned out: {died}"),
+        }
+    }
+}
+
+/// Thins out the nights that are not to be kept, and moves the log into the file.
+///
+/// # Errors
+///
+/// When the ledger cannot be written; what was to go is then still there.
+pub fn thin(store: &std::path::Path, retention: &Retention, today: jiff::civil::Date) -> Result<(), StoreError> {
+    let mut writer = Writer::open(store)?;
+    let thinned = writer.thin(retention, today)?;
+    if thinned.nights > 0 {
+        writer.checkpoint()?;
+        info!(
+            nights_n = thinned.nights,
+            versions_n = thinned.versions,
+            resources_n = thinned.resources,
+            retention = %retention,
+            "old nights thinned out"
+        );
+    }
+    Ok(())
+}
