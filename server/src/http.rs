@@ -12,7 +12,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{ledger::Ledger, mcp::Mcp};
+use crate::{
+    announce,
+    ledger::Ledger,
+    mcp::{Mcp, Transport},
+};
 
 /// Largest request body, bytes; a tool call is a few hundred.
 const MOST_BODY: usize = 1 << 20;
@@ -65,13 +69,16 @@ pub async fn serve_http(
     info!(listen = %address, "serving MCP at /mcp");
     listening(address);
     let follow = tokio::spawn(Arc::clone(ledger.policy()).follow(end.clone()));
+    let watch = announce::watch(Arc::clone(&ledger), end.clone());
+    ledger.end_with(&end);
     let served = axum::serve(listener, router(ledger, &end)).with_graceful_shutdown(end.cancelled_owned()).await;
     follow.abort();
+    watch.abort();
     served.map_err(HttpError::Serve)
 }
 
 fn router(ledger: Arc<Ledger>, end: &CancellationToken) -> Router {
-    let mcp = Mcp::new(Arc::clone(&ledger));
+    let mcp = Mcp::new(Arc::clone(&ledger), Transport::Requests);
     let config = StreamableHttpServerConfig::default()
         // No sessions: a restart or another server behind a load balancer loses nothing.
         .with_legacy_session_mode(false)

@@ -1,6 +1,10 @@
 //! What every tool and transport shares.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use shared::{
@@ -8,7 +12,9 @@ use shared::{
     store::{Reader, Snapshot, StoreError, View},
 };
 
-use crate::{policy_file::PolicyFile, tools::ToolFailure};
+use tokio_util::sync::CancellationToken;
+
+use crate::{announce::Announcements, policy_file::PolicyFile, tools::ToolFailure};
 
 /// Where the time comes from.
 pub type Clock = fn() -> Timestamp;
@@ -22,6 +28,8 @@ pub struct Ledger {
     started_at: Timestamp,
     /// A snapshot older than this makes the server unhealthy.
     max_age: Duration,
+    announcements: Announcements,
+    end: OnceLock<CancellationToken>,
 }
 
 impl Ledger {
@@ -29,7 +37,25 @@ impl Ledger {
     /// of the newest snapshot is the one in force.
     pub fn new(store: &Path, policy: Option<&Path>, max_age: Duration, clock: Clock) -> Self {
         let policy = Arc::new(PolicyFile::open(policy));
-        Self { reader: Reader::new(store), policy, clock, started_at: clock(), max_age }
+        let (announcements, end) = (Announcements::default(), OnceLock::new());
+        Self { reader: Reader::new(store), policy, clock, started_at: clock(), max_age, announcements, end }
+    }
+
+    pub(crate) fn announcements(&self) -> &Announcements {
+        &self.announcements
+    }
+
+    /// Names what ends the serving, for those who wait in long answers.
+    pub(crate) fn end_with(&self, end: &CancellationToken) {
+        self.end.get_or_init(|| end.clone());
+    }
+
+    /// Waits for the end of the serving.
+    pub(crate) async fn ended(&self) {
+        match self.end.get() {
+            Some(end) => end.cancelled().await,
+            None => std::future::pending().await,
+        }
     }
 
     pub(crate) fn policy(&self) -> &Arc<PolicyFile> {

@@ -3,6 +3,7 @@
 //! It opens the ledger read-only, has no AWS credentials and makes no request of its own. One [`Ledger`] serves every
 //! transport: streamable HTTP ([`serve_http`]) and stdio ([`serve_stdio`]).
 
+mod announce;
 mod http;
 mod ledger;
 mod mcp;

@@ -60,12 +60,24 @@ pub(crate) struct Coverage {
     scopes: u64,
     /// Scopes read whole.
     scopes_ok: u64,
+    /// Scopes that this snapshot's scan left out: they stand as an earlier scan read them. Absent when none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    carried_over: Option<CarriedOver>,
     /// What could not be read, the largest first. Absent when all is well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     gaps: Vec<GapGroup>,
     /// Gap groups beyond those listed. Absent when none.
     #[serde(skip_serializing_if = "is_zero")]
     more_gaps: u64,
+}
+
+/// What a narrowed scan left out.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(crate) struct CarriedOver {
+    /// How many scopes.
+    scopes: u64,
+    /// When the one that was read longest ago was read (RFC 3339, UTC).
+    oldest_read_at: String,
 }
 
 /// Gaps with the same cause.
@@ -114,12 +126,25 @@ impl Coverage {
         let mut rows = view.scopes(snapshot)?;
         rows.retain(|row| filter.admits(&row.scope));
         let scopes_ok = rows.iter().filter(|row| row.gap.is_none()).count() as u64;
+        let carried_over = carried_over(view, snapshot, &rows)?;
         let mut gaps = groups(&rows);
         let more_gaps = gaps.len().saturating_sub(MOST_GAPS) as u64;
         gaps.truncate(MOST_GAPS);
         let status = if gaps.is_empty() { "complete" } else { "partial" };
-        Ok(Self { status, scopes: rows.len() as u64, scopes_ok, gaps, more_gaps })
+        Ok(Self { status, scopes: rows.len() as u64, scopes_ok, carried_over, gaps, more_gaps })
     }
+}
+
+fn carried_over(
+    view: &View<'_>,
+    snapshot: &Snapshot,
+    rows: &[ScopeRow],
+) -> Result<Option<CarriedOver>, StoreError> {
+    let carried = rows.iter().map(|row| row.scanned_in).filter(|id| *id != snapshot.id);
+    let (scopes, oldest) = (carried.clone().count() as u64, carried.min());
+    let Some(oldest) = oldest else { return Ok(None) };
+    let oldest_read_at = view.began(oldest)?.to_string();
+    Ok(Some(CarriedOver { scopes, oldest_read_at }))
 }
 
 fn groups(rows: &[ScopeRow]) -> Vec<GapGroup> {

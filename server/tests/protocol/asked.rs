@@ -53,6 +53,16 @@ impl Nights {
         self.folder.path().join("ledger.sqlite")
     }
 
+    /// Deletes the ledger with all its files.
+    pub(crate) fn delete(&self) {
+        for suffix in ["", "-wal", "-shm", ".seal"] {
+            let file = format!("{}{suffix}", self.store().display());
+            if std::path::Path::new(&file).exists() {
+                std::fs::remove_file(file).unwrap();
+            }
+        }
+    }
+
     /// Appends night `number` (1 is the first) with these lists.
     pub(crate) fn append(&self, number: i32, listings: Vec<(Scope, Listing)>) {
         let started_at = "2026-10-31T23:00:00Z".parse::<Timestamp>().unwrap() + (24 * number).hours();
@@ -93,8 +103,8 @@ pub(crate) fn unread(resource_type: &str, gap: Gap) -> (Scope, Listing) {
 /// The server, on a port of its own until it is dropped.
 pub(crate) struct Asked {
     address: SocketAddr,
-    _end: DropGuard,
-    _serving: JoinHandle<()>,
+    end: DropGuard,
+    serving: JoinHandle<()>,
 }
 
 impl Asked {
@@ -106,7 +116,7 @@ impl Asked {
             tell.send(address).unwrap();
         });
         let serving = tokio::spawn(async move { serving.await.unwrap() });
-        Self { address: told.await.unwrap(), _end: end.drop_guard(), _serving: serving }
+        Self { address: told.await.unwrap(), end: end.drop_guard(), serving }
     }
 
     /// The structured answer of a tool, and the body that it came in.
@@ -117,6 +127,24 @@ impl Asked {
         let mut reply: Value = serde_json::from_str(&body).unwrap();
         assert_ne!(reply["result"]["isError"], Value::Bool(true), "{body}");
         (reply["result"]["structuredContent"].take(), body)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends the server, and waits until it has.
+    pub(crate) async fn end(self) {
+        drop(self.end);
+        self.serving.await.unwrap();
+    }
+
+    /// What a resource says.
+    pub(crate) async fn resource(&self, uri: &str) -> Value {
+        let read = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": uri}});
+        let reply: Value = serde_json::from_str(&self.post(&read.to_string()).await).unwrap();
+        let text = reply["result"]["contents"][0]["text"].as_str().unwrap_or_else(|| panic!("{reply}"));
+        serde_json::from_str(text).unwrap()
     }
 
     async fn post(&self, body: &str) -> String {

@@ -16,7 +16,7 @@ use super::{
     intern::{statement, varints},
     open::open_read_only,
     page::{Pages, rule},
-    rows::{Dimensions, ScopeIds, dated, rows, scope_columns, snapshot_columns, tally_columns},
+    rows::{Dimensions, ScopeIds, dated, rows, scope_columns, snapshot_columns, tally_columns, time},
     sql,
 };
 use crate::{inventory::Scope, policy::Policy};
@@ -142,6 +142,12 @@ impl View<'_> {
     pub fn snapshot(&self, id: i64) -> Result<Option<Snapshot>, StoreError> {
         let found = statement(self.sql, sql::SNAPSHOT_BY_ID)?.query_row([id], snapshot_columns).optional();
         found.attempt("find a snapshot")?.map(dated).transpose()
+    }
+
+    /// When the scan of a snapshot began, also of one that was thinned out.
+    pub fn began(&self, id: i64) -> Result<jiff::Timestamp, StoreError> {
+        let began = statement(self.sql, sql::BEGAN)?.query_row([id], |row| row.get(0)).attempt("find a snapshot")?;
+        time(began)
     }
 
     /// The policy that judged a snapshot.

@@ -1,0 +1,146 @@
+//! New snapshots reach whoever subscribed, without a restart and within seconds.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::asked::{Asked, Nights, instances};
+
+const NEWEST: &str = "tagledger://snapshot/newest";
+
+fn night(n: i32) -> Vec<(shared::inventory::Scope, shared::inventory::Listing)> {
+    let tags = vec![("CostCenter", "Sales"), ("Owner", "a@example.com")];
+    vec![instances((0..n).map(|i| (format!("i-{i}"), tags.clone())))]
+}
+
+/// A stream of notifications, opened by `subscriptions/listen`.
+struct Stream(BufReader<TcpStream>);
+
+impl Stream {
+    async fn open(asked: &Asked, notifications: Value) -> Self {
+        let meta = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        let body = json!({"jsonrpc": "2.0", "id": 7, "method": "subscriptions/listen",
+            "params": {"_meta": meta, "notifications": notifications}});
+        let body = body.to_string();
+        let mut stream = TcpStream::connect(asked.address()).await.unwrap();
+        let head = format!(
+            "POST /mcp HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+             Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\n\
+             Mcp-Method: subscriptions/listen\r\nContent-Length: {}\r\n\r\n",
+            asked.address(),
+            body.len()
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let mut stream = Self(BufReader::new(stream));
+        let first = stream.next(Duration::from_secs(5)).await.expect("an acknowledgement");
+        assert_eq!(first["method"], "notifications/subscriptions/acknowledged", "{first}");
+        stream
+    }
+
+    /// The next message; none when nothing came in time or the stream ended.
+    async fn next(&mut self, within: Duration) -> Option<Value> {
+        let read = async {
+            let mut line = String::new();
+            while self.0.read_line(&mut line).await.unwrap() > 0 {
+                if let Some(data) = line.strip_prefix("data:").map(str::trim).filter(|data| data.starts_with('{')) {
+                    return Some(serde_json::from_str(data).unwrap());
+                }
+                assert!(!line.starts_with("HTTP/1.1 4"), "{line}");
+                line.clear();
+            }
+            None
+        };
+        timeout(within, read).await.ok().flatten()
+    }
+}
+
+#[tokio::test]
+async fn a_subscriber_hears_of_each_commit_and_reads_the_new_snapshot() {
+    let nights = Nights::new();
+    nights.append(1, night(3));
+    let asked = Asked::of(&nights).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let mut stream = Stream::open(&asked, json!({"resourceSubscriptions": [NEWEST]})).await;
+    for n in 2..=3 {
+        nights.append(n, night(3 + n));
+        let committed = Instant::now();
+        let message = stream.next(Duration::from_secs(5)).await.expect("an announcement");
+        println!("announced {} ms after the commit", committed.elapsed().as_millis());
+        assert_eq!(message["method"], "notifications/resources/updated");
+        assert_eq!(message["params"]["uri"], NEWEST);
+        let newest = asked.resource(NEWEST).await;
+        assert_eq!(newest["as_of"]["snapshot_id"], n);
+        assert_eq!(newest["resources"]["compliant"], 3 + n);
+    }
+}
+
+#[tokio::test]
+async fn who_subscribed_to_nothing_hears_nothing() {
+    let nights = Nights::new();
+    nights.append(1, night(3));
+    let asked = Asked::of(&nights).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let mut other = Stream::open(&asked, json!({"resourceSubscriptions": ["tagledger://other"]})).await;
+    let mut stream = Stream::open(&asked, json!({"resourceSubscriptions": [NEWEST]})).await;
+    nights.append(2, night(4));
+    assert!(stream.next(Duration::from_secs(5)).await.is_some());
+    assert_eq!(other.next(Duration::from_millis(500)).await, None);
+}
+
+#[tokio::test]
+async fn the_resource_says_what_the_tool_says() {
+    let nights = Nights::new();
+    nights.append(1, vec![instances([("i-1".to_owned(), vec![("CostCenter", "Sales")]), ("i-2".to_owned(), vec![])])]);
+    let asked = Asked::of(&nights).await;
+    let newest = asked.resource(NEWEST).await;
+    let (tool, _) = asked.ask("check_tag_compliance", json!({})).await;
+    for field in ["compliance_score", "as_of", "policy", "coverage"] {
+        assert_eq!(newest[field], tool[field], "{field}");
+    }
+    assert_eq!(newest["resources"]["non_compliant"], 2);
+}
+
+#[tokio::test]
+async fn before_the_first_scan_the_resource_says_that_there_is_nothing_yet() {
+    let asked = Asked::of(&Nights::new()).await;
+    let newest = asked.resource(NEWEST).await;
+    assert_eq!(newest["snapshot"], Value::Null);
+    assert!(newest["note"].as_str().unwrap().contains("tagledger scan"), "{newest}");
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_deleted_and_made_anew_is_announced() {
+    let nights = Nights::new();
+    nights.append(1, night(3));
+    let asked = Asked::of(&nights).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let mut stream = Stream::open(&asked, json!({"resourceSubscriptions": [NEWEST]})).await;
+    nights.delete();
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(asked.resource(NEWEST).await["snapshot"], Value::Null);
+    nights.append(1, night(5));
+    assert!(stream.next(Duration::from_secs(5)).await.is_some());
+    assert_eq!(asked.resource(NEWEST).await["resources"]["compliant"], 5);
+}
+
+#[tokio::test]
+async fn a_server_that_ends_ends_the_streams_of_its_subscribers() {
+    let nights = Nights::new();
+    nights.append(1, night(3));
+    let asked = Asked::of(&nights).await;
+    let mut stream = Stream::open(&asked, json!({"resourceSubscriptions": [NEWEST]})).await;
+    let begun = Instant::now();
+    timeout(Duration::from_secs(10), asked.end()).await.expect("the server ends");
+    // The answer to the subscription, and then the end of the stream.
+    while stream.next(Duration::from_secs(5)).await.is_some() {}
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
