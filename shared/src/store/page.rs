@@ -134,10 +134,8 @@ pub(super) struct Pages<'v> {
 
 impl Pages<'_> {
     pub(super) fn worst(&self, filter: &Filter, what: Worst, at: PageStart, limit: usize) -> Result<Page, StoreError> {
-        let [types, regions, accounts] = filter.parameters(self.dimensions);
         let which = i64::from(what.errors) + 2 * i64::from(what.warnings);
-        let parameters = params![self.snapshot.id, types, regions, accounts, at.rank, at.key, which, int(limit + 1)];
-        self.page(rows(self.sql, sql::WORST_PAGE, parameters, found)?, limit)
+        self.ranked([sql::WORST_SAME, sql::WORST_BELOW], filter, Some(which), at, limit)
     }
 
     pub(super) fn lacking(
@@ -147,10 +145,30 @@ impl Pages<'_> {
         at: PageStart,
         limit: usize,
     ) -> Result<Page, StoreError> {
-        let [types, regions, accounts] = filter.parameters(self.dimensions);
         let created = what.created_until.map(Timestamp::as_second);
-        let parameters = params![self.snapshot.id, types, regions, accounts, at.rank, at.key, created, int(limit + 1)];
-        self.page(rows(self.sql, sql::LACKING_PAGE, parameters, found)?, limit)
+        self.ranked([sql::LACKING_SAME, sql::LACKING_BELOW], filter, created, at, limit)
+    }
+
+    /// The rest of those with the rank of `at`, and then those of lower rank.
+    fn ranked(
+        &self,
+        [same, below]: [&str; 2],
+        filter: &Filter,
+        narrow: Option<i64>,
+        at: PageStart,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let [types, regions, accounts] = filter.parameters(self.dimensions);
+        let read = |text, wanted: usize| {
+            let wanted = int(wanted);
+            let parameters = params![self.snapshot.id, types, regions, accounts, at.rank, at.key, narrow, wanted];
+            rows(self.sql, text, parameters, found)
+        };
+        let mut page = if at == PageStart::FIRST { Vec::new() } else { read(same, limit + 1)? };
+        if page.len() <= limit {
+            page.extend(read(below, limit + 1 - page.len())?);
+        }
+        self.page(page, limit)
     }
 
     fn page(&self, mut found: Vec<Found>, limit: usize) -> Result<Page, StoreError> {

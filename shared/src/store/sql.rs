@@ -71,6 +71,39 @@ macro_rules! filtered {
     };
 }
 
+/// A page of resources by rank.
+macro_rules! page {
+    ($rank:literal, $($condition:tt)*) => {
+        concat!(
+            as_of!(
+                $rank,
+                $($condition)*, filtered!()
+            ),
+            " ORDER BY rank DESC, key DESC LIMIT ?8"
+        )
+    };
+}
+
+macro_rules! worst {
+    ($place:literal) => {
+        page!(
+            "c.key, c.errors AS rank, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id",
+            "c.finding_set_id IS NOT NULL AND ", $place, " AND (?7 & 1 AND c.errors > 0
+             OR ?7 & 2 AND c.finding_set_id IN (SELECT id FROM finding_set WHERE warnings > 0)) AND "
+        )
+    };
+}
+
+macro_rules! lacking {
+    ($place:literal) => {
+        page!(
+            "c.key, c.lacking AS rank, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id",
+            "c.lacking > 0 AND ", $place,
+            " AND (?7 IS NULL OR (SELECT r.created_at FROM resource r WHERE r.key = c.key) <= ?7) AND "
+        )
+    };
+}
+
 statements! {
     // Writing a night.
     ADD_POLICY = "INSERT INTO policy (digest, body) VALUES (?1, ?2)
@@ -205,27 +238,13 @@ statements! {
         as_of!("c.finding_set_id", "c.finding_set_id IS NOT NULL AND ", filtered!()),
         ") GROUP BY finding_set_id"
     );
-    /// Resources with findings, those with most errors first. ?5, ?6: where to go on; ?7: bit 0 errors, bit 1 warnings.
-    WORST_PAGE = concat!(
-        as_of!(
-            "c.key, c.errors AS rank, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id",
-            "c.finding_set_id IS NOT NULL AND (c.errors, c.key) < (?5, ?6)
-             AND (?7 & 1 AND c.errors > 0
-                  OR ?7 & 2 AND c.finding_set_id IN (SELECT id FROM finding_set WHERE warnings > 0)) AND ",
-            filtered!()
-        ),
-        " ORDER BY rank DESC, key DESC LIMIT ?8"
-    );
+    /// Resources with findings, those with most errors first: behind ?6 among those with ?5 errors, then those with fewer.
+    /// Two statements, for SQLite would look through all with ?5 errors for the place. ?7: bit 0 errors, bit 1 warnings.
+    WORST_SAME = worst!("c.errors = ?5 AND c.key < ?6");
+    WORST_BELOW = worst!("c.errors < ?5");
     /// Resources without user tags, then those that lack most required ones. ?7: created at that time or before it.
-    LACKING_PAGE = concat!(
-        as_of!(
-            "c.key, c.lacking AS rank, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id",
-            "c.lacking > 0 AND (c.lacking, c.key) < (?5, ?6)
-             AND (?7 IS NULL OR (SELECT r.created_at FROM resource r WHERE r.key = c.key) <= ?7) AND ",
-            filtered!()
-        ),
-        " ORDER BY rank DESC, key DESC LIMIT ?8"
-    );
+    LACKING_SAME = lacking!("c.lacking = ?5 AND c.key < ?6");
+    LACKING_BELOW = lacking!("c.lacking < ?5");
     /// Of the same: how many have no user tag, and how many have some.
     LACKING_COUNTS = concat!(
         "SELECT count(*) FILTER (WHERE lacking >= 1000), count(*) FILTER (WHERE lacking < 1000) FROM (",
