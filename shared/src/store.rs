@@ -41,6 +41,7 @@ mod tests;
 mod thin;
 mod upgrade;
 mod version;
+mod whole;
 
 pub use check::CheckReport;
 pub use keep::StoreStats;
@@ -214,6 +215,12 @@ impl StoreError {
     }
 }
 
+/// Whether there is no room on the disk, be it for the ledger, its log, or the log's index in shared memory.
+fn is_full(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull) || code == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
+}
+
 /// Names what was attempted when SQLite fails.
 trait Attempt<T> {
     fn attempt(self, what: &'static str) -> Result<T, StoreError>;
@@ -223,7 +230,7 @@ impl<T> Attempt<T> for Result<T, rusqlite::Error> {
     fn attempt(self, what: &'static str) -> Result<T, StoreError> {
         self.map_err(|source| match source.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { path: PathBuf::new(), source },
-            Some(ErrorCode::DiskFull) => StoreError::Full(source),
+            _ if is_full(&source) => StoreError::Full(source),
             _ => StoreError::Query { what, source },
         })
     }

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::{
-    APPLICATION_ID, Attempt, Night, NightHeader, SCHEMA_VERSION, StoreError, UpgradeProgress, night, seal, sql,
-    upgrade::upgrade,
+    APPLICATION_ID, Attempt, Night, NightHeader, SCHEMA_VERSION, StoreError, UpgradeProgress, is_full, night, seal,
+    sql, upgrade::upgrade,
 };
 use crate::inventory::Scope;
+
+const UNWRITABLE: &str = "it cannot be written; check the permissions of the file and its folder";
 
 const SCHEMA: &str = include_str!("../../../schema.sql");
 
@@ -38,6 +40,10 @@ impl Writer {
         refuse_folder(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|e| classify(path, e))?;
+        // SQLite opens for reading what it may not write, and would tell so only when the scan is over.
+        if connection.is_readonly(rusqlite::MAIN_DB).map_err(|e| classify(path, e))? {
+            return Err(StoreError::Open { path: path.to_owned(), remedy: UNWRITABLE, source: None });
+        }
         let mut writer = Self { connection, path: path.to_owned() };
         writer.prepare(progress)?;
         Ok(writer)
@@ -160,11 +166,9 @@ pub(super) fn classify(path: &Path, source: rusqlite::Error) -> StoreError {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy { path },
         Some(ErrorCode::NotADatabase) => open("it is not a ledger; name another file with --store", source),
         Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { path, source },
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            open("it cannot be written; check the permissions of the file and its folder", source)
-        }
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => open(UNWRITABLE, source),
         Some(ErrorCode::CannotOpen) => open("check that its folder exists and can be written", source),
-        Some(ErrorCode::DiskFull) => StoreError::Full(source),
+        _ if is_full(&source) => StoreError::Full(source),
         _ => open("SQLite refuses it", source),
     }
 }

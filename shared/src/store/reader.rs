@@ -13,11 +13,12 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::{
     Attempt, Filter, Lacking, Page, PageStart, Rule, ScopeRow, Snapshot, StoreError, Tally, Worst,
-    intern::{statement, varints},
+    intern::statement,
     open::open_read_only,
     page::{Pages, rule},
-    rows::{Dimensions, ScopeIds, dated, rows, scope_columns, snapshot_columns, tally_columns, time},
+    rows::{Dimensions, dated, rows, snapshot_columns, time},
     sql,
+    whole::Wholes,
 };
 use crate::{inventory::Scope, policy::Policy};
 
@@ -38,12 +39,13 @@ pub struct Reader {
     // A stack, locked for a push or a pop and never across a query.
     idle: Mutex<Vec<(FileId, Connection)>>,
     policies: Mutex<HashMap<String, Arc<Policy>>>,
+    wholes: Wholes,
 }
 
 impl Reader {
     /// A reader of the ledger at `path`, which need not exist yet.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), idle: Mutex::default(), policies: Mutex::default() }
+        Self { path: path.to_owned(), idle: Mutex::default(), policies: Mutex::default(), wholes: Wholes::default() }
     }
 
     /// Asks one question.
@@ -58,6 +60,7 @@ impl Reader {
         if let Err(error) = answer {
             // What they remember of the file may be of another that was copied over it.
             idle.clear();
+            self.wholes.clear();
             return Err(error.at(&self.path));
         }
         if idle.len() < KEPT {
@@ -110,7 +113,7 @@ impl Reader {
         let deferred = TransactionBehavior::Deferred;
         let transaction = connection.transaction_with_behavior(deferred).attempt("begin to read")?;
         let dimensions = Dimensions::load(&transaction)?;
-        ask(&View { sql: &transaction, dimensions, policies: &self.policies })
+        ask(&View { sql: &transaction, dimensions, policies: &self.policies, wholes: &self.wholes })
     }
 }
 
@@ -119,6 +122,7 @@ pub struct View<'v> {
     sql: &'v Transaction<'v>,
     dimensions: Dimensions,
     policies: &'v Mutex<HashMap<String, Arc<Policy>>>,
+    wholes: &'v Wholes,
 }
 
 impl View<'_> {
@@ -163,16 +167,15 @@ impl View<'_> {
 
     /// Every scope of a snapshot.
     pub fn scopes(&self, snapshot: &Snapshot) -> Result<Vec<ScopeRow>, StoreError> {
-        let found = rows(self.sql, sql::SCOPES, [snapshot.id], scope_columns)?;
-        found.into_iter().map(|columns| self.dimensions.scope_row(columns)).collect()
+        let whole = self.wholes.of(snapshot);
+        whole.scopes(self.sql, &self.dimensions, snapshot.id).map(<[_]>::to_vec)
     }
 
     /// Counts by scope, of the scopes that the filter admits.
     pub fn cells(&self, snapshot: &Snapshot, filter: &Filter) -> Result<Vec<(Scope, Tally)>, StoreError> {
-        let found =
-            rows(self.sql, sql::CELLS, [snapshot.id], |row| Ok((ScopeIds::read(row, 0)?, tally_columns(row)?)))?;
-        let named = found.into_iter().map(|(ids, tally)| Ok((self.dimensions.scope(ids)?, tally)));
-        named.filter(|cell| cell.as_ref().map_or(true, |(scope, _)| filter.admits(scope))).collect()
+        let whole = self.wholes.of(snapshot);
+        let cells = whole.cells(self.sql, &self.dimensions, snapshot.id)?;
+        Ok(cells.iter().filter(|(scope, _)| filter.admits(scope)).cloned().collect())
     }
 
     /// How many resources have each kind of finding.
@@ -181,23 +184,19 @@ impl View<'_> {
             let [types, _, _] = filter.parameters(&self.dimensions);
             rows(self.sql, sql::RULE_COUNTS, params![snapshot.id, types], |row| Ok((row.get(0)?, row.get(1)?)))?
         } else {
-            self.rules_from_facts(snapshot, filter)?
+            self.rules_by_scope(snapshot, filter)?
         };
         let named = counts.into_iter().map(|(id, n): (i64, i64)| Ok((rule(self.sql, id)?, n.unsigned_abs())));
         named.collect()
     }
 
-    fn rules_from_facts(&self, snapshot: &Snapshot, filter: &Filter) -> Result<Vec<(i64, i64)>, StoreError> {
-        let [types, regions, accounts] = filter.parameters(&self.dimensions);
-        let parameters = params![snapshot.id, types, regions, accounts];
-        let sets: Vec<(i64, i64)> =
-            rows(self.sql, sql::FINDING_SET_COUNTS, parameters, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    fn rules_by_scope(&self, snapshot: &Snapshot, filter: &Filter) -> Result<Vec<(i64, i64)>, StoreError> {
+        let whole = self.wholes.of(snapshot);
         let mut counts = BTreeMap::new();
-        for (set, n) in sets {
-            let blob: Vec<u8> = statement(self.sql, sql::FINDING_SET_RULES)?
-                .query_row([set], |row| row.get(0))
-                .attempt("read findings")?;
-            varints(&blob).into_iter().for_each(|rule| *counts.entry(rule).or_default() += n);
+        for (scope, rule, resources) in whole.findings(self.sql, &self.dimensions, snapshot.id)? {
+            if filter.admits(scope) {
+                *counts.entry(*rule).or_default() += resources;
+            }
         }
         Ok(counts.into_iter().collect())
     }
@@ -233,8 +232,11 @@ impl View<'_> {
         filter: &Filter,
         what: Lacking,
     ) -> Result<(u64, u64), StoreError> {
+        let Some(created) = what.created_until.map(jiff::Timestamp::as_second) else {
+            let cells = self.cells(snapshot, filter)?;
+            return Ok(cells.iter().fold((0, 0), |sum, (_, cell)| (sum.0 + cell.untagged, sum.1 + cell.lacking)));
+        };
         let [types, regions, accounts] = filter.parameters(&self.dimensions);
-        let created = what.created_until.map(jiff::Timestamp::as_second);
         let counts: (i64, i64) = statement(self.sql, sql::LACKING_COUNTS)?
             .query_row(params![snapshot.id, types, regions, accounts, created], |row| Ok((row.get(0)?, row.get(1)?)))
             .attempt("count")?;

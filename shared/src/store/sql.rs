@@ -234,9 +234,9 @@ statements! {
     RULE_COUNTS = "SELECT rule_id, sum(resources) FROM rollup_rule
         WHERE snapshot_id = ?1 AND (?2 IS NULL OR type_id IN (SELECT value FROM json_each(?2))) GROUP BY rule_id";
     FINDING_SET_COUNTS = concat!(
-        "SELECT finding_set_id, count(*) FROM (",
-        as_of!("c.finding_set_id", "c.finding_set_id IS NOT NULL AND ", filtered!()),
-        ") GROUP BY finding_set_id"
+        "SELECT account_id, region_id, type_id, finding_set_id, count(*) FROM (",
+        as_of!("c.account_id, c.region_id, c.type_id, c.finding_set_id", "c.finding_set_id IS NOT NULL"),
+        ") GROUP BY account_id, region_id, type_id, finding_set_id"
     );
     /// Resources with findings, those with most errors first: behind ?6 among those with ?5 errors, then those with fewer.
     /// Two statements, for SQLite would look through all with ?5 errors for the place. ?7: bit 0 errors, bit 1 warnings.

@@ -36,6 +36,10 @@ impl Writer {
     /// [`StoreError::Busy`] when another process is writing a night; when the ledger cannot be written.
     pub fn thin(&mut self, retention: &Retention, today: Date) -> Result<Thinned, StoreError> {
         let path = self.path().to_owned();
+        let none = marks(self.connection_mut()).map(|kept| retention.surplus(&kept, today).is_empty());
+        if none.map_err(|error| error.at(&path))? {
+            return Ok(Thinned::default());
+        }
         let thinned = self.change(FAILED, |db| thin(db, retention, today));
         thinned.map_err(|error| error.at(&path))
     }

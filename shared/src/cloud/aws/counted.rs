@@ -65,9 +65,9 @@ impl Ledger {
 /// Notes an attempt that failed with this answer.
 pub(super) fn note_failure(answer: &[u8]) {
     let slow_down = THROTTLED.iter().any(|word| answer.windows(word.len()).any(|part| part == *word));
-    if slow_down {
-        // Outside of a call of ours, such as when credentials are fetched, nobody counts.
-        CURRENT.try_with(|calls| calls.throttled.fetch_add(1, Ordering::Relaxed)).map_or((), |_| ());
+    // Outside of a call of ours, such as when credentials are fetched, nobody counts.
+    if let (true, Ok(calls)) = (slow_down, CURRENT.try_with(Arc::clone)) {
+        calls.throttled.fetch_add(1, Ordering::Relaxed);
     }
 }
 

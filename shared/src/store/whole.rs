@@ -1,0 +1,110 @@
+//! What a snapshot says as a whole, read once: it never changes, and every answer needs it.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rusqlite::Connection;
+
+use super::{
+    Attempt, ScopeRow, Snapshot, StoreError, Tally,
+    intern::{statement, varints},
+    rows::{Dimensions, ScopeIds, rows, scope_columns, tally_columns},
+    sql,
+};
+use crate::inventory::Scope;
+
+/// Snapshots whose figures are kept at hand: the newest, and some that cursors still go through.
+const KEPT: usize = 4;
+
+/// The figures of one snapshot, each part read when it is first asked for.
+#[derive(Debug, Default)]
+pub(super) struct Whole {
+    cells: OnceLock<Vec<(Scope, Tally)>>,
+    scopes: OnceLock<Vec<ScopeRow>>,
+    findings: OnceLock<Vec<(Scope, i64, i64)>>,
+}
+
+/// The figures at hand. Locked to look one up, not while it is read.
+#[derive(Debug, Default)]
+pub(super) struct Wholes(Mutex<Vec<(Name, Arc<Whole>)>>);
+
+/// Number and fingerprint: another ledger may be put in the place of this one.
+type Name = (i64, i64, i64);
+
+impl Wholes {
+    pub(super) fn of(&self, snapshot: &Snapshot) -> Arc<Whole> {
+        let name = (snapshot.id, snapshot.fingerprint, snapshot.finished_at.as_second());
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, whole)) = kept.iter().find(|(known, _)| *known == name) {
+            return Arc::clone(whole);
+        }
+        if kept.len() >= KEPT {
+            kept.remove(0);
+        }
+        let whole = Arc::default();
+        kept.push((name, Arc::clone(&whole)));
+        whole
+    }
+
+    /// Forgets all: what was read may have been of a damaged file.
+    pub(super) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl Whole {
+    /// Counts by scope.
+    pub(super) fn cells(
+        &self,
+        db: &Connection,
+        dimensions: &Dimensions,
+        snapshot: i64,
+    ) -> Result<&[(Scope, Tally)], StoreError> {
+        once(&self.cells, || {
+            let found = rows(db, sql::CELLS, [snapshot], |row| Ok((ScopeIds::read(row, 0)?, tally_columns(row)?)))?;
+            found.into_iter().map(|(ids, tally)| Ok((dimensions.scope(ids)?, tally))).collect()
+        })
+    }
+
+    /// How each scope ended.
+    pub(super) fn scopes(
+        &self,
+        db: &Connection,
+        dimensions: &Dimensions,
+        snapshot: i64,
+    ) -> Result<&[ScopeRow], StoreError> {
+        once(&self.scopes, || {
+            let found = rows(db, sql::SCOPES, [snapshot], scope_columns)?;
+            found.into_iter().map(|columns| dimensions.scope_row(columns)).collect()
+        })
+    }
+
+    /// Resources by scope and rule, from the facts.
+    pub(super) fn findings(
+        &self,
+        db: &Connection,
+        dimensions: &Dimensions,
+        snapshot: i64,
+    ) -> Result<&[(Scope, i64, i64)], StoreError> {
+        once(&self.findings, || {
+            let columns = |row: &rusqlite::Row<'_>| Ok((ScopeIds::read(row, 0)?, row.get(3)?, row.get(4)?));
+            let sets: Vec<(ScopeIds, i64, i64)> = rows(db, sql::FINDING_SET_COUNTS, [snapshot], columns)?;
+            let mut counts = Vec::new();
+            for (ids, set, resources) in sets {
+                let scope = dimensions.scope(ids)?;
+                let blob: Vec<u8> = statement(db, sql::FINDING_SET_RULES)?
+                    .query_row([set], |row| row.get(0))
+                    .attempt("read findings")?;
+                counts.extend(varints(&blob).into_iter().map(|rule| (scope.clone(), rule, resources)));
+            }
+            Ok(counts)
+        })
+    }
+}
+
+/// Two who ask at once may both read; one reading is kept, and both are the same.
+fn once<T>(kept: &OnceLock<Vec<T>>, read: impl FnOnce() -> Result<Vec<T>, StoreError>) -> Result<&[T], StoreError> {
+    if kept.get().is_none() {
+        drop(kept.set(read()?));
+    }
+    Ok(kept.get().map_or(&[], Vec::as_slice))
+}

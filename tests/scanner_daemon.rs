@@ -1,0 +1,212 @@
+//! The built binary as a daemon, against the fake AWS.
+
+#![cfg(test)]
+
+mod support;
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use support::{
+    binary::{run, sample_policy, tagledger},
+    world::{World, one_region},
+};
+
+/// For how long something is waited for that must happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running daemon; killed when dropped.
+struct Daemon {
+    child: Child,
+    address: String,
+    log: mpsc::Receiver<String>,
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn command(world: &World, store: &Path) -> Command {
+    let mut command = tagledger(world.folder.path());
+    command
+        .env("AWS_ENDPOINT_URL", world.fake.endpoint())
+        .env("AWS_ACCESS_KEY_ID", "AKIAFAKEFAKEFAKEFAKE")
+        .env("AWS_SECRET_ACCESS_KEY", "fake")
+        .env("AWS_REGION", "us-east-1")
+        .env("TAGLEDGER_CONTROL_LISTEN", "127.0.0.1:0")
+        .args(["scanner", "--rate-percent", "100", "--schedule", "0 2 1 1 *", "--time-zone", "Europe/Berlin"])
+        .arg("--store")
+        .arg(store)
+        .arg("--policy")
+        .arg(sample_policy());
+    command
+}
+
+impl Daemon {
+    fn start(world: &World) -> Self {
+        Self::of(&mut command(world, &world.store()))
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let stderr = BufReader::new(child.stderr.take().expect("its log"));
+        let (send, log) = mpsc::channel();
+        thread::spawn(move || stderr.lines().map_while(Result::ok).for_each(|line| drop(send.send(line))));
+        let mut daemon = Self { child, address: String::new(), log };
+        let opened = daemon.until("control port open");
+        daemon.address = opened.split("listen=").nth(1).expect("an address").trim().to_owned();
+        daemon
+    }
+
+    /// The next line of the log that has these words.
+    #[track_caller]
+    fn until(&self, words: &str) -> String {
+        let (begun, mut seen) = (Instant::now(), Vec::new());
+        while let Ok(line) = self.log.recv_timeout(PATIENCE.saturating_sub(begun.elapsed())) {
+            if line.contains(words) {
+                return line;
+            }
+            seen.push(line);
+        }
+        panic!("`{words}` is never logged; logged was\n{}", seen.join("\n"));
+    }
+
+    fn ask(&self, method: &str, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).expect("the control port");
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(head.as_bytes()).expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a body");
+        (head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status"), body.to_owned())
+    }
+
+    fn scans(&self) -> Value {
+        serde_json::from_str(&self.ask("GET", "/scans").1).expect("JSON")
+    }
+
+    /// Ends it as an operator does, and returns its exit code and how long that took.
+    fn terminate(mut self) -> (Option<i32>, Duration) {
+        let begun = Instant::now();
+        run(Command::new("kill").arg(self.child.id().to_string())).exits(0);
+        while begun.elapsed() < PATIENCE {
+            if let Some(status) = self.child.try_wait().expect("its state") {
+                return (status.code(), begun.elapsed());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        panic!("it does not end");
+    }
+}
+
+#[test]
+fn a_daemon_on_an_empty_ledger_scans_at_once_and_then_waits() {
+    let world = World::small();
+    let daemon = Daemon::start(&world);
+    daemon.until("scan over: Complete");
+    world.ledger().holds(&world.expected());
+    let metrics = daemon.ask("GET", "/metrics").1;
+    let requests = |line: &str| line.starts_with("tagledger_aws_requests_total{operation=\"ec2:DescribeInstances\"} ");
+    assert!(metrics.lines().any(requests), "{metrics}");
+    assert!(metrics.contains("tagledger_scans_total{trigger=\"catch_up\",outcome=\"complete\"} 1"), "{metrics}");
+    assert_eq!(daemon.ask("GET", "/health").0, 200);
+    let (code, took) = daemon.terminate();
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+
+    // Scanned a moment ago: nothing was missed.
+    let again = Daemon::start(&world);
+    assert_eq!(again.scans()["scans"], Value::Array(Vec::new()));
+    assert!(
+        again.scans()["next_scheduled"].as_str().expect("a time").contains("-01-01T01:00:00Z"),
+        "{}",
+        again.scans()
+    );
+}
+
+#[test]
+fn a_daemon_told_to_end_amid_a_scan_leaves_the_ledger_as_it_was() {
+    let world = World::of(one_region(fake_aws::Counts::each(400)));
+    let small = World::small();
+    run(&mut support::binary::scan_command(
+        world.folder.path(),
+        &small.fake.endpoint(),
+        &world.store(),
+        &sample_policy(),
+    ))
+    .exits(0);
+    let before = world.ledger().newest();
+    let daemon = Daemon::start(&world);
+    assert_eq!(daemon.ask("POST", "/rescan").0, 202);
+    daemon.until("scan planned");
+    let (code, took) = daemon.terminate();
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(world.ledger().newest(), before);
+    let check =
+        run(tagledger(world.folder.path()).args(["store", "check", "--all"]).env("TAGLEDGER_STORE", world.store()));
+    assert!(check.exits(0).stdout.ends_with("no faults\n"));
+}
+
+#[test]
+fn of_two_daemons_on_one_ledger_one_scans_and_the_other_lives_on() {
+    let world = World::of(one_region(fake_aws::Counts::each(300)));
+    let first = Daemon::start(&world);
+    first.until("scan planned");
+    let second = Daemon::start(&world);
+    let refused = second.until("scan failed");
+    assert!(refused.contains("another scan is writing"), "{refused}");
+    first.until("scan over: Complete");
+    assert_eq!(second.ask("POST", "/rescan").0, 202);
+    second.until("scan over: Complete");
+    assert_eq!(world.ledger().newest().id, 2);
+}
+
+#[test]
+fn a_daemon_lives_through_a_broken_policy_and_an_unreachable_cloud() {
+    let world = World::small();
+    let policy = world.folder.path().join("policy.json");
+    std::fs::copy(sample_policy(), &policy).expect("a copy");
+    let mut command = command(&world, &world.store());
+    let daemon = Daemon::of(command.arg("--regions").arg("us-east-1").env("TAGLEDGER_POLICY", &policy));
+    drop(daemon);
+    let mut nowhere = self::command(&world, &world.store());
+    nowhere.env("AWS_ENDPOINT_URL", "http://127.0.0.1:9").env("AWS_MAX_ATTEMPTS", "1");
+    let daemon = Daemon::of(&mut nowhere);
+    let failed = daemon.until("scan failed");
+    assert!(failed.contains("AWS cannot be reached"), "{failed}");
+    assert_eq!(daemon.ask("GET", "/health").0, 503);
+    let scans = daemon.scans();
+    assert_eq!(scans["scans"][0]["state"], "failed", "{scans}");
+}
+
+#[test]
+fn settings_that_make_no_sense_are_told_at_the_start() {
+    let world = World::small();
+    for (variable, value, told) in [
+        ("TAGLEDGER_SCHEDULE", "every night", "is no cron expression"),
+        ("TAGLEDGER_TIME_ZONE", "Berlin", "is no time zone"),
+        ("TAGLEDGER_CONTROL_LISTEN", "0.0.0.0:0", "TAGLEDGER_CONTROL_KEY"),
+        ("TAGLEDGER_CONTROL_KEY", "short", "shorter than 16"),
+    ] {
+        let mut command = tagledger(world.folder.path());
+        command.arg("scanner").arg("--policy").arg(sample_policy()).env(variable, value);
+        run(&mut command).complains(&[told]);
+    }
+    let mut command = tagledger(world.folder.path());
+    let outcome = run(command.arg("scan").env("TAGLEDGER_RETENTION", "90"));
+    assert!(outcome.stderr.contains("is no retention"), "{}", outcome.stderr);
+}
