@@ -68,6 +68,7 @@ fn print_changes(night: &NightSummary) {
         ("new", "new"),
         ("returned", "back again"),
         ("removed", "removed"),
+        ("moved", "moved to another region or account"),
         ("left_scope", "no longer scanned"),
         ("tags", "with other tags"),
         ("verdict", "judged otherwise"),

@@ -2,6 +2,16 @@
 //!
 //! `cargo bench -p shared --bench questions -- FILE`, with a file that the bench `nights` has made.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "a measurement prints, rounds, and ends where something is missing"
+)]
+
 use std::{
     path::Path,
     time::{Duration, Instant},

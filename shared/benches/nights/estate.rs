@@ -123,7 +123,7 @@ fn tags(scope: &Scope, seed: u64, edits: u16, name: &str) -> TagSet {
     if matches!(scope.resource_type, ResourceType::Ec2Instance | ResourceType::Ec2Volume) {
         pairs.push(("Name", name.to_owned()));
     }
-    if seed % 10 == 0 {
+    if seed.is_multiple_of(10) {
         pairs.push(("Ticket", format!("OPS-{}", seed >> 30)));
     }
     match edited % 100 {

@@ -3,6 +3,16 @@
 //! `cargo bench -p shared --bench nights -- [RESOURCES [NIGHTS [FILE]]]`; without FILE the ledger is made in a temporary
 //! folder. Processor time is of the writing thread, listing apart; it is the figure to trust on a busy machine.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "a measurement prints, rounds, and ends where something is missing"
+)]
+
 use std::{fs, path::PathBuf, time::Duration};
 
 use jiff::{Timestamp, ToSpan};
