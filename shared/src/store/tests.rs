@@ -16,6 +16,7 @@ mod carried;
 mod files;
 mod nights;
 mod pages;
+mod steps;
 mod upgrades;
 mod upkeep;
 
