@@ -9,7 +9,7 @@ use crate::store::{open::open_read_only, sql};
 fn estate(resources: usize) -> Book {
     let mut book = Book::new();
     let all = |changed: bool| -> Vec<Resource> {
-        let tags = |n: usize| [SHORT, BARE, OWNERLESS, GOOD][(n + usize::from(changed && n % 50 == 0)) % 4];
+        let tags = |n: usize| [SHORT, BARE, OWNERLESS, GOOD][(n + usize::from(changed && n.is_multiple_of(50))) % 4];
         (0..resources).map(|n| instance(&format!("{n:x}"), tags(n))).collect()
     };
     book.night(&[(instances(), whole(all(false)))]);
