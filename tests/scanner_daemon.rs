@@ -116,7 +116,7 @@ impl Daemon {
 fn a_daemon_on_an_empty_ledger_scans_at_once_and_then_waits() {
     let world = World::small();
     let daemon = Daemon::start(&world);
-    daemon.until("scan over: Complete");
+    daemon.until("scan over: complete");
     world.ledger().holds(&world.expected());
     let metrics = daemon.ask("GET", "/metrics").1;
     let requests = |line: &str| line.starts_with("tagledger_aws_requests_total{operation=\"ec2:DescribeInstances\"} ");
@@ -135,6 +135,25 @@ fn a_daemon_on_an_empty_ledger_scans_at_once_and_then_waits() {
         "{}",
         again.scans()
     );
+}
+
+#[test]
+fn answers_that_say_to_slow_down_are_counted_by_operation() {
+    let faults = [("ec2", "DescribeVolumes"), ("lambda", "ListFunctions"), ("ecs", "ListClusters")].into_iter().fold(
+        fake_aws::Faults::none(),
+        |faults, (service, operation)| {
+            faults.with(fake_aws::Rule::new(fake_aws::Effect::Throttle).service(service).operation(operation).first(1))
+        },
+    );
+    let world = World::small().failing(faults);
+    let daemon = Daemon::start(&world);
+    daemon.until("scan over: complete");
+    let metrics = daemon.ask("GET", "/metrics").1;
+    for operation in ["ec2:DescribeVolumes", "lambda:ListFunctions", "ecs:ListClusters"] {
+        let series = format!("tagledger_aws_throttled_total{{operation=\"{operation}\"}} 1");
+        assert!(metrics.lines().any(|line| line == series), "{series} is missing in\n{metrics}");
+    }
+    assert!(metrics.contains("tagledger_aws_throttled_total{operation=\"rds:DescribeDBInstances\"} 0"), "{metrics}");
 }
 
 #[test]
@@ -169,9 +188,9 @@ fn of_two_daemons_on_one_ledger_one_scans_and_the_other_lives_on() {
     let second = Daemon::start(&world);
     let refused = second.until("scan failed");
     assert!(refused.contains("another scan is writing"), "{refused}");
-    first.until("scan over: Complete");
+    first.until("scan over: complete");
     assert_eq!(second.ask("POST", "/rescan").0, 202);
-    second.until("scan over: Complete");
+    second.until("scan over: complete");
     assert_eq!(world.ledger().newest().id, 2);
 }
 

@@ -89,9 +89,6 @@ impl<C: Cloud> Daemon<C> {
 
     /// Scans when it is time, until `end` is cancelled. The scan in hand is then given up whole.
     pub async fn run(self: Arc<Self>, end: CancellationToken) {
-        if let Some(next) = self.next_run() {
-            info!(next = %next, "scanning by schedule");
-        }
         let mut running: Option<JoinHandle<()>> = None;
         while !end.is_cancelled() {
             let due = self.timetable().due(self.now());
@@ -103,7 +100,7 @@ impl<C: Cloud> Daemon<C> {
                 };
                 match self.start(trigger, Narrow::default(), || true) {
                     Ok((id, task)) => {
-                        info!(scan.id = id, "scan begins: {trigger:?}");
+                        info!(scan.id = id, "scan begins: {}", trigger.words());
                         running = Some(task);
                     }
                     Err(_) => self.timetable().ended(self.now(), false),
@@ -161,7 +158,8 @@ impl<C: Cloud> Daemon<C> {
             // Who cancels a scan does not want it again in five minutes.
             self.timetable().ended(self.now(), recorded || state == JobState::Cancelled);
         }
-        info!(scan.id = id, "scan over: {state:?}");
+        let next = self.next_run().map_or_else(String::new, |next| next.to_string());
+        info!(scan.id = id, next, "scan over: {}", state.words());
         if recorded {
             self.thin().await;
         }

@@ -49,6 +49,31 @@ pub(crate) enum JobState {
     Cancelled,
 }
 
+impl Trigger {
+    /// For the log.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Schedule => "it is time",
+            Self::CatchUp => "a run was missed",
+            Self::Retry => "the last one failed",
+            Self::Http => "asked over HTTP",
+        }
+    }
+}
+
+impl JobState {
+    /// For the log.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Complete => "complete",
+            Self::Partial => "partial",
+            Self::Failed => "nothing recorded",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// How one scope of a scan stands.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct ScopeProgress {

@@ -250,7 +250,10 @@ async fn a_narrowed_rescan_updates_its_scopes_and_says_so() {
     let answer = running.rescan(r#"{"regions":["eu-west-1"],"types":["s3:bucket"]}"#).await;
     assert_eq!((answer.status, &answer.json()["narrowed"]), (202, &json!(true)));
     let over = running.over().await;
-    assert_eq!((&over["state"], &over["scopes_planned"], &over["snapshot_id"]), (&json!("complete"), &json!(3), &json!(2)));
+    assert_eq!(
+        (&over["state"], &over["scopes_planned"], &over["snapshot_id"]),
+        (&json!("complete"), &json!(3), &json!(2))
+    );
     let scopes = Reader::new(&running.store().join("ledger.sqlite")).read(|view| view.scopes(&view.newest()?.unwrap()));
     let scopes = scopes.unwrap();
     assert_eq!((scopes.len(), scopes.iter().filter(|scope| scope.scanned_in == 2).count()), (72, 3));
@@ -330,7 +333,8 @@ async fn what_makes_no_sense_is_refused_in_words() {
 #[tokio::test]
 async fn a_page_of_another_site_can_start_nothing() {
     let running = start(None, 0).await;
-    for headers in ["Origin: https://evil.example\r\n", "Origin: null\r\n", "Origin: http://127.0.0.1.evil.example\r\n"] {
+    for headers in ["Origin: https://evil.example\r\n", "Origin: null\r\n", "Origin: http://127.0.0.1.evil.example\r\n"]
+    {
         assert_eq!(running.ask("POST", "/rescan", headers, "").await.status, 403, "{headers}");
     }
     let rebound = "POST /rescan HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";

@@ -118,8 +118,8 @@ impl ServerHandler for Mcp {
         ServerConfig::new(
             ServerCapabilities::builder().enable_tools().enable_resources().enable_resources_subscribe().build(),
         )
-            .with_server_info(Implementation::new("tagledger", env!("CARGO_PKG_VERSION")).with_title("TagLedger"))
-            .with_instructions(INSTRUCTIONS)
+        .with_server_info(Implementation::new("tagledger", env!("CARGO_PKG_VERSION")).with_title("TagLedger"))
+        .with_instructions(INSTRUCTIONS)
     }
 
     async fn list_tools(
@@ -207,11 +207,7 @@ impl ServerHandler for Mcp {
         Ok(())
     }
 
-    async fn unsubscribe(
-        &self,
-        _: UnsubscribeRequestParams,
-        _: RequestContext<RoleServer>,
-    ) -> Result<(), ErrorData> {
+    async fn unsubscribe(&self, _: UnsubscribeRequestParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
         self.keep(None);
         Ok(())
     }
@@ -251,7 +247,10 @@ pub enum StdioError {
 pub async fn serve_stdio(ledger: Arc<Ledger>, end: CancellationToken) -> Result<(), StdioError> {
     let follow = tokio::spawn(Arc::clone(ledger.policy()).follow(end.clone()));
     let watch = announce::watch(Arc::clone(&ledger), end.clone());
-    let service = Mcp::new(ledger, Transport::Connection).serve_with_ct(stdio(), end).await.map_err(|e| StdioError::Handshake(Box::new(e)))?;
+    let service = Mcp::new(ledger, Transport::Connection)
+        .serve_with_ct(stdio(), end)
+        .await
+        .map_err(|e| StdioError::Handshake(Box::new(e)))?;
     let ended = service.waiting().await.map_err(StdioError::Died);
     follow.abort();
     watch.abort();

@@ -37,6 +37,11 @@ impl World {
         Self { _runtime: runtime, fake, folder: temp_folder() }
     }
 
+    /// The same cloud, answering at the rates that AWS publishes.
+    pub(crate) fn at_published_rates(self) -> Self {
+        Self { fake: self.fake.with_rate_limits(), ..self }
+    }
+
     /// Account [`HOME`] in one region with twenty of everything.
     pub(crate) fn small() -> Self {
         Self::of(one_region(Counts { clusters: 3, ..Counts::each(20) }))

@@ -64,15 +64,14 @@ async fn rescan<C: Cloud>(State(control): Shared<C>, body: Bytes) -> Response {
     let narrowed = !narrow.is_whole();
     match control.daemon.start(Trigger::Http, narrow, || control.rescans.check().is_ok()) {
         Ok((id, _)) => {
-            info!(scan.id = id, narrowed, "scan begins: asked over HTTP");
+            info!(scan.id = id, narrowed, "scan begins: {}", Trigger::Http.words());
             let location = format!("/scans/{id}");
-            let note = if narrowed {
-                "only the scopes asked for are scanned; the others keep what is known of them"
-            } else {
-                ""
-            };
-            let mut answer = (StatusCode::ACCEPTED, Json(json!({ "scan_id": id, "narrowed": narrowed, "note": note })))
-                .into_response();
+            let mut body = json!({ "scan_id": id, "narrowed": narrowed });
+            if let (true, Some(body)) = (narrowed, body.as_object_mut()) {
+                let note = "only the scopes asked for are scanned; the others keep what is known of them";
+                body.insert("note".to_owned(), note.into());
+            }
+            let mut answer = (StatusCode::ACCEPTED, Json(body)).into_response();
             if let Ok(location) = HeaderValue::from_str(&location) {
                 answer.headers_mut().insert(header::LOCATION, location);
             }
@@ -129,8 +128,8 @@ fn summary(job: &Job, now: Timestamp) -> Value {
         "trigger": job.trigger,
         "narrowed": !job.narrow.is_whole(),
         "asked_for": asked_for(&job.narrow),
-        "started_at": job.started_at.to_string(),
-        "finished_at": job.finished_at.map(|at| at.to_string()),
+        "started_at": seconds(job.started_at),
+        "finished_at": job.finished_at.map(seconds),
         "scopes_planned": job.scopes.len(),
         "scopes_done": job.done,
         "scopes_with_gaps": gaps,
@@ -142,15 +141,19 @@ fn summary(job: &Job, now: Timestamp) -> Value {
     })
 }
 
+/// A time as it is told, to the second.
+fn seconds(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 fn asked_for(narrow: &Narrow) -> Value {
     if narrow.is_whole() {
         return Value::Null;
     }
-    let texts = |items: Vec<String>| items;
     json!({
-        "accounts": texts(narrow.accounts.iter().map(ToString::to_string).collect()),
-        "regions": texts(narrow.regions.iter().map(ToString::to_string).collect()),
-        "types": texts(narrow.types.iter().map(ToString::to_string).collect()),
+        "accounts": narrow.accounts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "regions": narrow.regions.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "types": narrow.types.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 

@@ -44,7 +44,9 @@ pub(super) fn read(ledger: &Ledger, uri: &str) -> Result<ReadResourceResult, Err
         return Err(ErrorData::resource_not_found(format!("no such resource; there is {NEWEST}"), data));
     }
     let text = match ledger.ask(None, newest) {
-        Ok(answer) => serde_json::to_string(&answer).map_err(|error| ErrorData::internal_error(error.to_string(), None))?,
+        Ok(answer) => {
+            serde_json::to_string(&answer).map_err(|error| ErrorData::internal_error(error.to_string(), None))?
+        }
         Err(ToolFailure::Caller(words)) => json!({ "snapshot": null, "note": words }).to_string(),
         Err(ToolFailure::Internal) => {
             return Err(ErrorData::internal_error("the ledger cannot be read; the server's log says why", None));

@@ -135,11 +135,7 @@ impl Coverage {
     }
 }
 
-fn carried_over(
-    view: &View<'_>,
-    snapshot: &Snapshot,
-    rows: &[ScopeRow],
-) -> Result<Option<CarriedOver>, StoreError> {
+fn carried_over(view: &View<'_>, snapshot: &Snapshot, rows: &[ScopeRow]) -> Result<Option<CarriedOver>, StoreError> {
     let carried = rows.iter().map(|row| row.scanned_in).filter(|id| *id != snapshot.id);
     let (scopes, oldest) = (carried.clone().count() as u64, carried.min());
     let Some(oldest) = oldest else { return Ok(None) };

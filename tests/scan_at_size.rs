@@ -1,0 +1,40 @@
+//! Scans of an enterprise by the built binary: 50 accounts in 4 regions each.
+
+#![cfg(test)]
+
+mod support;
+
+use fake_aws::{AccountEstate, Counts, Effect, Estate, Faults, Rule};
+use support::world::{HOME, World};
+
+const REGIONS: [&str; 4] = ["eu-central-1", "eu-west-1", "us-east-1", "us-west-2"];
+
+/// Unlike most estates, few resources of each type in very many scopes.
+fn enterprise() -> World {
+    let counts = Counts { instances: 9, volumes: 9, ..Counts::each(2) };
+    let account =
+        |id: &str| REGIONS.iter().fold(AccountEstate::new(id), |account, region| account.with_region(region, counts));
+    let members = (1..50).map(|n| account(&format!("{:012}", 500_000_000_000_u64 + n)));
+    let estate = members.fold(Estate::new(HOME).with_account(account(HOME)), Estate::with_account);
+    World::of(estate)
+}
+
+const ORGANIZATION: [&str; 2] = ["--accounts", "organization"];
+
+#[test]
+fn at_the_published_rates_no_request_of_a_scan_is_answered_with_a_throttle() {
+    let world = enterprise().at_published_rates();
+    world.scan(&ORGANIZATION).exits(0);
+    world.ledger().holds(&world.expected());
+    let throttled: Vec<_> = world.fake.ledger().faulted().cloned().collect();
+    assert_eq!(throttled, []);
+}
+
+#[test]
+fn with_a_third_throttled_and_a_tenth_failing_no_page_is_missed() {
+    let faults =
+        Faults::none().with(Rule::new(Effect::Throttle).every(3)).with(Rule::new(Effect::ServerError).every(10));
+    let world = enterprise().failing(faults);
+    world.scan(&[&ORGANIZATION[..], &["--concurrency", "64"]].concat()).exits(0);
+    world.ledger().holds(&world.expected());
+}
