@@ -2,6 +2,7 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_organizations::types::{self as organizations, AccountState, AccountStatus};
+use aws_smithy_types::retry::RetryConfig;
 
 use super::{
     ec2, errors, found,
@@ -19,6 +20,9 @@ const GET_CALLER_IDENTITY: &str = "sts:GetCallerIdentity";
 const LIST_ACCOUNTS: Operation = Operation::new("organizations:ListAccounts", Family::Organizations);
 const DESCRIBE_REGIONS: Operation = Operation::new("ec2:DescribeRegions", Family::Ec2Regions);
 
+/// Whoever starts a scan with a wrong endpoint or without a network waits for this call and wants to hear of it soon.
+const MOST_ATTEMPTS: u32 = 6;
+
 /// The most accounts that AWS gives on a page.
 const ACCOUNTS_PER_PAGE: i32 = 20;
 
@@ -28,7 +32,10 @@ const ACCOUNTS_PER_PAGE: i32 = 20;
 /// STS cannot be reached, or does not take them.
 pub(super) async fn identify(config: &SdkConfig, shared: &Shared) -> Result<Account, Gap> {
     shared.calls.count("sts:GetCallerIdentity");
-    let identity = aws_sdk_sts::Client::new(config).get_caller_identity().send().await;
+    let retries = config.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
+    let retries = retries.clone().with_max_attempts(retries.max_attempts().min(MOST_ATTEMPTS));
+    let patient = aws_sdk_sts::config::Builder::from(config).retry_config(retries).build();
+    let identity = aws_sdk_sts::Client::from_conf(patient).get_caller_identity().send().await;
     let identity = identity.map_err(|error| with_region_hint(errors::gap(GET_CALLER_IDENTITY, config, &error)))?;
     caller(identity.arn(), identity.account()).ok_or_else(|| Gap {
         reason: GapReason::Failed,

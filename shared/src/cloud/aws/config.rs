@@ -22,8 +22,15 @@ const FALLBACK_REGION: &str = "us-east-1";
 /// Credentials may come from a program or a browser log-in; the SDK's own 5 seconds cut short retries of AssumeRole.
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The first pause, at most; each further one is up to twice as long. Many short pauses first: of a hundred lists that are
+/// throttled now and then, each loses little, and none gives up.
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+
 /// The longest pause that the SDK makes between two attempts.
 const MAX_BACKOFF: Duration = Duration::from_secs(20);
+
+/// For how long one call is tried: all pauses fit into it, but not sixteen answers that never come.
+const LONGEST_CALL: Duration = Duration::from_secs(300);
 
 /// Loads what the SDK finds in the environment and the profile, with our timeouts, retries and connection pool.
 pub(super) async fn load(settings: &AwsSettings) -> SdkConfig {
@@ -39,7 +46,7 @@ pub(super) async fn load(settings: &AwsSettings) -> SdkConfig {
     }
     let loaded = loader.load().await;
     let retries = retries(&loaded, std::env::var_os("AWS_MAX_ATTEMPTS").is_some(), settings.max_attempts);
-    let whole = (settings.attempt_timeout + MAX_BACKOFF) * retries.max_attempts();
+    let whole = ((settings.attempt_timeout + MAX_BACKOFF) * retries.max_attempts()).min(LONGEST_CALL);
     let timeouts = loaded.timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
     let timeouts = timeouts.operation_timeout(whole).build();
     loaded.into_builder().retry_config(retries).timeout_config(timeouts).build()
@@ -57,7 +64,7 @@ fn retries(loaded: &SdkConfig, set_in_environment: bool, max_attempts: u32) -> R
     // The SDK does not tell a configured 3 from its default of 3.
     let configured = set_in_environment || read.max_attempts() != default.max_attempts();
     let attempts = if configured { read.max_attempts() } else { max_attempts.max(1) };
-    read.with_retry_mode(RetryMode::Standard).with_max_attempts(attempts)
+    read.with_retry_mode(RetryMode::Standard).with_max_attempts(attempts).with_initial_backoff(FIRST_BACKOFF)
 }
 
 /// The configured region.

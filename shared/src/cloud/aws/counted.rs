@@ -62,9 +62,10 @@ impl Ledger {
     }
 }
 
-/// Notes an attempt that failed with this answer.
-pub(super) fn note_failure(answer: &[u8]) {
-    let slow_down = THROTTLED.iter().any(|word| answer.windows(word.len()).any(|part| part == *word));
+/// Notes an attempt that failed with this answer. Lambda names the error in a header only.
+pub(super) fn note_failure(kind: Option<&str>, body: &[u8]) {
+    let named = |text: &[u8]| THROTTLED.iter().any(|word| text.windows(word.len()).any(|part| part == *word));
+    let slow_down = named(body) || kind.is_some_and(|kind| named(kind.as_bytes()));
     // Outside of a call of ours, such as when credentials are fetched, nobody counts.
     if let (true, Ok(calls)) = (slow_down, CURRENT.try_with(Arc::clone)) {
         calls.throttled.fetch_add(1, Ordering::Relaxed);

@@ -65,7 +65,7 @@ async fn whole(mut answer: HttpResponse) -> Result<HttpResponse, ConnectorError>
     let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
     let bytes = ByteStream::new(body).collect().await.map_err(|error| ConnectorError::io(error.into()))?.into_bytes();
     if !answer.status().is_success() {
-        note_failure(&bytes);
+        note_failure(answer.headers().get("x-amzn-errortype"), &bytes);
     }
     let xml = answer.headers().get("content-type").is_some_and(|kind| kind.contains("xml"));
     if xml && answer.status().is_success() && !is_closed(&String::from_utf8_lossy(&bytes)) {
