@@ -83,7 +83,9 @@ impl Ledger {
     /// What changed in a snapshot: how many resources, by kind.
     pub(crate) fn changes(&self, snapshot: i64) -> BTreeMap<String, i64> {
         let sql = self.sql();
-        let query = "SELECT kind, count(*) FROM change WHERE snapshot_id = ?1 GROUP BY kind";
+        // Of the first snapshot everything is new, and the view does not say so.
+        let query = "SELECT kind, count(*) FROM (SELECT kind FROM change WHERE snapshot_id = ?1
+            UNION ALL SELECT 'new' FROM resource WHERE ?1 = 1 AND first_seen = 1) GROUP BY kind";
         let mut statement = sql.prepare(query).expect("a right query");
         let rows = statement.query_map([snapshot], |row| Ok((row.get(0)?, row.get(1)?))).expect("the query runs");
         rows.collect::<Result<_, _>>().expect("kinds and counts")
