@@ -90,7 +90,6 @@ impl<C: Cloud> Scan<'_, C> {
         progress: impl FnMut(Progress) + Send + 'static,
     ) -> Result<NightSummary, ScanError> {
         let known = writer.known_scopes()?;
-        let sent_before = self.cloud.requests();
         let beginning = Beginning {
             writer,
             started_at: (self.now)(),
@@ -104,8 +103,7 @@ impl<C: Cloud> Scan<'_, C> {
             recorder.give_up().await;
             return Err(error);
         }
-        let sent = self.cloud.requests().saturating_sub(sent_before);
-        let summary = recorder.finish((self.now)(), sent).await?;
+        let summary = recorder.finish((self.now)(), self.cloud.requests()).await?;
         report(&summary);
         Ok(summary)
     }
