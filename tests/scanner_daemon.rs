@@ -38,7 +38,7 @@ impl Drop for Daemon {
     }
 }
 
-fn command(world: &World, store: &Path) -> Command {
+fn command(world: &World, store: &Path, policy: &Path) -> Command {
     let mut command = tagledger(world.folder.path());
     command
         .env("AWS_ENDPOINT_URL", world.fake.endpoint())
@@ -50,13 +50,13 @@ fn command(world: &World, store: &Path) -> Command {
         .arg("--store")
         .arg(store)
         .arg("--policy")
-        .arg(sample_policy());
+        .arg(policy);
     command
 }
 
 impl Daemon {
     fn start(world: &World) -> Self {
-        Self::of(&mut command(world, &world.store()))
+        Self::of(&mut command(world, &world.store(), &sample_policy()))
     }
 
     fn of(command: &mut Command) -> Self {
@@ -195,18 +195,32 @@ fn of_two_daemons_on_one_ledger_one_scans_and_the_other_lives_on() {
 }
 
 #[test]
-fn a_daemon_lives_through_a_broken_policy_and_an_unreachable_cloud() {
+fn a_daemon_lives_through_a_broken_policy() {
     let world = World::small();
     let policy = world.folder.path().join("policy.json");
     std::fs::copy(sample_policy(), &policy).expect("a copy");
-    let mut command = command(&world, &world.store());
-    let daemon = Daemon::of(command.arg("--regions").arg("us-east-1").env("TAGLEDGER_POLICY", &policy));
-    drop(daemon);
-    let mut nowhere = self::command(&world, &world.store());
+    let daemon = Daemon::of(&mut command(&world, &world.store(), &policy));
+    daemon.until("scan over: complete");
+    std::fs::write(&policy, "{").expect("a broken policy");
+    assert_eq!(daemon.ask("POST", "/rescan").0, 202);
+    let failed = daemon.until("scan failed");
+    assert!(failed.contains("policy.json has faults"), "{failed}");
+    daemon.until("scan over: nothing recorded");
+    std::fs::copy(sample_policy(), &policy).expect("a copy");
+    assert_eq!(daemon.ask("POST", "/rescan").0, 202);
+    daemon.until("scan over: complete");
+    assert_eq!(world.ledger().newest().id, 2);
+}
+
+#[test]
+fn a_daemon_lives_through_an_unreachable_cloud() {
+    let world = World::small();
+    let mut nowhere = command(&world, &world.store(), &sample_policy());
     nowhere.env("AWS_ENDPOINT_URL", "http://127.0.0.1:9").env("AWS_MAX_ATTEMPTS", "1");
     let daemon = Daemon::of(&mut nowhere);
     let failed = daemon.until("scan failed");
     assert!(failed.contains("AWS cannot be reached"), "{failed}");
+    daemon.until("scan over: nothing recorded");
     assert_eq!(daemon.ask("GET", "/health").0, 503);
     let scans = daemon.scans();
     assert_eq!(scans["scans"][0]["state"], "failed", "{scans}");
