@@ -108,6 +108,9 @@ pub(crate) struct ScanArguments {
     #[arg(long, env = "TAGLEDGER_CONCURRENCY", value_name = "N", default_value_t = 16,
         value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) concurrency: u32,
+    /// The Redis through which scanners of one account take turns, such as `redis://:PASSWORD@HOST:6379/0` [default: none].
+    #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
+    pub(crate) redis_url: Option<String>,
     #[command(flatten)]
     pub(crate) retention: RetentionSetting,
 }
@@ -289,7 +292,7 @@ mod tests {
         };
         let settings: BTreeSet<String> = arguments(&root).into_iter().filter_map(row).collect();
         let readme = include_str!("../README.md");
-        let rows = readme.lines().filter(|line| line.starts_with("| `TAGLEDGER_"));
+        let rows = readme.lines().filter(|line| line.starts_with("| `TAGLEDGER_") || line.starts_with("| `REDIS_"));
         let table: BTreeSet<String> =
             rows.map(|line| line.rsplitn(3, '|').last().map(|cells| format!("{cells}|")).unwrap()).collect();
         assert_eq!(table, settings);

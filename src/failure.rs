@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use scanner::{ControlError, ScanError, ScheduleError};
+use scanner::{ControlError, ScanError, ScanLockError, ScheduleError};
 use server::{HttpError, StdioError};
 use shared::{policy::PolicyFaults, store::StoreError};
 
@@ -40,6 +40,8 @@ pub(crate) enum Failure {
     WithoutAws,
     #[error(transparent)]
     Scan(#[from] ScanError),
+    #[error(transparent)]
+    ScanLock(#[from] ScanLockError),
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
     #[error(transparent)]

@@ -17,6 +17,7 @@ use std::{
 use serde_json::Value;
 use support::{
     binary::{run, sample_policy, tagledger},
+    redis::Redis,
     world::{World, one_region},
 };
 
@@ -192,6 +193,26 @@ fn of_two_daemons_on_one_ledger_one_scans_and_the_other_lives_on() {
     assert_eq!(second.ask("POST", "/rescan").0, 202);
     second.until("scan over: complete");
     assert_eq!(world.ledger().newest().id, 2);
+}
+
+#[test]
+fn two_daemons_with_ledgers_of_their_own_take_turns_through_redis() {
+    let redis = Redis::start();
+    let world = World::of(one_region(fake_aws::Counts::each(300)));
+    let other = world.folder.path().join("other.sqlite");
+    let start = |store: &Path| {
+        Daemon::of(
+            command(&world, store, &sample_policy()).env("REDIS_URL", format!("redis://127.0.0.1:{}/3", redis.port)),
+        )
+    };
+    let first = start(&world.store());
+    first.until("scan planned");
+    let second = start(&other);
+    let refused = second.until("scan failed");
+    assert!(refused.contains("is being scanned by another scanner (process "), "{refused}");
+    first.until("scan over: complete");
+    assert_eq!(second.ask("POST", "/rescan").0, 202);
+    second.until("scan over: complete");
 }
 
 #[test]

@@ -9,18 +9,19 @@ use shared::{
     day::day_of,
     inventory::Gap,
     policy::Policy,
-    store::{Reader, Retention, StoreError, UpgradeProgress, Writer},
+    store::{NightSummary, Reader, Retention, StoreError, UpgradeProgress, Writer},
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
-    jobs::{JobState, Jobs, Outcome, Refused, Trigger},
+    jobs::{Jobs, Outcome, Refused, Trigger},
     plan::{Choice, Narrow},
     scan::{Progress, Scan, ScanError},
+    scan_lock::ScanLock,
     schedule::Schedule,
-    timetable::{Due, Timetable},
+    timetable::{Due, Ended, Timetable},
 };
 
 /// The longest sleep: how soon a changed clock or a machine that woke up is noticed.
@@ -44,6 +45,8 @@ pub struct DaemonSettings<C> {
     pub choice: Choice,
     /// Lists read at once.
     pub concurrency: usize,
+    /// What scanners of the same account take turns by, if they share a Redis.
+    pub lock: Option<ScanLock>,
     /// Which nights to keep; none: all.
     pub retention: Option<Retention>,
     /// A snapshot older than this makes the daemon unhealthy.
@@ -71,14 +74,7 @@ impl<C: Cloud> Daemon<C> {
     /// A daemon over a ledger, which need not exist yet.
     pub fn new(settings: DaemonSettings<C>) -> Arc<Self> {
         let reader = Reader::new(&settings.store);
-        let newest = match reader.read(|view| view.newest_whole()) {
-            Ok(newest) => newest.map(|snapshot| snapshot.started_at),
-            Err(StoreError::Missing { .. }) => None,
-            Err(error) => {
-                warn!("the ledger does not say when it was last scanned: {}", Chain(&error));
-                None
-            }
-        };
+        let newest = newest_whole(&reader);
         let timetable = Timetable::new(settings.schedule.clone(), settings.jitter, newest).into();
         Arc::new(Self { jobs: Jobs::default(), reader, timetable, started_at: (settings.now)(), settings })
     }
@@ -91,8 +87,7 @@ impl<C: Cloud> Daemon<C> {
     pub async fn run(self: Arc<Self>, end: CancellationToken) {
         let mut running: Option<JoinHandle<()>> = None;
         while !end.is_cancelled() {
-            let due = self.timetable().due(self.now());
-            if let Some(due) = due {
+            if let Some(due) = self.due() {
                 let trigger = match due {
                     Due::Missed => Trigger::CatchUp,
                     Due::Scheduled => Trigger::Schedule,
@@ -103,7 +98,8 @@ impl<C: Cloud> Daemon<C> {
                         info!(scan.id = id, "scan begins: {}", trigger.words());
                         running = Some(task);
                     }
-                    Err(_) => self.timetable().ended(self.now(), false),
+                    // Somebody asked for one over HTTP a moment before.
+                    Err(_) => self.timetable().ended(self.now(), Ended::Elsewhere),
                 }
             }
             let sleep = self.until_next().min(LONGEST_SLEEP);
@@ -114,6 +110,16 @@ impl<C: Cloud> Daemon<C> {
             // It has told its own end.
             drop(task.await);
         }
+    }
+
+    fn due(&self) -> Option<Due> {
+        let now = self.now();
+        if self.timetable().retries(now)
+            && let Some(newest) = newest_whole(&self.reader)
+        {
+            self.timetable().found(newest);
+        }
+        self.timetable().due(now)
     }
 
     fn timetable(&self) -> std::sync::MutexGuard<'_, Timetable> {
@@ -144,19 +150,19 @@ impl<C: Cloud> Daemon<C> {
 
     async fn work(self: &Arc<Self>, id: &str, trigger: Trigger, narrow: Narrow, end: CancellationToken) {
         let mut calls = Vec::new();
-        let outcome = match self.scan(id, narrow, end.clone(), &mut calls).await {
-            Ok(night) => Outcome::Recorded(Box::new(night)),
-            Err(_) if end.is_cancelled() => Outcome::Cancelled,
-            Err(problem) => {
-                error!(scan.id = id, "scan failed: {problem}");
-                Outcome::Failed(problem)
+        let (outcome, ended) = match self.scan(id, narrow, end.clone(), &mut calls).await {
+            Ok(night) => (Outcome::Recorded(Box::new(night)), Ended::Served),
+            // Who cancels a scan does not want it again in five minutes.
+            Err(_) if end.is_cancelled() => (Outcome::Cancelled, Ended::Served),
+            Err(Problem { words, elsewhere }) => {
+                error!(scan.id = id, "scan failed: {words}");
+                (Outcome::Failed(words), if elsewhere { Ended::Elsewhere } else { Ended::Failed })
             }
         };
         let recorded = matches!(outcome, Outcome::Recorded(_));
         let state = self.jobs.end(id, outcome, calls, self.now());
         if trigger != Trigger::Http {
-            // Who cancels a scan does not want it again in five minutes.
-            self.timetable().ended(self.now(), recorded || state == JobState::Cancelled);
+            self.timetable().ended(self.now(), ended);
         }
         let next = self.next_run().map_or_else(String::new, |next| next.to_string());
         info!(scan.id = id, next, "scan over: {}", state.words());
@@ -171,10 +177,11 @@ impl<C: Cloud> Daemon<C> {
         narrow: Narrow,
         end: CancellationToken,
         calls: &mut Vec<OperationCalls>,
-    ) -> Result<shared::store::NightSummary, String> {
+    ) -> Result<NightSummary, Problem> {
         let policy = Arc::new((self.settings.policy)()?);
         let writer = self.writer().await?;
-        let connected = end.run_until_cancelled((self.settings.connect)()).await.ok_or("cancelled")?;
+        let connected =
+            end.run_until_cancelled((self.settings.connect)()).await.ok_or_else(|| "cancelled".to_owned())?;
         let cloud = connected.map_err(|gap| format!("AWS cannot be reached: {gap}"))?;
         let (daemon, watched) = (Arc::clone(self), id.to_owned());
         let now = self.settings.now;
@@ -185,6 +192,7 @@ impl<C: Cloud> Daemon<C> {
             choice: self.settings.choice.clone(),
             narrow,
             concurrency: self.settings.concurrency,
+            lock: self.settings.lock.as_ref(),
             now: &clock,
             app_version: self.settings.app_version,
             end,
@@ -192,7 +200,7 @@ impl<C: Cloud> Daemon<C> {
         let follow = move |progress: Progress| daemon.jobs.progress(&watched, progress);
         let ended = scan.run(writer, follow).await;
         *calls = cloud.calls();
-        ended.map_err(|error: ScanError| Chain(&error).to_string())
+        ended.map_err(Problem::from)
     }
 
     /// An upgrade of a large ledger takes minutes, and SQLite blocks.
@@ -219,6 +227,38 @@ impl<C: Cloud> Daemon<C> {
             Ok(Ok(())) => {}
             Ok(Err(error)) => warn!("old nights were not thinned out: {}; the next scan tries again", Chain(&error)),
             Err(died) => warn!("old nights were not thinned out: {died}"),
+        }
+    }
+}
+
+/// Why a scan recorded nothing.
+struct Problem {
+    words: String,
+    /// Another scanner was at it.
+    elsewhere: bool,
+}
+
+impl From<String> for Problem {
+    fn from(words: String) -> Self {
+        Self { words, elsewhere: false }
+    }
+}
+
+impl From<ScanError> for Problem {
+    fn from(error: ScanError) -> Self {
+        let elsewhere = matches!(error, ScanError::Elsewhere { .. } | ScanError::Store(StoreError::Busy { .. }));
+        Self { words: Chain(&error).to_string(), elsewhere }
+    }
+}
+
+/// When the newest whole scan of the ledger began.
+fn newest_whole(reader: &Reader) -> Option<Timestamp> {
+    match reader.read(|view| view.newest_whole()) {
+        Ok(newest) => newest.map(|snapshot| snapshot.started_at),
+        Err(StoreError::Missing { .. }) => None,
+        Err(error) => {
+            warn!("the ledger does not say when it was last scanned: {}", Chain(&error));
+            None
         }
     }
 }

@@ -10,6 +10,7 @@ mod jobs;
 mod plan;
 mod recorder;
 mod scan;
+mod scan_lock;
 mod schedule;
 mod timetable;
 
@@ -17,4 +18,5 @@ pub use control::{ControlError, ControlSettings, serve_control};
 pub use daemon::{Connect, Daemon, DaemonSettings, ReadPolicy, thin};
 pub use plan::{Choice, Narrow, PlanError};
 pub use scan::{Progress, Scan, ScanError};
+pub use scan_lock::{ScanLock, ScanLockError};
 pub use schedule::{Schedule, ScheduleError};

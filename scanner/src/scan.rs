@@ -5,7 +5,8 @@ use std::sync::Arc;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use shared::{
-    cloud::Cloud,
+    AccountId,
+    cloud::{Accounts, Cloud},
     inventory::{Gap, Listing, Scope},
     policy::Policy,
     store::{NightSummary, ScopeSummary, StoreError, Writer},
@@ -17,6 +18,7 @@ use tracing::info;
 use crate::{
     plan::{Choice, Narrow, Plan, PlanError, Survey, plan},
     recorder::{Beginning, Recorder},
+    scan_lock::{ScanLock, Turn},
 };
 
 /// Accounts whose regions are asked for at once.
@@ -38,6 +40,8 @@ pub struct Scan<'c, C> {
     pub now: &'c (dyn Fn() -> Timestamp + Sync),
     /// The version of the program.
     pub app_version: &'static str,
+    /// What scanners of the same account that share a Redis take turns by.
+    pub lock: Option<&'c ScanLock>,
     /// Cancelled, the scan is given up whole: nothing of it is recorded.
     pub end: CancellationToken,
 }
@@ -71,6 +75,14 @@ pub enum ScanError {
     /// The writing thread ended before its time.
     #[error("the ledger's writer ended unexpectedly; nothing of this scan was recorded")]
     Writer(#[source] Option<JoinError>),
+    /// Another scanner that shares this one's Redis scans the account.
+    #[error("account {account} is being scanned by another scanner ({holder}); nothing of this scan was recorded")]
+    Elsewhere {
+        /// The caller's own account.
+        account: AccountId,
+        /// Process, host and since when.
+        holder: String,
+    },
     /// Somebody ended it.
     #[error("the scan was cancelled; nothing of it was recorded")]
     Cancelled,
@@ -98,18 +110,33 @@ impl<C: Cloud> Scan<'_, C> {
             whole: self.narrow.is_whole(),
         };
         let recorder = Recorder::begin(beginning, progress).await?;
-        let ended = self.end.run_until_cancelled(self.fill(known, &recorder)).await;
-        if let Err(error) = ended.unwrap_or(Err(ScanError::Cancelled)) {
-            recorder.give_up().await;
-            return Err(error);
+        let mut turn = None;
+        let filled = self.end.run_until_cancelled(self.fill(known, &recorder, &mut turn)).await;
+        let ended = match filled.unwrap_or(Err(ScanError::Cancelled)) {
+            Ok(()) => recorder.finish((self.now)(), self.cloud.requests()).await.inspect(report),
+            Err(error) => {
+                recorder.give_up().await;
+                Err(error)
+            }
+        };
+        if let Some(turn) = turn {
+            turn.end().await;
         }
-        let summary = recorder.finish((self.now)(), self.cloud.requests()).await?;
-        report(&summary);
-        Ok(summary)
+        ended
     }
 
-    async fn fill(&self, known: Vec<Scope>, recorder: &Recorder) -> Result<(), ScanError> {
-        let survey = self.survey(known).await?;
+    async fn fill(&self, known: Vec<Scope>, recorder: &Recorder, turn: &mut Option<Turn>) -> Result<(), ScanError> {
+        let accounts = self.cloud.accounts().await.map_err(ScanError::Accounts)?;
+        let Some((lock, caller)) = self.lock.zip(accounts.found.first().map(|account| account.id.clone())) else {
+            return self.inventory(accounts, known, recorder).await;
+        };
+        let elsewhere = |holder| ScanError::Elsewhere { account: caller.clone(), holder };
+        let turn = turn.insert(lock.take(&caller, (self.now)()).await.map_err(elsewhere)?);
+        turn.during(self.inventory(accounts, known, recorder)).await.map_err(elsewhere)?
+    }
+
+    async fn inventory(&self, accounts: Accounts, known: Vec<Scope>, recorder: &Recorder) -> Result<(), ScanError> {
+        let survey = self.survey(accounts, known).await;
         let plan = plan(&survey, &self.choice.clone().distinct())?.narrowed(&self.narrow)?;
         let scopes: Vec<_> = plan.scopes.iter().chain(plan.gaps.iter().map(|(scope, _)| scope)).cloned().collect();
         info!(scopes_n = scopes.len(), accounts_n = survey.accounts.found.len(), "scan planned");
@@ -118,12 +145,11 @@ impl<C: Cloud> Scan<'_, C> {
         Ok(())
     }
 
-    async fn survey(&self, known: Vec<Scope>) -> Result<Survey, ScanError> {
-        let accounts = self.cloud.accounts().await.map_err(ScanError::Accounts)?;
+    async fn survey(&self, accounts: Accounts, known: Vec<Scope>) -> Survey {
         let ids: Vec<_> = accounts.found.iter().map(|account| account.id.clone()).collect();
         let asked = stream::iter(ids).map(async |id| self.cloud.regions(&id).await);
         let regions = asked.buffered(SURVEYED_AT_ONCE).collect().await;
-        Ok(Survey { accounts, regions, known })
+        Survey { accounts, regions, known }
     }
 
     async fn list(&self, plan: Plan, recorder: &Recorder) {

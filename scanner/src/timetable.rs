@@ -15,6 +15,20 @@ const RETRIES: [Duration; 2] = [Duration::from_secs(5 * 60), Duration::from_secs
 /// A clock that stands further back than this behind the last run was wrong then, or is wrong now: it is believed.
 const MOST_SET_BACK: SignedDuration = SignedDuration::from_hours(26);
 
+/// The pause before another scanner's scan is looked for again.
+const ELSEWHERE: Duration = Duration::from_secs(5 * 60);
+
+/// How a scan that was due ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Recorded, or not wanted any more.
+    Served,
+    /// Nothing was recorded.
+    Failed,
+    /// Another scanner was at it: that is no failure, however often.
+    Elsewhere,
+}
+
 /// What is due when. One rule serves every case: a scan is due when the schedule's latest occurrence is later than the one
 /// served last. So several missed runs are caught up by one, and a clock that jumps runs nothing twice.
 #[derive(Debug)]
@@ -81,10 +95,26 @@ impl Timetable {
     }
 
     /// The scheduled scan ended.
-    pub(crate) fn ended(&mut self, now: Timestamp, recorded: bool) {
+    pub(crate) fn ended(&mut self, now: Timestamp, ended: Ended) {
         let failures = self.retry.map_or(0, |retry| retry.failures);
-        let pause = RETRIES.get(failures).filter(|_| !recorded);
-        self.retry = pause.map(|pause| Retry { at: later(now, *pause), failures: failures + 1 });
+        let again = |pause, failures| Retry { at: later(now, pause), failures };
+        self.retry = match ended {
+            Ended::Served => None,
+            Ended::Failed => RETRIES.get(failures).map(|pause| again(*pause, failures + 1)),
+            Ended::Elsewhere => Some(again(ELSEWHERE, failures)),
+        };
+    }
+
+    /// Whether a scan is to be tried again now, for an occurrence that somebody may have served meanwhile.
+    pub(crate) fn retries(&self, now: Timestamp) -> bool {
+        self.retry.is_some_and(|retry| retry.at <= now)
+    }
+
+    /// The newest whole scan in the ledger, whoever made it: one that began after the occurrence serves it.
+    pub(crate) fn found(&mut self, newest: Timestamp) {
+        if self.served.is_some_and(|occurrence| newest >= occurrence) {
+            self.retry = None;
+        }
     }
 
     /// When the next scan is due, if nothing comes between.
@@ -173,14 +203,30 @@ mod tests {
     fn a_scan_that_failed_is_tried_twice_more_and_then_left_to_the_next_night() {
         let mut table = timetable(Some("11-24T02:00"));
         assert_eq!(table.due(at("11-25T02:00")), Some(Due::Scheduled));
-        table.ended(at("11-25T02:10"), false);
+        table.ended(at("11-25T02:10"), Ended::Failed);
         assert_eq!(table.next(at("11-25T02:10")), Some(at("11-25T02:15")));
         assert_eq!((table.due(at("11-25T02:14")), table.due(at("11-25T02:15"))), (None, Some(Due::Again)));
         assert_eq!(table.due(at("11-25T02:16")), None, "while it runs");
-        table.ended(at("11-25T02:20"), false);
+        table.ended(at("11-25T02:20"), Ended::Failed);
         assert_eq!(table.due(at("11-25T02:35")), Some(Due::Again));
-        table.ended(at("11-25T02:40"), false);
+        table.ended(at("11-25T02:40"), Ended::Failed);
         assert_eq!(table.next(at("11-25T02:40")), Some(at("11-26T02:00")));
+    }
+
+    #[test]
+    fn while_another_scanner_is_at_it_a_scan_is_tried_every_five_minutes_until_somebody_has_done_it() {
+        let mut table = timetable(Some("11-24T02:00"));
+        assert_eq!(table.due(at("11-25T02:00")), Some(Due::Scheduled));
+        for minute in ["02:00", "02:05", "02:10", "02:15", "02:20"] {
+            table.ended(at(&format!("11-25T{minute}")), Ended::Elsewhere);
+            let next = table.next(at(&format!("11-25T{minute}"))).unwrap();
+            assert!(table.retries(next));
+            table.found(at("11-24T02:00"));
+            assert_eq!(table.due(next), Some(Due::Again), "{minute}");
+        }
+        table.ended(at("11-25T02:25"), Ended::Elsewhere);
+        table.found(at("11-25T02:00"));
+        assert_eq!(table.next(at("11-25T02:25")), Some(at("11-26T02:00")));
     }
 
     #[test]

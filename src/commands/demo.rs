@@ -103,6 +103,7 @@ async fn night(estate: &Simulated, store: &Path, policy: Arc<Policy>) -> Result<
         choice: Choice::default(),
         narrow: Narrow::default(),
         concurrency: 1,
+        lock: None,
         now: &|| at,
         app_version: env!("CARGO_PKG_VERSION"),
         end: CancellationToken::new(),

@@ -25,6 +25,7 @@ pub(crate) async fn run(arguments: ScanArguments) -> Result<ExitCode, Failure> {
     use tokio_util::sync::CancellationToken;
 
     let policy = Arc::new(super::read_policy(&arguments.policy.policy)?);
+    let lock = scan_lock(&arguments)?;
     // Before AWS is asked anything: what cannot be recorded need not be read.
     let writer = Writer::open_upgrading(&arguments.store.store, super::store::tell_upgrade)?;
     let cloud = Aws::connect(settings(&arguments)?).await.map_err(Failure::Aws)?;
@@ -34,6 +35,7 @@ pub(crate) async fn run(arguments: ScanArguments) -> Result<ExitCode, Failure> {
         choice: Choice { regions: arguments.regions, types: arguments.types },
         narrow: Narrow::default(),
         concurrency: usize::try_from(arguments.concurrency).unwrap_or(usize::MAX),
+        lock: lock.as_ref(),
         now: &super::now,
         app_version: env!("CARGO_PKG_VERSION"),
         end: CancellationToken::new(),
@@ -48,6 +50,11 @@ pub(crate) async fn run(arguments: ScanArguments) -> Result<ExitCode, Failure> {
     let reader = Reader::new(&arguments.store.store);
     crate::summary::print(&summary, &reader)?;
     Ok(if summary.snapshot.complete { ExitCode::SUCCESS } else { ExitCode::from(PARTIAL) })
+}
+
+#[cfg(feature = "aws")]
+pub(super) fn scan_lock(arguments: &ScanArguments) -> Result<Option<scanner::ScanLock>, Failure> {
+    Ok(arguments.redis_url.as_deref().map(scanner::ScanLock::new).transpose()?)
 }
 
 #[cfg(feature = "aws")]

@@ -8,4 +8,5 @@ pub(crate) mod expected;
 pub(crate) mod ledger;
 pub(crate) mod moto;
 pub(crate) mod recipes;
+pub(crate) mod redis;
 pub(crate) mod world;

@@ -1,6 +1,8 @@
 //! The control port over real HTTP, with the simulated company behind it.
 
-#[cfg(test)]
+#![cfg(test)]
+
+#[path = "../gated/mod.rs"]
+mod gated;
 mod running;
-#[cfg(test)]
 mod tests;

@@ -16,9 +16,8 @@ use jiff::{Timestamp, civil::Date};
 use scanner::{Choice, ControlSettings, Daemon, DaemonSettings, Schedule, serve_control};
 use serde_json::Value;
 use shared::{
-    AccountId,
-    cloud::{AccountRegion, Accounts, Cloud, OperationCalls, simulated::Simulated},
-    inventory::{Gap, GapReason, Listing, Scope},
+    cloud::simulated::Simulated,
+    inventory::{Gap, GapReason},
     policy::Policy,
     store::Reader,
 };
@@ -31,30 +30,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The simulated company, whose lists wait until they are let go.
-struct Gated {
-    cloud: Simulated,
-    gate: Arc<Semaphore>,
-}
-
-impl Cloud for Gated {
-    async fn accounts(&self) -> Result<Accounts, Gap> {
-        self.cloud.accounts().await
-    }
-    async fn regions(&self, account: &AccountId) -> Result<Vec<AccountRegion>, Gap> {
-        self.cloud.regions(account).await
-    }
-    async fn list(&self, scope: &Scope) -> Listing {
-        self.gate.acquire().await.unwrap().forget();
-        self.cloud.list(scope).await
-    }
-    fn requests(&self) -> u64 {
-        self.cloud.requests()
-    }
-    fn calls(&self) -> Vec<OperationCalls> {
-        self.cloud.calls()
-    }
-}
+use crate::gated::Gated;
 
 /// A daemon with its control port.
 pub(crate) struct Running {
@@ -94,6 +70,7 @@ pub(crate) async fn start(key: Option<&str>, failures: usize) -> Running {
         jitter: Duration::ZERO,
         choice: Choice::default(),
         concurrency: 4,
+        lock: None,
         retention: Some("30d".parse().unwrap()),
         max_age: Duration::from_secs(3600),
         connect: Box::new(connect),

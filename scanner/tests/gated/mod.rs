@@ -1,0 +1,35 @@
+//! A cloud that answers when a test lets it.
+
+use std::sync::Arc;
+
+use shared::{
+    AccountId,
+    cloud::{AccountRegion, Accounts, Cloud, OperationCalls, simulated::Simulated},
+    inventory::{Gap, Listing, Scope},
+};
+use tokio::sync::Semaphore;
+
+/// The simulated company, whose lists wait until they are let go.
+pub(crate) struct Gated {
+    pub(crate) cloud: Simulated,
+    pub(crate) gate: Arc<Semaphore>,
+}
+
+impl Cloud for Gated {
+    async fn accounts(&self) -> Result<Accounts, Gap> {
+        self.cloud.accounts().await
+    }
+    async fn regions(&self, account: &AccountId) -> Result<Vec<AccountRegion>, Gap> {
+        self.cloud.regions(account).await
+    }
+    async fn list(&self, scope: &Scope) -> Listing {
+        self.gate.acquire().await.unwrap().forget();
+        self.cloud.list(scope).await
+    }
+    fn requests(&self) -> u64 {
+        self.cloud.requests()
+    }
+    fn calls(&self) -> Vec<OperationCalls> {
+        self.cloud.calls()
+    }
+}

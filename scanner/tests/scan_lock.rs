@@ -1,0 +1,201 @@
+//! Scanners that share a Redis take turns; a real one, on a port of this machine.
+
+#![cfg(test)]
+
+mod gated;
+#[path = "../../tests/support/redis.rs"]
+mod server;
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use gated::Gated;
+use jiff::{Timestamp, civil::Date};
+use scanner::{Choice, Narrow, Scan, ScanError, ScanLock};
+use server::Redis;
+use shared::{
+    cloud::simulated::Simulated,
+    policy::Policy,
+    store::{NightSummary, Writer},
+};
+use tempfile::TempDir;
+use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+/// A Redis and what is looked up in it.
+struct Shared {
+    server: Redis,
+    url: String,
+}
+
+impl Shared {
+    fn start() -> Self {
+        let server = Redis::start();
+        let url = format!("redis://127.0.0.1:{}/0", server.port);
+        Self { server, url }
+    }
+
+    fn lock(&self) -> ScanLock {
+        ScanLock::new(&self.url).unwrap().held_for(Duration::from_millis(600))
+    }
+
+    async fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let client = redis::Client::open(self.url.as_str()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        redis::Cmd::new().arg(words).query_async(&mut connection).await.unwrap()
+    }
+
+    async fn keys(&self) -> Vec<String> {
+        self.ask(&["KEYS", "*"]).await
+    }
+
+    async fn key(&self) -> String {
+        for _ in 0..200 {
+            if let Some(key) = self.keys().await.first() {
+                return key.clone();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("no scan takes the lock");
+    }
+}
+
+/// A scanner with a ledger of its own.
+struct Scanner {
+    gate: Arc<Semaphore>,
+    folder: TempDir,
+}
+
+impl Scanner {
+    fn new() -> Self {
+        Self { gate: Arc::new(Semaphore::new(0)), folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn at_once() -> Self {
+        let scanner = Self::new();
+        scanner.open();
+        scanner
+    }
+
+    fn open(&self) {
+        self.gate.add_permits(100_000);
+    }
+
+    fn store(&self) -> PathBuf {
+        self.folder.path().join("ledger.sqlite")
+    }
+
+    fn scan(&self, lock: ScanLock) -> JoinHandle<Result<NightSummary, ScanError>> {
+        let cloud = Gated { cloud: Simulated::new(1, 300, Date::constant(2026, 11, 1)), gate: Arc::clone(&self.gate) };
+        let writer = Writer::open(&self.store()).unwrap();
+        tokio::spawn(async move {
+            let scan = Scan {
+                cloud: &cloud,
+                policy: Arc::new(Policy::parse(include_str!("../../policies/tagging_policy.json")).unwrap()),
+                choice: Choice::default(),
+                narrow: Narrow::default(),
+                concurrency: 4,
+                lock: Some(&lock),
+                now: &|| Timestamp::UNIX_EPOCH,
+                app_version: "test",
+                end: CancellationToken::new(),
+            };
+            scan.run(writer, |_| {}).await
+        })
+    }
+}
+
+async fn recorded(scan: JoinHandle<Result<NightSummary, ScanError>>) {
+    scan.await.unwrap().expect("a night");
+}
+
+#[tokio::test]
+async fn of_two_scanners_one_scans_whatever_their_ledgers_and_the_other_is_told_which() {
+    let redis = Shared::start();
+    let (first, second) = (Scanner::new(), Scanner::at_once());
+    let running = first.scan(redis.lock());
+    let key = redis.key().await;
+    let refused = second.scan(redis.lock()).await.unwrap().unwrap_err();
+    assert!(matches!(refused, ScanError::Elsewhere { .. }));
+    let holder: String = redis.ask(&["GET", &key]).await;
+    assert!(refused.to_string().contains(holder.split('#').next().unwrap()), "{refused}");
+    assert!(holder.starts_with(&format!("process {} of ", std::process::id())), "{holder}");
+
+    // The first goes on for longer than a dead scanner would hold the lock.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(second.scan(redis.lock()).await.unwrap().is_err());
+    first.open();
+    recorded(running).await;
+    assert_eq!(redis.keys().await, Vec::<String>::new());
+    recorded(second.scan(redis.lock())).await;
+}
+
+#[tokio::test]
+async fn a_scanner_that_died_holds_the_lock_for_its_time_and_no_longer() {
+    let redis = Shared::start();
+    let (dead, next) = (Scanner::new(), Scanner::at_once());
+    let running = dead.scan(redis.lock());
+    let key = redis.key().await;
+    let holder: String = redis.ask(&["GET", &key]).await;
+    dead.open();
+    recorded(running).await;
+    redis.ask::<String>(&["SET", &key, &format!("{holder} but dead"), "PX", "600"]).await;
+    assert!(next.scan(redis.lock()).await.unwrap().is_err());
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    recorded(next.scan(redis.lock())).await;
+}
+
+#[tokio::test]
+async fn a_scan_that_has_lost_its_turn_records_nothing() {
+    let redis = Shared::start();
+    let scanner = Scanner::new();
+    let running = scanner.scan(redis.lock());
+    let key = redis.key().await;
+    redis.ask::<String>(&["SET", &key, "process 1 of elsewhere"]).await;
+    let ended = running.await.unwrap().unwrap_err();
+    assert!(ended.to_string().contains("(process 1 of elsewhere)"), "{ended}");
+    assert_eq!(redis.ask::<String>(&["GET", &key]).await, "process 1 of elsewhere", "it is not ours to free");
+    let reader = shared::store::Reader::new(&scanner.store());
+    assert_eq!(reader.read(|view| view.newest()).unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_flushed_redis_ends_no_scan_and_soon_has_the_lock_again() {
+    let redis = Shared::start();
+    let scanner = Scanner::new();
+    let running = scanner.scan(redis.lock());
+    let key = redis.key().await;
+    redis.ask::<String>(&["FLUSHALL"]).await;
+    assert_eq!(redis.key().await, key);
+    scanner.open();
+    recorded(running).await;
+}
+
+#[tokio::test]
+async fn without_its_redis_a_scanner_scans_all_the_same() {
+    let mut redis = Shared::start();
+    let scanner = Scanner::new();
+    let running = scanner.scan(redis.lock());
+    redis.key().await;
+    redis.server.signal("-STOP");
+    scanner.open();
+    recorded(running).await;
+    let begun = Instant::now();
+    recorded(scanner.scan(redis.lock())).await;
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    redis.server.kill();
+    recorded(scanner.scan(redis.lock())).await;
+}
+
+#[test]
+fn what_is_no_address_of_a_redis_is_refused_without_repeating_it() {
+    for url in ["", "redis", "http://:secret@localhost/", "rediss://:secret@localhost/0"] {
+        let refused = ScanLock::new(url).unwrap_err();
+        assert!(refused.to_string().contains("REDIS_URL"), "{refused}");
+        let chain = shared::chain::Chain(&refused).to_string();
+        assert!(!chain.contains("secret"), "{chain}");
+    }
+}
