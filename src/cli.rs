@@ -105,7 +105,7 @@ pub(crate) struct ScanArguments {
         value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) rate_percent: u32,
     /// Lists read at once.
-    #[arg(long, env = "TAGLEDGER_CONCURRENCY", value_name = "N", default_value_t = 16,
+    #[arg(long, env = "TAGLEDGER_CONCURRENCY", value_name = "N", default_value_t = 64,
         value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) concurrency: u32,
     /// The Redis through which scanners of one account take turns, such as `redis://:PASSWORD@HOST:6379/0` [default: none].

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod binary;
+pub(crate) mod bound;
 pub(crate) mod compare;
 pub(crate) mod expected;
 pub(crate) mod ledger;

@@ -77,7 +77,7 @@ impl Default for AwsSettings {
             external_id: None,
             rate_percent: 50,
             attempt_timeout: Duration::from_secs(30),
-            max_attempts: 16,
+            max_attempts: 48,
         }
     }
 }

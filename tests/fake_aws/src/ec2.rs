@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     cell::{Cell, Kind, Mix, Place},
+    details::{INSTANCE, VOLUME},
     errors::{self, ApiError},
     estate::OptIn,
     page::{Page, Paging},
@@ -167,7 +168,7 @@ fn instance(cell: &Cell<'_>, place: Place) -> String {
          <launchTime>{launched}</launchTime><placement><availabilityZone>{region}a</availabilityZone><groupName/>\
          <tenancy>default</tenancy></placement><monitoring><state>disabled</state></monitoring>\
          <subnetId>subnet-00000000000000001</subnetId><vpcId>vpc-00000000000000001</vpcId>\
-         <architecture>x86_64</architecture><rootDeviceType>ebs</rootDeviceType>{tags}</item>"
+         <architecture>x86_64</architecture><rootDeviceType>ebs</rootDeviceType>{INSTANCE}{tags}</item>"
     )
 }
 
@@ -197,7 +198,7 @@ fn volume(cell: &Cell<'_>, index: usize) -> String {
     let tags = tag_set(cell, Kind::Volume, index);
     format!(
         "<item><volumeId>{id}</volumeId><size>8</size><snapshotId/><availabilityZone>{region}a</availabilityZone>\
-         <status>available</status><createTime>{created}</createTime><attachmentSet/>{tags}\
-         <volumeType>gp3</volumeType><encrypted>false</encrypted></item>"
+         <status>in-use</status><createTime>{created}</createTime>{VOLUME}{tags}\
+         <volumeType>gp3</volumeType><encrypted>true</encrypted></item>"
     )
 }

@@ -69,6 +69,22 @@ fn function(cell: &Cell<'_>, index: usize) -> Value {
         "Version": "$LATEST",
         "PackageType": "Zip",
         "Architectures": ["x86_64"],
+        "Description": "Takes orders from the queue, checks the stock, and hands them on.",
+        "CodeSha256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+        "VpcConfig": {
+            "SubnetIds": ["subnet-00000000000000001", "subnet-00000000000000002"],
+            "SecurityGroupIds": ["sg-0a1b2c3d4e5f60718"],
+            "VpcId": "vpc-00000000000000001",
+            "Ipv6AllowedForDualStack": false,
+        },
+        "Environment": {"Variables": {"LOG_LEVEL": "info", "TABLE": "orders", "QUEUE": "orders-in"}},
+        "TracingConfig": {"Mode": "PassThrough"},
+        "RevisionId": "6f6d6c7e-1f6a-4a0a-8f38-1d2c3b4a5f60",
+        "State": "Active",
+        "LastUpdateStatus": "Successful",
+        "EphemeralStorage": {"Size": 512},
+        "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "LoggingConfig": {"LogFormat": "Text", "LogGroup": "/aws/lambda/orders"},
     })
 }
 

@@ -25,6 +25,7 @@
 //! was given by AssumeRole. Signatures are not checked.
 
 mod cell;
+mod details;
 mod ec2;
 mod ecs;
 mod errors;

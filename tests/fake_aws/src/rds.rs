@@ -2,6 +2,7 @@
 
 use crate::{
     cell::{Cell, Kind},
+    details::DB_INSTANCE,
     errors::{self, ApiError},
     page::Paging,
     wire::{Call, Outcome, Reply, escape, optional, xml_tags},
@@ -92,7 +93,7 @@ fn database(cell: &Cell<'_>, list: &List, index: usize) -> String {
         Kind::DbCluster => format!("<Status>available</Status><ClusterCreateTime>{created}</ClusterCreateTime>"),
         _ => format!(
             "<DBInstanceStatus>available</DBInstanceStatus><InstanceCreateTime>{created}</InstanceCreateTime>\
-             <DBInstanceClass>db.t3.micro</DBInstanceClass>"
+             <DBInstanceClass>db.t3.micro</DBInstanceClass>{DB_INSTANCE}"
         ),
     };
     format!(

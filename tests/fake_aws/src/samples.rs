@@ -19,6 +19,29 @@ fn recipes() -> Vec<Recipe> {
     ]
 }
 
+/// Tags as an enterprise has them, some eight a resource; now and then a required one is missing or misspelt.
+fn enterprise_recipe(n: usize) -> Recipe {
+    let (team, application) = (format!("team-{}", n % 25), format!("application-{}", n % 60));
+    let owner = format!("{team}@example.com");
+    let environment = ["production", "staging", "development", "test"].get(n % 4).copied().unwrap_or("production");
+    let stack = format!("arn:aws:cloudformation:eu-west-1:111122223333:stack/{application}/0a1b2c3d-{n}");
+    let cost = if n.is_multiple_of(7) { "Cost Center" } else { "CostCenter" };
+    let mut tags = vec![
+        ("Name", "resource-{n}"),
+        (cost, "Engineering"),
+        ("Owner", owner.as_str()),
+        ("Environment", environment),
+        ("Application", application.as_str()),
+        ("Team", team.as_str()),
+        ("aws:cloudformation:stack-name", application.as_str()),
+        ("aws:cloudformation:stack-id", stack.as_str()),
+    ];
+    if n.is_multiple_of(5) {
+        tags.retain(|(key, _)| *key != "Owner");
+    }
+    if n.is_multiple_of(50) { Recipe::default() } else { Recipe::of(&tags) }
+}
+
 impl Estate {
     /// Two accounts in three regions and 432 resources with every trap on; a suspended account and a region that is
     /// not opted in come on top.
@@ -67,6 +90,30 @@ impl Estate {
         let counts = Counts { instances: 1_000_000, clusters: 100, ..Counts::each(5_000) };
         let mut estate = Self::new(HOME).with_account(AccountEstate::new(HOME).with_region("us-east-1", counts));
         estate.recipes = recipes();
+        estate
+    }
+
+    /// An organization of 50 accounts in four regions each, with about so many resources of all types, as enterprises
+    /// mix them.
+    pub fn enterprise(resources: usize) -> Self {
+        let share = |of_thousand: usize| (resources * of_thousand / 200_000).max(1);
+        let counts = Counts {
+            instances: share(300),
+            volumes: share(400),
+            clusters: share(2),
+            services: share(30),
+            functions: share(120),
+            db_clusters: share(8),
+            db_instances: share(40),
+            buckets: share(100),
+        };
+        let account = |id: &str| {
+            let regions = ["eu-central-1", "eu-west-1", "us-east-1", "us-west-2"];
+            regions.iter().fold(AccountEstate::new(id), |account, region| account.with_region(region, counts))
+        };
+        let members = (1..50).map(|n| account(&format!("{:012}", 500_000_000_000_u64 + n)));
+        let mut estate = members.fold(Self::new(HOME).with_account(account(HOME)), Self::with_account);
+        estate.recipes = (0..200).map(enterprise_recipe).collect();
         estate
     }
 

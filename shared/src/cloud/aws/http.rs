@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -18,6 +18,7 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 use aws_smithy_types::{body::SdkBody, byte_stream::ByteStream};
+use tokio::sync::Semaphore;
 
 use super::counted::note_failure;
 
@@ -25,9 +26,20 @@ use super::counted::note_failure;
 ///
 /// The SDK's default client opens a pool for each client, and the client that its public builder makes ignores the
 /// environment's proxy; hence this one, of the same parts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pool {
     connectors: Mutex<HashMap<Timeouts, SharedHttpConnector>>,
+    bodies: Arc<Semaphore>,
+}
+
+/// Answers read at once: a page of instances has 6 MB, and lists that wait for their turn or pause after a throttle have
+/// none. What is not read yet waits at the sender.
+const BODIES_AT_ONCE: usize = 16;
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self { connectors: Mutex::default(), bodies: Arc::new(Semaphore::new(BODIES_AT_ONCE)) }
+    }
 }
 
 /// The connect and the read timeout, all that connectors differ in.
@@ -37,7 +49,8 @@ impl HttpClient for Pool {
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
         let timeouts = (settings.connect_timeout(), settings.read_timeout());
-        connectors.entry(timeouts).or_insert_with(|| SharedHttpConnector::new(Whole(connector(settings)))).clone()
+        let whole = || Whole { connector: connector(settings), bodies: Arc::clone(&self.bodies) };
+        connectors.entry(timeouts).or_insert_with(|| SharedHttpConnector::new(whole())).clone()
     }
 }
 
@@ -52,12 +65,20 @@ fn connector(settings: &HttpConnectorSettings) -> impl HttpConnector + 'static {
 /// A connector whose XML answers are whole: the SDK reads one that ends early as if it ended there, and half a list would
 /// be taken for the list. An answer that is not is a broken connection, which is tried again.
 #[derive(Debug)]
-struct Whole<C>(C);
+struct Whole<C> {
+    connector: C,
+    bodies: Arc<Semaphore>,
+}
 
 impl<C: HttpConnector> HttpConnector for Whole<C> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let answer = self.0.call(request);
-        HttpConnectorFuture::new(async move { whole(answer.await?).await })
+        let (answer, bodies) = (self.connector.call(request), Arc::clone(&self.bodies));
+        HttpConnectorFuture::new(async move {
+            let answer = answer.await?;
+            // It is never closed.
+            let _turn = bodies.acquire().await;
+            whole(answer).await
+        })
     }
 }
 

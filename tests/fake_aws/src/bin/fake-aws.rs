@@ -8,7 +8,7 @@ use std::{
 
 use fake_aws::{Estate, FakeAws, Faults};
 
-const USAGE: &str = "usage: fake-aws [--port N] [--estate small|contract|large] [--rate-limits] [--seed-json]";
+const USAGE: &str = "usage: fake-aws [--port N] [--estate small|contract|large|enterprise] [--rate-limits] [--seed-json]";
 
 /// What the command line asks for.
 struct Options {
@@ -38,6 +38,7 @@ fn estate(name: &str) -> Result<Estate, String> {
         "small" => Ok(Estate::small()),
         "contract" => Ok(Estate::contract()),
         "large" => Ok(Estate::large()),
+        "enterprise" => Ok(Estate::enterprise(1_000_000)),
         _ => Err(format!("there is no estate {name}; {USAGE}")),
     }
 }

@@ -76,7 +76,7 @@ async fn an_empty_page_leads_on_and_a_repeated_token_does_not() {
     let (_, empty) = ask("").send(&fake).await;
     let token = text(&empty, "nextToken").unwrap().to_owned();
     let (_, full) = ask(&format!("&NextToken={token}")).send(&fake).await;
-    assert_eq!((count(&empty, "<volumeId>"), count(&full, "<volumeId>")), (0, 20));
+    assert_eq!((count(&empty, "<volumeType>"), count(&full, "<volumeType>")), (0, 20));
     fake.set_faults(Faults::none().with(Rule::new(Effect::RepeatedToken)));
     let (_, again) = ask(&format!("&NextToken={token}")).send(&fake).await;
     assert_eq!(text(&again, "nextToken"), Some(token.as_str()));

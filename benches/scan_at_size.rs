@@ -1,0 +1,200 @@
+//! What a scan of an enterprise costs: 50 accounts in four regions, over HTTP, against the tests' fake AWS.
+//!
+//! `cargo bench --bench scan_at_size -- [RESOURCES]`. The built binary scans four times: as fast as it can, at the rates that
+//! AWS publishes, with faults, and again after all that. Beside it the floor is measured: a process that makes the same requests through the
+//! same SDK, reads every answer, and keeps nothing. Processor time and memory are of the scanning process alone.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a measurement prints, rounds, and ends where something is missing"
+)]
+
+#[path = "../tests/support/bound.rs"]
+#[allow(dead_code, reason = "the tests assert by it, this one prints")]
+mod bound;
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use bound::Bound;
+use fake_aws::{Effect, Estate, FakeAws, Faults, Rule};
+use futures::{StreamExt as _, stream};
+use shared::{
+    ResourceType,
+    cloud::{
+        Cloud as _,
+        aws::{Aws, AwsSettings, MemberAccounts},
+    },
+    inventory::Scope,
+    store::{Filter, Reader},
+};
+
+/// As many lists at once as `tagledger scan` reads unless told otherwise.
+const CONCURRENCY: usize = 64;
+
+/// With this argument this program is the floor.
+const FLOOR: &str = "--floor";
+
+/// What a process took.
+struct Cost {
+    wall: Duration,
+    cpu: Duration,
+    peak_mib: u64,
+    code: Option<i32>,
+}
+
+fn main() {
+    if std::env::args().any(|argument| argument == FLOOR) {
+        return runtime().block_on(read_everything());
+    }
+    // Only `cargo bench` says --bench; `cargo test` runs this too, to see that it runs.
+    let measured = std::env::args().any(|argument| argument == "--bench");
+    let given = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    let resources = given.map_or(if measured { 1_000_000 } else { 2_000 }, |text| text.parse().expect("a number"));
+    let runtime = runtime();
+    let _entered = runtime.enter();
+    let estate = Estate::enterprise(resources);
+    println!("{} resources of {} accounts", estate.total(), estate.accounts.len());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let unlimited = runtime.block_on(FakeAws::start(estate.clone(), Faults::none())).expect("a port");
+    let limited = runtime.block_on(FakeAws::start(estate, Faults::none())).expect("a port").with_rate_limits();
+    println!(
+        "{:<34} {:>8} {:>8} {:>9} {:>8} {:>9} {:>9}",
+        "", "wall s", "CPU s", "us each", "MiB", "requests", "throttles"
+    );
+
+    let floor = measure(&mut itself(&unlimited));
+    tell("the floor", &floor, &unlimited);
+    let first = scan("a first scan", &unlimited, &folder.path().join("first.sqlite"));
+    scan("a second scan, nothing changed", &unlimited, &folder.path().join("first.sqlite"));
+    scan("at the published rates", &limited, &folder.path().join("limited.sqlite"));
+    unlimited.set_faults(
+        Faults::none().with(Rule::new(Effect::Throttle).every(3)).with(Rule::new(Effect::ServerError).every(10)),
+    );
+    let faulty = scan("a third throttled, a tenth failing", &unlimited, &folder.path().join("faulty.sqlite"));
+    unlimited.set_faults(Faults::none());
+    let again = measure(&mut itself(&unlimited));
+    tell("the floor again", &again, &unlimited);
+
+    let floor = f64::midpoint(floor.cpu.as_secs_f64(), again.cpu.as_secs_f64());
+    println!("processor time of a first scan: {:.2} times the floor", first.cpu.as_secs_f64() / floor);
+    println!("time with faults: {:.2} times that without", faulty.wall.as_secs_f64() / first.wall.as_secs_f64());
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime")
+}
+
+fn configured(command: &mut Command, fake: &FakeAws) {
+    command
+        .env_clear()
+        .env("HOME", "/nonexistent")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_ENDPOINT_URL", fake.endpoint())
+        .env("AWS_ACCESS_KEY_ID", "AKIAFAKEFAKEFAKEFAKE")
+        .env("AWS_SECRET_ACCESS_KEY", "fake")
+        .env("AWS_REGION", "us-east-1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+}
+
+fn itself(fake: &FakeAws) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    configured(&mut command, fake);
+    command.arg(FLOOR);
+    command
+}
+
+/// Scans the organization, and checks that nothing is missing.
+fn scan(name: &str, fake: &FakeAws, store: &Path) -> Cost {
+    fake.clear_ledger();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tagledger"));
+    configured(&mut command, fake);
+    let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/tagging_policy.json");
+    command.args(["scan", "--accounts", "organization", "--rate-percent", "100", "--log", "warn"]);
+    let cost = measure(command.arg("--store").arg(store).arg("--policy").arg(policy));
+    tell(name, &cost, fake);
+    assert_eq!(cost.code, Some(0), "the scan has gaps");
+    let counted = Reader::new(store).read(|view| {
+        let newest = view.newest()?.expect("a snapshot");
+        Ok(view.cells(&newest, &Filter::default())?.iter().map(|(_, tally)| tally.total()).sum::<u64>())
+    });
+    assert_eq!(counted.expect("a ledger"), fake.estate().total() as u64, "resources are missing");
+    cost
+}
+
+fn tell(name: &str, cost: &Cost, fake: &FakeAws) {
+    let (requests, bound) = (fake.ledger(), Bound::of(fake.estate()).total());
+    let throttled = requests.requests.iter().filter(|request| request.fault.is_some()).count();
+    let answered = requests.len() - throttled;
+    let (wall, cpu) = (cost.wall.as_secs_f64(), cost.cpu.as_secs_f64());
+    let each = cpu * 1e6 / fake.estate().total() as f64;
+    let ratio = answered as f64 / bound as f64;
+    println!(
+        "{name:<34} {wall:>8.1} {cpu:>8.1} {each:>9.1} {:>8} {answered:>9} {throttled:>9}   {ratio:.3} of the fewest requests",
+        cost.peak_mib
+    );
+    fake.clear_ledger();
+}
+
+/// Runs a command to its end, looking at its memory from time to time.
+fn measure(command: &mut Command) -> Cost {
+    let (begun, cpu) = (Instant::now(), cpu_of_children());
+    let mut child = command.spawn().expect("it starts");
+    let mut peak_mib = 0;
+    let status = loop {
+        peak_mib = peak_mib.max(peak_memory(child.id()).unwrap_or_default());
+        if let Some(status) = child.try_wait().expect("its state") {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    Cost { wall: begun.elapsed(), cpu: cpu_of_children() - cpu, peak_mib, code: status.code() }
+}
+
+/// Processor time of the processes that were waited for, as Linux counts it: hundredths of a second.
+fn cpu_of_children() -> Duration {
+    let text = fs::read_to_string("/proc/self/stat").expect("Linux");
+    let fields = text.rsplit_once(") ").expect("a name in brackets").1.split(' ');
+    let hundredths: u64 = fields.skip(13).take(2).map(|field| field.parse::<u64>().expect("a number")).sum();
+    Duration::from_millis(10 * hundredths)
+}
+
+/// Of a process, MiB; none when it has ended.
+fn peak_memory(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? / 1024)
+}
+
+/// The floor: the requests of a scan, and nothing done with the answers.
+async fn read_everything() {
+    let settings = AwsSettings { accounts: MemberAccounts::Organization, rate_percent: 100, ..AwsSettings::default() };
+    let aws = Aws::connect(settings).await.expect("the fake");
+    let accounts = aws.accounts().await.expect("accounts").found;
+    let mut scopes = Vec::new();
+    for account in accounts {
+        let regions = aws.regions(&account.id).await.expect("regions");
+        for region in regions.into_iter().filter(|region| region.enabled) {
+            scopes.extend(ResourceType::ALL.iter().map(|resource_type| Scope {
+                account: account.id.clone(),
+                region: region.region.clone(),
+                resource_type: *resource_type,
+            }));
+        }
+    }
+    let lists = stream::iter(scopes).map(async |scope| {
+        let listing = aws.list(&scope).await;
+        assert!(listing.gap.is_none(), "{scope:?}");
+        listing.resources.len()
+    });
+    let read: usize = lists.buffer_unordered(CONCURRENCY).fold(0, async |sum, read| sum + read).await;
+    assert!(read > 0, "nothing was read");
+}
