@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use super::{
     APPLICATION_ID, Attempt, Night, NightHeader, SCHEMA_VERSION, StoreError, UpgradeProgress, is_full, night, seal,
@@ -11,6 +11,9 @@ use super::{
 use crate::inventory::Scope;
 
 const UNWRITABLE: &str = "it cannot be written; check the permissions of the file and its folder";
+
+/// More than there are in `sql`.
+const STATEMENTS: usize = 256;
 
 const SCHEMA: &str = include_str!("../../../schema.sql");
 
@@ -44,6 +47,7 @@ impl Writer {
         if connection.is_readonly(rusqlite::MAIN_DB).map_err(|e| classify(path, e))? {
             return Err(StoreError::Open { path: path.to_owned(), remedy: UNWRITABLE, source: None });
         }
+        keep_statements(&connection).map_err(|e| classify(path, e))?;
         let mut writer = Self { connection, path: path.to_owned() };
         writer.prepare(progress)?;
         Ok(writer)
@@ -127,9 +131,17 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|e| classify(path, e))?;
+    keep_statements(&connection).map_err(|e| classify(path, e))?;
     connection.execute_batch(sql::READER_PRAGMAS).map_err(|e| classify(path, e))?;
     check_identity(&connection, path)?;
     Ok(connection)
+}
+
+/// No statement is prepared twice: neither because others were meanwhile, nor because its parameters are other ones, for
+/// which SQLite would look for another plan.
+fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 fn refuse_folder(path: &Path) -> Result<(), StoreError> {
