@@ -70,7 +70,12 @@ pub(crate) fn watch(ledger: Arc<Ledger>, end: CancellationToken) -> JoinHandle<(
         while !end.is_cancelled() {
             let asked = Arc::clone(&ledger);
             let looked = tokio::task::spawn_blocking(move || asked.newest()).await;
-            let now = note(looked.map_err(|died| died.to_string()), &ledger, first);
+            let (changed, now) = note(looked.map_err(|died| died.to_string()), &ledger, first);
+            if changed {
+                let read = Arc::clone(&ledger);
+                // Whoever asks meanwhile reads for himself.
+                drop(tokio::task::spawn_blocking(move || read.warm()));
+            }
             if now != trouble {
                 match &now {
                     Some(words) => warn!("the ledger cannot be looked at: {words}"),
@@ -84,16 +89,16 @@ pub(crate) fn watch(ledger: Arc<Ledger>, end: CancellationToken) -> JoinHandle<(
     })
 }
 
-/// Announces what is new; returns what went wrong, in words.
+/// Announces what is new; returns whether something is, and what went wrong, in words.
 fn note(
     looked: Result<Result<Option<shared::store::Snapshot>, StoreError>, String>,
     ledger: &Ledger,
     first: bool,
-) -> Option<String> {
+) -> (bool, Option<String>) {
     let newest = match looked {
         Ok(Ok(newest)) => newest.map(|snapshot| (snapshot.id, snapshot.fingerprint)),
-        Ok(Err(error)) => return Some(Chain(&error).to_string()),
-        Err(died) => return Some(died),
+        Ok(Err(error)) => return (false, Some(Chain(&error).to_string())),
+        Err(died) => return (false, Some(died)),
     };
     let changed = ledger.announcements().newest.send_if_modified(|known| {
         let changed = newest.is_some() && *known != newest;
@@ -105,7 +110,7 @@ fn note(
     if let (true, false, Some((id, _))) = (changed, first, newest) {
         info!(snapshot.id = id, "new snapshot");
     }
-    None
+    (changed, None)
 }
 
 /// Tells a client of an earlier protocol, over a transport that stays open.

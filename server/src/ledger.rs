@@ -82,6 +82,18 @@ impl Ledger {
         }
     }
 
+    /// Reads ahead what answers from the newest snapshot need.
+    pub(crate) fn warm(&self) {
+        let warmed = self.reader.read(|view| match view.newest()? {
+            Some(newest) => view.warm(&newest),
+            None => Ok(()),
+        });
+        if let Err(error) = warmed {
+            // Whoever asks is told; and another look is taken soon.
+            tracing::debug!("the newest snapshot is not read ahead: {}", Chain(&error));
+        }
+    }
+
     /// Answers one question about a snapshot: the one named, or the newest.
     pub(crate) fn ask<T>(
         &self,

@@ -18,7 +18,7 @@ use super::{
     page::{Pages, rule},
     rows::{Dimensions, dated, rows, snapshot_columns, time},
     sql,
-    whole::Wholes,
+    whole::{Ages, Wholes},
 };
 use crate::{inventory::Scope, policy::Policy};
 
@@ -178,6 +178,15 @@ impl View<'_> {
         Ok(cells.iter().filter(|(scope, _)| filter.admits(scope)).cloned().collect())
     }
 
+    /// Reads what answers take from a snapshot as a whole, so that nobody who asks waits for it.
+    pub fn warm(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        let whole = self.wholes.of(snapshot);
+        whole.scopes(self.sql, &self.dimensions, snapshot.id)?;
+        whole.cells(self.sql, &self.dimensions, snapshot.id)?;
+        whole.findings(self.sql, &self.dimensions, snapshot.id)?;
+        whole.ages(self.sql, &self.dimensions, snapshot.id).map(drop)
+    }
+
     /// How many resources have each kind of finding.
     pub fn rules(&self, snapshot: &Snapshot, filter: &Filter) -> Result<BTreeMap<Rule, u64>, StoreError> {
         let counts = if filter.regions.is_empty() && filter.accounts.is_empty() {
@@ -236,20 +245,19 @@ impl View<'_> {
             let cells = self.cells(snapshot, filter)?;
             return Ok(cells.iter().fold((0, 0), |sum, (_, cell)| (sum.0 + cell.untagged, sum.1 + cell.lacking)));
         };
-        let [types, regions, accounts] = filter.parameters(&self.dimensions);
-        let counts: (i64, i64) = statement(self.sql, sql::LACKING_COUNTS)?
-            .query_row(params![snapshot.id, types, regions, accounts, created], |row| Ok((row.get(0)?, row.get(1)?)))
-            .attempt("count")?;
-        Ok((counts.0.unsigned_abs(), counts.1.unsigned_abs()))
+        let counts = self.ages(snapshot, filter, |ages| ages.until(created))?;
+        Ok(counts.into_iter().fold((0, 0), |sum, (bare, some)| (sum.0 + bare, sum.1 + some)))
     }
 
     /// How many resources that lack tags have no date of creation, so that nobody can say how old they are.
     pub fn lacking_without_date(&self, snapshot: &Snapshot, filter: &Filter) -> Result<u64, StoreError> {
-        let [types, regions, accounts] = filter.parameters(&self.dimensions);
-        let parameters = params![snapshot.id, types, regions, accounts];
-        let count: i64 =
-            statement(self.sql, sql::DATELESS_COUNT)?.query_row(parameters, |row| row.get(0)).attempt("count")?;
-        Ok(count.unsigned_abs())
+        Ok(self.ages(snapshot, filter, |ages| ages.dateless)?.into_iter().sum())
+    }
+
+    fn ages<T>(&self, snapshot: &Snapshot, filter: &Filter, of: impl Fn(&Ages) -> T) -> Result<Vec<T>, StoreError> {
+        let whole = self.wholes.of(snapshot);
+        let scopes = whole.ages(self.sql, &self.dimensions, snapshot.id)?;
+        Ok(scopes.iter().filter(|(scope, _)| filter.admits(scope)).map(|(_, ages)| of(ages)).collect())
     }
 
     fn pages<'p>(&'p self, snapshot: &'p Snapshot) -> Pages<'p> {

@@ -245,26 +245,10 @@ statements! {
     /// Resources without user tags, then those that lack most required ones. ?7: created at that time or before it.
     LACKING_SAME = lacking!("c.lacking = ?5 AND c.key < ?6");
     LACKING_BELOW = lacking!("c.lacking < ?5");
-    /// Of the same: how many have no user tag, and how many have some.
-    LACKING_COUNTS = concat!(
-        "SELECT count(*) FILTER (WHERE lacking >= 1000), count(*) FILTER (WHERE lacking < 1000) FROM (",
-        as_of!(
-            "c.lacking",
-            "c.lacking > 0
-             AND (?5 IS NULL OR (SELECT r.created_at FROM resource r WHERE r.key = c.key) <= ?5) AND ",
-            filtered!()
-        ),
-        ")"
-    );
-    /// Of the same: how many have no date of creation, so that no age can be told.
-    DATELESS_COUNT = concat!(
-        "SELECT count(*) FROM (",
-        as_of!(
-            "c.lacking",
-            "c.lacking > 0 AND (SELECT r.created_at FROM resource r WHERE r.key = c.key) IS NULL AND ",
-            filtered!()
-        ),
-        ")"
+    /// Of the same, all: whether there is no user tag at all, and when the resource was created.
+    LACKING_AGES = as_of!(
+        "c.account_id, c.region_id, c.type_id, c.lacking >= 1000, (SELECT r.created_at FROM resource r WHERE r.key = c.key)",
+        "c.lacking > 0"
     );
     RESOURCE_BY_KEY = "SELECT r.local, r.created_at, s.started_at FROM resource r
         JOIN snapshot s ON s.id = r.first_seen WHERE r.key = ?1";

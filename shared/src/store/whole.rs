@@ -1,6 +1,9 @@
 //! What a snapshot says as a whole, read once: it never changes, and every answer needs it.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use rusqlite::Connection;
 
@@ -21,6 +24,26 @@ pub(super) struct Whole {
     cells: OnceLock<Vec<(Scope, Tally)>>,
     scopes: OnceLock<Vec<ScopeRow>>,
     findings: OnceLock<Vec<(Scope, i64, i64)>>,
+    ages: OnceLock<Vec<(Scope, Ages)>>,
+}
+
+/// When those resources of a scope were created that lack tags, as far as AWS says.
+#[derive(Debug, Default)]
+pub(super) struct Ages {
+    /// Of those without any user tag, in order; seconds since 1970.
+    untagged: Vec<i64>,
+    /// Of those with some, in order.
+    tagged: Vec<i64>,
+    /// How many AWS gives no date for.
+    pub(super) dateless: u64,
+}
+
+impl Ages {
+    /// How many were created at that time or before it: without any user tag, and with some.
+    pub(super) fn until(&self, second: i64) -> (u64, u64) {
+        let count = |times: &[i64]| times.partition_point(|created| *created <= second) as u64;
+        (count(&self.untagged), count(&self.tagged))
+    }
 }
 
 /// The figures at hand. Locked to look one up, not while it is read.
@@ -75,6 +98,34 @@ impl Whole {
         once(&self.scopes, || {
             let found = rows(db, sql::SCOPES, [snapshot], scope_columns)?;
             found.into_iter().map(|columns| dimensions.scope_row(columns)).collect()
+        })
+    }
+
+    /// How old the resources are that lack tags, by scope.
+    pub(super) fn ages(
+        &self,
+        db: &Connection,
+        dimensions: &Dimensions,
+        snapshot: i64,
+    ) -> Result<&[(Scope, Ages)], StoreError> {
+        once(&self.ages, || {
+            let columns = |row: &rusqlite::Row<'_>| Ok((ScopeIds::read(row, 0)?, row.get(3)?, row.get(4)?));
+            let found: Vec<(ScopeIds, bool, Option<i64>)> = rows(db, sql::LACKING_AGES, [snapshot], columns)?;
+            let mut scopes = BTreeMap::<ScopeIds, Ages>::new();
+            for (ids, bare, created) in found {
+                let ages = scopes.entry(ids).or_default();
+                match (created, bare) {
+                    (Some(created), true) => ages.untagged.push(created),
+                    (Some(created), false) => ages.tagged.push(created),
+                    (None, _) => ages.dateless += 1,
+                }
+            }
+            let named = scopes.into_iter().map(|(ids, mut ages)| {
+                ages.untagged.sort_unstable();
+                ages.tagged.sort_unstable();
+                Ok((dimensions.scope(ids)?, ages))
+            });
+            named.collect()
         })
     }
 

@@ -100,6 +100,38 @@ fn untagged_resources_come_before_those_that_lack_a_tag() {
 }
 
 #[test]
+fn resources_of_an_age_are_counted_as_their_pages_list_them() {
+    let created = |n: i64| (n % 4 > 0).then(|| Timestamp::from_second(1_700_000_000 + 86_400 * (n % 7)).unwrap());
+    let of_age = |n: i64| Resource {
+        created_at: created(n),
+        ..instance(&format!("{n:x}"), [BARE, OWNERLESS, GOOD][usize::try_from(n % 3).unwrap()])
+    };
+    let mut book = Book::new();
+    book.night(&[(instances(), whole((0..90).map(of_age).collect()))]);
+    book.night(&[(instances(), whole((5..95).map(of_age).collect()))]);
+    for snapshot in [1, 2] {
+        for day in -1..8 {
+            let what = Lacking { created_until: Some(Timestamp::from_second(1_700_000_000 + 86_400 * day).unwrap()) };
+            let asked = book.reader().read(|view| {
+                let snapshot = view.snapshot(snapshot)?.unwrap();
+                let rows = view.lacking(&snapshot, &Filter::default(), what, PageStart::FIRST, 100)?.rows;
+                Ok((rows, view.lacking_counts(&snapshot, &Filter::default(), what)?))
+            });
+            let (rows, counts) = asked.unwrap();
+            let bare = rows.iter().filter(|row| row.tags.user().next().is_none()).count();
+            assert_eq!((bare as u64, (rows.len() - bare) as u64), counts, "snapshot {snapshot}, day {day}");
+        }
+        let dateless = book
+            .reader()
+            .read(|view| view.lacking_without_date(&view.snapshot(snapshot)?.unwrap(), &Filter::default()))
+            .unwrap();
+        let first = if snapshot == 1 { 0 } else { 5 };
+        let by_hand = (first..first + 90).filter(|n| n % 4 == 0 && n % 3 != 2).count();
+        assert_eq!(dateless, by_hand as u64);
+    }
+}
+
+#[test]
 fn a_filter_of_what_the_ledger_never_saw_finds_nothing() {
     let mut book = Book::new();
     book.night(&estate());
