@@ -77,7 +77,8 @@ pub async fn serve_http(
     served.map_err(HttpError::Serve)
 }
 
-fn router(ledger: Arc<Ledger>, end: &CancellationToken) -> Router {
+/// What answers at `/mcp` and `/health`, for a listener of the caller's own.
+pub fn router(ledger: Arc<Ledger>, end: &CancellationToken) -> Router {
     let mcp = Mcp::new(Arc::clone(&ledger), Transport::Requests);
     let config = StreamableHttpServerConfig::default()
         // No sessions: a restart or another server behind a load balancer loses nothing.

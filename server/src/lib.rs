@@ -11,7 +11,7 @@ mod policy_file;
 mod text;
 mod tools;
 
-pub use http::{HttpError, serve_http};
+pub use http::{HttpError, router, serve_http};
 pub use ledger::{Clock, Ledger};
 pub use mcp::{StdioError, serve_stdio, tool_names};
 pub use policy_file::PolicyFile;

@@ -15,11 +15,12 @@ pub(super) const WRITER_PRAGMAS: &str = "
 
 pub(super) const COUNT_OBJECTS: &str = "SELECT count(*) FROM sqlite_schema";
 
+/// No memory map: it is no faster, counts as the server's memory, and a file cut short beneath it would end the process.
 pub(super) const READER_PRAGMAS: &str = "
     PRAGMA busy_timeout = 250;
     PRAGMA query_only = ON;
-    PRAGMA mmap_size = 268435456;
-    PRAGMA cache_size = -16000;
+    PRAGMA mmap_size = 0;
+    PRAGMA cache_size = -8000;
     PRAGMA temp_store = MEMORY;
     PRAGMA trusted_schema = OFF;";
 

@@ -1,0 +1,247 @@
+//! What a tool call costs: in process, and over HTTP beside a bare tool whose answer is as long.
+//!
+//! `cargo bench -p server --bench tools -- FILE`, with a ledger, such as one that `cargo bench -p shared --bench nights` has
+//! made. In process means: from the bytes of a request to the bytes of its answer, without sockets. The bare tool is made
+//! with the same library, takes the same arguments, and returns an answer that it keeps at hand.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    clippy::indexing_slicing,
+    reason = "a measurement prints, rounds, and ends where something is missing"
+)]
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::Request,
+};
+use jiff::Timestamp;
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{CallToolRequestParams, CallToolResponse, CallToolResult, ServerCapabilities, ServerConfig},
+    service::RequestContext,
+    transport::streamable_http_server::{
+        StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
+    },
+};
+use serde_json::{Value, json};
+use server::{Ledger, router};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// Calls of each tool in process.
+const CALLS: usize = 1_000;
+
+const CONNECTIONS: usize = 8;
+const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_secs(2);
+
+fn main() {
+    let given = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    let Some(file) = given else {
+        println!("no FILE given: make one with `cargo bench -p shared --bench nights -- 1000000 25 FILE`");
+        return;
+    };
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(measure(Path::new(&file)));
+}
+
+async fn measure(file: &Path) {
+    let tagledger = tagledger(file);
+    let found = result(&tagledger, "check_tag_compliance", &json!({})).await;
+    let region = found["structuredContent"]["by_region"][0]["region"].clone();
+    println!("{:<44} {:>8} {:>8} {:>8}", "in process, microseconds", "bytes", "median", "p99");
+    for (tool, arguments) in calls(&region) {
+        in_process(&tagledger, tool, &arguments).await;
+    }
+    println!("resident: {} MiB, of which {} MiB are no pages of files", status("VmRSS:"), status("RssAnon:"));
+    println!("{:<44} {:>8} {:>8} {:>8}", "over HTTP, calls a second", "ours", "bare", "ratio");
+    for (tool, arguments) in calls(&region) {
+        let answer: CallToolResult =
+            serde_json::from_value(result(&tagledger, tool, &arguments).await).expect("an answer");
+        over_http(&tagledger, &bare(answer), tool, &arguments).await;
+    }
+    println!("resident at most: {} MiB, with the client in the same process", status("VmHWM:"));
+}
+
+fn tagledger(file: &Path) -> Router {
+    #[expect(clippy::disallowed_methods, reason = "the age of the snapshot is none of what is measured")]
+    let now = Timestamp::now;
+    let ledger = Arc::new(Ledger::new(file, None, Duration::from_secs(36 * 3600), now));
+    router(ledger, &CancellationToken::new())
+}
+
+fn calls(region: &Value) -> [(&'static str, Value); 7] {
+    [
+        ("check_tag_compliance", json!({})),
+        ("check_tag_compliance", json!({"regions": [region]})),
+        ("check_tag_compliance", json!({"resource_types": ["ec2:instance"], "severity": "errors_only"})),
+        ("find_untagged_resources", json!({})),
+        ("find_untagged_resources", json!({"min_age_days": 30})),
+        ("find_untagged_resources", json!({"regions": [region], "limit": 100})),
+        ("get_tagging_policy", json!({})),
+    ]
+}
+
+fn body(tool: &str, arguments: &Value) -> String {
+    let parameters = json!({"name": tool, "arguments": arguments});
+    json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": parameters}).to_string()
+}
+
+async fn answer(service: &Router, body: &str) -> Vec<u8> {
+    let request = Request::post("/mcp")
+        .header("Host", "localhost")
+        .header("Content-Type", "application/json")
+        .header("Accept", "application/json, text/event-stream")
+        .body(Body::from(body.to_owned()));
+    let response = service.clone().oneshot(request.expect("a request")).await.expect("an answer");
+    assert!(response.status().is_success(), "{}", response.status());
+    to_bytes(response.into_body(), usize::MAX).await.expect("a body").to_vec()
+}
+
+/// The result of a call that must succeed.
+async fn result(service: &Router, tool: &str, arguments: &Value) -> Value {
+    let mut reply: Value = serde_json::from_slice(&answer(service, &body(tool, arguments)).await).expect("JSON");
+    assert_ne!(reply["result"]["isError"], Value::Bool(true), "{reply}");
+    assert!(reply["result"].is_object(), "{reply}");
+    reply["result"].take()
+}
+
+async fn in_process(service: &Router, tool: &str, arguments: &Value) {
+    let (body, mut times, mut bytes) = (body(tool, arguments), Vec::new(), 0);
+    for _ in 0..CALLS {
+        let begun = Instant::now();
+        bytes = answer(service, &body).await.len();
+        times.push(begun.elapsed());
+    }
+    times.sort();
+    let at = |share: usize| times[CALLS * share / 100].as_micros();
+    println!("{:<44} {bytes:>8} {:>8} {:>8}", name(tool, arguments), at(50), at(99));
+}
+
+fn name(tool: &str, arguments: &Value) -> String {
+    let names: Vec<&str> = arguments.as_object().expect("an object").keys().map(String::as_str).collect();
+    if names.is_empty() { tool.to_owned() } else { format!("{tool}, {}", names.join(", ")) }
+}
+
+/// A server with one answer at hand.
+#[derive(Clone)]
+struct Bare(Arc<CallToolResult>);
+
+impl ServerHandler for Bare {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+    }
+
+    async fn call_tool(
+        &self,
+        _: CallToolRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        Ok(self.0.as_ref().clone().into())
+    }
+}
+
+fn bare(answer: CallToolResult) -> Router {
+    let bare = Bare(Arc::new(answer));
+    let config = StreamableHttpServerConfig::default().with_legacy_session_mode(false).with_json_response(true);
+    let service =
+        StreamableHttpService::new(move || Ok(bare.clone()), Arc::new(NeverSessionManager::default()), config);
+    Router::new().nest_service("/mcp", service)
+}
+
+/// Rounds in turn, so that what else the machine does meets both.
+async fn over_http(ours: &Router, bare: &Router, tool: &str, arguments: &Value) {
+    let (ours, bare) = (serve(ours.clone()).await, serve(bare.clone()).await);
+    let (mut of_ours, mut of_bare) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        of_ours.push(load(ours, &body(tool, arguments)).await);
+        of_bare.push(load(bare, &body(tool, arguments)).await);
+    }
+    let (ours, bare) = (median(of_ours), median(of_bare));
+    let ratio = ours as f64 / bare as f64;
+    println!("{:<44} {ours:>8} {bare:>8} {ratio:>8.2}", name(tool, arguments));
+}
+
+fn median(mut values: Vec<u64>) -> u64 {
+    values.sort_unstable();
+    values[values.len() / 2]
+}
+
+async fn serve(service: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("its address");
+    tokio::spawn(axum::serve(listener, service).into_future());
+    address
+}
+
+/// Calls a second, over some connections that each wait for their answer.
+async fn load(address: SocketAddr, body: &str) -> u64 {
+    let request = format!(
+        "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let (done, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let callers: Vec<_> = (0..CONNECTIONS)
+        .map(|_| tokio::spawn(call(address, request.clone(), Arc::clone(&done), Arc::clone(&over))))
+        .collect();
+    tokio::time::sleep(ROUND).await;
+    over.store(true, Ordering::Relaxed);
+    for caller in callers {
+        caller.await.expect("a caller");
+    }
+    done.load(Ordering::Relaxed) / ROUND.as_secs()
+}
+
+async fn call(address: SocketAddr, request: String, done: Arc<AtomicU64>, over: Arc<AtomicBool>) {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.set_nodelay(true).expect("TCP_NODELAY");
+    let mut buffer = vec![0; 1 << 20];
+    while !over.load(Ordering::Relaxed) {
+        stream.write_all(request.as_bytes()).await.expect("a request");
+        let (mut read, mut whole) = (0, usize::MAX);
+        while read < whole {
+            let more = stream.read(&mut buffer[read..]).await.expect("an answer");
+            assert!(more > 0, "the answer ends early");
+            read += more;
+            if whole == usize::MAX {
+                whole = length(&buffer[..read]).unwrap_or(whole);
+            }
+        }
+        done.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Of an answer, head and body, once its head is there.
+fn length(answer: &[u8]) -> Option<usize> {
+    let end = answer.windows(4).position(|part| part == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&answer[..end]).expect("a head").to_ascii_lowercase();
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
+    Some(end + 4 + length.trim().parse::<usize>().expect("a number"))
+}
+
+/// A figure of this process, MiB.
+fn status(name: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a figure");
+    line.split_whitespace().next().and_then(|field| field.parse::<u64>().ok()).expect("a number") / 1024
+}
