@@ -32,6 +32,14 @@ pub struct Ledger {
     end: OnceLock<CancellationToken>,
 }
 
+/// All that an answer depends on beside the question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Moment {
+    /// Number, fingerprint and time of the newest snapshot: another ledger may be put in the place of this one.
+    snapshot: (i64, i64, i128),
+    policy_file: u64,
+}
+
 impl Ledger {
     /// The ledger at `store`, which need not exist yet, and the policy in the file at `policy`; without one, the policy
     /// of the newest snapshot is the one in force.
@@ -76,10 +84,17 @@ impl Ledger {
 
     /// The newest snapshot; none before the first scan.
     pub(crate) fn newest(&self) -> Result<Option<Snapshot>, StoreError> {
-        match self.reader.read(|view| view.newest()) {
+        match self.reader.newest() {
             Err(StoreError::Missing { .. }) => Ok(None),
             other => other,
         }
+    }
+
+    /// The newest snapshot and the policy file as they are now; none when the ledger has no snapshot or cannot be read.
+    pub(crate) fn moment(&self) -> Option<Moment> {
+        let newest = self.reader.newest().ok().flatten()?;
+        let snapshot = (newest.id, newest.fingerprint, newest.finished_at.as_nanosecond());
+        Some(Moment { snapshot, policy_file: self.policy.revision() })
     }
 
     /// Reads ahead what answers from the newest snapshot need.

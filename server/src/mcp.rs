@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rmcp::{
     ErrorData, Json, RoleServer, ServerHandler, ServiceExt,
-    handler::server::{router::tool::ToolRouter, wrapper::Parameters},
+    handler::server::{router::tool::ToolRouter, tool::ToolCallContext, wrapper::Parameters},
     model::{
-        CacheScope, Implementation, InitializeRequestParams, InitializeResult, ListResourcesResult, ListToolsResult,
-        PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
-        SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
+        CacheScope, CallToolRequestParams, CallToolResponse, Implementation, InitializeRequestParams, InitializeResult,
+        ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+        ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
     },
     service::{RequestContext, SubscriptionContext},
     tool, tool_handler, tool_router,
@@ -22,10 +22,12 @@ use crate::{
     tools::{ToolFailure, answer::Answer, check_tag_compliance, find_untagged_resources, get_tagging_policy},
 };
 
+mod answers;
 mod checked;
 mod resources;
 mod schema;
 
+use answers::Answers;
 use checked::Checked;
 
 /// How long a client may keep the list of tools: it changes with the program only. Milliseconds.
@@ -48,6 +50,7 @@ pub(crate) struct Mcp {
     /// As clients are told of them.
     tools: Arc<Vec<Tool>>,
     transport: Transport,
+    answers: Answers,
     /// Ends the subscription of a client of an earlier protocol, if it has one.
     subscribed: Arc<Mutex<Option<CancellationToken>>>,
 }
@@ -66,7 +69,8 @@ impl Mcp {
     pub(crate) fn new(ledger: Arc<Ledger>, transport: Transport) -> Self {
         let router = Self::tool_router();
         let tools = router.list_all().into_iter().map(schema::portable).collect();
-        Self { ledger, router: Arc::new(router), tools: Arc::new(tools), transport, subscribed: Arc::default() }
+        let (router, tools) = (Arc::new(router), Arc::new(tools));
+        Self { ledger, router, tools, transport, answers: Answers::default(), subscribed: Arc::default() }
     }
 
     /// How well the estate is tagged: compliance score, totals by state, counts by resource type, region, account and
@@ -120,6 +124,22 @@ impl ServerHandler for Mcp {
         )
         .with_server_info(Implementation::new("tagledger", env!("CARGO_PKG_VERSION")).with_title("TagLedger"))
         .with_instructions(INSTRUCTIONS)
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let question = Answers::question(&self.ledger, &request);
+        if let Some(answer) = question.as_ref().and_then(|question| self.answers.get(question)) {
+            return Ok(answer.into());
+        }
+        let response = self.router.call(ToolCallContext::new(self, request, context)).await?;
+        if let (Some(question), CallToolResponse::Complete(answer)) = (question, &response) {
+            self.answers.keep(question, answer);
+        }
+        Ok(response)
     }
 
     async fn list_tools(

@@ -12,7 +12,7 @@
 )]
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -97,7 +97,7 @@ fn tell(name: &str, times: &[Duration]) -> u128 {
     at(990)
 }
 
-fn write(estate: &mut Estate, store: &PathBuf, policy: &Policy, number: usize) {
+fn write(estate: &mut Estate, store: &Path, policy: &Policy, number: usize) {
     let started_at = FIRST + (24 * i64::try_from(number).expect("few nights")).hours();
     let mut writer = Writer::open(store).expect("the ledger opens");
     let mut night = writer.begin(NightHeader { started_at, policy, app_version: "bench" }).expect("a night");

@@ -54,8 +54,21 @@ impl Reader {
     ///
     /// When there is no ledger, it cannot be read, or the question takes longer than five seconds.
     pub fn read<T>(&self, ask: impl FnOnce(&View<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.borrow(|connection| self.answer(connection, ask))
+    }
+
+    /// The newest snapshot, none before the first scan: for those who look often.
+    ///
+    /// # Errors
+    ///
+    /// When there is no ledger, or it cannot be read.
+    pub fn newest(&self) -> Result<Option<Snapshot>, StoreError> {
+        self.borrow(|connection| newest(connection))
+    }
+
+    fn borrow<T>(&self, ask: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let (file, mut connection) = self.connection()?;
-        let answer = self.answer(&mut connection, ask);
+        let answer = ask(&mut connection);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = answer {
             // What they remember of the file may be of another that was copied over it.
@@ -132,8 +145,7 @@ impl View<'_> {
     ///
     /// When the ledger cannot be read; so for every question below.
     pub fn newest(&self) -> Result<Option<Snapshot>, StoreError> {
-        let found = statement(self.sql, sql::NEWEST_SNAPSHOT)?.query_row([], snapshot_columns).optional();
-        found.attempt("find the newest snapshot")?.map(dated).transpose()
+        newest(self.sql)
     }
 
     /// The newest snapshot of a scan that was not narrowed.
@@ -263,6 +275,11 @@ impl View<'_> {
     fn pages<'p>(&'p self, snapshot: &'p Snapshot) -> Pages<'p> {
         Pages { sql: self.sql, dimensions: &self.dimensions, snapshot }
     }
+}
+
+fn newest(db: &Connection) -> Result<Option<Snapshot>, StoreError> {
+    let found = statement(db, sql::NEWEST_SNAPSHOT)?.query_row([], snapshot_columns).optional();
+    found.attempt("find the newest snapshot")?.map(dated).transpose()
 }
 
 /// The policy that judged a snapshot, from the ledger.
