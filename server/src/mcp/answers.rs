@@ -31,8 +31,12 @@ impl Default for Answers {
 }
 
 impl Answers {
-    /// The question, unless there is no snapshot or the ledger cannot be read: that is for the tool to tell.
+    /// The question, if its answer may be kept. None when there is no snapshot or the ledger cannot be read: that is for the
+    /// tool to tell. None for a later page, which hardly anybody asks for twice.
     pub(super) fn question(ledger: &Ledger, request: &CallToolRequestParams) -> Option<Question> {
+        if request.arguments.as_ref().is_some_and(|arguments| arguments.contains_key("cursor")) {
+            return None;
+        }
         let moment = ledger.moment()?;
         let arguments = serde_json::to_string(&request.arguments).ok()?;
         Some(Question { moment, tool: request.name.to_string(), arguments })

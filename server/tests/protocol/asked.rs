@@ -1,6 +1,11 @@
 //! A ledger written night by night, and a server on it that is asked over a socket.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
@@ -51,6 +56,13 @@ impl Nights {
 
     fn store(&self) -> PathBuf {
         self.folder.path().join("ledger.sqlite")
+    }
+
+    /// The policy of the nights, as a file.
+    pub(crate) fn policy_file(&self) -> PathBuf {
+        let path = self.folder.path().join("policy.json");
+        std::fs::write(&path, POLICY).unwrap();
+        path
     }
 
     /// Deletes the ledger with all its files.
@@ -109,7 +121,16 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub(crate) async fn of(nights: &Nights) -> Self {
-        let ledger = Arc::new(Ledger::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon));
+        Self::serving(Ledger::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon)).await
+    }
+
+    /// The server with a policy file that it follows.
+    pub(crate) async fn following(nights: &Nights, policy: &Path) -> Self {
+        Self::serving(Ledger::new(&nights.store(), Some(policy), Duration::from_secs(36 * 3600), noon)).await
+    }
+
+    async fn serving(ledger: Ledger) -> Self {
+        let ledger = Arc::new(ledger);
         let end = CancellationToken::new();
         let (tell, told) = oneshot::channel();
         let serving = serve_http(ledger, "127.0.0.1:0".parse().unwrap(), end.clone(), |address| {

@@ -1,6 +1,8 @@
 //! The server in this process, asked over a socket, on ledgers that the tests write themselves.
 
 #[cfg(test)]
+mod again;
+#[cfg(test)]
 mod announced;
 #[cfg(test)]
 mod asked;

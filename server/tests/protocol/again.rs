@@ -1,0 +1,52 @@
+//! The same question again: the same answer, until something has changed.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::asked::{Asked, Nights, instances};
+
+const GOOD: [(&str, &str); 2] = [("CostCenter", "Sales"), ("Owner", "ann@example.com")];
+
+#[tokio::test]
+async fn the_same_question_has_the_same_answer_until_the_next_snapshot() {
+    let nights = Nights::new();
+    nights.append(1, vec![instances([("i-1".to_owned(), vec![])])]);
+    let server = Asked::of(&nights).await;
+    let first = server.ask("check_tag_compliance", json!({})).await;
+    assert_eq!(server.ask("check_tag_compliance", json!({})).await, first);
+    assert_eq!(first.0["compliance_score"], json!(0.0));
+
+    nights.append(2, vec![instances([("i-1".to_owned(), GOOD.to_vec())])]);
+    let (next, _) = server.ask("check_tag_compliance", json!({})).await;
+    assert_eq!((&next["compliance_score"], &next["as_of"]["snapshot_id"]), (&json!(1.0), &json!(2)));
+    let (narrowed, _) = server.ask("check_tag_compliance", json!({"severity": "warnings_only"})).await;
+    assert_eq!(narrowed["violating_resources"], json!(0));
+
+    nights.delete();
+    nights.append(1, vec![instances([("i-2".to_owned(), vec![])])]);
+    let (other, _) = server.ask("check_tag_compliance", json!({})).await;
+    assert_eq!((&other["compliance_score"], &other["as_of"]["snapshot_id"]), (&json!(0.0), &json!(1)));
+}
+
+#[tokio::test]
+async fn an_answer_that_names_the_policy_file_changes_with_it() {
+    let nights = Nights::new();
+    nights.append(1, vec![instances([("i-1".to_owned(), vec![])])]);
+    let file = nights.policy_file();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let server = Asked::following(&nights, &file).await;
+    let version = async || server.ask("get_tagging_policy", json!({})).await.0["version"].clone();
+    assert_eq!((version().await, version().await), (json!("1.0"), json!("1.0")));
+    std::fs::write(&file, text.replace("\"version\": \"1.0\"", "\"version\": \"2.0\"")).unwrap();
+    for _ in 0..100 {
+        if version().await == json!("2.0") {
+            let (checked, _) = server.ask("check_tag_compliance", json!({})).await;
+            let notes: Vec<&str> = checked["notes"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+            assert!(notes.iter().any(|note| note.contains("version 2.0")), "{notes:?}");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the old policy is still told");
+}
