@@ -9,7 +9,7 @@ pub(super) const WRITER_PRAGMAS: &str = "
     PRAGMA wal_autocheckpoint = 0;
     PRAGMA journal_size_limit = 67108864;
     PRAGMA temp_store = MEMORY;
-    PRAGMA cache_size = -65536;
+    PRAGMA cache_size = -131072;
     PRAGMA cell_size_check = ON;
     PRAGMA trusted_schema = OFF;";
 

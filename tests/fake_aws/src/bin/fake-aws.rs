@@ -8,7 +8,8 @@ use std::{
 
 use fake_aws::{Estate, FakeAws, Faults};
 
-const USAGE: &str = "usage: fake-aws [--port N] [--estate small|contract|large|enterprise] [--rate-limits] [--seed-json]";
+const USAGE: &str =
+    "usage: fake-aws [--port N] [--estate small|contract|large|enterprise] [--rate-limits] [--seed-json]";
 
 /// What the command line asks for.
 struct Options {
