@@ -11,10 +11,13 @@ LIVE_STATES = ["pending", "running", "stopping", "stopped"]
 
 
 class Session:
-    """Clients of one endpoint for any account: the caller's own key at home, an assumed role elsewhere."""
+    """Clients of one endpoint for any account: the caller's own key at home, an assumed role elsewhere.
 
-    def __init__(self, endpoint, home, key="AKIAFAKEFAKEFAKEFAKE"):
-        self.endpoint, self.home, self.key = endpoint, home, key
+    `root_volumes` says that the endpoint makes up a root volume for every instance, and attaches no other.
+    """
+
+    def __init__(self, endpoint, home, key="AKIAFAKEFAKEFAKEFAKE", root_volumes=False):
+        self.endpoint, self.home, self.key, self.root_volumes = endpoint, home, key, root_volumes
         self.keys, self.clients = {}, {}
 
     def client(self, service, account, region):
@@ -80,7 +83,7 @@ def instances(session, account, region):
 def volumes(session, account, region):
     ec2 = session.client("ec2", account, region)
     for volume in pages(ec2, "describe_volumes", "Volumes", PaginationConfig={"PageSize": 20}):
-        if not volume["Attachments"]:  # moto gives every instance a root volume of its own
+        if not (session.root_volumes and volume["Attachments"]):
             arn = f"arn:aws:ec2:{region}:{account}:volume/{volume['VolumeId']}"
             yield entry("ec2:volume", arn, pairs(volume.get("Tags")), dated="CreateTime" in volume)
 
