@@ -32,7 +32,7 @@ CREATE TABLE snapshot (
     started_at  INTEGER NOT NULL,
     finished_at INTEGER NOT NULL CHECK (finished_at >= started_at),
     status      TEXT NOT NULL CHECK (status IN ('complete', 'partial')), -- partial: at least one scope has a gap
-    narrowed    INTEGER NOT NULL CHECK (narrowed IN (0, 1)), -- some scopes were carried over, not scanned
+    narrowed    INTEGER NOT NULL CHECK (narrowed IN (0, 1)), -- of a scan of some scopes; the rest was carried over
     kept        INTEGER NOT NULL CHECK (kept IN (0, 1)),     -- 0: thinned out; what it said is no longer told
     policy_id   INTEGER NOT NULL REFERENCES policy (id),
     app_version TEXT NOT NULL,        -- of the scanner that wrote it

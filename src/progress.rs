@@ -32,6 +32,7 @@ fn bar() -> impl FnMut(Progress) + Send {
                 bar.finish_and_clear();
             }
         }
+        Progress::Committing => {}
     }
 }
 
@@ -58,5 +59,6 @@ fn log() -> impl FnMut(Progress) + Send {
                 info!(scopes_n = done, of_n = all, resources_n = resources, "scanning");
             }
         }
+        Progress::Committing => {}
     }
 }

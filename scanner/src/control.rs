@@ -22,6 +22,7 @@ use crate::daemon::Daemon;
 
 mod answers;
 mod guard;
+mod health;
 mod metrics;
 mod wish;
 

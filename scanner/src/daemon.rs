@@ -1,6 +1,16 @@
 //! The daemon: scans by a timetable or when asked, one at a time, and lives through every failure.
 
-use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    ops::ControlFlow,
+    path::PathBuf,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use shared::{
@@ -9,14 +19,13 @@ use shared::{
     day::day_of,
     inventory::Gap,
     policy::Policy,
-    store::{NightSummary, Reader, Retention, StoreError, UpgradeProgress, Writer},
+    store::{NightSummary, Reader, Retention, StoreError, UpgradeProgress, Writer, log_bytes},
 };
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
 use crate::{
-    jobs::{Jobs, Outcome, Refused, Trigger},
+    jobs::{Job, Jobs, Outcome, Refused, Trigger},
     plan::{Choice, Narrow},
     scan::{Progress, Scan, ScanError},
     scan_lock::ScanLock,
@@ -67,6 +76,9 @@ pub struct Daemon<C> {
     pub(crate) jobs: Jobs,
     pub(crate) reader: Reader,
     timetable: std::sync::Mutex<Timetable>,
+    scans: TaskTracker,
+    /// The log of a scan of ours could not be moved, for somebody was reading.
+    log_left: AtomicBool,
     pub(crate) started_at: Timestamp,
 }
 
@@ -76,16 +88,22 @@ impl<C: Cloud> Daemon<C> {
         let reader = Reader::new(&settings.store);
         let newest = newest_whole(&reader);
         let timetable = Timetable::new(settings.schedule.clone(), settings.jitter, newest).into();
-        Arc::new(Self { jobs: Jobs::default(), reader, timetable, started_at: (settings.now)(), settings })
+        let (jobs, scans, log_left) = (Jobs::default(), TaskTracker::new(), AtomicBool::new(false));
+        Arc::new(Self { jobs, reader, timetable, scans, log_left, started_at: (settings.now)(), settings })
+    }
+
+    /// When the newest scan of the whole estate began; none before the first.
+    pub(crate) fn newest_whole(&self) -> Option<Timestamp> {
+        newest_whole(&self.reader)
     }
 
     pub(crate) fn now(&self) -> Timestamp {
         (self.settings.now)()
     }
 
-    /// Scans when it is time, until `end` is cancelled. The scan in hand is then given up whole.
+    /// Scans when it is time, until `end` is cancelled. The scan in hand is then given up whole, whoever began it, unless it
+    /// is just being committed.
     pub async fn run(self: Arc<Self>, end: CancellationToken) {
-        let mut running: Option<JoinHandle<()>> = None;
         while !end.is_cancelled() {
             if let Some(due) = self.due() {
                 let trigger = match due {
@@ -93,29 +111,25 @@ impl<C: Cloud> Daemon<C> {
                     Due::Scheduled => Trigger::Schedule,
                     Due::Again => Trigger::Retry,
                 };
-                match self.start(trigger, Narrow::default(), || true) {
-                    Ok((id, task)) => {
-                        info!(scan.id = id, "scan begins: {}", trigger.words());
-                        running = Some(task);
-                    }
+                match self.start(trigger, Narrow::default(), || Ok(())) {
+                    Ok(id) => info!(scan.id = id, "scan begins: {}", trigger.words()),
                     // Somebody asked for one over HTTP a moment before.
                     Err(_) => self.timetable().ended(self.now(), Ended::Elsewhere),
                 }
             }
+            self.move_log().await;
             let sleep = self.until_next().min(LONGEST_SLEEP);
             end.run_until_cancelled(tokio::time::sleep(sleep)).await;
         }
-        self.jobs.cancel_all();
-        if let Some(task) = running {
-            // It has told its own end.
-            drop(task.await);
-        }
+        self.jobs.close();
+        self.scans.close();
+        self.scans.wait().await;
     }
 
     fn due(&self) -> Option<Due> {
         let now = self.now();
         if self.timetable().retries(now)
-            && let Some(newest) = newest_whole(&self.reader)
+            && let Some(newest) = self.newest_whole()
         {
             self.timetable().found(newest);
         }
@@ -140,12 +154,12 @@ impl<C: Cloud> Daemon<C> {
         self: &Arc<Self>,
         trigger: Trigger,
         narrow: Narrow,
-        admit: impl FnOnce() -> bool,
-    ) -> Result<(String, JoinHandle<()>), Refused> {
+        admit: impl FnOnce() -> Result<(), Refused>,
+    ) -> Result<String, Refused> {
         let (job, end) = self.jobs.begin(trigger, narrow.clone(), self.now(), admit)?;
         let (daemon, id) = (Arc::clone(self), job.id.clone());
-        let task = tokio::spawn(async move { daemon.work(&id, trigger, narrow, end).await });
-        Ok((job.id, task))
+        self.scans.spawn(async move { daemon.work(&id, trigger, narrow, end).await });
+        Ok(job.id)
     }
 
     async fn work(self: &Arc<Self>, id: &str, trigger: Trigger, narrow: Narrow, end: CancellationToken) {
@@ -154,20 +168,39 @@ impl<C: Cloud> Daemon<C> {
             Ok(night) => (Outcome::Recorded(Box::new(night)), Ended::Served),
             // Who cancels a scan does not want it again in five minutes.
             Err(_) if end.is_cancelled() => (Outcome::Cancelled, Ended::Served),
-            Err(Problem { words, elsewhere }) => {
+            Err(Problem { words, elsewhere: true }) => {
+                warn!(scan.id = id, "scan failed: {words}");
+                (Outcome::Elsewhere(words), Ended::Elsewhere)
+            }
+            Err(Problem { words, .. }) => {
                 error!(scan.id = id, "scan failed: {words}");
-                (Outcome::Failed(words), if elsewhere { Ended::Elsewhere } else { Ended::Failed })
+                (Outcome::Failed(words), Ended::Failed)
             }
         };
-        let recorded = matches!(outcome, Outcome::Recorded(_));
+        if matches!(outcome, Outcome::Recorded(_)) {
+            // As long as this scan is not over no other one begins, which would find the ledger locked.
+            self.thin().await;
+            self.log_left.store(log_bytes(&self.settings.store) > 0, Ordering::Relaxed);
+        }
         let state = self.jobs.end(id, outcome, calls, self.now());
         if trigger != Trigger::Http {
             self.timetable().ended(self.now(), ended);
         }
         let next = self.next_run().map_or_else(String::new, |next| next.to_string());
         info!(scan.id = id, next, "scan over: {}", state.words());
-        if recorded {
-            self.thin().await;
+    }
+
+    /// Tries again to move the log of an earlier scan into the file.
+    async fn move_log(&self) {
+        if !self.log_left.load(Ordering::Relaxed) || self.jobs.all().iter().any(Job::is_running) {
+            return;
+        }
+        let store = self.settings.store.clone();
+        let moved = tokio::task::spawn_blocking(move || Writer::open(&store)?.checkpoint());
+        match moved.await {
+            Ok(Ok(moved)) => self.log_left.store(!moved, Ordering::Relaxed),
+            Ok(Err(error)) => warn!("the ledger's log was not moved into the file: {}", Chain(&error)),
+            Err(died) => warn!("the ledger's log was not moved into the file: {died}"),
         }
     }
 
@@ -179,7 +212,7 @@ impl<C: Cloud> Daemon<C> {
         calls: &mut Vec<OperationCalls>,
     ) -> Result<NightSummary, Problem> {
         let policy = Arc::new((self.settings.policy)()?);
-        let writer = self.writer().await?;
+        let writer = self.writer(end.clone()).await?;
         let connected =
             end.run_until_cancelled((self.settings.connect)()).await.ok_or_else(|| "cancelled".to_owned())?;
         let cloud = connected.map_err(|gap| format!("AWS cannot be reached: {gap}"))?;
@@ -204,9 +237,9 @@ impl<C: Cloud> Daemon<C> {
     }
 
     /// An upgrade of a large ledger takes minutes, and SQLite blocks.
-    async fn writer(&self) -> Result<Writer, String> {
+    async fn writer(&self, end: CancellationToken) -> Result<Writer, String> {
         let store = self.settings.store.clone();
-        let told = |progress: UpgradeProgress| {
+        let told = move |progress: UpgradeProgress| {
             info!(
                 from = progress.from,
                 to = progress.to,
@@ -214,6 +247,7 @@ impl<C: Cloud> Daemon<C> {
                 of = progress.of,
                 "upgrading the ledger"
             );
+            if end.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let opened = tokio::task::spawn_blocking(move || Writer::open_upgrading(&store, told)).await;
         let opened = opened.map_err(|died| died.to_string())?;

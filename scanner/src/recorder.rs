@@ -14,6 +14,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::scan::{Progress, ScanError};
@@ -35,6 +36,8 @@ pub(crate) struct Beginning {
     pub(crate) app_version: &'static str,
     /// Whether scopes that nobody records leave the ledger's view, or keep what is known of them.
     pub(crate) whole: bool,
+    /// Cancelled before the commit begins, nothing is recorded.
+    pub(crate) end: CancellationToken,
 }
 
 /// A night in the hands of its thread. Dropped before [`Recorder::finish`], the night is given up whole.
@@ -76,7 +79,7 @@ impl Recorder {
         self.tell(Message::Finish(at, requests)).await;
         match self.thread.await {
             Ok(Ok(Some(summary))) => Ok(summary),
-            Ok(Ok(None)) => Err(ScanError::Writer(None)),
+            Ok(Ok(None)) => Err(ScanError::Cancelled),
             Ok(Err(error)) => Err(error.into()),
             Err(died) => Err(ScanError::Writer(Some(died))),
         }
@@ -105,6 +108,7 @@ fn record(
     mut progress: impl FnMut(Progress),
 ) -> Result<Option<NightSummary>, StoreError> {
     let Beginning { started_at, app_version, whole, .. } = beginning;
+    let end = beginning.end.clone();
     let header = NightHeader { started_at, policy: &beginning.policy, app_version };
     let mut night = beginning.writer.begin(header)?;
     if begun.send(()).is_err() {
@@ -121,14 +125,25 @@ fn record(
                 if !whole {
                     night.carry_rest()?;
                 }
-                let summary = night.finish(at, requests)?;
-                if let Err(error) = beginning.writer.checkpoint() {
-                    // The night is committed; the next one moves the log.
-                    warn!("the ledger's log was not moved into the file: {}", Chain(&error));
+                // Whoever cancels looks at what this tells, so that a scan is cancelled or committed and never both.
+                progress(Progress::Committing);
+                if end.is_cancelled() {
+                    return Ok(None);
                 }
+                let summary = night.finish(at, requests)?;
+                move_log(&beginning.writer);
                 return Ok(Some(summary));
             }
         }
     }
     Ok(None)
+}
+
+/// The night is committed; what hinders this only leaves the log longer until the next time.
+fn move_log(writer: &Writer) {
+    match writer.checkpoint() {
+        Ok(true) => {}
+        Ok(false) => warn!("the ledger's log was not moved into the file: somebody reads for long"),
+        Err(error) => warn!("the ledger's log was not moved into the file: {}", Chain(&error)),
+    }
 }

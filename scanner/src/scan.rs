@@ -58,6 +58,8 @@ pub enum Progress {
     },
     /// One is recorded.
     Scope(ScopeSummary),
+    /// All are; from here on it is too late to cancel the scan.
+    Committing,
 }
 
 /// Why a scan recorded nothing.
@@ -108,6 +110,7 @@ impl<C: Cloud> Scan<'_, C> {
             policy: Arc::clone(&self.policy),
             app_version: self.app_version,
             whole: self.narrow.is_whole(),
+            end: self.end.clone(),
         };
         let recorder = Recorder::begin(beginning, progress).await?;
         let mut turn = None;

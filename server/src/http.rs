@@ -117,14 +117,15 @@ struct SnapshotHealth {
 
 async fn health(State(ledger): State<Arc<Ledger>>) -> impl IntoResponse {
     let now = ledger.now();
-    let (snapshot, reason) = match ledger.newest() {
-        Ok(Some(snapshot)) => {
-            let age = now.duration_since(snapshot.finished_at);
-            let too_old = age > jiff::SignedDuration::try_from(ledger.max_age()).unwrap_or(jiff::SignedDuration::MAX);
-            let hours = ledger.max_age().as_secs() / 3600;
+    let (snapshot, reason) = match ledger.newest_two() {
+        Ok(Some((snapshot, whole))) => {
+            let limit = jiff::SignedDuration::try_from(ledger.max_age()).unwrap_or(jiff::SignedDuration::MAX);
+            // A scan that was narrowed to a part says nothing new of the rest.
+            let too_old = whole.is_none_or(|whole| now.duration_since(whole.finished_at) > limit);
+            let hours = limit.as_hours();
             (
-                Some(described(&snapshot, age.as_secs())),
-                too_old.then(|| format!("the snapshot is older than {hours} h")),
+                Some(described(&snapshot, now.duration_since(snapshot.finished_at).as_secs())),
+                too_old.then(|| format!("the newest scan of the whole estate is older than {hours} h")),
             )
         }
         Ok(None) => (None, Some("there is no snapshot yet; run `tagledger scan`".to_owned())),

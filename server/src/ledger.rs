@@ -90,6 +90,15 @@ impl Ledger {
         }
     }
 
+    /// The newest snapshot, and the newest of a scan of the whole estate; none before the first scan.
+    pub(crate) fn newest_two(&self) -> Result<Option<(Snapshot, Option<Snapshot>)>, StoreError> {
+        match self.reader.read(|view| Ok((view.newest()?, view.newest_whole()?))) {
+            Ok((newest, whole)) => Ok(newest.map(|newest| (newest, whole))),
+            Err(StoreError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The newest snapshot and the policy file as they are now; none when the ledger has no snapshot or cannot be read.
     pub(crate) fn moment(&self) -> Option<Moment> {
         let newest = self.reader.newest().ok().flatten()?;

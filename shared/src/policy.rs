@@ -106,6 +106,12 @@ impl Policy {
         self.required().iter().any(|rule| rule.applies(resource_type))
     }
 
+    /// Whether the same tags can be judged otherwise on another day: dates expire, and exemptions do.
+    pub fn depends_on_the_day(&self) -> bool {
+        self.rules.iter().any(|rule| rule.value_type() == ValueType::ExpirationDate)
+            || self.exemptions.iter().any(|exemption| exemption.expires.is_some())
+    }
+
     /// The SHA-256 of [`Self::canonical_json`] in hexadecimal digits.
     pub fn digest(&self) -> &str {
         &self.digest

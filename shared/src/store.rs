@@ -50,7 +50,7 @@ pub use open::Writer;
 pub use page::{Filter, Lacking, Page, PageStart, Row, Worst};
 pub use reader::{Reader, View};
 pub use retention::{InvalidRetention, Retention};
-pub use seal::SealState;
+pub use seal::{SealState, log_bytes};
 pub use tally::Tally;
 pub use thin::Thinned;
 pub use upgrade::UpgradeProgress;
@@ -78,7 +78,7 @@ pub struct Snapshot {
     pub requests: u64,
     /// Of its content; equal estates judged alike have equal fingerprints.
     pub fingerprint: i64,
-    /// Whether some scopes were carried over from earlier snapshots, because only a part was scanned.
+    /// Whether only a part of the estate was scanned. What was known of the rest was carried over from earlier snapshots.
     pub narrowed: bool,
 }
 
@@ -150,6 +150,9 @@ pub enum StoreError {
         /// Its version.
         found: i64,
     },
+    /// Somebody ended the upgrade of the file.
+    #[error("the upgrade of the ledger was ended; the ledger is as it was before")]
+    UpgradeEnded,
     /// SQLite finds the file damaged.
     #[error("the ledger {} is damaged; keep the file, and go on with a backup or with another --store", path.display())]
     Damaged {

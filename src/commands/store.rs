@@ -1,6 +1,6 @@
 //! `tagledger store`: what an operator does with the ledger.
 
-use std::{path::Path, process::ExitCode};
+use std::{ops::ControlFlow, path::Path, process::ExitCode};
 
 use shared::{
     day::day_of,
@@ -55,11 +55,12 @@ fn existing(store: &Path) -> Result<Writer, Failure> {
 }
 
 /// One line for each tenth of an upgrade.
-pub(super) fn tell_upgrade(progress: UpgradeProgress) {
+pub(super) fn tell_upgrade(progress: UpgradeProgress) -> ControlFlow<()> {
     let UpgradeProgress { from, to, done, of } = progress;
     if done % of.div_ceil(10).max(1) == 0 {
         warn(&format!("upgrading the ledger from schema {from} to {to}: {done} of {}", count(of, "night")));
     }
+    ControlFlow::Continue(())
 }
 
 fn check(store: &Path, all: bool) -> Result<ExitCode, Failure> {

@@ -14,16 +14,17 @@ use axum::{
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shared::{chain::Chain, cloud::Cloud, store::StoreError};
-use tracing::{info, warn};
+use shared::cloud::Cloud;
+use tracing::info;
 
 use super::{
     Control,
     guard::{guard, refusal},
+    health::health,
     metrics, wish,
 };
 use crate::{
-    jobs::{Job, JobState, Refused, Trigger},
+    jobs::{Cancelled, Job, Refused, Trigger},
     plan::Narrow,
 };
 
@@ -33,7 +34,7 @@ const BURST: NonZeroU32 = NonZeroU32::new(3).unwrap();
 /// Largest request body, bytes: all accounts of a large organization.
 const MOST_BODY: usize = 1 << 18;
 
-type Shared<C> = State<Arc<Control<C>>>;
+pub(super) type Shared<C> = State<Arc<Control<C>>>;
 
 pub(super) fn limiter() -> DefaultDirectRateLimiter {
     RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN).allow_burst(BURST))
@@ -62,8 +63,14 @@ async fn rescan<C: Cloud>(State(control): Shared<C>, body: Bytes) -> Response {
         Err(error) => return refusal(StatusCode::BAD_REQUEST, error),
     };
     let narrowed = !narrow.is_whole();
-    match control.daemon.start(Trigger::Http, narrow, || control.rescans.check().is_ok()) {
-        Ok((id, _)) => {
+    let nothing_to_keep = narrowed && control.daemon.newest_whole().is_none();
+    let admit = || match control.rescans.check() {
+        _ if nothing_to_keep => Err(Refused::NothingToKeep),
+        Ok(()) => Ok(()),
+        Err(_) => Err(Refused::TooMany),
+    };
+    match control.daemon.start(Trigger::Http, narrow, admit) {
+        Ok(id) => {
             info!(scan.id = id, narrowed, "scan begins: {}", Trigger::Http.words());
             let location = format!("/scans/{id}");
             let mut body = json!({ "scan_id": id, "narrowed": narrowed });
@@ -81,6 +88,12 @@ async fn rescan<C: Cloud>(State(control): Shared<C>, body: Bytes) -> Response {
             let error = "a scan is running; wait for it, or end it with DELETE /scans/{scan_id}";
             (StatusCode::CONFLICT, Json(json!({ "error": error, "scan_id": id }))).into_response()
         }
+        Err(Refused::NothingToKeep) => {
+            let error =
+                "the whole estate was never scanned, so nothing is known of the rest; POST /rescan without a body";
+            refusal(StatusCode::CONFLICT, error)
+        }
+        Err(Refused::Ending) => refusal(StatusCode::SERVICE_UNAVAILABLE, "the scanner is ending"),
         Err(Refused::TooMany) => {
             let mut answer = refusal(StatusCode::TOO_MANY_REQUESTS, "too many rescans; one a minute is allowed");
             answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
@@ -99,20 +112,22 @@ async fn scan<C: Cloud>(State(control): Shared<C>, Path(id): Path<String>) -> Re
     let Some(job) = control.daemon.jobs.get(&id) else { return unknown() };
     let mut answer = summary(&job, control.daemon.now());
     if let Some(answer) = answer.as_object_mut() {
-        answer.insert("scopes".to_owned(), json!(job.scopes.values().collect::<Vec<_>>()));
+        answer.insert("scopes".to_owned(), json!(job.scopes()));
     }
     Json(answer).into_response()
 }
 
 async fn cancel<C: Cloud>(State(control): Shared<C>, Path(id): Path<String>) -> Response {
     match control.daemon.jobs.cancel(&id) {
-        Some(true) => {
+        Cancelled::Yes => {
             info!(scan.id = id, "scan to be ended: asked over HTTP");
             let note = "nothing of the scan will be recorded";
             (StatusCode::ACCEPTED, Json(json!({ "scan_id": id, "note": note }))).into_response()
         }
-        Some(false) => refusal(StatusCode::CONFLICT, "the scan is over; what it recorded stays"),
-        None => unknown(),
+        Cancelled::TooLate => {
+            refusal(StatusCode::CONFLICT, "the scan is over, or is just being committed; what it recorded stays")
+        }
+        Cancelled::Unknown => unknown(),
     }
 }
 
@@ -121,7 +136,6 @@ fn unknown() -> Response {
 }
 
 fn summary(job: &Job, now: Timestamp) -> Value {
-    let gaps = job.scopes.values().filter(|scope| scope.state == "gap").count();
     json!({
         "scan_id": job.id,
         "state": job.state,
@@ -130,9 +144,9 @@ fn summary(job: &Job, now: Timestamp) -> Value {
         "asked_for": asked_for(&job.narrow),
         "started_at": seconds(job.started_at),
         "finished_at": job.finished_at.map(seconds),
-        "scopes_planned": job.scopes.len(),
+        "scopes_planned": job.planned,
         "scopes_done": job.done,
-        "scopes_with_gaps": gaps,
+        "scopes_with_gaps": job.gaps,
         "resources": job.resources,
         "estimated_seconds_remaining": job.remaining_seconds(now),
         "snapshot_id": job.snapshot_id,
@@ -157,44 +171,8 @@ fn asked_for(narrow: &Narrow) -> Value {
     })
 }
 
-fn next<C: Cloud>(control: &Control<C>) -> Option<String> {
+pub(super) fn next<C: Cloud>(control: &Control<C>) -> Option<String> {
     control.daemon.next_run().map(|next| next.to_string())
-}
-
-async fn health<C: Cloud>(State(control): Shared<C>) -> Response {
-    let daemon = &control.daemon;
-    let (snapshot, reason) = match daemon.reader.read(|view| view.newest()) {
-        Ok(Some(snapshot)) => {
-            let age = daemon.now().duration_since(snapshot.finished_at);
-            let limit = jiff::SignedDuration::try_from(daemon.settings.max_age).unwrap_or(jiff::SignedDuration::MAX);
-            let old = (age > limit).then(|| format!("the newest snapshot is older than {} h", limit.as_hours()));
-            (
-                Some(json!({ "id": snapshot.id, "taken_at": snapshot.started_at.to_string(),
-                "age_seconds": age.as_secs(), "complete": snapshot.complete })),
-                old,
-            )
-        }
-        Ok(None) | Err(StoreError::Missing { .. }) => (None, Some("there is no snapshot yet".to_owned())),
-        Err(error) => {
-            warn!("health: {}", Chain(&error));
-            (None, Some("the ledger cannot be read; the scanner's log says why".to_owned()))
-        }
-    };
-    let jobs = daemon.jobs.all();
-    let running = jobs.iter().find(|job| job.state == JobState::Running).map(|job| job.id.clone());
-    let failed = jobs.iter().find(|job| job.state != JobState::Running).filter(|job| job.state == JobState::Failed);
-    let reason = reason.or_else(|| failed.map(|job| format!("the last scan failed; GET /scans/{} says why", job.id)));
-    let status = if reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({
-        "status": if reason.is_none() { "healthy" } else { "unhealthy" },
-        "reason": reason,
-        "version": daemon.settings.app_version,
-        "uptime_seconds": daemon.now().duration_since(daemon.started_at).as_secs().max(0),
-        "snapshot": snapshot,
-        "running": running,
-        "next_scheduled": next(&control),
-    });
-    (status, Json(body)).into_response()
 }
 
 async fn metrics<C: Cloud>(State(control): Shared<C>) -> Response {

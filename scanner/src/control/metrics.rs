@@ -1,8 +1,8 @@
 //! Metrics in Prometheus' text format.
 
-use std::{fmt::Display, fs, path::PathBuf};
+use std::{fmt::Display, fs, path::Path};
 
-use shared::cloud::Cloud;
+use shared::{cloud::Cloud, store::log_bytes};
 
 use crate::{daemon::Daemon, jobs::JobState};
 
@@ -15,7 +15,7 @@ pub(super) fn text<C: Cloud>(daemon: &Daemon<C>) -> String {
     let jobs = daemon.jobs.all();
     let running = jobs.iter().find(|job| job.state == JobState::Running);
     page.one("tagledger_scan_running", "gauge", "Whether a scan runs.", u8::from(running.is_some()));
-    let done = running.map_or((0, 0), |job| (job.done, job.scopes.len()));
+    let done = running.map_or((0, 0), |job| (job.done, job.planned));
     page.one("tagledger_scan_scopes_done", "gauge", "Scopes recorded by the running scan.", done.0);
     page.one("tagledger_scan_scopes_planned", "gauge", "Scopes planned by the running scan.", done.1);
     page.head("tagledger_scans_total", "counter", "Scans that ended, by trigger and outcome.");
@@ -52,16 +52,14 @@ fn ledger<C: Cloud>(page: &mut Page, daemon: &Daemon<C>) {
         page.one("tagledger_snapshot_complete", "gauge", "Whether the newest snapshot has no gap.", complete);
     }
     let store = &daemon.settings.store;
-    let mut log = store.as_os_str().to_owned();
-    log.push("-wal");
-    page.one("tagledger_store_bytes", "gauge", "Size of the ledger.", size(store.clone()));
-    page.one("tagledger_store_log_bytes", "gauge", "Size of the ledger's write-ahead log.", size(log.into()));
+    page.one("tagledger_store_bytes", "gauge", "Size of the ledger.", size(store));
+    page.one("tagledger_store_log_bytes", "gauge", "Size of the ledger's write-ahead log.", log_bytes(store));
     if let Some(next) = daemon.next_run() {
         page.one("tagledger_next_scan_timestamp_seconds", "gauge", "When the next scan is due.", next.as_second());
     }
 }
 
-fn size(path: PathBuf) -> u64 {
+fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 

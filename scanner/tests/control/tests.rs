@@ -107,6 +107,47 @@ async fn a_narrowed_rescan_updates_its_scopes_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_part_of_an_estate_that_was_never_scanned_whole_is_not_scanned() {
+    let running = start(None, 1).await;
+    running.open_gate();
+    assert_eq!(running.over().await["state"], "failed");
+    let refused = running.rescan(r#"{"types":["s3:bucket"]}"#).await;
+    assert_eq!(refused.status, 409);
+    assert!(refused.body.contains("never scanned"), "{}", refused.body);
+    assert_eq!(running.get("/health").await.status, 503);
+    assert_eq!(running.snapshots(), 0);
+}
+
+#[tokio::test]
+async fn a_rescan_that_was_asked_for_in_vain_makes_no_daemon_unhealthy() {
+    let running = start(None, 0).await;
+    running.open_gate();
+    running.over().await;
+    assert_eq!(running.rescan(r#"{"accounts":["999999999999"]}"#).await.status, 202);
+    assert_eq!(running.over().await["state"], "failed");
+    let health = running.get("/health").await;
+    assert_eq!(health.status, 200, "{}", health.body);
+}
+
+#[tokio::test]
+async fn a_rescan_under_way_is_given_up_whole_before_the_daemon_ends() {
+    let running = start(None, 0).await;
+    running.open_gate();
+    running.over().await;
+    running.gate.acquire_many(u32::try_from(running.gate.available_permits()).unwrap()).await.unwrap().forget();
+    assert_eq!(running.rescan("").await.status, 202);
+    let ledger = running.store().join("ledger.sqlite");
+    running.end.cancel();
+    timeout(Duration::from_secs(10), running.daemon).await.expect("it ends").unwrap();
+    let mut writer = shared::store::Writer::open(&ledger).unwrap();
+    let policy = shared::policy::Policy::parse(include_str!("../../../policies/tagging_policy.json")).unwrap();
+    let header =
+        shared::store::NightHeader { started_at: jiff::Timestamp::UNIX_EPOCH, policy: &policy, app_version: "" };
+    assert!(writer.begin(header).is_ok(), "nobody holds the ledger any more");
+    assert_eq!(Reader::new(&ledger).read(|view| view.newest()).unwrap().unwrap().id, 1);
+}
+
+#[tokio::test]
 async fn a_cancelled_scan_records_nothing_and_the_next_one_does() {
     let running = start(None, 0).await;
     running.open_gate();

@@ -16,32 +16,32 @@ use crate::{
 
 impl Night<'_> {
     /// Keeps what the newest snapshot says of every scope that this night did not record. Verdicts stay as they are, or
-    /// are derived again from the kept tags when the policy is another one now.
+    /// are derived again from the kept tags when the policy is another one now, or judges otherwise from day to day.
     ///
     /// # Errors
     ///
     /// When the ledger cannot be read or written.
     pub fn carry_rest(&mut self) -> Result<(), StoreError> {
         let judged_by: Vec<i64> = rows(&self.sql, sql::POLICY_OF_SNAPSHOT, [self.previous], |row| row.get(0))?;
-        let same_policy = judged_by.first() == Some(&self.policy_id);
+        let same_verdicts = judged_by.first() == Some(&self.policy_id) && !self.policy().depends_on_the_day();
+        self.narrowed = true;
         for columns in rows(&self.sql, sql::SCOPES, [self.previous], scope_columns)? {
             let ids = columns.ids;
             if self.recorded.insert(ids) {
                 let row = self.dimensions.scope_row(columns)?;
-                self.carry(ids, &row, same_policy)?;
+                self.carry(ids, &row, same_verdicts)?;
                 self.add_scope(ids, &row)?;
                 self.scopes.push(row);
-                self.narrowed = true;
             }
         }
         Ok(())
     }
 
-    fn carry(&mut self, ids: ScopeIds, row: &ScopeRow, same_policy: bool) -> Result<(), StoreError> {
+    fn carry(&mut self, ids: ScopeIds, row: &ScopeRow, same_verdicts: bool) -> Result<(), StoreError> {
         let mut known: Vec<_> = self.known_in(ids)?.into_iter().collect();
         known.sort_by_key(|(key, _)| *key);
         for (key, version) in known {
-            if same_policy || version.state == State::Unknown {
+            if same_verdicts || version.state == State::Unknown {
                 self.counter.count_known(&self.sql, ids, key, version)?;
             } else {
                 let resource = self.resource(ids, &row.scope, key, &version)?;

@@ -41,13 +41,14 @@ impl Reader {
     ///
     /// When there is no ledger, or it is so damaged that it cannot be read on.
     pub fn check(&self, every_snapshot: bool, mut progress: impl FnMut(&str)) -> Result<CheckReport, StoreError> {
-        let seal = seal::check(self.path())?;
         let mut found = self.read_unhurried(|db| {
             let mut check = Check { db, dimensions: Dimensions::load(db)?, faults: Vec::new(), rows: 0, snapshots: 0 };
+            // Now that somebody reads, a scan may end meanwhile, but its log is not moved into the file.
+            let seal = seal::check(self.path())?;
             check.run(every_snapshot, &mut progress)?;
             Ok(CheckReport { faults: check.faults, seal, snapshots: check.snapshots, rows: check.rows })
         })?;
-        if seal == SealState::Broken {
+        if found.seal == SealState::Broken {
             let file = Path::new(self.path()).display();
             found
                 .faults

@@ -50,8 +50,8 @@ impl Reader {
     ///
     /// When there is no ledger, or it cannot be read.
     pub fn stats(&self) -> Result<StoreStats, StoreError> {
-        let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
-        let (file_bytes, log_bytes) = (size(self.path()), size(&seal::beside_log(self.path())));
+        let file_bytes = fs::metadata(self.path()).map_or(0, |metadata| metadata.len());
+        let log_bytes = seal::log_bytes(self.path());
         self.read_unhurried(|db| {
             let one = |text: &str| -> Result<u64, StoreError> {
                 let number = statement(db, text)?.query_row([], |row| row.get::<_, i64>(0));

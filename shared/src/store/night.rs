@@ -51,7 +51,7 @@ pub struct Night<'w> {
     pub(super) counter: Counter<'w>,
     pub(super) scopes: Vec<ScopeRow>,
     pub(super) recorded: HashSet<ScopeIds>,
-    /// Some scopes were carried over.
+    /// Only a part of the estate was scanned.
     pub(super) narrowed: bool,
     pub(super) changes: BTreeMap<&'static str, u64>,
     path: PathBuf,
@@ -173,6 +173,10 @@ impl<'w> Night<'w> {
         self.dimensions.regions.entry(ids.region).or_insert_with(|| scope.region.clone());
         self.dimensions.types.entry(ids.resource_type).or_insert(scope.resource_type);
         Ok(ids)
+    }
+
+    pub(super) const fn policy(&self) -> &Policy {
+        self.header.policy
     }
 
     pub(super) fn known_in(&self, ids: ScopeIds) -> Result<HashMap<i64, Version>, StoreError> {

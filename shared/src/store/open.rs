@@ -1,6 +1,10 @@
 //! Opening the file: pragmas, version, and errors that say what to do.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig};
 
@@ -14,6 +18,10 @@ const UNWRITABLE: &str = "it cannot be written; check the permissions of the fil
 
 /// More than there are in `sql`.
 const STATEMENTS: usize = 256;
+
+/// How long the log waits for those who read: longer than any question may take, so that only an operator's long reading
+/// keeps it from being moved.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 const SCHEMA: &str = include_str!("../../../schema.sql");
 
@@ -31,15 +39,19 @@ impl Writer {
     ///
     /// When the path is a folder, cannot be written, holds something else, a damaged or a newer ledger.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_upgrading(path, |_| {})
+        Self::open_upgrading(path, |_| ControlFlow::Continue(()))
     }
 
-    /// The same, telling how far the upgrade of a ledger of an earlier version has come.
+    /// The same, telling how far the upgrade of a ledger of an earlier version has come. Who hears it may end the upgrade;
+    /// the ledger is then as it was.
     ///
     /// # Errors
     ///
-    /// As [`Writer::open`].
-    pub fn open_upgrading(path: &Path, progress: impl FnMut(UpgradeProgress)) -> Result<Self, StoreError> {
+    /// As [`Writer::open`]; [`StoreError::UpgradeEnded`].
+    pub fn open_upgrading(
+        path: &Path,
+        progress: impl FnMut(UpgradeProgress) -> ControlFlow<()>,
+    ) -> Result<Self, StoreError> {
         refuse_folder(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|e| classify(path, e))?;
@@ -53,16 +65,17 @@ impl Writer {
         Ok(writer)
     }
 
-    fn prepare(&mut self, progress: impl FnMut(UpgradeProgress)) -> Result<(), StoreError> {
+    fn prepare(&mut self, progress: impl FnMut(UpgradeProgress) -> ControlFlow<()>) -> Result<(), StoreError> {
         let fresh = self.is_fresh()?;
         let version = if fresh { SCHEMA_VERSION } else { schema_version(&self.connection, &self.path)? };
+        // A copy has no log yet, and its header says so.
+        if version < SCHEMA_VERSION || !self.has_log()? {
+            seal::remove(&self.path)?;
+        }
         self.connection.execute_batch(sql::WRITER_PRAGMAS).map_err(|e| classify(&self.path, e))?;
         if fresh {
             let script = format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;");
             return self.connection.execute_batch(&script).map_err(|e| classify(&self.path, e));
-        }
-        if version < SCHEMA_VERSION {
-            seal::remove(&self.path)?;
         }
         upgrade(&mut self.connection, version, progress).map_err(|error| error.at(&self.path))
     }
@@ -72,6 +85,11 @@ impl Writer {
         let unmarked = self.pragma("application_id")? == 0 && self.pragma("user_version")? == 0;
         let objects = self.connection.query_row(sql::COUNT_OBJECTS, [], |row| row.get::<_, i64>(0));
         Ok(unmarked && objects.map_err(|e| classify(&self.path, e))? == 0)
+    }
+
+    fn has_log(&self) -> Result<bool, StoreError> {
+        let mode = self.connection.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0));
+        mode.map(|mode| mode == "wal").map_err(|e| classify(&self.path, e))
     }
 
     fn pragma(&self, name: &str) -> Result<i64, StoreError> {
@@ -99,19 +117,36 @@ impl Writer {
         night::known_scopes(&self.connection).map_err(|error| error.at(&self.path))
     }
 
-    /// Moves the write-ahead log into the file, and seals the file. To be called after a night; a reader in the way only
-    /// delays both.
+    /// Moves the write-ahead log into the file, and seals the file. To be called after a night. Waits for questions under
+    /// way; false when somebody reads for longer than that, and it is to be tried again later.
     ///
     /// # Errors
     ///
     /// When SQLite cannot write to the file, or the seal cannot be written.
-    pub fn checkpoint(&self) -> Result<(), StoreError> {
+    pub fn checkpoint(&self) -> Result<bool, StoreError> {
         let moved = |text| self.connection.query_row(text, [], |row| row.get::<_, i64>(0)).map(|busy| busy == 0);
-        let moved = moved(sql::CHECKPOINT).and_then(|_| moved(sql::TRUNCATE)).attempt("move its log into the file");
-        if moved.map_err(|error| error.at(&self.path))? {
-            seal::put(&self.path)?;
+        let patiently = || {
+            moved(sql::CHECKPOINT)?;
+            self.connection.busy_timeout(PATIENCE)?;
+            let moved = moved(sql::TRUNCATE);
+            self.connection.busy_timeout(Duration::ZERO)?;
+            moved
+        };
+        let moved = patiently().attempt("move its log into the file").map_err(|error| error.at(&self.path))?;
+        if moved {
+            self.seal()?;
         }
-        Ok(())
+        Ok(moved)
+    }
+
+    /// Seals the file while nobody can change it; not at all when somebody did since its log was moved.
+    fn seal(&self) -> Result<(), StoreError> {
+        if self.connection.execute_batch(sql::LOCK).is_err() {
+            return Ok(()); // whoever has begun to write will seal it
+        }
+        let sealed = if seal::log_bytes(&self.path) == 0 { seal::put(&self.path) } else { Ok(()) };
+        self.connection.execute_batch(sql::UNLOCK).map_err(|e| classify(&self.path, e))?;
+        sealed
     }
 
     pub(super) fn path(&self) -> &Path {

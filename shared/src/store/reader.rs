@@ -40,12 +40,18 @@ pub struct Reader {
     idle: Mutex<Vec<(FileId, Connection)>>,
     policies: Mutex<HashMap<String, Arc<Policy>>>,
     wholes: Wholes,
+    deadline: Duration,
 }
 
 impl Reader {
     /// A reader of the ledger at `path`, which need not exist yet.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), idle: Mutex::default(), policies: Mutex::default(), wholes: Wholes::default() }
+        Self::with_deadline(path, DEADLINE)
+    }
+
+    pub(super) fn with_deadline(path: &Path, deadline: Duration) -> Self {
+        let (idle, policies, wholes) = (Mutex::default(), Mutex::default(), Wholes::default());
+        Self { path: path.to_owned(), idle, policies, wholes, deadline }
     }
 
     /// Asks one question.
@@ -68,7 +74,7 @@ impl Reader {
 
     fn borrow<T>(&self, ask: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let (file, mut connection) = self.connection()?;
-        let answer = ask(&mut connection);
+        let answer = self.hurry(&mut connection).and_then(|()| ask(&mut connection));
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = answer {
             // What they remember of the file may be of another that was copied over it.
@@ -80,6 +86,13 @@ impl Reader {
             idle.push((file, connection));
         }
         answer
+    }
+
+    /// Gives the next question its time. SQLite counts the steps of a statement over all its runs, so that a deadline that
+    /// an earlier question left behind would sooner or later end a later one.
+    fn hurry(&self, connection: &mut Connection) -> Result<(), StoreError> {
+        let (started, deadline) = (Instant::now(), self.deadline);
+        connection.progress_handler(10_000, Some(move || started.elapsed() > deadline)).attempt("set a deadline")
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -121,8 +134,6 @@ impl Reader {
         connection: &mut Connection,
         ask: impl FnOnce(&View<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let started = Instant::now();
-        connection.progress_handler(10_000, Some(move || started.elapsed() > DEADLINE)).attempt("set a deadline")?;
         let deferred = TransactionBehavior::Deferred;
         let transaction = connection.transaction_with_behavior(deferred).attempt("begin to read")?;
         let dimensions = Dimensions::load(&transaction)?;

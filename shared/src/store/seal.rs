@@ -86,17 +86,16 @@ pub(super) fn check(ledger: &Path) -> Result<SealState, StoreError> {
         Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(SealState::Absent),
         other => other.map_err(read)?,
     };
-    let log = fs::metadata(beside_log(ledger)).map_or(0, |metadata| metadata.len());
-    if log > 0 {
+    if log_bytes(ledger) > 0 {
         return Ok(SealState::Absent);
     }
     let same = serde_json::from_slice::<Seal>(&text).is_ok_and(|seal| of(ledger).is_ok_and(|now| now == seal));
     Ok(if same { SealState::Fits } else { SealState::Broken })
 }
 
-/// SQLite's write-ahead log of a ledger.
-pub(super) fn beside_log(ledger: &Path) -> PathBuf {
+/// Size of the ledger's write-ahead log; 0 when there is none.
+pub fn log_bytes(ledger: &Path) -> u64 {
     let mut name = ledger.as_os_str().to_owned();
     name.push("-wal");
-    name.into()
+    fs::metadata(PathBuf::from(name)).map_or(0, |metadata| metadata.len())
 }

@@ -29,6 +29,8 @@ pub(super) const ALLOW_WRITES: &str = "PRAGMA query_only = OFF";
 /// No ANALYZE: with statistics of one small night the planner leaves the indexes that the tests prove it takes.
 pub(super) const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 pub(super) const TRUNCATE: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+pub(super) const LOCK: &str = "BEGIN IMMEDIATE";
+pub(super) const UNLOCK: &str = "ROLLBACK";
 
 pub(super) const RENAME_ALONE: &str = "PRAGMA legacy_alter_table = ON";
 pub(super) const RENAME_WITH_REFERENCES: &str = "PRAGMA legacy_alter_table = OFF";

@@ -16,6 +16,9 @@ use crate::day::day_of;
 
 const FAILED: &str = "thin out old nights";
 
+/// The sweep reads the whole ledger; once for so many nights that went is enough.
+const SWEPT_EVERY: i64 = 7;
+
 /// What thinning took away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Thinned {
@@ -61,6 +64,7 @@ impl Writer {
 }
 
 fn thin(db: &Connection, retention: &Retention, today: Date) -> Result<Thinned, StoreError> {
+    let before_all = thinned_nights(db)?;
     let kept = marks(db)?;
     let surplus: HashSet<i64> = retention.surplus(&kept, today).into_iter().collect();
     let mut thinned = Thinned { nights: surplus.len() as u64, ..Thinned::default() };
@@ -77,16 +81,17 @@ fn thin(db: &Connection, retention: &Retention, today: Date) -> Result<Thinned, 
         }
         (before, gap) = (mark.id, false);
     }
-    let oldest = |marks: &mut dyn Iterator<Item = &Mark>| marks.next().copied();
-    let was = oldest(&mut kept.iter());
-    let is = oldest(&mut kept.iter().filter(|mark| !surplus.contains(&mark.id)));
-    if let (Some(was), Some(is)) = (was, is) {
-        // The sweep reads the whole ledger; once a week is enough.
-        if was.day.iso_week_date().week() != is.day.iso_week_date().week() {
-            thinned.resources = sweep(db, is.id)?;
-        }
+    let oldest = kept.iter().find(|mark| !surplus.contains(&mark.id));
+    if let Some(oldest) = oldest
+        && before_all / SWEPT_EVERY != thinned_nights(db)? / SWEPT_EVERY
+    {
+        thinned.resources = sweep(db, oldest.id)?;
     }
     Ok(thinned)
+}
+
+fn thinned_nights(db: &Connection) -> Result<i64, StoreError> {
+    statement(db, sql::COUNT_THINNED)?.query_row([], |row| row.get(0)).attempt(FAILED)
 }
 
 fn marks(db: &Connection) -> Result<Vec<Mark>, StoreError> {

@@ -4,6 +4,8 @@
 //! it was, and the next one begins the step again. `schema.sql` says how the newest version looks; what stands here of
 //! earlier ones is frozen.
 
+use std::ops::ControlFlow;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::{Attempt, SCHEMA_VERSION, StoreError, rows::all, sql};
@@ -27,7 +29,7 @@ pub struct UpgradeProgress {
 pub(super) fn upgrade(
     connection: &mut Connection,
     from: i64,
-    mut progress: impl FnMut(UpgradeProgress),
+    mut progress: impl FnMut(UpgradeProgress) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
     if from < 2 {
         to_version_2(connection, |done, of| progress(UpgradeProgress { from, to: SCHEMA_VERSION, done, of }))?;
@@ -36,14 +38,19 @@ pub(super) fn upgrade(
 }
 
 /// Ended versions in the order of the nights that ended them, with what ended them; narrowed scans; retention.
-fn to_version_2(connection: &mut Connection, mut progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
+fn to_version_2(
+    connection: &mut Connection,
+    mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
     // Other tables go on to refer to the table of that name, not to the one that is renamed out of its way.
     connection.execute_batch(sql::RENAME_ALONE).attempt(FAILED)?;
     let step = connection.transaction_with_behavior(TransactionBehavior::Immediate).attempt(FAILED)?;
     step.execute_batch(sql::VERSION_2_TABLES).attempt(FAILED)?;
     let nights: Vec<i64> = all(&step, sql::SNAPSHOT_IDS, |row| row.get(0))?;
     for (done, night) in (0_u64..).zip(&nights) {
-        progress(done, nights.len() as u64);
+        if progress(done, nights.len() as u64).is_break() {
+            return Err(StoreError::UpgradeEnded);
+        }
         step.execute(sql::VERSION_2_NIGHT, [night]).attempt(FAILED)?;
     }
     step.execute_batch(sql::VERSION_2_END).attempt(FAILED)?;

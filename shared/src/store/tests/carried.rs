@@ -79,6 +79,27 @@ fn what_is_carried_over_is_judged_by_the_policy_of_its_snapshot() {
 
 #[test]
 fn a_first_scan_may_be_narrowed() {
-    let summary = Book::new().narrowed(&[(instances(), whole(vec![instance("1", GOOD)]))]);
-    assert_eq!((summary.tally.total(), summary.snapshot.narrowed), (1, false));
+    let mut book = Book::new();
+    let summary = book.narrowed(&[(instances(), whole(vec![instance("1", GOOD)]))]);
+    assert_eq!((summary.tally.total(), summary.snapshot.narrowed), (1, true));
+    assert_eq!(book.reader().read(|view| view.newest_whole()).unwrap(), None, "the estate was not scanned yet");
+}
+
+#[test]
+fn what_is_carried_over_is_judged_on_the_day_of_its_snapshot() {
+    let (mut book, _) = begun();
+    let expiring = POLICY.replace(
+        r#"{ "name": "Owner","#,
+        r#"{ "name": "Until", "value_type": "expiration_date" }, { "name": "Owner","#,
+    );
+    book.policy = Policy::parse(&expiring).unwrap();
+    // The nights begin on 2026-01-02.
+    let tags = &[("Owner", "a@b.example"), ("Environment", "production"), ("Until", "2026-01-03")];
+    let good = (instances(), whole(vec![instance("1", tags)]));
+    let dated = tagged(&[("Owner", "a@b.example"), ("Until", "2026-01-04")]);
+    book.night(&[good.clone(), (buckets(), whole(vec![bucket("b", dated.clone())]))]);
+    let before = whole_estate(&book).1;
+    assert_eq!((before.compliant, before.non_compliant), (2, 0));
+    let after = book.narrowed(&[(buckets(), whole(vec![bucket("b", dated)]))]).tally;
+    assert_eq!((after.compliant, after.non_compliant), (1, 1), "the instance has expired, though nobody looked at it");
 }

@@ -162,3 +162,14 @@ fn every_question_goes_by_an_index() {
         assert!(sorts.is_none() || ended < sorts, "{name}: {steps:#?}");
     }
 }
+
+#[test]
+fn a_question_has_its_own_time_however_long_ago_another_was_asked() {
+    let book = representative();
+    let reader = Reader::with_deadline(&book.path(), std::time::Duration::from_millis(50));
+    reader.read(|view| view.newest()).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(60));
+    for asked in 0..3_000 {
+        assert!(reader.newest().is_ok(), "the question after {asked} others was ended");
+    }
+}

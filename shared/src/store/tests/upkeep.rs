@@ -127,6 +127,24 @@ fn a_thinned_ledger_grows_on_as_if_nothing_had_gone() {
 }
 
 #[test]
+fn what_no_kept_night_needs_goes_though_the_very_first_night_stays() {
+    let mut book = Book::new();
+    for night in 0..60 {
+        let run = night.to_string();
+        let tags = [("Owner", "a@b.example"), ("Run", run.as_str())];
+        book.night(&[(instances(), whole(vec![instance("1", GOOD), instance(&format!("a{night}"), &tags)]))]);
+    }
+    let mut writer = Writer::open(&book.path()).unwrap();
+    let thinned = writer.thin(&"7d,1w,m".parse().unwrap(), jiff::civil::date(2026, 3, 2)).unwrap();
+    assert!(answers(&book.reader(), 30).unwrap().is_some(), "the last night of January is kept for ever");
+    let unused = "SELECT count(*) FROM tag_set WHERE id NOT IN (SELECT tag_set_id FROM current)
+        AND id NOT IN (SELECT tag_set_id FROM history)";
+    assert_eq!(book.number(unused), 0);
+    assert!(thinned.resources >= 20 && book.number("SELECT count(*) FROM tag_set") < 30, "{thinned:?}");
+    assert_eq!(faults(&book), Vec::<String>::new());
+}
+
+#[test]
 fn any_flipped_bit_in_a_ledger_at_rest_is_found_and_none_makes_a_reader_panic() {
     let book = lively(12);
     let sound = fs::read(book.path()).unwrap();
@@ -211,8 +229,11 @@ fn a_copy_made_amid_a_scan_is_the_ledger_before_it() {
     assert_eq!((report.faults, report.seal), (Vec::new(), SealState::Fits));
     let taken = book.reader().backup(&copy).unwrap_err();
     assert!(taken.to_string().contains("copy.sqlite"), "{taken}");
-    // The copy is a ledger: a scan can go on in it.
+    // The copy is a ledger: a scan can go on in it, or fail in it, which is no damage.
     fs::rename(&copy, book.path()).unwrap();
+    fs::rename(with_suffix(&copy, ".seal"), with_suffix(&book.path(), ".seal")).unwrap();
+    drop(Writer::open(&book.path()).unwrap());
+    assert_eq!(book.reader().check(true, |_| {}).unwrap().faults, Vec::<String>::new());
     book.nights = 6;
     assert_eq!(book.night(&lively_estate(6)).snapshot.id, 7);
 }
@@ -231,6 +252,28 @@ fn the_seal_goes_before_a_change_and_comes_back_after_it() {
     drop(writer);
     fs::write(with_suffix(&book.path(), ".seal"), "nonsense").unwrap();
     assert_eq!(seal(), SealState::Broken);
+}
+
+#[test]
+fn the_log_waits_for_a_question_and_is_then_moved() {
+    let mut book = lively(2);
+    let (reader, path) = (book.reader(), book.path());
+    let (began, begun) = std::sync::mpsc::channel();
+    let question = std::thread::spawn(move || {
+        reader.read(|view| {
+            view.newest()?;
+            began.send(()).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            Ok(())
+        })
+    });
+    begun.recv().unwrap();
+    let (writer, _) = book.write_in_the_log(&lively_estate(2), |_| Ok(()));
+    assert!(log_bytes(&path) > 0);
+    assert!(writer.checkpoint().unwrap());
+    assert_eq!(log_bytes(&path), 0);
+    question.join().unwrap().unwrap();
+    assert_eq!(book.reader().check(false, |_| {}).unwrap().seal, SealState::Fits);
 }
 
 #[test]
