@@ -222,4 +222,53 @@ CREATE TABLE rollup_tag (
     PRIMARY KEY (snapshot_id, tag_id)
 ) STRICT, WITHOUT ROWID;
 
-PRAGMA user_version = 2;
+-- What was billed, by day, as Cost Explorer said when it was asked last. A month is asked for as a whole, and again as long
+-- as AWS says that it may still change: its rows are replaced. Days are counted from 1970-01-01.
+CREATE TABLE bill_month (
+    first_day   INTEGER PRIMARY KEY,
+    end_day     INTEGER NOT NULL CHECK (end_day > first_day), -- the first day that was not asked for
+    open_from   INTEGER,              -- the first day that may still change; null: none
+    asked_at    INTEGER NOT NULL,
+    snapshot_id INTEGER NOT NULL REFERENCES snapshot (id), -- of the scan that asked
+    metric      TEXT NOT NULL CHECK (metric IN ('NetAmortizedCost', 'AmortizedCost')),
+    terms       TEXT NOT NULL         -- names what the policy asked of bills then
+) STRICT;
+
+-- Services, kinds of charge, places, tag keys and values, currencies: each text of the bill once.
+CREATE TABLE bill_text (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
+
+-- The parts are sums over the same lines, each for questions of its own:
+--   1 all charges                             by service (a) and kind of charge (b)
+--   2 spend that must carry some key          by region (a) and account (b)
+--   3 of that, what lacks a key or its value  by service (a) and account (b)
+--   4 the same                                by region (a) and account (b)
+--   5 spend that must carry the key (a)       by its value (b); empty: absent, or empty
+CREATE TABLE bill (
+    day         INTEGER NOT NULL,
+    part        INTEGER NOT NULL CHECK (part BETWEEN 1 AND 5),
+    a           INTEGER NOT NULL REFERENCES bill_text (id),
+    b           INTEGER NOT NULL REFERENCES bill_text (id),
+    currency_id INTEGER NOT NULL REFERENCES bill_text (id),
+    micros      INTEGER NOT NULL,     -- millionths of the currency's unit
+    PRIMARY KEY (day, part, a, b, currency_id)
+) STRICT, WITHOUT ROWID;
+
+-- Requests to Cost Explorer by day: each costs money, and a day has a budget.
+CREATE TABLE bill_requests (day INTEGER PRIMARY KEY, requests INTEGER NOT NULL) STRICT;
+
+-- The tag keys that billing knows, and whether bills are split by them; empty where only another account may ask.
+CREATE TABLE allocation_tag (
+    key      TEXT PRIMARY KEY,
+    active   INTEGER NOT NULL CHECK (active IN (0, 1)),
+    asked_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Why the newest scan that asked did not read all of the bill; no row when it did.
+CREATE TABLE bill_gap (
+    asked_at  INTEGER PRIMARY KEY,
+    reason    TEXT NOT NULL,          -- as in `scope`, or 'budget'
+    operation TEXT NOT NULL,
+    message   TEXT NOT NULL
+) STRICT;
+
+PRAGMA user_version = 3;

@@ -102,6 +102,7 @@ fn configured(command: &mut Command, fake: &FakeAws) {
         .env("AWS_ACCESS_KEY_ID", "AKIAFAKEFAKEFAKEFAKE")
         .env("AWS_SECRET_ACCESS_KEY", "fake")
         .env("AWS_REGION", "us-east-1")
+        .env("TAGLEDGER_COST_REQUEST_BUDGET", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::null());
 }

@@ -108,6 +108,13 @@ pub(crate) struct ScanArguments {
     #[arg(long, env = "TAGLEDGER_CONCURRENCY", value_name = "N", default_value_t = 64,
         value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) concurrency: u32,
+    /// Requests to Cost Explorer a day, at USD 0.01 each; 0: it is never asked.
+    #[arg(long, env = "TAGLEDGER_COST_REQUEST_BUDGET", value_name = "N", default_value_t = 50,
+        value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub(crate) cost_request_budget: u32,
+    /// The account that pays the bill, whose Cost Explorer is asked with the same role [default: the caller's own].
+    #[arg(long, env = "TAGLEDGER_PAYER_ACCOUNT", value_name = "ACCOUNT")]
+    pub(crate) payer_account: Option<AccountId>,
     /// The Redis through which scanners of one account take turns, such as `redis://:PASSWORD@HOST:6379/0` [default: none].
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) redis_url: Option<String>,

@@ -7,6 +7,7 @@ use shared::chain::Chain;
 
 mod cli;
 mod commands;
+mod costs;
 mod failure;
 mod output;
 #[cfg(feature = "aws")]

@@ -7,7 +7,10 @@ use shared::{
     store::{Filter, NightSummary, Reader, Rule, ScopeRow, StoreError, Tally},
 };
 
-use crate::output::{count, grouped, say};
+use crate::{
+    costs,
+    output::{count, grouped, say},
+};
 
 /// Kinds of violation shown.
 const MOST_RULES: usize = 5;
@@ -27,6 +30,7 @@ pub(crate) fn print(night: &NightSummary, reader: &Reader) -> Result<(), StoreEr
     say("");
     print_score(&night.tally);
     print_changes(night);
+    costs::print(reader)?;
     print_rules(reader)?;
     print_gaps(&night.scopes);
     say("");

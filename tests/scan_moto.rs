@@ -5,8 +5,11 @@
 mod support;
 
 use fake_aws::{AccountEstate, Counts, Estate, FakeAws, Faults};
+use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
+use serde_json::{Value, json};
 use support::{
     binary::{run, sample_policy, scan_command, temp_folder},
+    chat::ask,
     compare::assert_same,
     ledger::{Gaps, Ledger},
     moto::{MOTO_HOME, Moto, expected, script},
@@ -56,4 +59,64 @@ fn the_fake_answers_as_moto_does() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let fake = runtime.block_on(FakeAws::start(estate.clone(), Faults::none())).unwrap();
     script("contract.py", &[&fake.endpoint(), &moto.endpoint], &estate).exits(0);
+}
+
+/// One day's result of Cost Explorer: groups with their keys and amounts.
+fn day(date: &str, groups: &[(&[&str], &str)]) -> Value {
+    let group = |(keys, amount): &(&[&str], &str)| {
+        json!({"Keys": keys, "Metrics": {"NetAmortizedCost": {"Amount": amount, "Unit": "USD"},
+            "AmortizedCost": {"Amount": "999", "Unit": "USD"}}})
+    };
+    let groups: Vec<Value> = groups.iter().map(group).collect();
+    let end: Date = date.parse().unwrap();
+    let end = end.saturating_add(1.day()).to_string();
+    json!({"TimePeriod": {"Start": date, "End": end}, "Total": {}, "Groups": groups, "Estimated": false})
+}
+
+#[test]
+fn what_cost_explorer_answers_in_moto_is_what_is_told() {
+    const EC2: &str = "Amazon Elastic Compute Cloud - Compute";
+    const S3: &str = "Amazon Simple Storage Service";
+    #[expect(clippy::disallowed_methods, reason = "the built binary asks for the month of this day")]
+    let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
+    let billed = today.saturating_sub(1.day());
+    let (first, second) = (billed.first_of_month().to_string(), billed.to_string());
+    let answer =
+        |days: &[Value]| json!({"ResultsByTime": days, "GroupDefinitions": [], "DimensionValueAttributes": []});
+    let mut charges =
+        answer(&[day(&first, &[(&[EC2, "Usage"], "100.10"), (&[S3, "Usage"], "9.905"), (&["Tax", "Tax"], "20")])]);
+    charges["NextPageToken"] = json!("more");
+    // In the order in which they are asked for, with two pages of the first.
+    let results = [
+        charges,
+        answer(&[day(&second, &[(&[EC2, "Usage"], "0.90"), (&[EC2, "Credit"], "-50")])]),
+        // By the services that must carry them: Environment, then CostCenter with Owner, then Application.
+        answer(&[day(&first, &[(&["Environment$prod"], "101")])]),
+        answer(&[day(
+            &first,
+            &[(&["CostCenter$", "Owner$a@example.com"], "100.10"), (&["CostCenter$", "Owner$"], "10.805")],
+        )]),
+        answer(&[day(&first, &[(&["Application$shop"], "110.905")])]),
+        answer(&[day(&first, &[(&["us-east-1", MOTO_HOME], "110.905")])]),
+        answer(&[day(&first, &[(&[EC2, MOTO_HOME], "61.10"), (&[S3, MOTO_HOME], "9.905")])]),
+        answer(&[day(&first, &[(&["us-east-1", MOTO_HOME], "71.005")])]),
+    ];
+    let (moto, folder) = (Moto::start(), temp_folder());
+    moto.post("/moto-api/static/ce/cost-and-usage-results", &json!({"account_id": MOTO_HOME, "results": results}));
+    let store = folder.path().join("ledger.sqlite");
+    let mut command = scan_command(folder.path(), &moto.endpoint, &store, &sample_policy());
+    // The budget is one month's; moto does not serve the list of cost allocation tags.
+    command.args(["--regions", "us-east-1", "--types", "s3:bucket"]);
+    run(command.env("TAGLEDGER_COST_REQUEST_BUDGET", "9").env("AWS_MAX_ATTEMPTS", "1")).exits(0);
+    let period = json!({"start": first, "end": second});
+    let told = ask(&store, "get_cost_attribution_gap", &json!({"time_period": period})).unwrap();
+    let figures = ["total_cloud_spend", "taggable_spend", "attributable_spend", "attribution_gap"]
+        .map(|name| told[name].as_f64().unwrap());
+    // 100.10 + 9.905 + 20 + 0.90 - 50; 100.10 + 9.905 + 0.90; what of it is no gap; 61.10 + 9.905.
+    assert_eq!(figures, [80.91, 110.91, 39.9, 71.01]);
+    let categories: Vec<_> =
+        told["breakdown"].as_array().unwrap().iter().map(|row| row["category"].as_str().unwrap()).collect();
+    assert_eq!(categories, ["ec2:instance", "s3:bucket"]);
+    let by_tag = told["by_tag"].to_string();
+    assert!(by_tag.contains(r#""missing_spend":110.9"#), "{by_tag}");
 }

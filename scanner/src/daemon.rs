@@ -54,6 +54,8 @@ pub struct DaemonSettings<C> {
     pub choice: Choice,
     /// Lists read at once.
     pub concurrency: usize,
+    /// Requests to the bill a day.
+    pub cost_requests: u64,
     /// What scanners of the same account take turns by, if they share a Redis.
     pub lock: Option<ScanLock>,
     /// Which nights to keep; none: all.
@@ -225,6 +227,7 @@ impl<C: Cloud> Daemon<C> {
             choice: self.settings.choice.clone(),
             narrow,
             concurrency: self.settings.concurrency,
+            cost_requests: self.settings.cost_requests,
             lock: self.settings.lock.as_ref(),
             now: &clock,
             app_version: self.settings.app_version,

@@ -5,6 +5,7 @@
 //! and when asked over HTTP ([`serve_control`]).
 
 mod control;
+mod costs;
 mod daemon;
 mod jobs;
 mod plan;

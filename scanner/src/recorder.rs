@@ -8,7 +8,7 @@ use shared::{
     cloud::Account,
     inventory::{Listing, Scope},
     policy::Policy,
-    store::{NightHeader, NightSummary, StoreError, Writer},
+    store::{Harvest, NightHeader, NightSummary, StoreError, Writer},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -25,6 +25,7 @@ const WAITING: usize = 4;
 enum Message {
     Planned(Vec<Account>, Vec<Scope>),
     Listed(Scope, Listing),
+    Billed(Box<Harvest>),
     Finish(Timestamp, u64),
 }
 
@@ -69,6 +70,10 @@ impl Recorder {
     /// Records a scope; false when the thread has failed, which [`Recorder::finish`] will say.
     pub(crate) fn listed(&self, scope: Scope, listing: Listing) -> impl Future<Output = bool> {
         self.tell(Message::Listed(scope, listing))
+    }
+
+    pub(crate) fn billed(&self, harvest: Harvest) -> impl Future<Output = bool> {
+        self.tell(Message::Billed(Box::new(harvest)))
     }
 
     async fn tell(&self, message: Message) -> bool {
@@ -121,6 +126,7 @@ fn record(
                 progress(Progress::Planned { accounts: accounts.len(), scopes });
             }
             Message::Listed(scope, listing) => progress(Progress::Scope(night.record(&scope, listing)?)),
+            Message::Billed(harvest) => night.bill(&harvest)?,
             Message::Finish(at, requests) => {
                 if !whole {
                     night.carry_rest()?;

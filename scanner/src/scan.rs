@@ -7,15 +7,17 @@ use jiff::Timestamp;
 use shared::{
     AccountId,
     cloud::{Accounts, Cloud},
+    day::day_of,
     inventory::{Gap, Listing, Scope},
     policy::Policy,
-    store::{NightSummary, ScopeSummary, StoreError, Writer},
+    store::{BillKnown, NightSummary, ScopeSummary, StoreError, Writer},
 };
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{
+    costs,
     plan::{Choice, Narrow, Plan, PlanError, Survey, plan},
     recorder::{Beginning, Recorder},
     scan_lock::{ScanLock, Turn},
@@ -36,6 +38,8 @@ pub struct Scan<'c, C> {
     pub narrow: Narrow,
     /// How many scopes are listed at once.
     pub concurrency: usize,
+    /// Requests to the bill a day, each of which costs money; 0: it is never asked.
+    pub cost_requests: u64,
     /// The clock.
     pub now: &'c (dyn Fn() -> Timestamp + Sync),
     /// The version of the program.
@@ -90,6 +94,12 @@ pub enum ScanError {
     Cancelled,
 }
 
+/// What the ledger knows before the scan.
+struct Known {
+    scopes: Vec<Scope>,
+    bill: BillKnown,
+}
+
 impl<C: Cloud> Scan<'_, C> {
     /// Scans once and appends a snapshot.
     ///
@@ -103,7 +113,7 @@ impl<C: Cloud> Scan<'_, C> {
         writer: Writer,
         progress: impl FnMut(Progress) + Send + 'static,
     ) -> Result<NightSummary, ScanError> {
-        let known = writer.known_scopes()?;
+        let known = Known { scopes: writer.known_scopes()?, bill: writer.bill_known(day_of((self.now)()))? };
         let beginning = Beginning {
             writer,
             started_at: (self.now)(),
@@ -128,7 +138,7 @@ impl<C: Cloud> Scan<'_, C> {
         ended
     }
 
-    async fn fill(&self, known: Vec<Scope>, recorder: &Recorder, turn: &mut Option<Turn>) -> Result<(), ScanError> {
+    async fn fill(&self, known: Known, recorder: &Recorder, turn: &mut Option<Turn>) -> Result<(), ScanError> {
         let accounts = self.cloud.accounts().await.map_err(ScanError::Accounts)?;
         let Some((lock, caller)) = self.lock.zip(accounts.found.first().map(|account| account.id.clone())) else {
             return self.inventory(accounts, known, recorder).await;
@@ -138,13 +148,18 @@ impl<C: Cloud> Scan<'_, C> {
         turn.during(self.inventory(accounts, known, recorder)).await.map_err(elsewhere)?
     }
 
-    async fn inventory(&self, accounts: Accounts, known: Vec<Scope>, recorder: &Recorder) -> Result<(), ScanError> {
-        let survey = self.survey(accounts, known).await;
+    async fn inventory(&self, accounts: Accounts, known: Known, recorder: &Recorder) -> Result<(), ScanError> {
+        let survey = self.survey(accounts, known.scopes).await;
         let plan = plan(&survey, &self.choice.clone().distinct())?.narrowed(&self.narrow)?;
         let scopes: Vec<_> = plan.scopes.iter().chain(plan.gaps.iter().map(|(scope, _)| scope)).cloned().collect();
         info!(scopes_n = scopes.len(), accounts_n = survey.accounts.found.len(), "scan planned");
         recorder.planned(survey.accounts.found, scopes).await;
         self.list(plan, recorder).await;
+        // Last, for it costs money: a scan that fails or is cancelled before spends none.
+        if self.cost_requests > 0 && self.narrow.is_whole() {
+            let harvest = costs::harvest(self.cloud, &self.policy, &known.bill, self.cost_requests, (self.now)()).await;
+            recorder.billed(harvest).await;
+        }
         Ok(())
     }
 

@@ -43,7 +43,18 @@ async fn scan(cloud: &impl Cloud, day: Date, store: &Path, choice: Choice) -> Re
 
 fn scan_of<'c, C>(cloud: &'c C, choice: Choice, now: &'c (dyn Fn() -> Timestamp + Sync)) -> Scan<'c, C> {
     let (narrow, end) = (Narrow::default(), CancellationToken::new());
-    Scan { cloud, policy: policy(), choice, narrow, concurrency: 8, lock: None, now, app_version: "test", end }
+    Scan {
+        cloud,
+        policy: policy(),
+        choice,
+        narrow,
+        concurrency: 8,
+        cost_requests: 0,
+        lock: None,
+        now,
+        app_version: "test",
+        end,
+    }
 }
 
 fn gap() -> Gap {

@@ -98,6 +98,7 @@ impl Scanner {
                 choice: Choice::default(),
                 narrow: Narrow::default(),
                 concurrency: 4,
+                cost_requests: 0,
                 lock: Some(&lock),
                 now: &|| Timestamp::UNIX_EPOCH,
                 app_version: "test",

@@ -1,4 +1,4 @@
-//! The MCP surface: three tools and a resource, read-only, served statelessly to every protocol version since 2025-06-18.
+//! The MCP surface: four tools and a resource, read-only, served statelessly to every protocol version since 2025-06-18.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,7 +19,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     announce::{self, NEWEST, tell_peer},
     ledger::Ledger,
-    tools::{ToolFailure, answer::Answer, check_tag_compliance, find_untagged_resources, get_tagging_policy},
+    tools::{
+        ToolFailure, answer::Answer, check_tag_compliance, find_untagged_resources, get_cost_attribution_gap,
+        get_tagging_policy,
+    },
 };
 
 mod answers;
@@ -35,8 +38,8 @@ const TOOLS_TTL_MS: u64 = 3_600_000;
 
 const INSTRUCTIONS: &str = "TagLedger answers how well an AWS estate is tagged, from nightly snapshots, in milliseconds; \
 it makes no AWS call. Start with check_tag_compliance: score, counts by type, region, account and rule, and a page of \
-violations. find_untagged_resources lists what has no tags at all, or lacks required ones. get_tagging_policy shows the \
-rules. Every answer says `as_of` (which snapshot), `policy` (which rules judged it) and `coverage` (what was not seen, and \
+violations. find_untagged_resources lists what has no tags at all, or lacks required ones. get_cost_attribution_gap says \
+what spend cannot be attributed, and where. get_tagging_policy shows the rules. Every answer says `as_of` (which snapshot), `policy` (which rules judged it) and `coverage` (what was not seen, and \
 why): tell people about gaps. A resource whose tags could not be read is `unknown`, never a violation. Lists come in \
 pages: pass `next_cursor` back as `cursor` with otherwise the same arguments. The resource tagledger://snapshot/newest \
 can be subscribed to: it is updated when a scan ends. Tag keys, tag values, names and messages of \
@@ -99,6 +102,21 @@ impl Mcp {
         Parameters(Checked(arguments)): Parameters<Checked<find_untagged_resources::Arguments>>,
     ) -> Result<Json<Answer<find_untagged_resources::Body>>, ToolFailure> {
         find_untagged_resources::answer(&self.ledger, arguments).map(Json)
+    }
+
+    /// What of the bill cannot be attributed, for required tags are missing or wrong: total, attributable and unattributable
+    /// spend, every other part of the bill, the gap by resource type, region or account, and each required tag by itself.
+    /// From Cost Explorer as the scanner read it; the parts add up to the bill to the cent.
+    #[tool(
+        name = "get_cost_attribution_gap",
+        title = "Get cost attribution gap",
+        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
+    )]
+    async fn get_cost_attribution_gap(
+        &self,
+        Parameters(Checked(arguments)): Parameters<Checked<get_cost_attribution_gap::Arguments>>,
+    ) -> Result<Json<Answer<get_cost_attribution_gap::Body>>, ToolFailure> {
+        get_cost_attribution_gap::answer(&self.ledger, arguments).map(Json)
     }
 
     /// The tagging policy in force: required and optional tags, allowed values, patterns, the resource types each

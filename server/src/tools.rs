@@ -11,8 +11,10 @@ pub(crate) mod arguments;
 pub(crate) mod check_tag_compliance;
 pub(crate) mod cursor;
 pub(crate) mod find_untagged_resources;
+pub(crate) mod get_cost_attribution_gap;
 pub(crate) mod get_tagging_policy;
 pub(crate) mod identity;
+pub(crate) mod period;
 pub(crate) mod violation;
 
 /// Why a tool gives no answer, split by who can do something about it.

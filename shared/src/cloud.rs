@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     AccountId, Partition, Region,
     inventory::{Gap, Listing, Scope},
+    money::{AllocationTag, BillQuestion, Billed},
 };
 
 #[cfg(feature = "aws")]
@@ -46,6 +47,12 @@ pub trait Cloud: Send + Sync + 'static {
 
     /// Lists one scope to its last page, or to what stopped it.
     fn list(&self, scope: &Scope) -> impl Future<Output = Listing> + Send;
+
+    /// Asks the bill of the account that pays, read to its last page, with at most so many requests: each costs money.
+    fn bill(&self, question: &BillQuestion, most_requests: u64) -> impl Future<Output = Billed> + Send;
+
+    /// The tag keys that billing knows, in their order. A gap where only another account may ask.
+    fn allocation_tags(&self) -> impl Future<Output = Result<Vec<AllocationTag>, Gap>> + Send;
 
     /// How many requests have been sent so far, retries not counted.
     fn requests(&self) -> u64;

@@ -1,7 +1,7 @@
 //! TagLedger's domain, and what it stands on.
 //!
 //! In reading order: [`ids`] names things, [`resource_type`] lists what can be scanned, [`inventory`] is what a scan
-//! saw, [`policy`] judges it, [`store`] keeps it, [`cloud`] is the seam through which AWS is read.
+//! saw, [`policy`] judges it, [`money`] is what it costs, [`store`] keeps both, [`cloud`] is the seam through which AWS is read.
 
 #[macro_use]
 pub mod resource_type;
@@ -11,6 +11,7 @@ pub mod cloud;
 pub mod day;
 pub mod ids;
 pub mod inventory;
+pub mod money;
 pub mod policy;
 pub mod store;
 

@@ -20,6 +20,7 @@ use crate::{
     policy::{Code, Severity},
 };
 
+mod bill;
 mod carry;
 mod check;
 mod counter;
@@ -43,6 +44,7 @@ mod upgrade;
 mod version;
 mod whole;
 
+pub use bill::{Bill, BillGap, BillKnown, BillLine, BillPart, Harvest, KnownMonth, MonthBill};
 pub use check::CheckReport;
 pub use keep::StoreStats;
 pub use night::{Night, NightHeader, NightSummary, ScopeSummary};
@@ -56,7 +58,7 @@ pub use thin::Thinned;
 pub use upgrade::UpgradeProgress;
 
 /// The version of `schema.sql`, as SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 
 /// Marks the file as ours, as SQLite's `application_id`: "TagL".
 const APPLICATION_ID: i64 = 0x5461_674C;

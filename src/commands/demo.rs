@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     cli::DemoArguments,
+    costs,
     failure::Failure,
     output::say,
     summary::{print_rules, print_score},
@@ -37,6 +38,9 @@ const POLICY: &str = include_str!("../../policies/tagging_policy.json");
 
 /// The company is the same for everyone.
 const SEED: u64 = 2026;
+
+/// Enough requests to a bill that costs nothing to ask for all of it in one night.
+const EVERY_MONTH: u64 = 1_000;
 
 /// Each night's scan, UTC.
 const HOUR: i8 = 23;
@@ -87,15 +91,20 @@ struct Nights {
 }
 
 async fn record(estate: &Simulated, store: &Path, policy: Arc<Policy>) -> Result<Nights, Failure> {
-    let first = night(&estate.on_day(1), store, Arc::clone(&policy)).await?;
-    let mut last = first.clone();
-    for day in 2..=DAYS {
-        last = night(&estate.on_day(day), store, Arc::clone(&policy)).await?;
+    let first = night(&estate.on_day(1), store, Arc::clone(&policy), 0).await?;
+    for day in 2..DAYS {
+        night(&estate.on_day(day), store, Arc::clone(&policy), 0).await?;
     }
+    let last = night(&estate.on_day(DAYS), store, policy, EVERY_MONTH).await?;
     Ok(Nights { first, last })
 }
 
-async fn night(estate: &Simulated, store: &Path, policy: Arc<Policy>) -> Result<NightSummary, Failure> {
+async fn night(
+    estate: &Simulated,
+    store: &Path,
+    policy: Arc<Policy>,
+    cost_requests: u64,
+) -> Result<NightSummary, Failure> {
     let at = evening(estate.date());
     let scan = Scan {
         cloud: estate,
@@ -103,6 +112,7 @@ async fn night(estate: &Simulated, store: &Path, policy: Arc<Policy>) -> Result<
         choice: Choice::default(),
         narrow: Narrow::default(),
         concurrency: 1,
+        cost_requests,
         lock: None,
         now: &|| at,
         app_version: env!("CARGO_PKG_VERSION"),
@@ -127,6 +137,7 @@ fn tell(nights: &Nights, reader: &Reader, store: &Path, address: SocketAddr) -> 
     if let Some(score) = first.tally.score() {
         say(format!("  History     compliance was {:.1} % in the first night", score * 100.0));
     }
+    costs::print(reader)?;
     print_rules(reader)?;
     say("");
     say(format!("  MCP at http://{address}/mcp, health at http://{address}/health. Ctrl-C ends it."));

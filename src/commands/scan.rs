@@ -35,6 +35,7 @@ pub(crate) async fn run(arguments: ScanArguments) -> Result<ExitCode, Failure> {
         choice: Choice { regions: arguments.regions, types: arguments.types },
         narrow: Narrow::default(),
         concurrency: usize::try_from(arguments.concurrency).unwrap_or(usize::MAX),
+        cost_requests: u64::from(arguments.cost_request_budget),
         lock: lock.as_ref(),
         now: &super::now,
         app_version: env!("CARGO_PKG_VERSION"),
@@ -73,6 +74,7 @@ pub(super) fn settings(arguments: &ScanArguments) -> Result<shared::cloud::aws::
     };
     Ok(AwsSettings {
         accounts,
+        payer: arguments.payer_account.clone(),
         role_name: Some(arguments.role_name.clone()),
         external_id: arguments.external_id.clone(),
         rate_percent: arguments.rate_percent,

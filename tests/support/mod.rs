@@ -4,6 +4,7 @@
 
 pub(crate) mod binary;
 pub(crate) mod bound;
+pub(crate) mod chat;
 pub(crate) mod compare;
 pub(crate) mod expected;
 pub(crate) mod ledger;

@@ -1,7 +1,7 @@
 //! moto server: AWS as others understand it, seeded and listed by `tests/aws/*.py`.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     path::PathBuf,
     process::{Child, Command, Stdio},
 };
@@ -43,6 +43,20 @@ impl Moto {
         // Its access log would fill the pipe and stop it.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         Self { child, endpoint }
+    }
+
+    /// Sends a document to moto's own interface, which takes it.
+    pub(crate) fn post(&self, path: &str, document: &Value) {
+        let (address, body) = (self.endpoint.trim_start_matches("http://"), document.to_string());
+        let mut stream = std::net::TcpStream::connect(address).expect("moto listens");
+        let length = body.len();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
     }
 
     /// Makes every resource of an estate, and returns what moto lists of it.

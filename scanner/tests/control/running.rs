@@ -70,6 +70,7 @@ pub(crate) async fn start(key: Option<&str>, failures: usize) -> Running {
         jitter: Duration::ZERO,
         choice: Choice::default(),
         concurrency: 4,
+        cost_requests: 0,
         lock: None,
         retention: Some("30d".parse().unwrap()),
         max_age: Duration::from_secs(3600),

@@ -6,6 +6,7 @@ use shared::{
     AccountId,
     cloud::{AccountRegion, Accounts, Cloud, OperationCalls, simulated::Simulated},
     inventory::{Gap, Listing, Scope},
+    money::{AllocationTag, BillQuestion, Billed},
 };
 use tokio::sync::Semaphore;
 
@@ -25,6 +26,12 @@ impl Cloud for Gated {
     async fn list(&self, scope: &Scope) -> Listing {
         self.gate.acquire().await.unwrap().forget();
         self.cloud.list(scope).await
+    }
+    async fn bill(&self, question: &BillQuestion, most_requests: u64) -> Billed {
+        self.cloud.bill(question, most_requests).await
+    }
+    async fn allocation_tags(&self) -> Result<Vec<AllocationTag>, Gap> {
+        self.cloud.allocation_tags().await
     }
     fn requests(&self) -> u64 {
         self.cloud.requests()

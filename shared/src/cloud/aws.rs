@@ -10,10 +10,12 @@ use super::{Account, AccountRegion, Accounts, Cloud, OperationCalls};
 use crate::{
     AccountId, Region, ResourceType,
     inventory::{Gap, Listing, Scope},
+    money::{AllocationTag, BillProblem, BillQuestion, Billed},
 };
 
 mod accounts;
 mod config;
+mod cost_explorer;
 mod counted;
 mod ec2;
 mod errors;
@@ -57,6 +59,8 @@ pub enum MemberAccounts {
 pub struct AwsSettings {
     /// Whose resources to list.
     pub accounts: MemberAccounts,
+    /// The account that pays, whose bill is asked; the caller's own when none.
+    pub payer: Option<AccountId>,
     /// The role to assume in member accounts, [`DEFAULT_ROLE_NAME`] when none; a path may stand before the name.
     pub role_name: Option<String>,
     /// The external id that the role's trust policy asks for.
@@ -73,6 +77,7 @@ impl Default for AwsSettings {
     fn default() -> Self {
         Self {
             accounts: MemberAccounts::None,
+            payer: None,
             role_name: None,
             external_id: None,
             rate_percent: 50,
@@ -86,6 +91,7 @@ impl Default for AwsSettings {
 #[derive(Debug)]
 pub struct Aws {
     accounts: MemberAccounts,
+    payer: Option<AccountId>,
     sessions: Sessions,
 }
 
@@ -103,7 +109,15 @@ impl Aws {
             name: settings.role_name.unwrap_or_else(|| DEFAULT_ROLE_NAME.to_owned()),
             external_id: settings.external_id,
         };
-        Ok(Self { accounts: settings.accounts, sessions: Sessions::new(config, caller, region, role, shared) })
+        let sessions = Sessions::new(config, caller, region, role, shared);
+        Ok(Self { accounts: settings.accounts, payer: settings.payer, sessions })
+    }
+
+    /// Where Cost Explorer is: in one region of each partition, for the account that pays.
+    async fn billing(&self) -> Result<Arc<Session>, Gap> {
+        let caller = self.caller();
+        let region = cost_explorer::region(caller.partition.as_str())?;
+        Ok(self.sessions.get(self.payer.as_ref().unwrap_or(&caller.id), &region).await)
     }
 
     /// The account whose credentials are used.
@@ -138,6 +152,17 @@ impl Cloud for Aws {
     async fn list(&self, scope: &Scope) -> Listing {
         let session = self.sessions.get(&scope.account, &scope.region).await;
         list_type(&session, scope.resource_type).await
+    }
+
+    async fn bill(&self, question: &BillQuestion, most_requests: u64) -> Billed {
+        match self.billing().await {
+            Ok(session) => cost_explorer::bill(&session, question, most_requests).await,
+            Err(gap) => Billed { requests: 0, answer: Err(BillProblem::Gap(gap)) },
+        }
+    }
+
+    async fn allocation_tags(&self) -> Result<Vec<AllocationTag>, Gap> {
+        cost_explorer::allocation_tags(&*self.billing().await?).await
     }
 
     fn requests(&self) -> u64 {

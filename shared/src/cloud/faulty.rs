@@ -4,6 +4,7 @@ use super::{AccountRegion, Accounts, Cloud, OperationCalls};
 use crate::{
     AccountId,
     inventory::{Gap, Listing, Scope, Tags},
+    money::{AllocationTag, BillQuestion, Billed},
 };
 
 /// What goes wrong with a scope.
@@ -56,6 +57,14 @@ impl<C: Cloud, F: Fn(&Scope) -> Option<Fault> + Send + Sync + 'static> Cloud for
             }
         }
         listing
+    }
+
+    async fn bill(&self, question: &BillQuestion, most_requests: u64) -> Billed {
+        self.cloud.bill(question, most_requests).await
+    }
+
+    async fn allocation_tags(&self) -> Result<Vec<AllocationTag>, Gap> {
+        self.cloud.allocation_tags().await
     }
 
     fn requests(&self) -> u64 {

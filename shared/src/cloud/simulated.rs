@@ -4,7 +4,10 @@
 //! memory, and any day can be asked for. Some teams tag well and some do not; most mistakes are mended in the course of
 //! the 90 days, some are made.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
@@ -12,17 +15,21 @@ use super::{Account, AccountRegion, Accounts, Cloud, OperationCalls};
 use crate::{
     AccountId, Arn, Region, ResourceType,
     inventory::{Gap, GapReason, Listing, Resource, Scope, TagSet, Tags},
+    money::{AllocationTag, BillProblem, BillQuestion, Billed, Days},
 };
 
 mod company;
 mod dice;
 mod habits;
+mod spending;
 
 use company::{ACCOUNTS, Application, REGIONS};
 pub(crate) use dice::Dice;
+use spending::Line;
 
-/// What the company's only operation is called.
+/// What the company's operations are called.
 const LIST: &str = "simulated:List";
+const BILL: &str = "simulated:Bill";
 
 /// Days of change before the last one.
 pub const DAYS: u16 = 90;
@@ -37,17 +44,40 @@ pub struct Simulated {
     /// 0 to 90.
     day: u16,
     requests: AtomicU64,
+    bills: AtomicU64,
+    /// The lines of the days asked for last: a month is asked for several times.
+    spent: Mutex<Option<Spent>>,
 }
+
+type Spent = (Days, Arc<Vec<Line>>);
+
+/// The tags that the company's bills are split by.
+const ALLOCATION_TAGS: &[(&str, bool)] =
+    &[("Application", true), ("CostCenter", true), ("Environment", true), ("Owner", true), ("costcenter", false)];
 
 impl Simulated {
     /// An estate of about `size` resources, whose day 90 is the date given; as of that day.
     pub fn new(seed: u64, size: u32, last: Date) -> Self {
-        Self { seed, size, last, day: DAYS, requests: AtomicU64::new(0) }
+        Self::made(seed, size, last, DAYS)
     }
 
     /// The same estate on another day, 0 to 90.
     pub fn on_day(&self, day: u16) -> Self {
-        Self { day: day.min(DAYS), requests: AtomicU64::new(0), ..*self }
+        Self::made(self.seed, self.size, self.last, day.min(DAYS))
+    }
+
+    fn made(seed: u64, size: u32, last: Date, day: u16) -> Self {
+        Self { seed, size, last, day, requests: AtomicU64::new(0), bills: AtomicU64::new(0), spent: Mutex::default() }
+    }
+
+    fn lines_of(&self, days: Days) -> Arc<Vec<Line>> {
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, lines)) = spent.as_ref().filter(|(known, _)| *known == days) {
+            return Arc::clone(lines);
+        }
+        let lines = Arc::new(self.lines(days));
+        *spent = Some((days, Arc::clone(&lines)));
+        lines
     }
 
     /// The date of the day that is shown.
@@ -113,12 +143,30 @@ impl Cloud for Simulated {
         Listing { resources: (0..numbers).filter_map(|number| self.resource(scope, number)).collect(), gap: None }
     }
 
+    async fn bill(&self, question: &BillQuestion, most_requests: u64) -> Billed {
+        if most_requests == 0 {
+            return Billed { requests: 0, answer: Err(BillProblem::Budget) };
+        }
+        self.bills.fetch_add(1, Ordering::Relaxed);
+        Billed { requests: 1, answer: Ok(self.billed(question)) }
+    }
+
+    async fn allocation_tags(&self) -> Result<Vec<AllocationTag>, Gap> {
+        Ok(ALLOCATION_TAGS
+            .iter()
+            .map(|(key, active)| AllocationTag { key: (*key).to_owned(), active: *active })
+            .collect())
+    }
+
     fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
+        self.requests.load(Ordering::Relaxed) + self.bills.load(Ordering::Relaxed)
     }
 
     fn calls(&self) -> Vec<OperationCalls> {
-        vec![OperationCalls { operation: LIST, requests: self.requests(), throttled: 0 }]
+        let calls = [(LIST, &self.requests), (BILL, &self.bills)];
+        let calls = calls.map(|(operation, n)| (operation, n.load(Ordering::Relaxed)));
+        let sent = calls.into_iter().filter(|(_, requests)| *requests > 0);
+        sent.map(|(operation, requests)| OperationCalls { operation, requests, throttled: 0 }).collect()
     }
 }
 

@@ -34,6 +34,22 @@ impl Filter {
             && (self.accounts.is_empty() || self.accounts.contains(&scope.account))
     }
 
+    /// The local ids of one type, one region and one account, each none for all; nothing when a list has several.
+    fn single(&self, dimensions: &Dimensions) -> Option<[Option<i64>; 3]> {
+        let one = |ids: Vec<i64>, wanted: usize| match (wanted, ids.as_slice()) {
+            (0, _) => Some(None),
+            // What the ledger has never seen has no id, and no resource.
+            (1, []) => Some(Some(-1)),
+            (1, [id]) => Some(Some(*id)),
+            _ => None,
+        };
+        Some([
+            one(Dimensions::ids_of(&dimensions.types, &self.types), self.types.len())?,
+            one(Dimensions::ids_of(&dimensions.regions, &self.regions), self.regions.len())?,
+            one(dimensions.account_ids(&self.accounts), self.accounts.len())?,
+        ])
+    }
+
     /// As the three parameters of a statement: JSON arrays of local ids.
     pub(super) fn parameters(&self, dimensions: &Dimensions) -> [Option<String>; 3] {
         let types = (!self.types.is_empty()).then(|| Dimensions::ids_of(&dimensions.types, &self.types));
@@ -125,6 +141,12 @@ fn found(row: &rusqlite::Row<'_>) -> rusqlite::Result<Found> {
     })
 }
 
+/// The statements of an order: for the rest of a rank and for the ranks below it, by lists and by single values.
+struct Ranked {
+    listed: [&'static str; 2],
+    single: [&'static str; 2],
+}
+
 /// What a page is read from.
 pub(super) struct Pages<'v> {
     pub(super) sql: &'v Connection,
@@ -135,7 +157,9 @@ pub(super) struct Pages<'v> {
 impl Pages<'_> {
     pub(super) fn worst(&self, filter: &Filter, what: Worst, at: PageStart, limit: usize) -> Result<Page, StoreError> {
         let which = i64::from(what.errors) + 2 * i64::from(what.warnings);
-        self.ranked([sql::WORST_SAME, sql::WORST_BELOW], filter, Some(which), at, limit)
+        let statements =
+            Ranked { listed: [sql::WORST_SAME, sql::WORST_BELOW], single: [sql::WORST_ONE_SAME, sql::WORST_ONE_BELOW] };
+        self.ranked(statements, filter, Some(which), at, limit)
     }
 
     pub(super) fn lacking(
@@ -146,23 +170,38 @@ impl Pages<'_> {
         limit: usize,
     ) -> Result<Page, StoreError> {
         let created = what.created_until.map(Timestamp::as_second);
-        self.ranked([sql::LACKING_SAME, sql::LACKING_BELOW], filter, created, at, limit)
+        let statements = Ranked {
+            listed: [sql::LACKING_SAME, sql::LACKING_BELOW],
+            single: [sql::LACKING_ONE_SAME, sql::LACKING_ONE_BELOW],
+        };
+        self.ranked(statements, filter, created, at, limit)
     }
 
     /// The rest of those with the rank of `at`, and then those of lower rank.
     fn ranked(
         &self,
-        [same, below]: [&str; 2],
+        statements: Ranked,
         filter: &Filter,
         narrow: Option<i64>,
         at: PageStart,
         limit: usize,
     ) -> Result<Page, StoreError> {
-        let [types, regions, accounts] = filter.parameters(self.dimensions);
+        let single = filter.single(self.dimensions);
+        let [same, below] = if single.is_some() { statements.single } else { statements.listed };
         let read = |text, wanted: usize| {
             let wanted = int(wanted);
-            let parameters = params![self.snapshot.id, types, regions, accounts, at.rank, at.key, narrow, wanted];
-            rows(self.sql, text, parameters, found)
+            match single {
+                Some([kind, region, account]) => {
+                    let parameters = params![self.snapshot.id, kind, region, account, at.rank, at.key, narrow, wanted];
+                    rows(self.sql, text, parameters, found)
+                }
+                None => {
+                    let [types, regions, accounts] = filter.parameters(self.dimensions);
+                    let parameters =
+                        params![self.snapshot.id, types, regions, accounts, at.rank, at.key, narrow, wanted];
+                    rows(self.sql, text, parameters, found)
+                }
+            }
         };
         let mut page = if at == PageStart::FIRST { Vec::new() } else { read(same, limit + 1)? };
         if page.len() <= limit {

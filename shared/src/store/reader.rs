@@ -283,6 +283,10 @@ impl View<'_> {
         Ok(scopes.iter().filter(|(scope, _)| filter.admits(scope)).map(|(_, ages)| of(ages)).collect())
     }
 
+    pub(super) fn db(&self) -> &Connection {
+        self.sql
+    }
+
     fn pages<'p>(&'p self, snapshot: &'p Snapshot) -> Pages<'p> {
         Pages { sql: self.sql, dimensions: &self.dimensions, snapshot }
     }

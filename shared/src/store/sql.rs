@@ -44,6 +44,7 @@ pub(super) const VERSION_2_NIGHT: &str = "INSERT INTO history
         h.tag_set_id, h.name, h.state, h.reason, h.finding_set_id, h.errors, h.lacking, h.account_id, h.region_id, h.type_id
     FROM history_1 h WHERE h.until = ?1 ORDER BY h.key";
 pub(super) const VERSION_2_END: &str = include_str!("upgrade/version_2_end.sql");
+pub(super) const VERSION_3: &str = include_str!("upgrade/version_3.sql");
 
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {
@@ -74,13 +75,20 @@ macro_rules! filtered {
     };
 }
 
+/// The same of one type, one region, one account: each a local id, or null for all. Lists cost twice as much a row.
+macro_rules! filtered_one {
+    () => {
+        "(?4 IS NULL OR c.account_id = ?4) AND (?2 IS NULL OR c.type_id = ?2) AND (?3 IS NULL OR c.region_id = ?3)"
+    };
+}
+
 /// A page of resources by rank.
 macro_rules! page {
-    ($rank:literal, $($condition:tt)*) => {
+    ($filter:ident, $rank:literal, $($condition:tt)*) => {
         concat!(
             as_of!(
                 $rank,
-                $($condition)*, filtered!()
+                $filter!(), " AND ", $($condition)*
             ),
             " ORDER BY rank DESC, key DESC LIMIT ?8"
         )
@@ -88,21 +96,23 @@ macro_rules! page {
 }
 
 macro_rules! worst {
-    ($place:literal) => {
+    ($filter:ident, $place:literal) => {
         page!(
+            $filter,
             "c.key, c.errors AS rank, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id",
             "c.finding_set_id IS NOT NULL AND ", $place, " AND (?7 & 1 AND c.errors > 0
-             OR ?7 & 2 AND c.finding_set_id IN (SELECT id FROM finding_set WHERE warnings > 0)) AND "
+             OR ?7 & 2 AND c.finding_set_id IN (SELECT id FROM finding_set WHERE warnings > 0))"
         )
     };
 }
 
 macro_rules! lacking {
-    ($place:literal) => {
+    ($filter:ident, $place:literal) => {
         page!(
+            $filter,
             "c.key, c.lacking AS rank, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id",
             "c.lacking > 0 AND ", $place,
-            " AND (?7 IS NULL OR (SELECT r.created_at FROM resource r WHERE r.key = c.key) <= ?7) AND "
+            " AND (?7 IS NULL OR (SELECT r.created_at FROM resource r WHERE r.key = c.key) <= ?7)"
         )
     };
 }
@@ -160,6 +170,26 @@ statements! {
         ?15)";
     ADD_RULE_COUNT = "INSERT INTO rollup_rule VALUES (?1, ?2, ?3, ?4)";
     ADD_TAG_COUNT = "INSERT INTO rollup_tag VALUES (?1, ?2, ?3, ?4)";
+
+    // The bill.
+    ADD_BILL_TEXT = "INSERT INTO bill_text (text) VALUES (?1) ON CONFLICT (text) DO UPDATE SET text = text RETURNING id";
+    DROP_BILL_DAYS = "DELETE FROM bill WHERE day >= ?1 AND day < ?2";
+    ADD_BILL = "INSERT INTO bill VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        ON CONFLICT (day, part, a, b, currency_id) DO UPDATE SET micros = micros + excluded.micros";
+    PUT_BILL_MONTH = "INSERT OR REPLACE INTO bill_month VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    ADD_BILL_REQUESTS = "INSERT INTO bill_requests VALUES (?1, ?2)
+        ON CONFLICT (day) DO UPDATE SET requests = requests + excluded.requests";
+    DROP_ALLOCATION_TAGS = "DELETE FROM allocation_tag";
+    ADD_ALLOCATION_TAG = "INSERT INTO allocation_tag VALUES (?1, ?2, ?3)";
+    DROP_BILL_GAP = "DELETE FROM bill_gap";
+    PUT_BILL_GAP = "INSERT INTO bill_gap VALUES (?1, ?2, ?3, ?4)";
+    BILL_MONTHS = "SELECT first_day, end_day, open_from, asked_at, metric, terms FROM bill_month ORDER BY first_day";
+    BILL_REQUESTS = "SELECT coalesce(sum(requests), 0) FROM bill_requests WHERE day = ?1";
+    BILL_SUMS = "SELECT b.part, a.text, o.text, c.text, sum(b.micros) FROM bill b
+        JOIN bill_text a ON a.id = b.a JOIN bill_text o ON o.id = b.b JOIN bill_text c ON c.id = b.currency_id
+        WHERE b.day >= ?1 AND b.day < ?2 GROUP BY b.part, b.a, b.b, b.currency_id";
+    ALLOCATION_TAGS = "SELECT key, active, asked_at FROM allocation_tag ORDER BY key";
+    BILL_GAP = "SELECT asked_at, reason, operation, message FROM bill_gap";
 
     // Thinning out.
     KEPT_SNAPSHOTS = "SELECT id, started_at, status FROM snapshot WHERE kept ORDER BY id";
@@ -243,11 +273,15 @@ statements! {
     );
     /// Resources with findings, those with most errors first: behind ?6 among those with ?5 errors, then those with fewer.
     /// Two statements, for SQLite would look through all with ?5 errors for the place. ?7: bit 0 errors, bit 1 warnings.
-    WORST_SAME = worst!("c.errors = ?5 AND c.key < ?6");
-    WORST_BELOW = worst!("c.errors < ?5");
+    WORST_SAME = worst!(filtered, "c.errors = ?5 AND c.key < ?6");
+    WORST_BELOW = worst!(filtered, "c.errors < ?5");
+    WORST_ONE_SAME = worst!(filtered_one, "c.errors = ?5 AND c.key < ?6");
+    WORST_ONE_BELOW = worst!(filtered_one, "c.errors < ?5");
     /// Resources without user tags, then those that lack most required ones. ?7: created at that time or before it.
-    LACKING_SAME = lacking!("c.lacking = ?5 AND c.key < ?6");
-    LACKING_BELOW = lacking!("c.lacking < ?5");
+    LACKING_SAME = lacking!(filtered, "c.lacking = ?5 AND c.key < ?6");
+    LACKING_BELOW = lacking!(filtered, "c.lacking < ?5");
+    LACKING_ONE_SAME = lacking!(filtered_one, "c.lacking = ?5 AND c.key < ?6");
+    LACKING_ONE_BELOW = lacking!(filtered_one, "c.lacking < ?5");
     /// Of the same, all: whether there is no user tag at all, and when the resource was created.
     LACKING_AGES = as_of!(
         "c.account_id, c.region_id, c.type_id, c.lacking >= 1000, (SELECT r.created_at FROM resource r WHERE r.key = c.key)",

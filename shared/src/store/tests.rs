@@ -12,6 +12,7 @@ use crate::{
     policy::Policy,
 };
 
+mod bill;
 mod carried;
 mod files;
 mod nights;
@@ -160,10 +161,11 @@ fn representative() -> Book {
         (buckets.clone(), whole(vec![bucket("legacy-1", tagged(BARE)), bucket("b", unread.clone())])),
         (volumes.clone(), whole(vec![volume.clone()])),
     ]);
-    book.night(&[
+    let second = [
         (instances(), whole(vec![instance("1", GOOD), instance("2", GOOD), instance("4", GOOD)])),
         (buckets, whole(vec![bucket("legacy-1", tagged(BARE)), bucket("b", unread)])),
         (volumes, whole(vec![volume])),
-    ]);
+    ];
+    book.write(&second, |night| night.bill(&bill::harvest()));
     book
 }

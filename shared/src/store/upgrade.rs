@@ -34,7 +34,17 @@ pub(super) fn upgrade(
     if from < 2 {
         to_version_2(connection, |done, of| progress(UpgradeProgress { from, to: SCHEMA_VERSION, done, of }))?;
     }
+    if from < 3 {
+        to_version_3(connection)?;
+    }
     Ok(())
+}
+
+/// Room for the bill: new tables only, which takes no time however large the ledger is.
+fn to_version_3(connection: &mut Connection) -> Result<(), StoreError> {
+    let step = connection.transaction_with_behavior(TransactionBehavior::Immediate).attempt(FAILED)?;
+    step.execute_batch(sql::VERSION_3).attempt(FAILED)?;
+    step.commit().attempt(FAILED)
 }
 
 /// Ended versions in the order of the nights that ended them, with what ended them; narrowed scans; retention.

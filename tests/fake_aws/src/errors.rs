@@ -65,6 +65,7 @@ fn throttle(service: Service) -> ApiError {
         Service::Organizations => {
             (400, "TooManyRequestsException", "You have sent too many requests in too short a period of time.")
         }
+        Service::CostExplorer => (400, "LimitExceededException", "You made too many calls in a short period of time."),
         Service::Ecs | Service::Other => (400, "ThrottlingException", "Rate exceeded"),
         Service::Rds | Service::Sts => (400, "Throttling", "Rate exceeded"),
     };
@@ -76,7 +77,9 @@ fn denied(service: Service, message: String) -> ApiError {
         Service::Ec2 => (403, "UnauthorizedOperation"),
         Service::Rds | Service::Sts | Service::S3 => (403, "AccessDenied"),
         Service::Lambda => (403, "AccessDeniedException"),
-        Service::Ecs | Service::Tagging | Service::Organizations | Service::Other => (400, "AccessDeniedException"),
+        Service::CostExplorer | Service::Ecs | Service::Tagging | Service::Organizations | Service::Other => {
+            (400, "AccessDeniedException")
+        }
     };
     ApiError::new(status, code, message)
 }
@@ -100,7 +103,7 @@ fn not_authorized(call: &Call) -> String {
 fn server_error(service: Service) -> ApiError {
     let code = match service {
         Service::Ec2 | Service::S3 => "InternalError",
-        Service::Rds | Service::Sts | Service::Other => "InternalFailure",
+        Service::Rds | Service::Sts | Service::CostExplorer | Service::Other => "InternalFailure",
         Service::Lambda | Service::Organizations => "ServiceException",
         Service::Ecs => "ServerException",
         Service::Tagging => "InternalServiceException",
@@ -114,7 +117,9 @@ fn expired(service: Service) -> ApiError {
         Service::S3 => (400, "ExpiredToken"),
         Service::Rds | Service::Sts => (403, "ExpiredToken"),
         Service::Lambda => (403, "ExpiredTokenException"),
-        Service::Ecs | Service::Tagging | Service::Organizations | Service::Other => (400, "ExpiredTokenException"),
+        Service::CostExplorer | Service::Ecs | Service::Tagging | Service::Organizations | Service::Other => {
+            (400, "ExpiredTokenException")
+        }
     };
     ApiError::new(status, code, "The security token included in the request is expired")
 }

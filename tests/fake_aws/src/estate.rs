@@ -1,6 +1,6 @@
 //! The estate that the fake serves: counts and rules, from which every resource is computed by its index.
 
-use crate::truth::TruthResource;
+use crate::{costs::Billing, truth::TruthResource};
 
 /// What the fake holds. Nothing is stored per resource, so a million instances cost nothing.
 ///
@@ -20,6 +20,8 @@ pub struct Estate {
     pub traps: Traps,
     /// What AssumeRole demands.
     pub trust: Trust,
+    /// How it is billed.
+    pub billing: Billing,
     /// Whether the home account manages an organization; without one ListAccounts is refused.
     pub organization: bool,
     /// Creation time of each type's first resource, in seconds since 1970.
@@ -185,6 +187,7 @@ impl Estate {
             recipes: Vec::new(),
             traps: Traps::default(),
             trust: Trust::default(),
+            billing: Billing::default(),
             organization: true,
             created_from: 1_735_689_600,
             created_step: 3_607,

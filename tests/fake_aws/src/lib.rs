@@ -25,6 +25,7 @@
 //! was given by AssumeRole. Signatures are not checked.
 
 mod cell;
+mod costs;
 mod details;
 mod ec2;
 mod ecs;
@@ -57,6 +58,7 @@ use axum::{Router, serve::ListenerExt as _};
 use tokio::{net::TcpListener, sync::oneshot};
 
 pub use crate::{
+    costs::{Billing, ExtraLine, daily_nano, service_of},
     estate::{AccountEstate, Counts, Estate, OptIn, Recipe, RegionEstate, Traps, Trust},
     faults::{Effect, Faults, Rule},
     ledger::{Ledger, Request},

@@ -50,6 +50,8 @@ fn family(call: &Call) -> Option<(String, Rate)> {
         (Service::Ecs, "ListServices" | "DescribeServices") => ("ecs:service".to_owned(), rate(100.0, 20.0)),
         (Service::Ecs, _) => (format!("ecs:{operation}"), rate(50.0, 20.0)),
         (Service::Tagging, _) => ("tagging".to_owned(), rate(15.0, 15.0)),
-        (Service::S3 | Service::Sts | Service::Organizations | Service::Other, _) => return None,
+        (Service::CostExplorer | Service::S3 | Service::Sts | Service::Organizations | Service::Other, _) => {
+            return None;
+        }
     })
 }

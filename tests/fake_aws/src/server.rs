@@ -18,7 +18,7 @@ use futures::{StreamExt as _, stream};
 
 use crate::{
     cell::Cell,
-    ec2, ecs,
+    costs, ec2, ecs,
     errors::{self, ApiError},
     estate::Estate,
     faults::{Effect, Plan, Target},
@@ -92,6 +92,7 @@ impl Fake {
             return Err(errors::not_enabled(call.service));
         }
         match call.service {
+            Service::CostExplorer => costs::answer(&cell, call),
             Service::Ec2 => ec2::answer(&cell, call),
             Service::Ecs => ecs::answer(&cell, call),
             Service::Lambda => lambda::answer(&cell, call),

@@ -10,6 +10,7 @@ use crate::{errors::ApiError, estate::Estate, faults::Effect};
 /// The services that the fake knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
+    CostExplorer,
     Ec2,
     Ecs,
     Lambda,
@@ -24,6 +25,7 @@ pub(crate) enum Service {
 impl Service {
     fn of(signing_name: &str) -> Self {
         match signing_name {
+            "ce" => Self::CostExplorer,
             "ec2" => Self::Ec2,
             "ecs" => Self::Ecs,
             "lambda" => Self::Lambda,
@@ -38,6 +40,7 @@ impl Service {
 
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::CostExplorer => "ce",
             Self::Ec2 => "ec2",
             Self::Ecs => "ecs",
             Self::Lambda => "lambda",
@@ -56,13 +59,15 @@ impl Service {
             Self::Rds | Self::Sts => "text/xml",
             Self::S3 => "application/xml",
             Self::Lambda => "application/json",
-            Self::Ecs | Self::Organizations | Self::Tagging | Self::Other => "application/x-amz-json-1.1",
+            Self::CostExplorer | Self::Ecs | Self::Organizations | Self::Tagging | Self::Other => {
+                "application/x-amz-json-1.1"
+            }
         }
     }
 
     /// Services whose calls a region that is not enabled refuses.
     pub(crate) fn regional(self) -> bool {
-        !matches!(self, Self::Organizations | Self::Sts | Self::Other)
+        !matches!(self, Self::CostExplorer | Self::Organizations | Self::Sts | Self::Other)
     }
 }
 

@@ -87,6 +87,7 @@ pub(super) fn default_region(config: &SdkConfig) -> Result<Region, Gap> {
 /// The endpoint that is configured for a service, by IAM's prefix for it; none when AWS's own is used.
 pub(super) fn endpoint(config: &SdkConfig, service: &str) -> Option<String> {
     let id = match service {
+        "ce" => "Cost Explorer",
         "ec2" => "EC2",
         "ecs" => "ECS",
         "lambda" => "Lambda",

@@ -153,7 +153,12 @@ fn by_message(message: &str) -> Option<GapReason> {
         Some(GapReason::DeniedByScp)
     } else if says(&["rate exceeded", "too many requests"]) {
         Some(GapReason::Throttled)
-    } else if says(&["is not enabled", "not supported in this region", "not available in this region"]) {
+    } else if says(&[
+        "is not enabled",
+        "user not enabled",
+        "not supported in this region",
+        "not available in this region",
+    ]) {
         Some(GapReason::NotEnabled)
     } else {
         None
@@ -174,6 +179,7 @@ fn by_code(code: &str, opt_in: bool) -> Option<GapReason> {
         }
         "AWSOrganizationsNotInUseException"
         | "OptInRequired"
+        | "DataUnavailableException"
         | "RegionDisabledException"
         | "SubscriptionRequiredException" => GapReason::NotEnabled,
         "BandwidthLimitExceeded"

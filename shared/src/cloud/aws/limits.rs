@@ -9,6 +9,7 @@ use crate::{AccountId, Region};
 /// Calls that share one of AWS's token buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Family {
+    CostExplorer,
     Ec2Instances,
     Ec2Regions,
     Ec2Volumes,
@@ -24,7 +25,8 @@ pub(super) enum Family {
 }
 
 impl Family {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
+        Self::CostExplorer,
         Self::Ec2Instances,
         Self::Ec2Regions,
         Self::Ec2Volumes,
@@ -53,6 +55,7 @@ impl Family {
             Self::Rds => (12, 300),
             Self::Tagging => (15, 15),
             // AWS publishes none of these; modest guesses, far under what S3 was seen to take.
+            Self::CostExplorer => (5, 20),
             Self::Organizations => (5, 5),
             Self::S3Buckets => (5, 10),
             Self::S3Tags => (50, 100),

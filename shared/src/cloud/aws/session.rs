@@ -239,6 +239,7 @@ macro_rules! clients {
 }
 
 clients! {
+    cost_explorer: aws_sdk_costexplorer;
     ecs: aws_sdk_ecs;
     lambda: aws_sdk_lambda;
     organizations: aws_sdk_organizations;

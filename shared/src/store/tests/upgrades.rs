@@ -7,9 +7,19 @@ use super::*;
 /// Four nights by version 1: one with a gap, one with another policy; resources that came, changed, moved, could not be
 /// read, went and returned.
 fn version_1() -> Book {
+    kept(1)
+}
+
+/// Five nights by version 2, of which two were thinned out: one with a gap, one narrowed, one with another policy.
+fn version_2() -> Book {
+    kept(2)
+}
+
+fn kept(version: i64) -> Book {
     let book = Book::new();
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/tests/kept/version-1.sqlite");
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/store/tests/kept/version-{version}.sqlite"));
     std::fs::copy(kept, book.path()).unwrap();
+    assert_eq!(book.number("SELECT user_version FROM pragma_user_version"), version);
     book
 }
 
@@ -27,15 +37,19 @@ fn schema(book: &Book) -> BTreeMap<String, String> {
 
 #[test]
 fn an_upgraded_ledger_has_the_schema_of_a_fresh_one() {
-    let (upgraded, fresh) = (version_1(), Book::new());
-    drop((Writer::open(&upgraded.path()).unwrap(), Writer::open(&fresh.path()).unwrap()));
-    let (upgraded_schema, fresh_schema) = (schema(&upgraded), schema(&fresh));
-    assert!(upgraded_schema.keys().eq(fresh_schema.keys()));
-    for (name, text) in fresh_schema {
-        assert_eq!(upgraded_schema[&name], text);
+    for earlier in 1..SCHEMA_VERSION {
+        let (upgraded, fresh) = (kept(earlier), Book::new());
+        drop((Writer::open(&upgraded.path()).unwrap(), Writer::open(&fresh.path()).unwrap()));
+        let (upgraded_schema, fresh_schema) = (schema(&upgraded), schema(&fresh));
+        assert!(upgraded_schema.keys().eq(fresh_schema.keys()), "version {earlier}");
+        for (name, text) in fresh_schema {
+            assert_eq!(upgraded_schema[&name], text, "version {earlier}");
+        }
+        let version = "SELECT user_version FROM pragma_user_version";
+        assert_eq!((upgraded.number(version), fresh.number(version)), (SCHEMA_VERSION, SCHEMA_VERSION));
+        let report = upgraded.reader().check(true, |_| {}).unwrap();
+        assert_eq!(report.faults, Vec::<String>::new(), "version {earlier}");
     }
-    let version = "SELECT user_version FROM pragma_user_version";
-    assert_eq!((upgraded.number(version), fresh.number(version)), (SCHEMA_VERSION, SCHEMA_VERSION));
 }
 
 #[test]
@@ -62,6 +76,30 @@ fn an_upgraded_ledger_says_of_every_night_what_it_said_before() {
     assert_eq!(snapshots[..3].iter().map(|s| s.fingerprint).collect::<Vec<_>>(), fingerprints);
     assert_eq!(totals, [(2, 3, 1, 9), (4, 2, 0, 9), (3, 0, 3, 8), (5, 2, 0, 10)]);
     assert_eq!(book.number("SELECT count(*) FROM change WHERE snapshot_id = 2 AND kind = 'moved'"), 1);
+}
+
+#[test]
+fn an_upgraded_ledger_of_version_2_says_of_every_night_what_it_said_before() {
+    let book = version_2();
+    drop(Writer::open(&book.path()).unwrap());
+    // Read off the file with the sqlite3 program when it was made.
+    let expected = [
+        (3, -5_956_868_462_356_223_452, false, (2, 0, 2, 1)),
+        (4, 643_029_628_486_008_979, true, (2, 0, 2, 0)),
+        (5, 8_382_365_411_607_637_657, false, (3, 2, 0, 1)),
+    ];
+    let told = book.reader().read(|view| {
+        assert_eq!((view.snapshot(1)?, view.snapshot(2)?), (None, None), "thinned out");
+        let told = (3..=5).map(|id| {
+            let snapshot = view.snapshot(id)?.unwrap();
+            let mut tally = Tally::default();
+            view.cells(&snapshot, &Filter::default())?.into_iter().for_each(|(_, cell)| tally += cell);
+            let states = (tally.compliant, tally.non_compliant, tally.unknown, tally.exempt);
+            Ok((id, snapshot.fingerprint, snapshot.narrowed, states))
+        });
+        told.collect::<Result<Vec<_>, StoreError>>()
+    });
+    assert_eq!(told.unwrap(), expected);
 }
 
 #[test]

@@ -1,0 +1,251 @@
+//! Random bills, asked as the scanner asks them: what is told of them is what their lines say.
+
+#![cfg(test)]
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::{Timestamp, civil::Date};
+use proptest::prelude::*;
+use scanner::{Choice, Narrow, Scan};
+use shared::{
+    AccountId,
+    cloud::{AccountRegion, Accounts, Cloud, OperationCalls, simulated::Simulated},
+    inventory::{Gap, Listing, Scope},
+    money::{
+        AllocationTag, Amount, Attribution, BillAnswer, BillProblem, BillQuestion, BillRow, Billed, Bucket, Condition,
+        Days, Dimension, Metric, Terms,
+    },
+    policy::Policy,
+    store::{Reader, Writer},
+};
+use tokio_util::sync::CancellationToken;
+
+const EC2: &str = "Amazon Elastic Compute Cloud - Compute";
+const S3: &str = "Amazon Simple Storage Service";
+
+/// `Team` is required of everything, `Stage` of instances alone.
+const POLICY: &str = r#"{
+    "version": "1", "last_updated": "2026-01-01T00:00:00Z",
+    "required_tags": [
+        { "name": "Team", "validation_regex": "[a-z]+" },
+        { "name": "Stage", "allowed_values": ["live", "test"], "applies_to": ["ec2:instance"] }
+    ]
+}"#;
+
+/// Lines by service and kind of charge, with the bucket that each is of, unless its tags say that it is in the gap.
+const KINDS: [(&str, &str, Bucket); 12] = [
+    (EC2, "Usage", Bucket::Attributable),
+    (EC2, "DiscountedUsage", Bucket::Attributable),
+    (S3, "Usage", Bucket::Attributable),
+    ("Amazon DynamoDB", "Usage", Bucket::Attributable),
+    ("AWS Data Transfer", "Usage", Bucket::UntaggableUsage),
+    ("Datadog Pro", "Usage", Bucket::Marketplace),
+    (EC2, "RIFee", Bucket::CommitmentFees),
+    (EC2, "SavingsPlanNegation", Bucket::CommitmentFees),
+    ("AWS Support (Business)", "Usage", Bucket::Support),
+    ("Tax", "Tax", Bucket::Tax),
+    (S3, "Credit", Bucket::CreditsRefunds),
+    ("Amazon DynamoDB", "A kind that comes one day", Bucket::OtherCharges),
+];
+
+/// What a tag may be, and whether `Team` and `Stage` allow it.
+const VALUES: [(Option<&str>, bool, bool); 6] = [
+    (None, false, false),
+    (Some(""), false, false),
+    (Some("live"), true, true),
+    (Some("payments"), true, false),
+    (Some("Live"), false, false),
+    (Some("x$y"), false, false),
+];
+
+#[derive(Debug, Clone)]
+struct Line {
+    kind: usize,
+    day: i8,
+    account: u8,
+    region: u8,
+    team: usize,
+    stage: usize,
+    micros: i64,
+}
+
+impl Line {
+    fn service(&self) -> &'static str {
+        KINDS[self.kind].0
+    }
+
+    fn account(&self) -> String {
+        format!("{:012}", 100_000_000_000_u64 + u64::from(self.account))
+    }
+
+    fn region(&self) -> &'static str {
+        ["eu-west-1", "us-east-1", "global"][usize::from(self.region) % 3]
+    }
+
+    fn day(&self) -> Date {
+        Date::constant(2026, 10, self.day)
+    }
+
+    fn tag(&self, key: &str) -> Option<&'static str> {
+        VALUES[if key == "Team" { self.team } else { self.stage }].0
+    }
+
+    /// The truth, line by line.
+    fn bucket(&self) -> Bucket {
+        let bucket = KINDS[self.kind].2;
+        let carries = VALUES[self.team].1 && (self.service() != EC2 || VALUES[self.stage].2);
+        if bucket == Bucket::Attributable && !carries { Bucket::Unattributable } else { bucket }
+    }
+
+    fn group(&self, dimension: &Dimension) -> String {
+        match dimension {
+            Dimension::Service => self.service().to_owned(),
+            Dimension::RecordType => KINDS[self.kind].1.to_owned(),
+            Dimension::LinkedAccount => self.account(),
+            Dimension::Region => self.region().to_owned(),
+            Dimension::Tag(key) => self.tag(key).unwrap_or_default().to_owned(),
+        }
+    }
+
+    fn meets(&self, condition: &Condition) -> bool {
+        let among = |names: &[String], name: &str| names.iter().any(|one| one == name);
+        match condition {
+            Condition::All(of) => of.iter().all(|one| self.meets(one)),
+            Condition::Any(of) => of.iter().any(|one| self.meets(one)),
+            Condition::Not(of) => !self.meets(of),
+            Condition::Services(names) => among(names, self.service()),
+            Condition::RecordTypes(names) => among(names, KINDS[self.kind].1),
+            Condition::TagAbsent(key) => self.tag(key).is_none(),
+            Condition::TagValues(key, values) => self.tag(key).is_some_and(|value| among(values, value)),
+        }
+    }
+}
+
+/// A company without resources, and a bill.
+struct Bills {
+    company: Simulated,
+    lines: Vec<Line>,
+}
+
+impl Cloud for Bills {
+    async fn accounts(&self) -> Result<Accounts, Gap> {
+        self.company.accounts().await
+    }
+    async fn regions(&self, account: &AccountId) -> Result<Vec<AccountRegion>, Gap> {
+        self.company.regions(account).await
+    }
+    async fn list(&self, scope: &Scope) -> Listing {
+        self.company.list(scope).await
+    }
+    async fn bill(&self, question: &BillQuestion, most_requests: u64) -> Billed {
+        if most_requests == 0 {
+            return Billed { requests: 0, answer: Err(BillProblem::Budget) };
+        }
+        let mut sums: BTreeMap<(Date, Vec<String>), Amount> = BTreeMap::new();
+        let in_days = |line: &&Line| line.day() >= question.days.first && line.day() < question.days.end;
+        let wanted = |line: &&Line| question.only.as_ref().is_none_or(|only| line.meets(only));
+        for line in self.lines.iter().filter(in_days).filter(wanted) {
+            let groups = question.by.iter().map(|dimension| line.group(dimension)).collect();
+            *sums.entry((line.day(), groups)).or_default() += Amount::from_micros(line.micros);
+        }
+        let row = |((day, groups), amount)| BillRow { day, groups, currency: "USD".to_owned(), amount };
+        let rows = sums.into_iter().map(row).collect();
+        let answer = BillAnswer { rows, estimated: [].into(), metric: Metric::NetAmortized };
+        Billed { requests: 1, answer: Ok(answer) }
+    }
+    async fn allocation_tags(&self) -> Result<Vec<AllocationTag>, Gap> {
+        Ok(Vec::new())
+    }
+    fn requests(&self) -> u64 {
+        self.company.requests()
+    }
+    fn calls(&self) -> Vec<OperationCalls> {
+        self.company.calls()
+    }
+}
+
+fn at() -> Timestamp {
+    "2026-11-24T02:00:00Z".parse().unwrap()
+}
+
+/// What the ledger says of October after a scan.
+fn told(lines: &[Line]) -> Attribution {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("ledger.sqlite");
+    let policy = Arc::new(Policy::parse(POLICY).unwrap());
+    let cloud = Bills { company: Simulated::new(1, 0, Date::constant(2026, 11, 1)), lines: lines.to_vec() };
+    let scan = Scan {
+        cloud: &cloud,
+        policy: Arc::clone(&policy),
+        choice: Choice::default(),
+        narrow: Narrow::default(),
+        concurrency: 4,
+        cost_requests: 1_000,
+        lock: None,
+        now: &at,
+        app_version: "test",
+        end: CancellationToken::new(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(scan.run(Writer::open(&store).unwrap(), |_| {})).unwrap();
+    let days = Days::of_month(Date::constant(2026, 10, 1));
+    let bill = Reader::new(&store).read(|view| view.bill(days)).unwrap();
+    Attribution::of(&bill.sums_in("USD"), &Terms::of(&policy), Date::constant(2026, 10, 31))
+}
+
+fn sum<'l>(lines: impl Iterator<Item = &'l Line>) -> Amount {
+    lines.map(|line| Amount::from_micros(line.micros)).sum()
+}
+
+fn line() -> impl Strategy<Value = Line> {
+    let tags = (0..VALUES.len(), 0..VALUES.len());
+    let place = (1_i8..=31, 0_u8..3, 0_u8..3);
+    (0..KINDS.len(), place, tags, -2_000_000_i64..20_000_000).prop_map(|(kind, place, (team, stage), micros)| Line {
+        kind,
+        day: place.0,
+        account: place.1,
+        region: place.2,
+        team,
+        stage,
+        micros,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn every_line_of_a_bill_is_in_one_bucket_and_in_no_other(lines in prop::collection::vec(line(), 0..60)) {
+        let told = told(&lines);
+        prop_assert_eq!(told.total, sum(lines.iter()));
+        prop_assert_eq!(told.buckets.values().copied().sum::<Amount>(), told.total);
+        for (bucket, amount) in &told.buckets {
+            let of = lines.iter().filter(|line| line.bucket() == *bucket);
+            prop_assert_eq!(*amount, sum(of), "{}", bucket.as_str());
+        }
+        let required = |line: &&Line| matches!(line.bucket(), Bucket::Attributable | Bucket::Unattributable);
+        let gap = |line: &&Line| line.bucket() == Bucket::Unattributable;
+        for (name, spend) in &told.by_service {
+            let of = |line: &&Line| line.service() == name.as_str();
+            prop_assert_eq!(spend.taggable, sum(lines.iter().filter(required).filter(of)));
+            prop_assert_eq!(spend.unattributable, sum(lines.iter().filter(gap).filter(of)));
+        }
+        for (name, spend) in &told.by_region {
+            let of = |line: &&Line| line.region() == name.as_str();
+            prop_assert_eq!(spend.taggable, sum(lines.iter().filter(required).filter(of)));
+            prop_assert_eq!(spend.unattributable, sum(lines.iter().filter(gap).filter(of)));
+        }
+        for (name, spend) in &told.by_account {
+            let of = |line: &&Line| line.account() == *name;
+            prop_assert_eq!(spend.taggable, sum(lines.iter().filter(required).filter(of)));
+            prop_assert_eq!(spend.unattributable, sum(lines.iter().filter(gap).filter(of)));
+        }
+        for spend in &told.by_key {
+            let carries = |line: &&Line| spend.key == "Team" || line.service() == EC2;
+            let of: Vec<&Line> = lines.iter().filter(required).filter(carries).collect();
+            let bare = |line: &&&Line| line.tag(&spend.key).is_none_or(str::is_empty);
+            prop_assert_eq!(spend.required, sum(of.iter().copied()));
+            prop_assert_eq!(spend.missing, sum(of.iter().filter(bare).copied()));
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! get_cost_attribution_gap: what of the bill cannot be attributed, and where that is.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use shared::{
+    inventory::Scope,
+    money::{AllocationTag, Amount, Attribution, Bucket, KeySpend, Spend, Terms, category, in_cents},
+    policy::Policy,
+    store::{Bill, BillGap, Filter, KnownMonth, Snapshot, Tally, View},
+};
+
+use super::{
+    ToolFailure,
+    answer::{Answer, AsOf, Coverage, PolicyUsed, policy_note},
+    arguments::nullable_number,
+    period::{Period, TimePeriod, resolve},
+};
+use crate::{ledger::Ledger, text::visible};
+
+/// Categories told one by one.
+const MOST_CATEGORIES: usize = 20;
+
+/// Values told one by one of each key.
+const MOST_VALUES: usize = 3;
+
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Arguments {
+    /// The days asked about; the last whole month when left out.
+    #[schemars(with = "TimePeriod")]
+    #[serde(default)]
+    time_period: Option<TimePeriod>,
+    /// What the gap is broken down by; `by_resource_type` when left out.
+    #[schemars(with = "Grouping")]
+    #[serde(default)]
+    grouping: Option<Grouping>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub(crate) enum Grouping {
+    #[default]
+    #[serde(rename = "by_resource_type")]
+    ResourceType,
+    #[serde(rename = "by_region")]
+    Region,
+    #[serde(rename = "by_account")]
+    Account,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Body {
+    /// The bill of the period: the sum of `buckets`.
+    total_cloud_spend: f64,
+    /// Spend that carries every required tag with an allowed value, as billed.
+    attributable_spend: f64,
+    /// Spend that must carry required tags and lacks one, or has a value that is not allowed, as billed.
+    attribution_gap: f64,
+    /// The gap in percent of `total_cloud_spend`; null when nothing was spent.
+    #[schemars(schema_with = "nullable_number")]
+    attribution_gap_percentage: Option<f64>,
+    /// Spend that required tags could attribute: attributable_spend + attribution_gap.
+    taggable_spend: f64,
+    /// The gap in percent of `taggable_spend`; null when there is none.
+    #[schemars(schema_with = "nullable_number")]
+    attribution_gap_percentage_of_taggable: Option<f64>,
+    /// Of all amounts, ISO 4217.
+    currency: String,
+    /// The days that the figures are of, both included.
+    time_period: TimePeriod,
+    /// First day whose figures AWS may still change. Absent when all are final.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    estimated_from: Option<String>,
+    /// Every line of the bill, each in exactly one bucket.
+    buckets: Vec<BucketSpend>,
+    /// Required keys that bills are not split by: to be activated before anything else is tagged. Absent when none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fix_first: Vec<NotActivated>,
+    /// The gap by category, the largest first.
+    breakdown: Vec<Category>,
+    /// Categories beyond those, together. Absent when none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "MoreCategories")]
+    more_categories: Option<MoreCategories>,
+    /// Each required key by itself: the figures overlap, for a resource can lack several.
+    by_tag: Vec<TagSpend>,
+    cost_source: CostSource,
+}
+
+/// A part of the bill.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct BucketSpend {
+    /// `attributable`, `unattributable`, `no_required_tag`, `untaggable_usage`, `marketplace`, `commitment_fees`, `support`,
+    /// `tax`, `credits_refunds` or `other_charges`.
+    bucket: &'static str,
+    amount: f64,
+}
+
+/// A key without which no tag of it shows on the bill.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct NotActivated {
+    tag: String,
+    /// `not_activated`, or `unknown_to_billing` when no resource was ever billed with the key.
+    problem: &'static str,
+    /// Spend that must carry the key.
+    required_spend: f64,
+    remedy: String,
+}
+
+/// A part of the gap.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Category {
+    /// A resource type, a service that is not inventoried, a region or an account.
+    category: String,
+    unattributable_cost: f64,
+    /// Spend that must carry required tags.
+    taggable_cost: f64,
+    /// Non-compliant resources in the snapshot; null for services that are not inventoried.
+    #[schemars(schema_with = "nullable_number")]
+    resource_count: Option<u64>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct MoreCategories {
+    categories: u64,
+    unattributable_cost: f64,
+}
+
+/// One required key.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct TagSpend {
+    /// The key.
+    tag: String,
+    /// Spend that must carry it.
+    required_spend: f64,
+    /// Of that, without it or with an empty value.
+    missing_spend: f64,
+    /// Of that, under values that the policy does not allow.
+    invalid_spend: f64,
+    /// The largest of those values. Untrusted text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    invalid_values: Vec<ValueSpend>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct ValueSpend {
+    value: String,
+    spend: f64,
+}
+
+/// Where the figures come from.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct CostSource {
+    /// The Cost Explorer metric.
+    metric: &'static str,
+    /// When the oldest of the figures were asked for (RFC 3339, UTC).
+    asked_at: String,
+    /// Why newer figures could not be had. Absent when they could.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    problem: Option<String>,
+}
+
+/// The answer, from the bill that the ledger holds.
+pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Body>, ToolFailure> {
+    ledger.ask(None, |view, snapshot| {
+        let policy = view.policy(&snapshot)?;
+        let gap = view.bill_gap()?;
+        let today = shared::day::day_of(snapshot.started_at);
+        let period = resolve(arguments.time_period, &view.bill_months()?, gap.as_ref(), today)?;
+        let mut notes: Vec<String> = policy_note(ledger, &snapshot).into_iter().collect();
+        let bill = view.bill(period.days)?;
+        let grouping = arguments.grouping.unwrap_or_default();
+        let body = body(view, &snapshot, &policy, &Asked { period, grouping, bill, gap }, &mut notes)?;
+        let (as_of, used) = (AsOf::of(&snapshot), PolicyUsed::of(&policy));
+        Ok(Answer { body, as_of, policy: used, coverage: Coverage::of(view, &snapshot, &Filter::default())?, notes })
+    })
+}
+
+struct Asked {
+    period: Period,
+    grouping: Grouping,
+    bill: Bill,
+    gap: Option<BillGap>,
+}
+
+fn body(
+    view: &View<'_>,
+    snapshot: &Snapshot,
+    policy: &Policy,
+    asked: &Asked,
+    notes: &mut Vec<String>,
+) -> Result<Body, ToolFailure> {
+    let (bill, terms) = (&asked.bill, Terms::of(policy));
+    let currencies = bill.currencies();
+    let currency = currencies.first().map_or("USD", |(name, _)| name.as_str());
+    let period = TimePeriod::of(asked.period.days);
+    let last = asked.period.days.iter().last().unwrap_or(asked.period.days.first);
+    let attribution = Attribution::of(&bill.sums_in(currency), &terms, last);
+    notes.extend(asked.period.notes.iter().cloned());
+    notes.extend(bill_notes(bill, &terms, &currencies, &attribution));
+
+    let amounts: Vec<Amount> = attribution.buckets.values().copied().collect();
+    let cents = in_cents(&amounts, attribution.total.cents());
+    let of: BTreeMap<Bucket, i64> = attribution.buckets.keys().copied().zip(cents).collect();
+    let cents_of = |bucket| of.get(&bucket).copied().unwrap_or_default();
+    let (attributable, gap) = (cents_of(Bucket::Attributable), cents_of(Bucket::Unattributable));
+    let taggable = attributable + gap;
+    let (breakdown, more_categories) = breakdown(view, snapshot, asked.grouping, &attribution, gap)?;
+    Ok(Body {
+        total_cloud_spend: units(attribution.total.cents()),
+        attributable_spend: units(attributable),
+        attribution_gap: units(gap),
+        attribution_gap_percentage: percent(attribution.spend.unattributable, attribution.total),
+        taggable_spend: units(taggable),
+        attribution_gap_percentage_of_taggable: percent(attribution.spend.unattributable, attribution.spend.taggable),
+        currency: visible(currency),
+        time_period: period,
+        estimated_from: estimated_from(bill, asked),
+        buckets: of
+            .iter()
+            .map(|(bucket, cents)| BucketSpend { bucket: bucket.as_str(), amount: units(*cents) })
+            .collect(),
+        fix_first: not_activated(&bill.tags, &attribution.by_key),
+        breakdown,
+        more_categories,
+        by_tag: attribution.by_key.iter().map(TagSpend::of).collect(),
+        cost_source: CostSource::of(&bill.months, asked.gap.as_ref()),
+    })
+}
+
+/// An amount as it is handed out: to the cent.
+fn units(cents: i64) -> f64 {
+    cents as f64 / 100.0
+}
+
+fn percent(part: Amount, whole: Amount) -> Option<f64> {
+    part.share_of(whole).map(|share| (share * 10_000.0).round() / 100.0)
+}
+
+fn estimated_from(bill: &Bill, asked: &Asked) -> Option<String> {
+    let open = bill.months.iter().filter_map(|month| month.open_from).min()?;
+    let days = asked.period.days;
+    (open < days.end).then(|| open.max(days.first).to_string())
+}
+
+fn bill_notes(
+    bill: &Bill,
+    terms: &Terms<'_>,
+    currencies: &[(String, Amount)],
+    attribution: &Attribution,
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    if bill.months.iter().any(|month| month.terms != terms.digest()) {
+        notes.push("Some months were asked for under an earlier policy; the next scans ask for them again.".to_owned());
+    }
+    if let [(first, _), others @ ..] = currencies
+        && !others.is_empty()
+    {
+        let others: Vec<String> = others.iter().map(|(name, sum)| format!("{} {sum}", visible(name))).collect();
+        let first = visible(first);
+        notes.push(format!("The bill also has {}, which is in no figure: all of them are {first}.", others.join(", ")));
+    }
+    if bill.months.windows(2).any(|pair| matches!(pair, [a, b] if a.metric != b.metric)) {
+        notes.push("Some months are net of discounts and some are not; ask for them one by one.".to_owned());
+    }
+    let share = attribution.spend.unattributable.share_of(attribution.total);
+    if share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+        notes.push(
+            "The gap is no share of the whole bill between 0 and 100 %, for credits and refunds make the bill smaller than \
+             what was used; see attribution_gap_percentage_of_taggable."
+                .to_owned(),
+        );
+    }
+    if attribution.spend.unattributable != Amount::ZERO {
+        notes.push(
+            "The gap is as billed: a tag counts from when it is on the resource, and no tag put on today changes past bills."
+                .to_owned(),
+        );
+    }
+    notes
+}
+
+/// Billing knows only activated keys. Without its list, which only the account that pays may ask for, nothing is said.
+fn not_activated(tags: &[AllocationTag], keys: &[KeySpend]) -> Vec<NotActivated> {
+    let problem = |key: &str| match tags.iter().find(|tag| tag.key == key) {
+        Some(tag) if tag.active => None,
+        Some(_) => Some("not_activated"),
+        None => Some("unknown_to_billing"),
+    };
+    let found = keys.iter().filter(|spend| !tags.is_empty() && spend.required != Amount::ZERO);
+    let mut found: Vec<_> = found.filter_map(|spend| Some((spend, problem(&spend.key)?))).collect();
+    found.sort_by_key(|(spend, _)| Reverse(spend.required));
+    let told = |(spend, problem): (&KeySpend, &'static str)| NotActivated {
+        tag: visible(&spend.key),
+        problem,
+        required_spend: units(spend.required.cents()),
+        remedy: format!(
+            "in the account that pays, activate {} as a cost allocation tag (Billing, Cost allocation tags), and backfill it",
+            visible(&spend.key)
+        ),
+    };
+    found.into_iter().map(told).collect()
+}
+
+fn breakdown(
+    view: &View<'_>,
+    snapshot: &Snapshot,
+    grouping: Grouping,
+    attribution: &Attribution,
+    gap_cents: i64,
+) -> Result<(Vec<Category>, Option<MoreCategories>), ToolFailure> {
+    let mut spends: BTreeMap<String, Spend> = BTreeMap::new();
+    let parts = match grouping {
+        Grouping::ResourceType => &attribution.by_service,
+        Grouping::Region => &attribution.by_region,
+        Grouping::Account => &attribution.by_account,
+    };
+    for (name, spend) in parts {
+        let name = if grouping == Grouping::ResourceType { category(name) } else { name };
+        let sum = spends.entry(name.to_owned()).or_default();
+        sum.taggable += spend.taggable;
+        sum.unattributable += spend.unattributable;
+    }
+    let mut spends: Vec<(String, Spend)> = spends.into_iter().collect();
+    spends.sort_by_key(|(_, spend)| (Reverse(spend.unattributable), Reverse(spend.taggable)));
+    let gaps: Vec<Amount> = spends.iter().map(|(_, spend)| spend.unattributable).collect();
+    let cents = in_cents(&gaps, gap_cents);
+    let counts = non_compliant(&view.cells(snapshot, &Filter::default())?, grouping);
+    let told = spends.iter().zip(&cents).take(MOST_CATEGORIES).map(|((name, spend), cents)| Category {
+        category: visible(name),
+        unattributable_cost: units(*cents),
+        taggable_cost: units(spend.taggable.cents()),
+        resource_count: counts.get(name).copied(),
+    });
+    let rest = cents.get(MOST_CATEGORIES..).filter(|rest| !rest.is_empty());
+    let more = rest
+        .map(|rest| MoreCategories { categories: rest.len() as u64, unattributable_cost: units(rest.iter().sum()) });
+    Ok((told.collect(), more))
+}
+
+fn non_compliant(cells: &[(Scope, Tally)], grouping: Grouping) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for (scope, tally) in cells {
+        let name = match grouping {
+            Grouping::ResourceType => scope.resource_type.to_string(),
+            Grouping::Region => scope.region.to_string(),
+            Grouping::Account => scope.account.to_string(),
+        };
+        *counts.entry(name).or_default() += tally.non_compliant;
+    }
+    counts
+}
+
+impl TagSpend {
+    fn of(spend: &KeySpend) -> Self {
+        let wrong = spend.values.iter().filter(|(_, _, allowed)| !allowed).take(MOST_VALUES);
+        Self {
+            tag: visible(&spend.key),
+            required_spend: units(spend.required.cents()),
+            missing_spend: units(spend.missing.cents()),
+            invalid_spend: units(spend.invalid.cents()),
+            invalid_values: wrong
+                .map(|(value, amount, _)| ValueSpend { value: visible(value), spend: units(amount.cents()) })
+                .collect(),
+        }
+    }
+}
+
+impl CostSource {
+    fn of(months: &[KnownMonth], gap: Option<&BillGap>) -> Self {
+        let oldest = months.iter().map(|month| month.asked_at).min();
+        Self {
+            metric: months.first().map_or("", |month| month.metric.as_str()),
+            asked_at: oldest.map_or_else(String::new, |at| at.to_string()),
+            problem: gap.map(|gap| format!("{}: {}", gap.operation, visible(&gap.message))),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Cost Explorer: what was spent, and which tags bills are split by.
+//!
+//! Every page of an answer is a request, and AWS charges for each, so nothing is asked twice.
+
+use std::collections::{BTreeSet, HashMap};
+
+use aws_sdk_costexplorer::types::{
+    CostAllocationTagStatus, CostAllocationTagType, DateInterval, Dimension as Key, DimensionValues, Expression,
+    Granularity, Group, GroupDefinition, GroupDefinitionType, MatchOption, MetricValue, ResultByTime, TagValues,
+};
+use jiff::civil::Date;
+
+use super::{
+    found,
+    limits::{Family, Operation},
+    pages::Pages,
+    session::Session,
+};
+use crate::{
+    Region,
+    inventory::{Gap, GapReason},
+    money::{
+        AllocationTag, Amount, BillAnswer, BillProblem, BillQuestion, BillRow, Billed, Condition, Days, Dimension,
+        Metric,
+    },
+};
+
+const GET_COST: Operation = Operation::new("ce:GetCostAndUsage", Family::CostExplorer);
+const LIST_TAGS: Operation = Operation::new("ce:ListCostAllocationTags", Family::CostExplorer);
+
+/// The most tags that AWS gives on a page.
+const TAGS_PER_PAGE: i32 = 100;
+
+/// The region in which a partition has Cost Explorer.
+///
+/// # Errors
+/// It has none.
+pub(super) fn region(partition: &str) -> Result<Region, Gap> {
+    let name = match partition {
+        "aws-cn" => "cn-northwest-1",
+        "aws" => "us-east-1",
+        other => {
+            let message =
+                format!("partition {other} has no Cost Explorer: its bills are with an account of another one");
+            let gap = found::senseless(GET_COST, &message);
+            return Err(Gap { reason: GapReason::NotEnabled, ..gap });
+        }
+    };
+    name.parse().map_err(|_| found::senseless(GET_COST, name))
+}
+
+/// Asks, and reads to the last page or until that many requests were made.
+pub(super) async fn bill(session: &Session, question: &BillQuestion, most_requests: u64) -> Billed {
+    let mut requests = 0;
+    let answer = read(session, question, most_requests, &mut requests).await;
+    Billed { requests, answer }
+}
+
+async fn read(
+    session: &Session,
+    question: &BillQuestion,
+    most_requests: u64,
+    requests: &mut u64,
+) -> Result<BillAnswer, BillProblem> {
+    let request = session
+        .cost_explorer()
+        .get_cost_and_usage()
+        .time_period(interval(question.days).map_err(BillProblem::Gap)?)
+        .granularity(Granularity::Daily)
+        .metrics(Metric::NetAmortized.as_str())
+        .metrics(Metric::Amortized.as_str())
+        .set_group_by(Some(question.by.iter().map(group_by).collect()))
+        .set_filter(question.only.as_ref().map(expression));
+    let (mut pages, mut collected) = (Pages::of(GET_COST), Collected::default());
+    while let Some(token) = pages.next() {
+        if *requests >= most_requests {
+            return Err(BillProblem::Budget);
+        }
+        *requests += 1;
+        let sent = session.send(GET_COST, request.clone().set_next_page_token(token).send()).await;
+        let page = sent.map_err(BillProblem::Gap)?;
+        page.results_by_time()
+            .iter()
+            .try_for_each(|result| collected.add(result, question))
+            .map_err(BillProblem::Gap)?;
+        pages.turn(page.next_page_token()).map_err(BillProblem::Gap)?;
+    }
+    Ok(collected.answer())
+}
+
+fn interval(days: Days) -> Result<DateInterval, Gap> {
+    let built = DateInterval::builder().start(days.first.to_string()).end(days.end.to_string()).build();
+    built.map_err(|error| found::senseless(GET_COST, &error.to_string()))
+}
+
+fn group_by(dimension: &Dimension) -> GroupDefinition {
+    let by = |kind, key: &str| GroupDefinition::builder().r#type(kind).key(key).build();
+    match dimension {
+        Dimension::Service => by(GroupDefinitionType::Dimension, "SERVICE"),
+        Dimension::RecordType => by(GroupDefinitionType::Dimension, "RECORD_TYPE"),
+        Dimension::LinkedAccount => by(GroupDefinitionType::Dimension, "LINKED_ACCOUNT"),
+        Dimension::Region => by(GroupDefinitionType::Dimension, "REGION"),
+        Dimension::Tag(key) => by(GroupDefinitionType::Tag, key),
+    }
+}
+
+fn expression(condition: &Condition) -> Expression {
+    let all = |of: &[Condition]| Some(of.iter().map(expression).collect());
+    let dimension =
+        |key, values: &[String]| DimensionValues::builder().key(key).set_values(Some(values.to_vec())).build();
+    let new = Expression::builder();
+    match condition {
+        Condition::All(of) => new.set_and(all(of)),
+        Condition::Any(of) => new.set_or(all(of)),
+        Condition::Not(of) => new.not(expression(of)),
+        Condition::Services(names) => new.dimensions(dimension(Key::Service, names)),
+        Condition::RecordTypes(names) => new.dimensions(dimension(Key::RecordType, names)),
+        Condition::TagAbsent(key) => new.tags(TagValues::builder().key(key).match_options(MatchOption::Absent).build()),
+        Condition::TagValues(key, values) => {
+            new.tags(TagValues::builder().key(key).set_values(Some(values.clone())).build())
+        }
+    }
+    .build()
+}
+
+/// A line with both amounts that were asked for: which of them counts is decided when all are there.
+struct Line {
+    day: Date,
+    groups: Vec<String>,
+    net: Option<(String, Amount)>,
+    gross: Option<(String, Amount)>,
+}
+
+/// What has been read so far.
+#[derive(Default)]
+struct Collected {
+    lines: Vec<Line>,
+    estimated: BTreeSet<Date>,
+}
+
+impl Collected {
+    fn add(&mut self, result: &ResultByTime, question: &BillQuestion) -> Result<(), Gap> {
+        let odd = |what: &str| found::senseless(GET_COST, &format!("the answer has {what}"));
+        let start = result.time_period().map(DateInterval::start).unwrap_or_default();
+        let day: Date = start.parse().map_err(|_| odd("a period without its day"))?;
+        if result.estimated() {
+            self.estimated.insert(day);
+        }
+        for group in result.groups() {
+            if group.keys().len() != question.by.len() {
+                return Err(odd("a group with other keys than were asked for"));
+            }
+            self.lines.push(line(day, group, question).ok_or_else(|| odd("an amount that is none"))?);
+        }
+        Ok(())
+    }
+
+    /// Accounts that are not told net amounts get the others for everything: the two are never mixed.
+    fn answer(self) -> BillAnswer {
+        let net = self.lines.iter().all(|line| line.net.is_some());
+        let metric = if net { Metric::NetAmortized } else { Metric::Amortized };
+        let row = |line: Line| {
+            let (currency, amount) = if net { line.net } else { line.gross }?;
+            Some(BillRow { day: line.day, groups: line.groups, currency, amount })
+        };
+        BillAnswer { rows: self.lines.into_iter().filter_map(row).collect(), estimated: self.estimated, metric }
+    }
+}
+
+fn line(day: Date, group: &Group, question: &BillQuestion) -> Option<Line> {
+    let metrics = group.metrics()?;
+    let (net, gross) = (amount(metrics, Metric::NetAmortized)?, amount(metrics, Metric::Amortized)?);
+    let groups = group.keys().iter().zip(&question.by).map(|(key, by)| plain(key, by).to_owned()).collect();
+    (net.is_some() || gross.is_some()).then_some(Line { day, groups, net, gross })
+}
+
+/// The amount of a metric, if it is told; nothing when what is told is no amount.
+fn amount(metrics: &HashMap<String, MetricValue>, metric: Metric) -> Option<Option<(String, Amount)>> {
+    let Some((unit, text)) = metrics.get(metric.as_str()).and_then(|value| Some((value.unit()?, value.amount()?)))
+    else {
+        return Some(None);
+    };
+    Some(Some((unit.to_owned(), text.parse().ok()?)))
+}
+
+/// A tag's value without its key, which stands before it: `Owner$anna`.
+fn plain<'k>(key: &'k str, by: &Dimension) -> &'k str {
+    match by {
+        Dimension::Tag(name) => key.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix('$')).unwrap_or(key),
+        _ => key,
+    }
+}
+
+/// The tag keys that people use, and whether bills are split by them. Only the account that pays may ask.
+pub(super) async fn allocation_tags(session: &Session) -> Result<Vec<AllocationTag>, Gap> {
+    let request = session
+        .cost_explorer()
+        .list_cost_allocation_tags()
+        .r#type(CostAllocationTagType::UserDefined)
+        .max_results(TAGS_PER_PAGE);
+    let (mut pages, mut tags) = (Pages::of(LIST_TAGS), Vec::new());
+    while let Some(token) = pages.next() {
+        let page = session.send(LIST_TAGS, request.clone().set_next_token(token).send()).await?;
+        tags.extend(page.cost_allocation_tags().iter().map(|tag| AllocationTag {
+            key: tag.tag_key().to_owned(),
+            active: *tag.status() == CostAllocationTagStatus::Active,
+        }));
+        pages.turn(page.next_token())?;
+    }
+    tags.sort();
+    Ok(tags)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question() -> BillQuestion {
+        let days = Days::of_month(Date::constant(2026, 11, 3));
+        BillQuestion { days, by: vec![Dimension::Service, Dimension::Tag("Owner".to_owned())], only: None }
+    }
+
+    fn result(metrics: &[(&str, &str)]) -> ResultByTime {
+        let value = |amount: &str| MetricValue::builder().amount(amount).unit("USD").build();
+        let group = Group::builder().keys("AWS Lambda").keys("Owner$an$na");
+        let group = metrics.iter().fold(group, |group, (name, amount)| group.metrics(*name, value(amount))).build();
+        let period = DateInterval::builder().start("2026-11-03").end("2026-11-04").build().unwrap();
+        ResultByTime::builder().time_period(period).groups(group).estimated(true).build()
+    }
+
+    #[test]
+    fn net_amounts_go_before_others() {
+        let mut collected = Collected::default();
+        collected.add(&result(&[("NetAmortizedCost", "1.25"), ("AmortizedCost", "2")]), &question()).unwrap();
+        let answer = collected.answer();
+        let row = BillRow {
+            day: Date::constant(2026, 11, 3),
+            groups: vec!["AWS Lambda".to_owned(), "an$na".to_owned()],
+            currency: "USD".to_owned(),
+            amount: Amount::from_micros(1_250_000),
+        };
+        assert_eq!((answer.rows, answer.metric), (vec![row], Metric::NetAmortized));
+        assert_eq!(answer.estimated.into_iter().collect::<Vec<_>>(), [Date::constant(2026, 11, 3)]);
+    }
+
+    #[test]
+    fn where_one_line_has_no_net_amount_none_has() {
+        let mut collected = Collected::default();
+        collected.add(&result(&[("NetAmortizedCost", "1"), ("AmortizedCost", "2")]), &question()).unwrap();
+        collected.add(&result(&[("AmortizedCost", "3")]), &question()).unwrap();
+        let answer = collected.answer();
+        assert_eq!(answer.metric, Metric::Amortized);
+        assert_eq!(answer.rows.iter().map(|row| row.amount.micros()).sum::<i64>(), 5_000_000);
+    }
+
+    #[test]
+    fn an_answer_without_sense_is_no_bill() {
+        let other = BillQuestion { by: vec![Dimension::Service], ..question() };
+        let odd = [
+            (result(&[("AmortizedCost", "3")]), other),
+            (result(&[("AmortizedCost", "three")]), question()),
+            (result(&[]), question()),
+        ];
+        for (result, question) in odd {
+            assert!(Collected::default().add(&result, &question).is_err(), "{result:?}");
+        }
+    }
+}

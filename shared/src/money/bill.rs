@@ -1,0 +1,167 @@
+//! What a bill is asked and what it answers, in its own terms.
+
+use std::collections::BTreeSet;
+
+use jiff::{ToSpan, civil::Date};
+
+use super::Amount;
+use crate::inventory::Gap;
+
+/// Some days, the last one not included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Days {
+    /// The first.
+    pub first: Date,
+    /// The first that is not among them any more.
+    pub end: Date,
+}
+
+impl Days {
+    /// The days of the month that `day` is in.
+    pub fn of_month(day: Date) -> Self {
+        let first = day.first_of_month();
+        Self { first, end: first.saturating_add(1.month()) }
+    }
+
+    /// How many.
+    pub fn count(self) -> i64 {
+        i64::from((self.end - self.first).get_days())
+    }
+
+    /// Each of them.
+    pub fn iter(self) -> impl Iterator<Item = Date> {
+        self.first.series(1.day()).take_while(move |day| *day < self.end)
+    }
+}
+
+/// What a bill can be grouped by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Dimension {
+    /// The service as the bill names it, such as `Amazon Simple Storage Service`.
+    Service,
+    /// The kind of charge, such as `Usage`, `Tax` or `Credit`.
+    RecordType,
+    /// The account that used it.
+    LinkedAccount,
+    /// Where; `NoRegion` or `global` where the bill says so.
+    Region,
+    /// The value of a cost allocation tag; empty where there is none.
+    Tag(String),
+}
+
+/// Which lines are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// All of these hold; never of fewer than two.
+    All(Vec<Self>),
+    /// One of these holds; never of fewer than two.
+    Any(Vec<Self>),
+    /// This does not.
+    Not(Box<Self>),
+    /// Of these services.
+    Services(Vec<String>),
+    /// Of these kinds of charge.
+    RecordTypes(Vec<String>),
+    /// Without this tag.
+    TagAbsent(String),
+    /// With one of these values, to the letter.
+    TagValues(String, Vec<String>),
+}
+
+impl Condition {
+    /// All of several, of which there may be one.
+    pub fn all(mut of: Vec<Self>) -> Option<Self> {
+        if of.len() > 1 { Some(Self::All(of)) } else { of.pop() }
+    }
+
+    /// One of several, of which there may be one.
+    pub fn any(mut of: Vec<Self>) -> Option<Self> {
+        if of.len() > 1 { Some(Self::Any(of)) } else { of.pop() }
+    }
+
+    /// The opposite.
+    pub fn negated(self) -> Self {
+        Self::Not(Box::new(self))
+    }
+}
+
+/// One question to a bill: what was spent, day by day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BillQuestion {
+    /// When.
+    pub days: Days,
+    /// Grouped by these; Cost Explorer takes two at most.
+    pub by: Vec<Dimension>,
+    /// Of these lines; none: of all.
+    pub only: Option<Condition>,
+}
+
+/// Which amounts are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Metric {
+    /// Fees of reservations and savings plans spread over what they cover, discounts taken off.
+    NetAmortized,
+    /// The same before discounts: for accounts that are not told net amounts.
+    Amortized,
+}
+
+impl Metric {
+    /// As Cost Explorer names it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NetAmortized => "NetAmortizedCost",
+            Self::Amortized => "AmortizedCost",
+        }
+    }
+}
+
+/// A line of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BillRow {
+    /// When.
+    pub day: Date,
+    /// In the order of [`BillQuestion::by`].
+    pub groups: Vec<String>,
+    /// ISO 4217, such as `USD`.
+    pub currency: String,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// What a bill says, read to its last page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BillAnswer {
+    /// Lines, in no order; what is zero may be left out.
+    pub rows: Vec<BillRow>,
+    /// Days of which AWS says that they may still change.
+    pub estimated: BTreeSet<Date>,
+    /// Which amounts.
+    pub metric: Metric,
+}
+
+/// Why a bill does not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BillProblem {
+    /// It cannot be read.
+    Gap(Gap),
+    /// The answer has more pages than may be asked for.
+    Budget,
+}
+
+/// An answer, and what it cost: every page is a request, and requests cost money whether they help or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Billed {
+    /// Pages asked for.
+    pub requests: u64,
+    /// What was said.
+    pub answer: Result<BillAnswer, BillProblem>,
+}
+
+/// A tag key as billing knows it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AllocationTag {
+    /// The key.
+    pub key: String,
+    /// Whether bills are split by it.
+    pub active: bool,
+}

@@ -1,0 +1,314 @@
+//! The bill in the ledger: written by a night, summed for a question.
+
+use std::collections::BTreeMap;
+
+use jiff::{Timestamp, civil::Date};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{
+    Attempt, Night, StoreError, View, Writer,
+    intern::statement,
+    night::FAILED,
+    rows::{all, int, rows, time},
+    sql,
+};
+use crate::{
+    day::{day_numbered, day_of, number_of},
+    money::{AllocationTag, Amount, Days, Metric, Sums},
+};
+
+/// Which sum a line of the bill belongs to; `schema.sql` says what each is by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BillPart {
+    /// All charges, by service and kind of charge.
+    Charges = 1,
+    /// Spend that must carry some key, by region and account.
+    Places = 2,
+    /// Of that, what lacks a key or its value, by service and account.
+    GapByService = 3,
+    /// The same, by region and account.
+    GapByPlace = 4,
+    /// Spend that must carry a key, by key and value.
+    Values = 5,
+}
+
+impl BillPart {
+    const ALL: [Self; 5] = [Self::Charges, Self::Places, Self::GapByService, Self::GapByPlace, Self::Values];
+}
+
+/// A line of the bill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BillLine {
+    /// When.
+    pub day: Date,
+    /// Of which sum.
+    pub part: BillPart,
+    /// What the part is by, first.
+    pub a: String,
+    /// And second.
+    pub b: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// A month as it was asked for, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MonthBill {
+    /// From the first of the month to the last day that was asked for.
+    pub days: Days,
+    /// The first day that may still change.
+    pub open_from: Option<Date>,
+    /// Which amounts.
+    pub metric: Metric,
+    /// Names what the policy asked of bills.
+    pub terms: String,
+    /// All of it.
+    pub lines: Vec<BillLine>,
+}
+
+/// Why a bill was not read to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BillGap {
+    /// When it was asked.
+    pub asked_at: Timestamp,
+    /// As of a scope's gap, or `budget`.
+    pub reason: String,
+    /// The call that failed, as IAM names it.
+    pub operation: String,
+    /// AWS's own words.
+    pub message: String,
+}
+
+/// What a scan brings home from the bill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Harvest {
+    /// When it asked.
+    pub asked_at: Timestamp,
+    /// How often.
+    pub requests: u64,
+    /// Months read whole.
+    pub months: Vec<MonthBill>,
+    /// The keys that billing knows; none: what is known of them stays.
+    pub tags: Option<Vec<AllocationTag>>,
+    /// What ended it before its time. Months that are not among those read stay as they were.
+    pub gap: Option<BillGap>,
+}
+
+/// What is known of a month.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownMonth {
+    /// The days asked for.
+    pub days: Days,
+    /// The first that may still change.
+    pub open_from: Option<Date>,
+    /// When it was asked for last.
+    pub asked_at: Timestamp,
+    /// Which amounts.
+    pub metric: Metric,
+    /// Names what the policy asked of bills then.
+    pub terms: String,
+}
+
+/// What is known of the bill before it is asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BillKnown {
+    /// Months, in order.
+    pub months: Vec<KnownMonth>,
+    /// Requests made on the day in question.
+    pub requests_today: u64,
+}
+
+/// Sums of some days.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bill {
+    /// By part, currency, and what the part is by.
+    pub sums: BTreeMap<(BillPart, String, String, String), Amount>,
+    /// The months that the days are in, as far as they are known.
+    pub months: Vec<KnownMonth>,
+    /// The keys that billing knows.
+    pub tags: Vec<AllocationTag>,
+}
+
+impl Bill {
+    /// All sums in one currency.
+    pub fn sums_in(&self, currency: &str) -> Sums {
+        let part = |part: BillPart| {
+            let of = self.sums.iter().filter(|((p, c, _, _), _)| *p == part && c == currency);
+            of.map(|((_, _, a, b), amount)| (a.clone(), b.clone(), *amount)).collect()
+        };
+        Sums {
+            charges: part(BillPart::Charges),
+            places: part(BillPart::Places),
+            gap_by_service: part(BillPart::GapByService),
+            gap_by_place: part(BillPart::GapByPlace),
+            values: part(BillPart::Values),
+        }
+    }
+
+    /// The currencies of all charges, that with most spend first.
+    pub fn currencies(&self) -> Vec<(String, Amount)> {
+        let mut sums: BTreeMap<&str, Amount> = BTreeMap::new();
+        for ((part, currency, _, _), amount) in &self.sums {
+            if *part == BillPart::Charges {
+                *sums.entry(currency).or_default() += *amount;
+            }
+        }
+        let mut sums: Vec<_> = sums.into_iter().map(|(currency, sum)| (currency.to_owned(), sum)).collect();
+        sums.sort_by_key(|(_, sum)| std::cmp::Reverse(sum.micros().unsigned_abs()));
+        sums
+    }
+}
+
+impl Writer {
+    /// What is known of the bill; requests are those of `today`.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn bill_known(&self, today: Date) -> Result<BillKnown, StoreError> {
+        let known = || {
+            let db = self.connection();
+            Ok(BillKnown { months: months(db)?, requests_today: requests_on(db, today)? })
+        };
+        known().map_err(|error: StoreError| error.at(self.path()))
+    }
+}
+
+impl Night<'_> {
+    /// Writes what the bill said: the months that were read whole take the place of what was known of them.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be written.
+    pub fn bill(&mut self, harvest: &Harvest) -> Result<(), StoreError> {
+        let asked_at = harvest.asked_at.as_second();
+        for month in &harvest.months {
+            self.month(month, asked_at)?;
+        }
+        if harvest.requests > 0 {
+            self.run(sql::ADD_BILL_REQUESTS, params![number_of(day_of(harvest.asked_at)), int(harvest.requests)])?;
+        }
+        if let Some(tags) = &harvest.tags {
+            self.run(sql::DROP_ALLOCATION_TAGS, [])?;
+            for tag in tags {
+                self.run(sql::ADD_ALLOCATION_TAG, params![tag.key, tag.active, asked_at])?;
+            }
+        }
+        self.run(sql::DROP_BILL_GAP, [])?;
+        if let Some(gap) = &harvest.gap {
+            self.run(sql::PUT_BILL_GAP, params![gap.asked_at.as_second(), gap.reason, gap.operation, gap.message])?;
+        }
+        Ok(())
+    }
+
+    fn month(&mut self, month: &MonthBill, asked_at: i64) -> Result<(), StoreError> {
+        let (first, end) = (number_of(month.days.first), number_of(month.days.end));
+        self.run(sql::DROP_BILL_DAYS, params![first, end])?;
+        let mut ids = BTreeMap::new();
+        for line in &month.lines {
+            let mut id = |text: &str| -> Result<i64, StoreError> {
+                if let Some(id) = ids.get(text) {
+                    return Ok(*id);
+                }
+                let added =
+                    statement(&self.sql, sql::ADD_BILL_TEXT)?.query_row([text], |row| row.get(0)).attempt(FAILED)?;
+                ids.insert(text.to_owned(), added);
+                Ok(added)
+            };
+            let (a, b, currency) = (id(&line.a)?, id(&line.b)?, id(&line.currency)?);
+            let columns = params![number_of(line.day), line.part as i64, a, b, currency, line.amount.micros()];
+            self.run(sql::ADD_BILL, columns)?;
+        }
+        let open_from = month.open_from.map(number_of);
+        let columns = params![first, end, open_from, asked_at, self.id, month.metric.as_str(), month.terms];
+        self.run(sql::PUT_BILL_MONTH, columns)
+    }
+}
+
+impl View<'_> {
+    /// What was billed in some days, as far as it is known.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn bill(&self, days: Days) -> Result<Bill, StoreError> {
+        let db = self.db();
+        let parameters = params![number_of(days.first), number_of(days.end)];
+        let columns = |row: &Row<'_>| {
+            let names: [String; 3] = [row.get(3)?, row.get(1)?, row.get(2)?];
+            Ok((row.get::<_, i64>(0)?, names, row.get::<_, i64>(4)?))
+        };
+        let mut bill = Bill::default();
+        for (part, [currency, a, b], micros) in rows(db, sql::BILL_SUMS, parameters, columns)? {
+            let known = BillPart::ALL.into_iter().find(|known| *known as i64 == part);
+            let part =
+                known.ok_or_else(|| StoreError::Content { what: "a part of the bill", given: part.to_string() })?;
+            bill.sums.insert((part, currency, a, b), Amount::from_micros(micros));
+        }
+        bill.months = months(db)?;
+        bill.months.retain(|month| month.days.first < days.end && days.first < month.days.end);
+        bill.tags = all(db, sql::ALLOCATION_TAGS, |row| Ok(AllocationTag { key: row.get(0)?, active: row.get(1)? }))?;
+        Ok(bill)
+    }
+
+    /// The months that are known of the bill, in order.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn bill_months(&self) -> Result<Vec<KnownMonth>, StoreError> {
+        months(self.db())
+    }
+
+    /// Why the newest scan that asked did not read all of the bill.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn bill_gap(&self) -> Result<Option<BillGap>, StoreError> {
+        gap(self.db())
+    }
+
+    /// Requests made to Cost Explorer on a day.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn bill_requests(&self, day: Date) -> Result<u64, StoreError> {
+        requests_on(self.db(), day)
+    }
+}
+
+fn months(db: &Connection) -> Result<Vec<KnownMonth>, StoreError> {
+    let columns = |row: &Row<'_>| {
+        let days: (i64, i64, Option<i64>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok((days, row.get::<_, i64>(3)?, row.get::<_, String>(4)?, row.get(5)?))
+    };
+    let known = |((first, end, open), asked, metric, terms): (_, i64, String, String)| {
+        let (first, end): (i64, i64) = (first, end);
+        let open: Option<i64> = open;
+        Ok(KnownMonth {
+            days: Days { first: day_numbered(first), end: day_numbered(end) },
+            open_from: open.map(day_numbered),
+            asked_at: time(asked)?,
+            metric: if metric == Metric::NetAmortized.as_str() { Metric::NetAmortized } else { Metric::Amortized },
+            terms,
+        })
+    };
+    all(db, sql::BILL_MONTHS, columns)?.into_iter().map(known).collect()
+}
+
+fn requests_on(db: &Connection, day: Date) -> Result<u64, StoreError> {
+    let sum = statement(db, sql::BILL_REQUESTS)?.query_row([number_of(day)], |row| row.get::<_, i64>(0));
+    sum.map(i64::unsigned_abs).attempt("read requests")
+}
+
+fn gap(db: &Connection) -> Result<Option<BillGap>, StoreError> {
+    let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+    let found = statement(db, sql::BILL_GAP)?.query_row([], columns).optional().attempt("read the bill")?;
+    found
+        .map(|(asked, reason, operation, message)| Ok(BillGap { asked_at: time(asked)?, reason, operation, message }))
+        .transpose()
+}

@@ -1,0 +1,122 @@
+//! The bill in the ledger.
+
+use jiff::civil::{Date, date};
+
+use super::*;
+use crate::money::{AllocationTag, Amount, Days, Metric};
+
+fn month(first: Date, open_from: Option<Date>, lines: &[(Date, BillPart, &str, &str, &str, i64)]) -> MonthBill {
+    let line = |(day, part, a, b, currency, micros): &(Date, BillPart, &str, &str, &str, i64)| BillLine {
+        day: *day,
+        part: *part,
+        a: (*a).to_owned(),
+        b: (*b).to_owned(),
+        currency: (*currency).to_owned(),
+        amount: Amount::from_micros(*micros),
+    };
+    let (days, terms) = (Days::of_month(first), "terms".to_owned());
+    MonthBill { days, open_from, metric: Metric::NetAmortized, terms, lines: lines.iter().map(line).collect() }
+}
+
+/// Two months with every part, a tag, a gap, and two currencies.
+pub(super) fn harvest() -> Harvest {
+    let (november, december) = (date(2025, 11, 30), date(2025, 12, 31));
+    Harvest {
+        asked_at: Timestamp::constant(1_767_398_400, 0),
+        requests: 9,
+        months: vec![
+            month(
+                date(2025, 12, 1),
+                Some(december),
+                &[
+                    (december, BillPart::Charges, "AWS Lambda", "Usage", "USD", 70),
+                    (december, BillPart::Charges, "AWS Lambda", "Usage", "CNY", 1_000),
+                    (december, BillPart::Places, "eu-west-1", "111122223333", "USD", 60),
+                    (december, BillPart::GapByService, "AWS Lambda", "111122223333", "USD", 50),
+                    (december, BillPart::GapByPlace, "eu-west-1", "111122223333", "USD", 50),
+                    (december, BillPart::Values, "Owner", "", "USD", -3),
+                ],
+            ),
+            month(date(2025, 11, 1), None, &[(november, BillPart::Charges, "AWS Lambda", "Usage", "USD", 7)]),
+        ],
+        tags: Some(vec![AllocationTag { key: "Owner".to_owned(), active: true }]),
+        gap: Some(BillGap {
+            asked_at: Timestamp::constant(1_767_398_400, 0),
+            reason: "budget".to_owned(),
+            operation: "ce:GetCostAndUsage".to_owned(),
+            message: "later".to_owned(),
+        }),
+    }
+}
+
+fn charges(book: &Book, first: Date, end: Date) -> Vec<(String, i64)> {
+    let bill = book.reader().read(|view| view.bill(Days { first, end })).unwrap();
+    let sum = |(currency, _): (String, Amount)| {
+        let charges = bill.sums_in(&currency).charges;
+        (currency, charges.iter().map(|(.., amount)| amount.micros()).sum())
+    };
+    bill.currencies().into_iter().map(sum).collect()
+}
+
+#[test]
+fn days_are_summed_within_their_currency() {
+    let book = representative();
+    let usd = |micros| ("USD".to_owned(), micros);
+    assert_eq!(charges(&book, date(2025, 11, 1), date(2025, 12, 1)), [usd(7)]);
+    assert_eq!(charges(&book, date(2025, 11, 30), date(2026, 1, 1)), [("CNY".to_owned(), 1_000), usd(77)]);
+    assert_eq!(charges(&book, date(2025, 12, 1), date(2025, 12, 31)), []);
+    let bill = book.reader().read(|view| view.bill(Days::of_month(date(2025, 12, 1)))).unwrap();
+    let sums = bill.sums_in("USD");
+    let owned = |a: &str, b: &str, micros| vec![(a.to_owned(), b.to_owned(), Amount::from_micros(micros))];
+    assert_eq!(sums.places, owned("eu-west-1", "111122223333", 60));
+    assert_eq!(sums.gap_by_service, owned("AWS Lambda", "111122223333", 50));
+    assert_eq!(sums.values, owned("Owner", "", -3));
+    assert_eq!((bill.months.len(), bill.months[0].open_from), (1, Some(date(2025, 12, 31))));
+    assert_eq!(bill.tags, [AllocationTag { key: "Owner".to_owned(), active: true }]);
+}
+
+#[test]
+fn a_month_asked_for_again_takes_the_place_of_what_was_known_of_it_and_of_nothing_else() {
+    let mut book = representative();
+    let december = date(2025, 12, 2);
+    let again = Harvest {
+        requests: 3,
+        months: vec![month(
+            date(2025, 12, 1),
+            None,
+            &[(december, BillPart::Charges, "AWS Lambda", "Usage", "USD", 500)],
+        )],
+        tags: None,
+        gap: None,
+        ..harvest()
+    };
+    book.write(&[], |night| night.bill(&again));
+    assert_eq!(charges(&book, date(2025, 11, 1), date(2026, 1, 1)), [("USD".to_owned(), 507)]);
+    let (gap, tags, requests) = book
+        .reader()
+        .read(|view| {
+            Ok((view.bill_gap()?, view.bill(Days::of_month(december))?.tags, view.bill_requests(date(2026, 1, 3))?))
+        })
+        .unwrap();
+    assert_eq!((gap, tags.len(), requests), (None, 1, 12));
+}
+
+#[test]
+fn a_scan_that_read_no_month_leaves_all_of_them_and_says_why() {
+    let mut book = representative();
+    let before = charges(&book, date(2025, 1, 1), date(2026, 1, 1));
+    let gap = harvest().gap.map(|gap| BillGap { reason: "denied".to_owned(), ..gap });
+    book.write(&[], |night| night.bill(&Harvest { months: Vec::new(), tags: None, gap, ..harvest() }));
+    assert_eq!(charges(&book, date(2025, 1, 1), date(2026, 1, 1)), before);
+    assert_eq!(book.reader().read(|view| view.bill_gap()).unwrap().unwrap().reason, "denied");
+}
+
+#[test]
+fn what_is_known_of_the_bill_is_told_before_it_is_asked() {
+    let book = representative();
+    let known = Writer::open(&book.path()).unwrap().bill_known(date(2026, 1, 3)).unwrap();
+    assert_eq!(known.requests_today, 9);
+    let months: Vec<_> = known.months.iter().map(|month| (month.days.first, month.terms.as_str())).collect();
+    assert_eq!(months, [(date(2025, 11, 1), "terms"), (date(2025, 12, 1), "terms")]);
+    assert_eq!(Writer::open(&book.path()).unwrap().bill_known(date(2026, 1, 4)).unwrap().requests_today, 0);
+}

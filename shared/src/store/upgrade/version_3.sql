@@ -1,0 +1,40 @@
+-- From version 2. Tables are made as schema.sql had them at version 3.
+
+CREATE TABLE bill_month (
+    first_day   INTEGER PRIMARY KEY,
+    end_day     INTEGER NOT NULL CHECK (end_day > first_day),
+    open_from   INTEGER,
+    asked_at    INTEGER NOT NULL,
+    snapshot_id INTEGER NOT NULL REFERENCES snapshot (id),
+    metric      TEXT NOT NULL CHECK (metric IN ('NetAmortizedCost', 'AmortizedCost')),
+    terms       TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE bill_text (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
+
+CREATE TABLE bill (
+    day         INTEGER NOT NULL,
+    part        INTEGER NOT NULL CHECK (part BETWEEN 1 AND 5),
+    a           INTEGER NOT NULL REFERENCES bill_text (id),
+    b           INTEGER NOT NULL REFERENCES bill_text (id),
+    currency_id INTEGER NOT NULL REFERENCES bill_text (id),
+    micros      INTEGER NOT NULL,
+    PRIMARY KEY (day, part, a, b, currency_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE bill_requests (day INTEGER PRIMARY KEY, requests INTEGER NOT NULL) STRICT;
+
+CREATE TABLE allocation_tag (
+    key      TEXT PRIMARY KEY,
+    active   INTEGER NOT NULL CHECK (active IN (0, 1)),
+    asked_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE bill_gap (
+    asked_at  INTEGER PRIMARY KEY,
+    reason    TEXT NOT NULL,
+    operation TEXT NOT NULL,
+    message   TEXT NOT NULL
+) STRICT;
+
+PRAGMA user_version = 3;

@@ -1,0 +1,76 @@
+//! What a person reads of the bill after a scan.
+
+use jiff::civil::Date;
+use shared::{
+    day::day_of,
+    money::{Amount, Attribution, Days, Spend, Terms},
+    store::{BillGap, Reader, StoreError},
+};
+
+use crate::output::{count, say};
+
+/// Of one request to Cost Explorer, in cents of a US dollar.
+const CENTS_A_REQUEST: i64 = 1;
+
+/// What is told of a month.
+struct Told {
+    month: Date,
+    currency: String,
+    total: Amount,
+    spend: Spend,
+}
+
+/// Prints the last whole month, or the running one, and what asking cost; nothing when the bill was never asked.
+pub(crate) fn print(reader: &Reader) -> Result<(), StoreError> {
+    let (told, requests, gap) = reader.read(|view| {
+        let Some(snapshot) = view.newest()? else { return Ok((None, 0, None)) };
+        let requests = view.bill_requests(day_of(snapshot.started_at))?;
+        let gap = view.bill_gap()?;
+        let months = view.bill_months()?;
+        let whole = months.iter().rev().find(|month| month.days.end == Days::of_month(month.days.first).end);
+        let Some(month) = whole.or(months.last()) else { return Ok((None, requests, gap)) };
+        let bill = view.bill(month.days)?;
+        let policy = view.policy(&snapshot)?;
+        let Some((currency, total)) = bill.currencies().into_iter().next() else { return Ok((None, requests, gap)) };
+        let last = month.days.iter().last().unwrap_or(month.days.first);
+        let spend = Attribution::of(&bill.sums_in(&currency), &Terms::of(&policy), last).spend;
+        Ok((Some(Told { month: month.days.first, currency, total, spend }), requests, gap))
+    })?;
+    if let Some(told) = told {
+        say(format!("  Costs       {}", line(&told)));
+    }
+    if requests > 0 {
+        let asked = count(requests, "request");
+        let cents = i64::try_from(requests).unwrap_or(i64::MAX).saturating_mul(CENTS_A_REQUEST);
+        let spent = Amount::from_micros(cents.saturating_mul(10_000));
+        say(format!("              {asked} to Cost Explorer today, USD {spent}"));
+    }
+    if let Some(gap) = gap {
+        say(format!("              {}", problem(&gap)));
+    }
+    Ok(())
+}
+
+fn line(told: &Told) -> String {
+    let Told { month, currency, total, spend } = told;
+    let month = month.strftime("%B %Y");
+    let Some(share) = spend.unattributable.share_of(spend.taggable) else {
+        return format!("{currency} {total} in {month}; the policy requires no tag of what was used");
+    };
+    let percent = share * 100.0;
+    format!(
+        "{currency} {total} in {month}; {} of {} that tags could attribute they do not ({percent:.1} %)",
+        spend.unattributable, spend.taggable
+    )
+}
+
+fn problem(gap: &BillGap) -> String {
+    let BillGap { reason, operation, message, .. } = gap;
+    match reason.as_str() {
+        "budget" => message.clone(),
+        "denied" | "denied_by_scp" => {
+            format!("no costs: {operation} is denied ({message}); grant it, and answers say what the gaps cost")
+        }
+        _ => format!("costs are not all known: {operation}: {message}"),
+    }
+}

@@ -1,0 +1,370 @@
+//! The bill, read by the built binary from a fake Cost Explorer, and what is told of it: the figures are computed here, from
+//! the estate, by plain arithmetic.
+
+#![cfg(test)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use fake_aws::{
+    AccountEstate, Billing, Counts, Effect, Estate, ExtraLine, Faults, Recipe, Rule, daily_nano, service_of,
+};
+use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
+use serde_json::{Value, json};
+use support::{
+    chat::ask,
+    world::{HOME, MEMBER, World},
+};
+
+const TOOL: &str = "get_cost_attribution_gap";
+const KEYS: [&str; 4] = ["CostCenter", "Owner", "Environment", "Application"];
+const COST: (&str, &str) = ("CostCenter", "Engineering");
+const OWNER: (&str, &str) = ("Owner", "payments@example.com");
+const ENVIRONMENT: (&str, &str) = ("Environment", "production");
+const APPLICATION: (&str, &str) = ("Application", "shop");
+
+/// Requests that are enough for the running month and the one before, however many pages they have here.
+const FEW_MONTHS: &str = "60";
+
+type Tags = Vec<(&'static str, &'static str)>;
+
+/// Ways to tag, each with the keys that a bill does not find on it, or finds with a value that the sample policy forbids.
+fn ways() -> Vec<(Tags, Vec<&'static str>)> {
+    vec![
+        (vec![COST, OWNER, ENVIRONMENT, APPLICATION], vec![]),
+        (vec![], KEYS.to_vec()),
+        (vec![OWNER, ENVIRONMENT, APPLICATION], vec!["CostCenter"]),
+        // Compliant on the resource, for the policy forgives letter case; another key on the bill.
+        (vec![("costcenter", "Engineering"), OWNER, ENVIRONMENT, APPLICATION], vec!["CostCenter"]),
+        (vec![COST, OWNER, ("Environment", "prod"), APPLICATION], vec!["Environment"]),
+        (vec![COST, ("Owner", "tbd"), ENVIRONMENT, APPLICATION], vec!["Owner"]),
+        (vec![COST, ("Owner", ""), ENVIRONMENT, APPLICATION], vec!["Owner"]),
+    ]
+}
+
+/// The keys that the use of a service must carry by the sample policy, written by hand.
+fn required(service: &str) -> &'static [&'static str] {
+    match service {
+        "Amazon Elastic Compute Cloud - Compute" | "Amazon Relational Database Service" => &KEYS,
+        "Amazon Simple Storage Service" => &["CostCenter", "Owner", "Application"],
+        "AWS Lambda" => &["CostCenter", "Environment", "Application"],
+        "Amazon Elastic Container Service" => &["Environment"],
+        _ => &[],
+    }
+}
+
+fn extra(service: &str, record_type: &str, account: &str, currency: &str, nano: i64) -> ExtraLine {
+    let owned = str::to_owned;
+    let (service, record_type) = (owned(service), owned(record_type));
+    ExtraLine {
+        service,
+        record_type,
+        account: owned(account),
+        region: owned("NoRegion"),
+        currency: owned(currency),
+        nano,
+    }
+}
+
+fn today() -> Date {
+    #[expect(clippy::disallowed_methods, reason = "the built binary asks for months up to this day")]
+    let now = Timestamp::now();
+    TimeZone::UTC.to_datetime(now).date()
+}
+
+fn last_month() -> (Date, Date, i64) {
+    let end = today().first_of_month();
+    let first = end.saturating_sub(1.month());
+    (first, end.saturating_sub(1.day()), i64::from((end - first).get_days()))
+}
+
+fn company(page: usize) -> World {
+    let account = |id: &str, n: usize| {
+        AccountEstate::new(id).with_region("eu-west-1", Counts::each(n)).with_region("us-east-1", Counts::each(n + 9))
+    };
+    let mut estate = Estate::new(HOME).with_account(account(HOME, 14)).with_account(account(MEMBER, 23));
+    for (tags, _) in ways() {
+        estate = estate.with_recipe(Recipe::of(&tags));
+    }
+    estate.billing = Billing {
+        activated: KEYS.map(str::to_owned).to_vec(),
+        inactive: vec!["costcenter".to_owned()],
+        extra: vec![
+            extra("Tax", "Tax", HOME, "USD", 12_345_678_901),
+            extra("AWS Support (Business)", "Usage", HOME, "USD", 3_000_000_007),
+            extra("Datadog Pro", "Usage", MEMBER, "USD", 41_000_000_000),
+            extra("AWS Data Transfer", "Usage", MEMBER, "USD", 777_777_777),
+            extra("Amazon DynamoDB", "Usage", MEMBER, "USD", 5_555_555_555),
+            extra("Amazon Elastic Compute Cloud - Compute", "SavingsPlanRecurringFee", HOME, "USD", 310_000_001),
+            // More than all that is untagged.
+            extra("Amazon Elastic Compute Cloud - Compute", "Credit", HOME, "USD", -400_000_000_003),
+            extra("Amazon Relational Database Service", "Refund", MEMBER, "USD", -35_000_000),
+            extra("Amazon Elastic Compute Cloud - Compute", "Usage", MEMBER, "CNY", 9_000_000_000),
+        ],
+        page,
+        open_from: Some(today().first_of_month()),
+        net: true,
+    };
+    World::holding(estate)
+}
+
+fn scan(world: &World, budget: &str) -> support::binary::Outcome {
+    world.scan_with(&["--accounts", MEMBER], &[("TAGLEDGER_COST_REQUEST_BUDGET", budget)])
+}
+
+/// Thousand-millionths a day, by whatever names a resource or line.
+#[derive(Default)]
+struct Truth {
+    required: BTreeMap<String, i64>,
+    gap: BTreeMap<String, i64>,
+    all: i64,
+}
+
+/// By resource type (`0`), region (`1`) or account (`2`).
+fn truth(world: &World, by: usize) -> Truth {
+    let (mut truth, mut seen) = (Truth::default(), BTreeMap::new());
+    for resource in world.fake.estate().resources() {
+        let place = (resource.account.clone(), resource.region.clone(), resource.resource_type);
+        let index = seen.entry(place).or_insert(0);
+        let nano = daily_nano(resource.resource_type, *index);
+        *index += 1;
+        truth.all += nano;
+        let service = service_of(resource.resource_type);
+        let keys = required(service);
+        if keys.is_empty() {
+            continue;
+        }
+        // A service is billed as a whole: database clusters stand with the databases, ECS clusters with the services.
+        let category = match resource.resource_type {
+            "rds:cluster" => "rds:db",
+            "ecs:cluster" => "ecs:service",
+            other => other,
+        };
+        let name = [category.to_owned(), resource.region, resource.account][by].clone();
+        *truth.required.entry(name.clone()).or_default() += nano;
+        if ways()[resource.recipe].1.iter().any(|wrong| keys.contains(wrong)) {
+            *truth.gap.entry(name).or_default() += nano;
+        }
+    }
+    let extra = &world.fake.estate().billing.extra;
+    truth.all += extra.iter().filter(|line| line.currency == "USD").map(|line| line.nano).sum::<i64>();
+    truth
+}
+
+#[track_caller]
+fn same(what: &str, told: &Value, nano: i64) {
+    let (told, expected) = (told.as_f64().unwrap_or_else(|| panic!("{what}: {told}")), nano as f64 / 1e9);
+    assert!((told - expected).abs() < 0.011, "{what}: {told} was told, {expected} is right");
+}
+
+/// A sum of amounts as they are told, in cents.
+fn cents<'v>(amounts: impl Iterator<Item = &'v Value>) -> i64 {
+    let cents = |amount: &Value| format!("{:.2}", amount.as_f64().expect("an amount")).replace('.', "").parse::<i64>();
+    amounts.map(|amount| cents(amount).expect("cents")).sum()
+}
+
+#[test]
+fn the_bill_of_a_month_adds_up_to_the_cent_and_its_gap_is_what_the_estate_says() {
+    let world = company(150);
+    scan(&world, FEW_MONTHS).exits(0);
+    let (first, last, days) = last_month();
+    for (by, grouping) in ["by_resource_type", "by_region", "by_account"].into_iter().enumerate() {
+        let truth = truth(&world, by);
+        let period = json!({"start": first.to_string(), "end": last.to_string()});
+        let told = ask(&world.store(), TOOL, &json!({"time_period": period, "grouping": grouping})).unwrap();
+        same("total", &told["total_cloud_spend"], truth.all * days);
+        same("taggable", &told["taggable_spend"], truth.required.values().sum::<i64>() * days);
+        same("gap", &told["attribution_gap"], truth.gap.values().sum::<i64>() * days);
+        let breakdown = told["breakdown"].as_array().unwrap();
+        assert_eq!(breakdown.len(), truth.required.len(), "{told}");
+        for row in breakdown {
+            let name = row["category"].as_str().unwrap();
+            let of = |sums: &BTreeMap<String, i64>| sums.get(name).copied().unwrap_or_default() * days;
+            same(name, &row["unattributable_cost"], of(&truth.gap));
+            same(name, &row["taggable_cost"], of(&truth.required));
+        }
+        let gap = cents([&told["attribution_gap"]].into_iter());
+        assert_eq!(cents(breakdown.iter().map(|row| &row["unattributable_cost"])), gap);
+        assert!(breakdown.is_sorted_by(|a, b| a["unattributable_cost"].as_f64() >= b["unattributable_cost"].as_f64()));
+        let total = cents([&told["total_cloud_spend"]].into_iter());
+        assert_eq!(cents(told["buckets"].as_array().unwrap().iter().map(|bucket| &bucket["amount"])), total);
+        assert_eq!(
+            cents([&told["attributable_spend"], &told["attribution_gap"]].into_iter()),
+            cents([&told["taggable_spend"]].into_iter())
+        );
+        assert!(told["notes"].to_string().contains("CNY"), "{told}");
+        assert!(told.get("estimated_from").is_none() && told.get("fix_first").is_none(), "{told}");
+    }
+}
+
+#[test]
+fn each_bucket_and_each_key_is_what_was_billed() {
+    let world = company(5_000);
+    scan(&world, FEW_MONTHS).exits(0);
+    let (first, last, days) = last_month();
+    let period = json!({"start": first.to_string(), "end": last.to_string()});
+    let told = ask(&world.store(), TOOL, &json!({"time_period": period})).unwrap();
+    let bucket = |name: &str| {
+        told["buckets"].as_array().unwrap().iter().find(|b| b["bucket"] == name).unwrap()["amount"].clone()
+    };
+    let mut volumes = 0;
+    for region in world.fake.estate().accounts.iter().flat_map(|account| &account.regions) {
+        volumes += (0..region.counts.volumes).map(|index| daily_nano("ec2:volume", index)).sum::<i64>();
+    }
+    same("no required tag", &bucket("no_required_tag"), (5_555_555_555 + volumes) * days);
+    for (name, nano) in [
+        ("untaggable_usage", 777_777_777),
+        ("marketplace", 41_000_000_000),
+        ("commitment_fees", 310_000_001),
+        ("support", 3_000_000_007),
+        ("tax", 12_345_678_901),
+        ("credits_refunds", -400_035_000_003),
+        ("other_charges", 0),
+    ] {
+        same(name, &bucket(name), nano * days);
+    }
+    let mut owner = (0, 0, 0);
+    let mut seen = BTreeMap::new();
+    for resource in world.fake.estate().resources() {
+        let index =
+            seen.entry((resource.account.clone(), resource.region.clone(), resource.resource_type)).or_insert(0);
+        let nano = daily_nano(resource.resource_type, *index);
+        *index += 1;
+        if required(service_of(resource.resource_type)).contains(&"Owner") {
+            owner.0 += nano;
+            match ways()[resource.recipe].0.iter().find(|(key, _)| *key == "Owner") {
+                None | Some((_, "")) => owner.1 += nano,
+                Some((_, "tbd")) => owner.2 += nano,
+                Some(_) => {}
+            }
+        }
+    }
+    let by_tag = told["by_tag"].as_array().unwrap().iter().find(|tag| tag["tag"] == "Owner").unwrap();
+    same("required", &by_tag["required_spend"], owner.0 * days);
+    same("missing", &by_tag["missing_spend"], owner.1 * days);
+    same("invalid", &by_tag["invalid_spend"], owner.2 * days);
+    assert_eq!(by_tag["invalid_values"][0]["value"], "tbd");
+    assert!(told["attribution_gap_percentage_of_taggable"].as_f64().unwrap() < 100.0);
+}
+
+fn cost_requests(world: &World) -> usize {
+    world.fake.ledger().count("ce", "GetCostAndUsage")
+}
+
+#[test]
+fn a_month_takes_three_requests_more_than_there_are_keys_and_none_on_the_same_day() {
+    let world = company(5_000);
+    scan(&world, "10000").exits(0);
+    // Of the running month nothing is over yet on its first day.
+    let months = if today().day() == 1 { 13 } else { 14 };
+    assert_eq!(cost_requests(&world), months * (KEYS.len() + 3));
+    assert_eq!(world.fake.ledger().count("ce", "ListCostAllocationTags"), 1);
+    assert!(world.fake.ledger().requests.iter().filter(|call| call.service == "ce").all(|call| call.account == HOME));
+    world.fake.clear_ledger();
+    scan(&world, "10000").exits(0);
+    assert_eq!(cost_requests(&world), 0);
+    ask(&world.store(), TOOL, &json!({})).unwrap();
+    assert_eq!(cost_requests(&world), 0, "the server asks nothing");
+}
+
+#[test]
+fn a_days_budget_is_kept() {
+    let world = company(5_000);
+    let outcome = scan(&world, "20").exits(0);
+    assert!(outcome.stdout.contains("budget"), "{}", outcome.stdout);
+    let spent = cost_requests(&world);
+    assert!(spent == 2 * (KEYS.len() + 3), "{spent}: two months whole, and no third begun");
+    scan(&world, "20").exits(0);
+    assert_eq!(cost_requests(&world), spent, "what is left of the day is too little for a month");
+    assert!(ask(&world.store(), TOOL, &json!({})).unwrap()["cost_source"]["problem"].to_string().contains("budget"));
+}
+
+#[test]
+fn a_denial_in_the_middle_leaves_the_last_good_figures() {
+    let world = company(150);
+    scan(&world, FEW_MONTHS).exits(0);
+    let before = ask(&world.store(), TOOL, &json!({})).unwrap();
+    // Other terms: every month is asked for again, and the answers break off.
+    let policy = std::fs::read_to_string(support::binary::sample_policy()).unwrap().replace("\"testing\"", "\"lab\"");
+    let changed = world.folder.path().join("changed.json");
+    std::fs::write(&changed, policy).unwrap();
+    world.fake.set_faults(Faults::none().with(Rule::new(Effect::Deny).service("ce").nth(9)));
+    let mut command =
+        support::binary::scan_command(world.folder.path(), &world.fake.endpoint(), &world.store(), &changed);
+    command.args(["--accounts", MEMBER]).env("TAGLEDGER_COST_REQUEST_BUDGET", "200");
+    let outcome = support::binary::run(&mut command).exits(0);
+    assert!(outcome.stdout.contains("ce:GetCostAndUsage"), "{}", outcome.stdout);
+    let after = ask(&world.store(), TOOL, &json!({})).unwrap();
+    assert_eq!(after["attribution_gap"], before["attribution_gap"]);
+    assert_eq!(after["cost_source"]["asked_at"], before["cost_source"]["asked_at"]);
+    assert!(after["cost_source"]["problem"].as_str().unwrap().contains("not authorized"), "{after}");
+}
+
+#[test]
+fn without_cost_explorer_everything_else_works_and_one_line_says_what_permission_would_add() {
+    let world = company(150).failing(Faults::none().with(Rule::new(Effect::Deny).service("ce").every(1)));
+    let outcome = scan(&world, "50").exits(0);
+    let lines: Vec<&str> = outcome.stdout.lines().filter(|line| line.contains("ce:GetCostAndUsage")).collect();
+    assert_eq!(lines.len(), 1, "{}", outcome.stdout);
+    let refused = ask(&world.store(), TOOL, &json!({})).unwrap_err();
+    assert!(refused.contains("grant the scanner ce:GetCostAndUsage"), "{refused}");
+    let check = ask(&world.store(), "check_tag_compliance", &json!({})).unwrap();
+    assert_eq!(check["coverage"]["status"], "complete");
+}
+
+#[test]
+fn keys_that_bills_are_not_split_by_are_the_first_thing_to_fix() {
+    let world = company(5_000);
+    let mut estate = world.fake.estate().clone();
+    estate.billing.activated.retain(|key| key != "Owner" && key != "Application");
+    estate.billing.inactive.push("Owner".to_owned());
+    let world = World::holding(estate);
+    scan(&world, FEW_MONTHS).exits(0);
+    let told = ask(&world.store(), TOOL, &json!({})).unwrap();
+    let first: Vec<_> =
+        told["fix_first"].as_array().unwrap().iter().map(|fix| (&fix["tag"], &fix["problem"])).collect();
+    assert_eq!(
+        first,
+        [(&json!("Application"), &json!("unknown_to_billing")), (&json!("Owner"), &json!("not_activated"))]
+    );
+}
+
+#[test]
+fn where_no_net_amounts_are_told_the_others_are_and_say_so() {
+    let world = company(5_000);
+    let mut estate = world.fake.estate().clone();
+    estate.billing.net = false;
+    let world = World::holding(estate);
+    scan(&world, FEW_MONTHS).exits(0);
+    let (.., days) = last_month();
+    let told = ask(&world.store(), TOOL, &json!({})).unwrap();
+    assert_eq!(told["cost_source"]["metric"], "AmortizedCost");
+    same("gap", &told["attribution_gap"], truth(&world, 0).gap.values().sum::<i64>() * days / 10 * 11);
+}
+
+#[test]
+fn an_open_month_says_so_and_a_period_without_sense_is_refused() {
+    let world = company(5_000);
+    scan(&world, FEW_MONTHS).exits(0);
+    let (first, ..) = last_month();
+    let today = today();
+    if today.day() > 1 {
+        let period = json!({"start": first.to_string(), "end": today.to_string()});
+        let told = ask(&world.store(), TOOL, &json!({"time_period": period})).unwrap();
+        assert_eq!(told["estimated_from"], today.first_of_month().to_string());
+        assert!(told["notes"].to_string().contains("the figures are of"), "today is not billed yet: {told}");
+    }
+    let later = today.saturating_add(40.days());
+    for (start, end, words) in [
+        (first.to_string(), first.saturating_sub(1.day()).to_string(), "is before"),
+        (later.to_string(), later.to_string(), "in the future"),
+        ("2020-01-01".to_owned(), "2020-01-31".to_owned(), "keeps 13 months"),
+        ("2026-02-30".to_owned(), "2026-03-01".to_owned(), "`time_period.start`: `2026-02-30` is no date"),
+    ] {
+        let refused = ask(&world.store(), TOOL, &json!({"time_period": {"start": start, "end": end}})).unwrap_err();
+        assert!(refused.contains(words), "{refused}");
+    }
+    let refused = ask(&world.store(), TOOL, &json!({"grouping": "by_team"})).unwrap_err();
+    assert!(refused.contains("by_resource_type") && refused.contains("by_account"), "{refused}");
+}
