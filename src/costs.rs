@@ -3,8 +3,8 @@
 use jiff::civil::Date;
 use shared::{
     day::day_of,
-    money::{Amount, Attribution, Days, Spend, Terms},
-    store::{BillGap, Reader, StoreError},
+    money::{Amount, Attribution, Spend, Terms},
+    store::{BillGap, Reader, StoreError, usual_month},
 };
 
 use crate::output::{count, say};
@@ -27,8 +27,7 @@ pub(crate) fn print(reader: &Reader) -> Result<(), StoreError> {
         let requests = view.bill_requests(day_of(snapshot.started_at))?;
         let gap = view.bill_gap()?;
         let months = view.bill_months()?;
-        let whole = months.iter().rev().find(|month| month.days.end == Days::of_month(month.days.first).end);
-        let Some(month) = whole.or(months.last()) else { return Ok((None, requests, gap)) };
+        let Some(month) = usual_month(&months) else { return Ok((None, requests, gap)) };
         let bill = view.bill(month.days)?;
         let policy = view.policy(&snapshot)?;
         let Some((currency, total)) = bill.currencies().into_iter().next() else { return Ok((None, requests, gap)) };

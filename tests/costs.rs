@@ -368,3 +368,59 @@ fn an_open_month_says_so_and_a_period_without_sense_is_refused() {
     let refused = ask(&world.store(), TOOL, &json!({"grouping": "by_team"})).unwrap_err();
     assert!(refused.contains("by_resource_type") && refused.contains("by_account"), "{refused}");
 }
+
+#[test]
+fn one_question_has_one_figure_whichever_tool_is_asked() {
+    let world = company(5_000);
+    scan(&world, FEW_MONTHS).exits(0);
+    let costs = |grouping: &str| ask(&world.store(), TOOL, &json!({ "grouping": grouping })).unwrap();
+    let check = |arguments: Value| {
+        ask(&world.store(), "check_tag_compliance", &arguments).unwrap()["compliance_by_cost"].clone()
+    };
+    let (whole, told) = (check(json!({})), costs("by_region"));
+    for field in ["taggable_spend", "attributable_spend", "currency", "time_period"] {
+        assert_eq!(whole[field], told[field], "{field}");
+    }
+    for (grouping, filter) in [
+        ("by_region", json!({"filters": {"region": "eu-west-1"}})),
+        ("by_account", json!({"filters": {"account_id": MEMBER}})),
+        ("by_resource_type", json!({"resource_types": ["rds:db"]})),
+    ] {
+        let part = check(filter.clone());
+        let name = ["eu-west-1", MEMBER, "rds:db"].into_iter().find(|name| filter.to_string().contains(name)).unwrap();
+        let told = costs(grouping);
+        let row = told["breakdown"].as_array().unwrap().iter().find(|row| row["category"] == name).unwrap();
+        assert_eq!(part["taggable_spend"], row["taggable_cost"], "{name}");
+        let gap = cents([&part["taggable_spend"]].into_iter()) - cents([&part["attributable_spend"]].into_iter());
+        assert!((gap - cents([&row["unattributable_cost"]].into_iter())).abs() <= 1, "{name}: {part} {row}");
+        assert!((0.0..=1.0).contains(&part["score"].as_f64().unwrap()));
+    }
+    assert_eq!(check(json!({"resource_types": ["rds:db"], "filters": {"region": "eu-west-1"}})), Value::Null);
+}
+
+#[test]
+fn a_payer_of_thirty_accounts_is_asked_once_for_all_of_them() {
+    let account = |n: u64| AccountEstate::new(&format!("{n:012}")).with_region("us-east-1", Counts::each(6));
+    let members = (1..30).map(|n| account(700_000_000_000 + n));
+    let mut estate = members.fold(
+        Estate::new(HOME).with_account(AccountEstate::new(HOME).with_region("us-east-1", Counts::each(6))),
+        Estate::with_account,
+    );
+    for (tags, _) in ways() {
+        estate = estate.with_recipe(Recipe::of(&tags));
+    }
+    estate.billing = Billing { activated: KEYS.map(str::to_owned).to_vec(), page: 400, ..Billing::default() };
+    let world = World::holding(estate);
+    world.scan_with(&["--accounts", "organization"], &[("TAGLEDGER_COST_REQUEST_BUDGET", FEW_MONTHS)]).exits(0);
+    assert!(world.fake.ledger().requests.iter().filter(|call| call.service == "ce").all(|call| call.account == HOME));
+    let (.., days) = last_month();
+    let truth = truth(&world, 2);
+    assert_eq!(truth.required.len(), 30);
+    let told = ask(&world.store(), TOOL, &json!({"grouping": "by_account"})).unwrap();
+    same("taggable", &told["taggable_spend"], truth.required.values().sum::<i64>() * days);
+    same("gap", &told["attribution_gap"], truth.gap.values().sum::<i64>() * days);
+    assert_eq!((told["breakdown"].as_array().unwrap().len(), &told["more_categories"]["categories"]), (20, &json!(10)));
+    let shown = cents(told["breakdown"].as_array().unwrap().iter().map(|row| &row["unattributable_cost"]));
+    let more = cents([&told["more_categories"]["unattributable_cost"]].into_iter());
+    assert_eq!(shown + more, cents([&told["attribution_gap"]].into_iter()));
+}

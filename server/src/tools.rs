@@ -9,6 +9,7 @@ use rmcp::{
 pub(crate) mod answer;
 pub(crate) mod arguments;
 pub(crate) mod check_tag_compliance;
+pub(crate) mod cost_compliance;
 pub(crate) mod cursor;
 pub(crate) mod find_untagged_resources;
 pub(crate) mod get_cost_attribution_gap;

@@ -5,9 +5,12 @@ from collections import Counter
 
 from checks import check, contains, equal
 from jsonschema import Draft202012Validator
+from truth import billed
 
 CHECKING, FINDING, POLICY_TOOL = "check_tag_compliance", "find_untagged_resources", "get_tagging_policy"
-TOOLS = [CHECKING, FINDING, POLICY_TOOL]
+COSTS = "get_cost_attribution_gap"
+TOOLS = [CHECKING, FINDING, COSTS, POLICY_TOOL]
+GROUPINGS = ("by_resource_type", "by_region", "by_account")
 BYTES_OF_A_TOKEN = 4
 MOST_TOKENS = 4000
 PROVENANCE = {"as_of", "policy", "coverage"}
@@ -48,7 +51,7 @@ async def listed(client, tool, rows, **arguments):
     return every, found[0]
 
 
-@check("the three tools are listed by name, each read-only, described, and with both schemas")
+@check("the four tools are listed by name, each read-only, described, and with both schemas")
 async def tools_are_listed(client):
     tools = (await client.list_tools()).tools
     equal([tool.name for tool in tools], TOOLS, "the list of tools")
@@ -128,6 +131,39 @@ async def untagged_has_its_fields(client):
     for row in answer["untagged_resources"]:
         equal(row_fields - row.keys(), set(), "missing in a row")
         assert isinstance(row["tags"], dict) and row["age_days"] >= 0, row
+
+
+def cents(amount):
+    """An amount as it is told, which has two places at most."""
+    whole = round(amount * 100)
+    assert abs(amount * 100 - whole) < 0.0001, amount
+    return whole
+
+
+@check("get_cost_attribution_gap has every field that the specification names, whatever the grouping")
+async def costs_have_their_fields(client):
+    named = {"total_cloud_spend", "attributable_spend", "attribution_gap", "attribution_gap_percentage", "breakdown"}
+    for grouping in GROUPINGS:
+        answer = await ask(client, COSTS, grouping=grouping)
+        equal(named - answer.keys(), set(), "missing")
+        for row in answer["breakdown"]:
+            equal({"category", "unattributable_cost", "resource_count"} - row.keys(), set(), "missing in a category")
+
+
+@check("the bill adds up to the cent, by bucket and by every grouping, and is that of the ledger's rows")
+async def costs_add_up(client, store):
+    for grouping in GROUPINGS:
+        answer = await ask(client, COSTS, grouping=grouping)
+        period = answer["time_period"]
+        total, gap = billed(store, period["start"], period["end"])
+        assert total > 0 and gap > 0, "the demo has no bill"
+        equal(cents(answer["total_cloud_spend"]), round(total / 10_000), "total_cloud_spend")
+        assert abs(cents(answer["attribution_gap"]) - gap / 10_000) <= 1, answer["attribution_gap"]
+        equal(sum(cents(b["amount"]) for b in answer["buckets"]), cents(answer["total_cloud_spend"]), "the buckets")
+        parts = sum(cents(row["unattributable_cost"]) for row in answer["breakdown"])
+        equal(parts, cents(answer["attribution_gap"]), f"the breakdown {grouping}")
+        both = cents(answer["attributable_spend"]) + cents(answer["attribution_gap"])
+        equal(both, cents(answer["taggable_spend"]), "taggable_spend")
 
 
 @check("get_tagging_policy gives the policy file, field for field")

@@ -28,11 +28,11 @@ def over_stdio(binary, store):
 
 
 def lists_strictly(home, *target):
-    """tools/list --strict: three tools, and not a word of complaint."""
+    """tools/list --strict: four tools, and not a word of complaint."""
     ended = inspect(home, *target, "--method", "tools/list", "--strict")
     equal(ended.returncode, 0, f"the exit code; it said {ended.stderr}")
     equal(COMPLAINT.findall(ended.stderr), [], f"complaints in {ended.stderr!r}")
-    equal(len(json.loads(ended.stdout)["tools"]), 3, "the number of tools")
+    equal(len(json.loads(ended.stdout)["tools"]), 4, "the number of tools")
 
 
 def calls(home, *target):

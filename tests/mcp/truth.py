@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,16 @@ def newest(store):
     ).fetchall()
     ledger.close()
     return [resource(*row[:6], sets.get(row[6], []), row[7]) for row in rows]
+
+
+def billed(store, start, end):
+    """Millionths of a dollar in the ledger's rows, of days from start to end: all charges, and the gap."""
+    ledger = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
+    first, last = (date.fromisoformat(day).toordinal() - date(1970, 1, 1).toordinal() for day in (start, end))
+    of = "SELECT total(micros) FROM bill WHERE part = ? AND day BETWEEN ? AND ?"
+    sums = [ledger.execute(of, (part, first, last)).fetchone()[0] for part in (1, 3)]
+    ledger.close()
+    return sums
 
 
 def resource(kind, region, account, partition, local, created_at, pairs, name):

@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, fs, path::Path};
 
-use shared::{cloud::Cloud, store::log_bytes};
+use shared::{cloud::Cloud, day::day_of, store::log_bytes};
 
 use crate::{daemon::Daemon, jobs::JobState};
 
@@ -51,6 +51,12 @@ fn ledger<C: Cloud>(page: &mut Page, daemon: &Daemon<C>) {
         let complete = u8::from(snapshot.complete);
         page.one("tagledger_snapshot_complete", "gauge", "Whether the newest snapshot has no gap.", complete);
     }
+    if let Ok(requests) = daemon.reader.read(|view| view.bill_requests(day_of(daemon.now()))) {
+        let help = "Requests to Cost Explorer recorded today, at USD 0.01 each.";
+        page.one("tagledger_cost_requests_today", "gauge", help, requests);
+    }
+    let help = "Requests to Cost Explorer that a day may take.";
+    page.one("tagledger_cost_request_budget", "gauge", help, daemon.settings.cost_requests);
     let store = &daemon.settings.store;
     page.one("tagledger_store_bytes", "gauge", "Size of the ledger.", size(store));
     page.one("tagledger_store_log_bytes", "gauge", "Size of the ledger's write-ahead log.", log_bytes(store));

@@ -15,6 +15,7 @@ use super::{
     ToolFailure,
     answer::{Answer, AsOf, Coverage, PolicyUsed, States, policy_note, score},
     arguments::{PageRequest, SeverityFilter, covered, listed, nullable_number, nullable_text, type_list},
+    cost_compliance::{CostCompliance, by_cost},
     violation::Violation,
 };
 use crate::{ledger::Ledger, text::visible};
@@ -70,6 +71,10 @@ pub(crate) struct Body {
     /// compliant / (compliant + non_compliant), 0 to 1; null when no resource could be judged.
     #[schemars(schema_with = "nullable_number")]
     compliance_score: Option<f64>,
+    /// The same by cost, of the last whole month. Absent when it is not known of the filter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "CostCompliance")]
+    compliance_by_cost: Option<CostCompliance>,
     /// All resources asked about, in whatever state.
     total_resources: u64,
     compliant_resources: u64,
@@ -134,8 +139,10 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
     ledger.ask(page.snapshot, |view, snapshot| {
         covered(view, &snapshot, &filter)?;
         let mut notes: Vec<String> = policy_note(ledger, &snapshot).into_iter().collect();
-        notes.push("cost_impact_monthly is null: the ledger holds no Cost Explorer data.".to_owned());
-        let body = body(view, &snapshot, &filter, &arguments, &page, &mut notes)?;
+        let by_cost = by_cost(view, &snapshot, &filter, "cost_impact_monthly")?;
+        notes.push(by_cost.note);
+        let mut body = body(view, &snapshot, &filter, &arguments, &page, &mut notes)?;
+        body.compliance_by_cost = by_cost.compliance;
         Ok(Answer {
             body,
             as_of: AsOf::of(&snapshot),
@@ -163,6 +170,7 @@ fn body(
     let shown = page.fit(&found, snapshot, |row| Violation::of(row, &policy, snapshot, severity));
     Ok(Body {
         compliance_score: score(&tally),
+        compliance_by_cost: None,
         total_resources: tally.total(),
         compliant_resources: tally.compliant,
         states: States::of(&tally),

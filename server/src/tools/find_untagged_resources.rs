@@ -17,6 +17,7 @@ use super::{
     ToolFailure,
     answer::{Answer, AsOf, Coverage, PolicyUsed, policy_note},
     arguments::{PageRequest, covered, listed, nullable_number, nullable_text, region_list, type_list},
+    cost_compliance::by_cost,
     identity::Identity,
 };
 use crate::{ledger::Ledger, text::visible};
@@ -63,7 +64,7 @@ pub(crate) struct Body {
     /// A page: resources without any user tag first, then those that lack most required tags.
     untagged_resources: Vec<Untagged>,
     totals: Totals,
-    /// What they cost a month together; null while the ledger has no cost data.
+    /// What they cost a month together; null while costs of single resources are not known.
     #[schemars(schema_with = "nullable_number")]
     total_cost_impact: Option<f64>,
     /// Resources on later pages.
@@ -98,7 +99,7 @@ pub(crate) struct Untagged {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64")]
     more_tags: Option<usize>,
-    /// What it costs a month; null while the ledger has no cost data.
+    /// What it costs a month; null while costs of single resources are not known.
     #[schemars(schema_with = "nullable_number")]
     monthly_cost: Option<f64>,
     /// Whole days from its creation to the snapshot; null where AWS does not say when it was created.
@@ -120,7 +121,7 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
     ledger.ask(page.snapshot, |view, snapshot| {
         covered(view, &snapshot, &filter)?;
         let mut notes: Vec<String> = policy_note(ledger, &snapshot).into_iter().collect();
-        notes.push("monthly_cost and total_cost_impact are null: the ledger holds no Cost Explorer data.".to_owned());
+        notes.push(by_cost(view, &snapshot, &filter, "monthly_cost, as total_cost_impact,")?.note);
         if arguments.min_age_days.is_some() {
             notes.extend(dateless(view.lacking_without_date(&snapshot, &filter)?));
         }
@@ -150,7 +151,8 @@ fn check(arguments: &Arguments) -> Result<(), ToolFailure> {
         }
         // Answering as if the threshold were met, or by none, would both be wrong.
         Some(least) if least > 0.0 => Err(ToolFailure::Caller(
-            "`min_cost_threshold` needs cost data, and the ledger holds none; ask again without it".to_owned(),
+            "`min_cost_threshold` needs costs of single resources, which are not known; ask again without it"
+                .to_owned(),
         )),
         _ => Ok(()),
     }

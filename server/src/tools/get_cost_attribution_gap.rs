@@ -202,12 +202,8 @@ fn body(
     notes.extend(asked.period.notes.iter().cloned());
     notes.extend(bill_notes(bill, &terms, &currencies, &attribution));
 
-    let amounts: Vec<Amount> = attribution.buckets.values().copied().collect();
-    let cents = in_cents(&amounts, attribution.total.cents());
-    let of: BTreeMap<Bucket, i64> = attribution.buckets.keys().copied().zip(cents).collect();
-    let cents_of = |bucket| of.get(&bucket).copied().unwrap_or_default();
-    let (attributable, gap) = (cents_of(Bucket::Attributable), cents_of(Bucket::Unattributable));
-    let taggable = attributable + gap;
+    let (taggable, gap) = (attribution.spend.taggable.cents(), attribution.spend.unattributable.cents());
+    let attributable = taggable - gap;
     let (breakdown, more_categories) = breakdown(view, snapshot, asked.grouping, &attribution, gap)?;
     Ok(Body {
         total_cloud_spend: units(attribution.total.cents()),
@@ -219,16 +215,24 @@ fn body(
         currency: visible(currency),
         time_period: period,
         estimated_from: estimated_from(bill, asked),
-        buckets: of
-            .iter()
-            .map(|(bucket, cents)| BucketSpend { bucket: bucket.as_str(), amount: units(*cents) })
-            .collect(),
+        buckets: buckets(&attribution, attributable, gap),
         fix_first: not_activated(&bill.tags, &attribution.by_key),
         breakdown,
         more_categories,
         by_tag: attribution.by_key.iter().map(TagSpend::of).collect(),
         cost_source: CostSource::of(&bill.months, asked.gap.as_ref()),
     })
+}
+
+/// All buckets, to the cent: the two of taggable spend as they are told elsewhere, and the others so that all add up.
+fn buckets(attribution: &Attribution, attributable: i64, gap: i64) -> Vec<BucketSpend> {
+    let taggable = |bucket: &Bucket| matches!(bucket, Bucket::Attributable | Bucket::Unattributable);
+    let others: Vec<_> = attribution.buckets.iter().filter(|(bucket, _)| !taggable(bucket)).collect();
+    let amounts: Vec<Amount> = others.iter().map(|(_, amount)| **amount).collect();
+    let cents = in_cents(&amounts, attribution.total.cents() - attributable - gap);
+    let told = others.into_iter().map(|(bucket, _)| *bucket).zip(cents);
+    let told = [(Bucket::Attributable, attributable), (Bucket::Unattributable, gap)].into_iter().chain(told);
+    told.map(|(bucket, cents)| BucketSpend { bucket: bucket.as_str(), amount: units(cents) }).collect()
 }
 
 /// An amount as it is handed out: to the cent.

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     money::Days,
-    store::{BillGap, KnownMonth},
+    store::{BillGap, KnownMonth, usual_month},
 };
 
 use super::ToolFailure;
@@ -70,8 +70,7 @@ pub(crate) fn resolve(
     let (Some(oldest), Some(newest)) = (months.first(), months.last()) else { return Err(no_bill(gap)) };
     let known = Days { first: oldest.days.first, end: newest.days.end };
     let Some(TimePeriod { start: Day(start), end: Day(end) }) = asked else {
-        let whole = months.iter().rev().find(|month| month.days.end == Days::of_month(month.days.first).end);
-        return Ok(Period { days: whole.unwrap_or(newest).days, notes: Vec::new() });
+        return Ok(Period { days: usual_month(months).unwrap_or(newest).days, notes: Vec::new() });
     };
     let told = TimePeriod::of(known);
     let (from, to) = (told.start.0, told.end.0);

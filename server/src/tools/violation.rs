@@ -26,7 +26,7 @@ pub(crate) struct Violation {
     missing_tags: Vec<String>,
     /// Of the worst finding: `error` or `warning`.
     severity: &'static str,
-    /// What the resource costs a month; null while the ledger has no cost data.
+    /// What the resource costs a month; null while costs of single resources are not known.
     #[schemars(schema_with = "nullable_number")]
     cost_impact_monthly: Option<f64>,
     /// At most eight, errors first.

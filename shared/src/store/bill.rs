@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{
     day::{day_numbered, day_of, number_of},
-    money::{AllocationTag, Amount, Days, Metric, Sums},
+    money::{AllocationTag, Amount, Attribution, Days, Metric, Spend, Sums, Terms},
+    policy::Policy,
 };
 
 /// Which sum a line of the bill belongs to; `schema.sql` says what each is by.
@@ -161,6 +162,42 @@ impl Bill {
     }
 }
 
+/// What the last whole month came to, or the running one when there is none: read once a snapshot, for many answers tell
+/// it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MonthSpend {
+    /// Its days.
+    pub days: Days,
+    /// Of all amounts.
+    pub currency: String,
+    /// Spend that must carry required tags.
+    pub spend: Spend,
+    /// By service.
+    pub by_service: BTreeMap<String, Spend>,
+    /// By region.
+    pub by_region: BTreeMap<String, Spend>,
+    /// By account.
+    pub by_account: BTreeMap<String, Spend>,
+}
+
+/// The month that is meant where nobody names one.
+pub fn usual_month(months: &[KnownMonth]) -> Option<&KnownMonth> {
+    let whole = months.iter().rev().find(|month| month.days.end == Days::of_month(month.days.first).end);
+    whole.or(months.last())
+}
+
+/// Of a bill that holds something; in the currency with most spend.
+pub(super) fn month_spend(db: &Connection, policy: &Policy) -> Result<Option<MonthSpend>, StoreError> {
+    let months = months(db)?;
+    let Some(days) = usual_month(&months).map(|month| month.days) else { return Ok(None) };
+    let bill = bill(db, days)?;
+    let Some((currency, _)) = bill.currencies().into_iter().next() else { return Ok(None) };
+    let last = days.iter().last().unwrap_or(days.first);
+    let Attribution { spend, by_service, by_region, by_account, .. } =
+        Attribution::of(&bill.sums_in(&currency), &Terms::of(policy), last);
+    Ok(Some(MonthSpend { days, currency, spend, by_service, by_region, by_account }))
+}
+
 impl Writer {
     /// What is known of the bill; requests are those of `today`.
     ///
@@ -234,23 +271,7 @@ impl View<'_> {
     ///
     /// When the ledger cannot be read.
     pub fn bill(&self, days: Days) -> Result<Bill, StoreError> {
-        let db = self.db();
-        let parameters = params![number_of(days.first), number_of(days.end)];
-        let columns = |row: &Row<'_>| {
-            let names: [String; 3] = [row.get(3)?, row.get(1)?, row.get(2)?];
-            Ok((row.get::<_, i64>(0)?, names, row.get::<_, i64>(4)?))
-        };
-        let mut bill = Bill::default();
-        for (part, [currency, a, b], micros) in rows(db, sql::BILL_SUMS, parameters, columns)? {
-            let known = BillPart::ALL.into_iter().find(|known| *known as i64 == part);
-            let part =
-                known.ok_or_else(|| StoreError::Content { what: "a part of the bill", given: part.to_string() })?;
-            bill.sums.insert((part, currency, a, b), Amount::from_micros(micros));
-        }
-        bill.months = months(db)?;
-        bill.months.retain(|month| month.days.first < days.end && days.first < month.days.end);
-        bill.tags = all(db, sql::ALLOCATION_TAGS, |row| Ok(AllocationTag { key: row.get(0)?, active: row.get(1)? }))?;
-        Ok(bill)
+        bill(self.db(), days)
     }
 
     /// The months that are known of the bill, in order.
@@ -279,6 +300,24 @@ impl View<'_> {
     pub fn bill_requests(&self, day: Date) -> Result<u64, StoreError> {
         requests_on(self.db(), day)
     }
+}
+
+fn bill(db: &Connection, days: Days) -> Result<Bill, StoreError> {
+    let parameters = params![number_of(days.first), number_of(days.end)];
+    let columns = |row: &Row<'_>| {
+        let names: [String; 3] = [row.get(3)?, row.get(1)?, row.get(2)?];
+        Ok((row.get::<_, i64>(0)?, names, row.get::<_, i64>(4)?))
+    };
+    let mut bill = Bill::default();
+    for (part, [currency, a, b], micros) in rows(db, sql::BILL_SUMS, parameters, columns)? {
+        let known = BillPart::ALL.into_iter().find(|known| *known as i64 == part);
+        let part = known.ok_or_else(|| StoreError::Content { what: "a part of the bill", given: part.to_string() })?;
+        bill.sums.insert((part, currency, a, b), Amount::from_micros(micros));
+    }
+    bill.months = months(db)?;
+    bill.months.retain(|month| month.days.first < days.end && days.first < month.days.end);
+    bill.tags = all(db, sql::ALLOCATION_TAGS, |row| Ok(AllocationTag { key: row.get(0)?, active: row.get(1)? }))?;
+    Ok(bill)
 }
 
 fn months(db: &Connection) -> Result<Vec<KnownMonth>, StoreError> {

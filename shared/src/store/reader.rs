@@ -12,7 +12,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{
-    Attempt, Filter, Lacking, Page, PageStart, Rule, ScopeRow, Snapshot, StoreError, Tally, Worst,
+    Attempt, Filter, Lacking, MonthSpend, Page, PageStart, Rule, ScopeRow, Snapshot, StoreError, Tally, Worst,
     intern::statement,
     open::open_read_only,
     page::{Pages, rule},
@@ -207,7 +207,19 @@ impl View<'_> {
         whole.scopes(self.sql, &self.dimensions, snapshot.id)?;
         whole.cells(self.sql, &self.dimensions, snapshot.id)?;
         whole.findings(self.sql, &self.dimensions, snapshot.id)?;
+        whole.month(self.sql, &*self.policy(snapshot)?)?;
         whole.ages(self.sql, &self.dimensions, snapshot.id).map(drop)
+    }
+
+    /// Tells what the last whole month came to, or the running one when there is none; nothing when no bill is known.
+    pub fn month_spend<T>(
+        &self,
+        snapshot: &Snapshot,
+        tell: impl FnOnce(Option<&MonthSpend>) -> T,
+    ) -> Result<T, StoreError> {
+        let whole = self.wholes.of(snapshot);
+        let policy = self.policy(snapshot)?;
+        whole.month(self.sql, &policy).map(tell)
     }
 
     /// How many resources have each kind of finding.

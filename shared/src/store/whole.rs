@@ -8,12 +8,13 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
-    Attempt, ScopeRow, Snapshot, StoreError, Tally,
+    Attempt, MonthSpend, ScopeRow, Snapshot, StoreError, Tally,
+    bill::month_spend,
     intern::{statement, varints},
     rows::{Dimensions, ScopeIds, rows, scope_columns, tally_columns},
     sql,
 };
-use crate::inventory::Scope;
+use crate::{inventory::Scope, policy::Policy};
 
 /// Snapshots whose figures are kept at hand: the newest, and some that cursors still go through.
 const KEPT: usize = 4;
@@ -25,6 +26,7 @@ pub(super) struct Whole {
     scopes: OnceLock<Vec<ScopeRow>>,
     findings: OnceLock<Vec<(Scope, i64, i64)>>,
     ages: OnceLock<Vec<(Scope, Ages)>>,
+    month: OnceLock<Vec<MonthSpend>>,
 }
 
 /// When those resources of a scope were created that lack tags, as far as AWS says.
@@ -127,6 +129,11 @@ impl Whole {
             });
             named.collect()
         })
+    }
+
+    /// What the usual month came to; none when nothing is known of the bill.
+    pub(super) fn month(&self, db: &Connection, policy: &Policy) -> Result<Option<&MonthSpend>, StoreError> {
+        once(&self.month, || Ok(month_spend(db, policy)?.into_iter().collect())).map(<[_]>::first)
     }
 
     /// Resources by scope and rule, from the facts.
