@@ -140,6 +140,21 @@ fn a_daemon_on_an_empty_ledger_scans_at_once_and_then_waits() {
 }
 
 #[test]
+fn a_daemon_reads_the_bill_and_tells_what_that_costs() {
+    let world = World::small();
+    let mut command = command(&world, &world.store(), &sample_policy());
+    let daemon = Daemon::of(command.env("TAGLEDGER_COST_REQUEST_BUDGET", "9"));
+    daemon.until("bill read");
+    daemon.until("scan over: complete");
+    let asked = world.fake.ledger().requests.iter().filter(|call| call.service == "ce").count();
+    let metrics = daemon.ask("GET", "/metrics").1;
+    for series in [format!("tagledger_cost_requests_today {asked}"), "tagledger_cost_request_budget 9".to_owned()] {
+        assert!(metrics.lines().any(|line| line == series), "{series} is missing in\n{metrics}");
+    }
+    assert!((1..=9).contains(&asked), "{asked}");
+}
+
+#[test]
 fn answers_that_say_to_slow_down_are_counted_by_operation() {
     let faults = [("ec2", "DescribeVolumes"), ("lambda", "ListFunctions"), ("ecs", "ListClusters")].into_iter().fold(
         fake_aws::Faults::none(),

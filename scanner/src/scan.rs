@@ -157,7 +157,9 @@ impl<C: Cloud> Scan<'_, C> {
         self.list(plan, recorder).await;
         // Last, for it costs money: a scan that fails or is cancelled before spends none.
         if self.cost_requests > 0 && self.narrow.is_whole() {
-            let harvest = costs::harvest(self.cloud, &self.policy, &known.bill, self.cost_requests, (self.now)()).await;
+            let (budget, now) = (self.cost_requests, (self.now)());
+            // Boxed: the SDK's futures are large, and would be a part of this one, which a thread has to find room for.
+            let harvest = Box::pin(costs::harvest(self.cloud, &self.policy, &known.bill, budget, now)).await;
             recorder.billed(harvest).await;
         }
         Ok(())

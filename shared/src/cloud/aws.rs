@@ -156,7 +156,7 @@ impl Cloud for Aws {
 
     async fn bill(&self, question: &BillQuestion, most_requests: u64) -> Billed {
         match self.billing().await {
-            Ok(session) => cost_explorer::bill(&session, question, most_requests).await,
+            Ok(session) => Box::pin(cost_explorer::bill(&session, question, most_requests)).await,
             Err(gap) => Billed { requests: 0, answer: Err(BillProblem::Gap(gap)) },
         }
     }
