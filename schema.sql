@@ -231,7 +231,10 @@ CREATE TABLE bill_month (
     asked_at    INTEGER NOT NULL,
     snapshot_id INTEGER NOT NULL REFERENCES snapshot (id), -- of the scan that asked
     metric      TEXT NOT NULL CHECK (metric IN ('NetAmortizedCost', 'AmortizedCost')),
-    terms       TEXT NOT NULL         -- names what the policy asked of bills then
+    payer       TEXT NOT NULL,        -- the account whose bill it is; bills of several are never added
+    policy_id   INTEGER NOT NULL REFERENCES policy (id), -- decides what of it is a gap
+    terms       TEXT NOT NULL,        -- names all that the answers depend on; asked for again under others
+    requests    INTEGER NOT NULL      -- that it took
 ) STRICT;
 
 -- Services, kinds of charge, places, tag keys and values, currencies: each text of the bill once.
@@ -256,10 +259,10 @@ CREATE TABLE bill (
 -- Requests to Cost Explorer by day: each costs money, and a day has a budget.
 CREATE TABLE bill_requests (day INTEGER PRIMARY KEY, requests INTEGER NOT NULL) STRICT;
 
--- The tag keys that billing knows, and whether bills are split by them; empty where only another account may ask.
+-- Whether bills are split by the keys that the policy requires; empty where only another account may ask.
 CREATE TABLE allocation_tag (
     key      TEXT PRIMARY KEY,
-    active   INTEGER NOT NULL CHECK (active IN (0, 1)),
+    status   TEXT NOT NULL CHECK (status IN ('active', 'inactive', 'unknown')), -- unknown: never billed
     asked_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -268,7 +271,8 @@ CREATE TABLE bill_gap (
     asked_at  INTEGER PRIMARY KEY,
     reason    TEXT NOT NULL,          -- as in `scope`, or 'budget'
     operation TEXT NOT NULL,
-    message   TEXT NOT NULL
+    message   TEXT NOT NULL,
+    needs     INTEGER NOT NULL        -- requests that a month takes at least, as far as that is known
 ) STRICT;
 
 PRAGMA user_version = 3;

@@ -3,8 +3,8 @@
 use jiff::civil::Date;
 use shared::{
     day::day_of,
-    money::{Amount, Attribution, Spend, Terms},
-    store::{BillGap, Reader, StoreError, usual_month},
+    money::{Amount, Spend},
+    store::{BillGap, BilledMonth, Reader, StoreError, usual_month},
 };
 
 use crate::output::{count, say};
@@ -20,6 +20,14 @@ struct Told {
     spend: Spend,
 }
 
+impl Told {
+    fn of(month: &BilledMonth) -> Option<Self> {
+        let (currency, total) = month.bill.currencies().into_iter().next()?;
+        let spend = month.attribution(&currency).spend;
+        Some(Self { month: month.days.first, currency, total, spend })
+    }
+}
+
 /// Prints the last whole month, or the running one, and what asking cost; nothing when the bill was never asked.
 pub(crate) fn print(reader: &Reader) -> Result<(), StoreError> {
     let (told, requests, gap) = reader.read(|view| {
@@ -28,12 +36,8 @@ pub(crate) fn print(reader: &Reader) -> Result<(), StoreError> {
         let gap = view.bill_gap()?;
         let months = view.bill_months()?;
         let Some(month) = usual_month(&months) else { return Ok((None, requests, gap)) };
-        let bill = view.bill(month.days)?;
-        let policy = view.policy(&snapshot)?;
-        let Some((currency, total)) = bill.currencies().into_iter().next() else { return Ok((None, requests, gap)) };
-        let last = month.days.iter().last().unwrap_or(month.days.first);
-        let spend = Attribution::of(&bill.sums_in(&currency), &Terms::of(&policy), last).spend;
-        Ok((Some(Told { month: month.days.first, currency, total, spend }), requests, gap))
+        let billed = view.billed(month.days)?;
+        Ok((billed.first().and_then(Told::of), requests, gap))
     })?;
     if let Some(told) = told {
         say(format!("  Costs       {}", line(&told)));

@@ -8,9 +8,12 @@ use std::collections::BTreeMap;
 use jiff::{Timestamp, ToSpan, civil::Date};
 use shared::{
     cloud::Cloud,
-    day::day_of,
+    day::{day_of, number_of},
     inventory::{Gap, GapReason},
-    money::{Amount, BillAnswer, BillProblem, BillQuestion, Charge, Days, Invalid, Metric, Services, Terms, charge},
+    money::{
+        AllocationTag, Amount, BillAnswer, BillProblem, BillQuestion, Charge, Days, Dimension, Invalid, Metric,
+        Services, Terms, charge,
+    },
     policy::Policy,
     store::{BillGap, BillKnown, BillLine, BillPart, Harvest, KnownMonth, MonthBill},
 };
@@ -19,21 +22,27 @@ use tracing::info;
 /// Months beside the running one that Cost Explorer keeps, unless it was asked to keep more.
 const KEPT_MONTHS: i32 = 13;
 
-/// The months to ask for, the newest first: those of which nothing is known, or too little, or what may have changed since.
+/// Days after which a month that AWS called final is asked for once more: credits come late, and tags are backfilled.
+const SETTLED_DAYS: i64 = 30;
+
+/// The months to ask for: first those that are not known by these terms, the newest first, then those that may have changed.
 fn wanted(known: &[KnownMonth], terms: &str, today: Date) -> Vec<Days> {
-    let enough = |days: &Days| {
-        let known = known.iter().find(|month| month.days.first == days.first);
-        known.is_some_and(|month| {
-            let fresh = month.open_from.is_none() || day_of(month.asked_at) >= today;
-            fresh && month.terms == terms && month.days.end >= days.end
-        })
-    };
     let month = |back: i32| {
         let month = Days::of_month(today.first_of_month().saturating_sub(back.months()));
         // What is used today is billed tomorrow.
         Days { end: month.end.min(today), ..month }
     };
-    (0..=KEPT_MONTHS).map(month).filter(|days| days.first < days.end && !enough(days)).collect()
+    let known = |days: &Days| known.iter().find(|month| month.days.first == days.first && month.terms == terms);
+    let fresh = |days: &Days| {
+        known(days).is_some_and(|month| {
+            let age = number_of(today) - number_of(day_of(month.asked_at));
+            let settled = month.open_from.is_none() && month.days.end >= days.end;
+            age <= 0 || (settled && age < SETTLED_DAYS)
+        })
+    };
+    let all: Vec<Days> = (0..=KEPT_MONTHS).map(month).filter(|days| days.first < days.end && !fresh(days)).collect();
+    let (again, new): (Vec<Days>, Vec<Days>) = all.into_iter().partition(|days| known(days).is_some());
+    new.into_iter().chain(again).collect()
 }
 
 /// Asks the bill. `budget`: requests a day; what was spent of it before counts.
@@ -44,30 +53,32 @@ pub(crate) async fn harvest<C: Cloud>(
     budget: u64,
     now: Timestamp,
 ) -> Harvest {
-    let terms = Terms::of(policy);
-    let left = budget.saturating_sub(known.requests_today);
-    let mut asking = Asking { cloud, terms, digest: String::new(), left, requests: 0, now };
-    asking.digest = asking.terms.digest();
-    let mut harvest = Harvest { asked_at: now, requests: 0, months: Vec::new(), tags: None, gap: None };
-    let months = wanted(&known.months, &asking.digest, day_of(now));
-    if months.is_empty() {
-        return harvest;
-    }
+    let mut harvest = Harvest { asked_at: now, ..Harvest::default() };
+    let Some(payer) = cloud.payer() else { return harvest };
+    let (terms, left) = (Terms::of(policy), budget.saturating_sub(known.requests_today));
+    let mut asking = Asking { cloud, terms, payer: payer.to_string(), name: String::new(), left, requests: 0 };
+    harvest.tags = asking.tags(known).await;
+    asking.name = asking.terms.name(&asking.payer, harvest.tags.as_ref().unwrap_or(&known.tags));
+    let months = wanted(&known.months, &asking.name, day_of(now));
+    let mut needs = known.needs.max(asking.terms.most_questions() as u64);
     for (done, days) in months.iter().enumerate() {
-        match asking.month(*days).await {
+        let before = asking.requests;
+        let read = if asking.left < needs { Err(BillProblem::Budget) } else { asking.month(*days).await };
+        match read {
             Ok(month) => harvest.months.push(month),
             // Before the account's first month there is nothing to ask for.
             Err(BillProblem::Gap(gap)) if done > 0 && gap.reason == GapReason::NotEnabled => break,
-            Err(problem) => {
-                harvest.gap = Some(asking.gap(problem, budget, months.len() - done));
+            Err(BillProblem::Gap(gap)) => {
+                harvest.gap = Some(gap_of(gap, now));
+                break;
+            }
+            Err(BillProblem::Budget) => {
+                // What was asked for a month that could not be ended is lost; it is not begun again with as little.
+                needs = needs.max(2 * (asking.requests - before));
+                harvest.gap = Some(asking.out_of_budget(budget, needs, months.len() - done, now));
                 break;
             }
         }
-    }
-    if !harvest.months.is_empty() && asking.left > 0 {
-        asking.requests += 1;
-        // A member account may not ask; what that disables is said where it matters.
-        harvest.tags = cloud.allocation_tags().await.ok();
     }
     harvest.requests = asking.requests;
     info!(months_n = harvest.months.len(), requests_n = harvest.requests, "bill read");
@@ -77,36 +88,54 @@ pub(crate) async fn harvest<C: Cloud>(
 struct Asking<'a, C> {
     cloud: &'a C,
     terms: Terms<'a>,
-    digest: String,
+    payer: String,
+    /// Of the terms.
+    name: String,
     left: u64,
     requests: u64,
-    now: Timestamp,
 }
 
 impl<C: Cloud> Asking<'_, C> {
-    async fn month(&mut self, days: Days) -> Result<MonthBill, BillProblem> {
-        if self.left < self.terms.most_questions() as u64 {
-            return Err(BillProblem::Budget); // a month that cannot be ended is not begun
+    /// Whether bills are split by the required keys, asked once a day; nothing when what is known of it stays.
+    async fn tags(&mut self, known: &BillKnown) -> Option<Vec<AllocationTag>> {
+        let keys: Vec<String> = self.terms.keys().map(str::to_owned).collect();
+        if keys.is_empty() || self.left == 0 || known.requests_today > 0 {
+            return None;
         }
+        let requests = self.tag_requests();
+        self.left = self.left.saturating_sub(requests);
+        self.requests += requests;
+        // A member account may not ask. What was known stays, or one failure would have every month asked for again.
+        self.cloud.allocation_tags(&keys).await.ok()
+    }
+
+    /// Every day's, before the first month is asked for.
+    fn tag_requests(&self) -> u64 {
+        (self.terms.keys().count() as u64).div_ceil(100)
+    }
+
+    async fn month(&mut self, days: Days) -> Result<MonthBill, BillProblem> {
+        let before = self.requests;
         let mut sums = Sums::default();
         let charges = self.ask(&Terms::charges(days)).await?;
         let open_from = charges.estimated.first().copied();
         let billed = used(&charges);
         sums.add(BillPart::Charges, charges)?;
-        let mut invalid = Invalid::new();
+        let mut wrong = BTreeMap::new();
         for question in self.terms.values(days, &billed) {
             let answer = self.ask(&question).await?;
-            self.values(&question, answer, &mut sums, &mut invalid)?;
+            self.values(&question, answer, &mut sums, &mut wrong)?;
         }
         if let Some(question) = self.terms.places(days, &billed) {
             sums.add(BillPart::Places, self.ask(&question).await?)?;
         }
         let gaps = [BillPart::GapByService, BillPart::GapByPlace].into_iter();
-        for (part, question) in gaps.zip(self.terms.gaps(days, &billed, &invalid)) {
+        for (part, question) in gaps.zip(self.terms.gaps(days, &billed, &by_spend(wrong))) {
             sums.add(part, self.ask(&question).await?)?;
         }
         let metric = sums.metric.unwrap_or(Metric::NetAmortized);
-        Ok(MonthBill { days, open_from, metric, terms: self.digest.clone(), lines: sums.lines() })
+        let (payer, terms, requests) = (self.payer.clone(), self.name.clone(), self.requests - before);
+        Ok(MonthBill { days, open_from, metric, payer, terms, requests, lines: sums.lines() })
     }
 
     async fn ask(&mut self, question: &BillQuestion) -> Result<BillAnswer, BillProblem> {
@@ -116,20 +145,22 @@ impl<C: Cloud> Asking<'_, C> {
         billed.answer
     }
 
-    /// Sums over each of the keys that were asked for together, and the values that the policy does not allow.
+    /// Sums over each of the keys that were asked for together, and the values that the policy does not allow: on the last day,
+    /// so that what expires in a month is judged alike in all of it.
     fn values(
         &self,
         question: &BillQuestion,
         answer: BillAnswer,
         sums: &mut Sums,
-        invalid: &mut Invalid,
+        wrong: &mut Wrong,
     ) -> Result<(), BillProblem> {
         sums.agree(&answer)?;
+        let last = question.days.last();
         for row in answer.rows {
             for (dimension, value) in question.by.iter().zip(row.groups) {
-                let shared::money::Dimension::Tag(key) = dimension else { continue };
-                if !value.is_empty() && !self.terms.allows(key, &value, row.day) {
-                    invalid.entry(key.clone()).or_default().insert(value.clone());
+                let Dimension::Tag(key) = dimension else { continue };
+                if !value.is_empty() && !self.terms.allows(key, &value, last) {
+                    *wrong.entry((key.clone(), value.clone())).or_default() += row.amount;
                 }
                 sums.line((row.day, BillPart::Values, key.clone(), value, row.currency.clone()), row.amount);
             }
@@ -137,20 +168,39 @@ impl<C: Cloud> Asking<'_, C> {
         Ok(())
     }
 
-    fn gap(&self, problem: BillProblem, budget: u64, months: usize) -> BillGap {
-        let (reason, operation, message) = match problem {
-            BillProblem::Gap(Gap { reason, operation, message }) => (reason.as_str().to_owned(), operation, message),
-            BillProblem::Budget => {
-                let message = format!(
-                    "{months} months are still to be asked for, and the day's budget of {budget} requests leaves {}; \
-                     the next days ask on, or raise TAGLEDGER_COST_REQUEST_BUDGET",
-                    self.left
-                );
-                ("budget".to_owned(), "ce:GetCostAndUsage".to_owned(), message)
-            }
+    fn out_of_budget(&self, budget: u64, needs: u64, months: usize, now: Timestamp) -> BillGap {
+        let day = needs + self.tag_requests();
+        let message = if budget < day {
+            format!(
+                "a month of this bill takes {needs} requests, as far as is known, and the day's budget is {budget}: raise \
+                 TAGLEDGER_COST_REQUEST_BUDGET to {day} or more"
+            )
+        } else {
+            let left = self.left;
+            format!(
+                "{months} months are still to be asked for; {left} requests of the day's budget of {budget} are left, and the next days ask on"
+            )
         };
-        BillGap { asked_at: self.now, reason, operation, message }
+        let (reason, operation) = ("budget".to_owned(), "ce:GetCostAndUsage".to_owned());
+        BillGap { asked_at: now, reason, operation, message, needs }
     }
+}
+
+fn gap_of(Gap { reason, operation, message }: Gap, now: Timestamp) -> BillGap {
+    BillGap { asked_at: now, reason: reason.as_str().to_owned(), operation, message, needs: 0 }
+}
+
+/// What was spent under values that are not allowed, by key and value.
+type Wrong = BTreeMap<(String, String), Amount>;
+
+fn by_spend(wrong: Wrong) -> Invalid {
+    let mut wrong: Vec<_> = wrong.into_iter().collect();
+    wrong.sort_by_key(|(_, amount)| std::cmp::Reverse(*amount));
+    let mut invalid = Invalid::new();
+    for ((key, value), _) in wrong {
+        invalid.entry(key).or_default().push(value);
+    }
+    invalid
 }
 
 /// The services of which something was used.
@@ -215,7 +265,9 @@ mod tests {
     fn known(first: Date, end: Date, open: bool, asked: &str) -> KnownMonth {
         let open_from = open.then_some(first);
         let terms = "t".to_owned();
-        KnownMonth { days: Days { first, end }, open_from, asked_at: at(asked), metric: Metric::NetAmortized, terms }
+        let (payer, policy_digest) = ("111122223333".to_owned(), "d".to_owned());
+        let (days, asked_at, metric) = (Days { first, end }, at(asked), Metric::NetAmortized);
+        KnownMonth { days, open_from, asked_at, metric, payer, policy_digest, terms }
     }
 
     fn firsts(known: &[KnownMonth], terms: &str, today: Date) -> BTreeSet<String> {
@@ -248,5 +300,15 @@ mod tests {
             month.days.end = month.days.end.max(Days::of_month(month.days.first).end.min(today));
         }
         assert_eq!(firsts(&book, "t", today), BTreeSet::new());
+        let later = Date::constant(2026, 12, 24);
+        assert_eq!(firsts(&book, "t", later).len(), 14, "settled months are looked at once more after a month");
+    }
+
+    #[test]
+    fn months_that_are_not_known_come_before_those_that_may_have_changed() {
+        let today = Date::constant(2026, 11, 24);
+        let book = [known(Date::constant(2026, 11, 1), Date::constant(2026, 11, 23), true, "2026-11-23")];
+        let months = wanted(&book, "t", today);
+        assert_eq!((months[0].first, months[13].first), (Date::constant(2026, 10, 1), Date::constant(2026, 11, 1)));
     }
 }

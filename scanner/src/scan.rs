@@ -154,9 +154,9 @@ impl<C: Cloud> Scan<'_, C> {
         let scopes: Vec<_> = plan.scopes.iter().chain(plan.gaps.iter().map(|(scope, _)| scope)).cloned().collect();
         info!(scopes_n = scopes.len(), accounts_n = survey.accounts.found.len(), "scan planned");
         recorder.planned(survey.accounts.found, scopes).await;
-        self.list(plan, recorder).await;
+        let listed = self.list(plan, recorder).await;
         // Last, for it costs money: a scan that fails or is cancelled before spends none.
-        if self.cost_requests > 0 && self.narrow.is_whole() {
+        if listed && self.cost_requests > 0 && self.narrow.is_whole() {
             let (budget, now) = (self.cost_requests, (self.now)());
             // Boxed: the SDK's futures are large, and would be a part of this one, which a thread has to find room for.
             let harvest = Box::pin(costs::harvest(self.cloud, &self.policy, &known.bill, budget, now)).await;
@@ -172,7 +172,8 @@ impl<C: Cloud> Scan<'_, C> {
         Survey { accounts, regions, known }
     }
 
-    async fn list(&self, plan: Plan, recorder: &Recorder) {
+    /// Lists everything; false when the writer has failed, and will say why.
+    async fn list(&self, plan: Plan, recorder: &Recorder) -> bool {
         let gaps = plan.gaps.into_iter().map(|(scope, gap)| (scope, Listing { resources: Vec::new(), gap: Some(gap) }));
         for (scope, listing) in gaps {
             recorder.listed(scope, listing).await;
@@ -184,9 +185,10 @@ impl<C: Cloud> Scan<'_, C> {
         let mut lists = std::pin::pin!(lists.buffer_unordered(self.concurrency.max(1)));
         while let Some((scope, listing)) = lists.next().await {
             if !recorder.listed(scope, listing).await {
-                return; // the writer has failed, and will say why
+                return false;
             }
         }
+        true
     }
 }
 

@@ -2,7 +2,7 @@
 
 #![cfg(test)]
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use jiff::{Timestamp, civil::Date};
 use proptest::prelude::*;
@@ -125,6 +125,8 @@ impl Line {
 struct Bills {
     company: Simulated,
     lines: Vec<Line>,
+    /// Of every answer.
+    pages: u64,
 }
 
 impl Cloud for Bills {
@@ -138,8 +140,8 @@ impl Cloud for Bills {
         self.company.list(scope).await
     }
     async fn bill(&self, question: &BillQuestion, most_requests: u64) -> Billed {
-        if most_requests == 0 {
-            return Billed { requests: 0, answer: Err(BillProblem::Budget) };
+        if most_requests < self.pages {
+            return Billed { requests: most_requests, answer: Err(BillProblem::Budget) };
         }
         let mut sums: BTreeMap<(Date, Vec<String>), Amount> = BTreeMap::new();
         let in_days = |line: &&Line| line.day() >= question.days.first && line.day() < question.days.end;
@@ -151,9 +153,12 @@ impl Cloud for Bills {
         let row = |((day, groups), amount)| BillRow { day, groups, currency: "USD".to_owned(), amount };
         let rows = sums.into_iter().map(row).collect();
         let answer = BillAnswer { rows, estimated: [].into(), metric: Metric::NetAmortized };
-        Billed { requests: 1, answer: Ok(answer) }
+        Billed { requests: self.pages, answer: Ok(answer) }
     }
-    async fn allocation_tags(&self) -> Result<Vec<AllocationTag>, Gap> {
+    fn payer(&self) -> Option<AccountId> {
+        self.company.payer()
+    }
+    async fn allocation_tags(&self, _: &[String]) -> Result<Vec<AllocationTag>, Gap> {
         Ok(Vec::new())
     }
     fn requests(&self) -> u64 {
@@ -164,8 +169,28 @@ impl Cloud for Bills {
     }
 }
 
-fn at() -> Timestamp {
-    "2026-11-24T02:00:00Z".parse().unwrap()
+fn on(day: i8) -> Timestamp {
+    format!("2026-11-{day:02}T02:00:00Z").parse().unwrap()
+}
+
+/// Scans into a ledger, with so many requests a day.
+fn scan(store: &Path, policy: &Arc<Policy>, lines: &[Line], pages: u64, cost_requests: u64, day: i8) {
+    let cloud = Bills { company: Simulated::new(1, 0, Date::constant(2026, 11, 1)), lines: lines.to_vec(), pages };
+    let now = || on(day);
+    let scan = Scan {
+        cloud: &cloud,
+        policy: Arc::clone(policy),
+        choice: Choice::default(),
+        narrow: Narrow::default(),
+        concurrency: 4,
+        cost_requests,
+        lock: None,
+        now: &now,
+        app_version: "test",
+        end: CancellationToken::new(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(scan.run(Writer::open(store).unwrap(), |_| {})).unwrap();
 }
 
 /// What the ledger says of October after a scan.
@@ -173,21 +198,7 @@ fn told(lines: &[Line]) -> Attribution {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("ledger.sqlite");
     let policy = Arc::new(Policy::parse(POLICY).unwrap());
-    let cloud = Bills { company: Simulated::new(1, 0, Date::constant(2026, 11, 1)), lines: lines.to_vec() };
-    let scan = Scan {
-        cloud: &cloud,
-        policy: Arc::clone(&policy),
-        choice: Choice::default(),
-        narrow: Narrow::default(),
-        concurrency: 4,
-        cost_requests: 1_000,
-        lock: None,
-        now: &at,
-        app_version: "test",
-        end: CancellationToken::new(),
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(scan.run(Writer::open(&store).unwrap(), |_| {})).unwrap();
+    scan(&store, &policy, lines, 1, 1_000, 24);
     let days = Days::of_month(Date::constant(2026, 10, 1));
     let bill = Reader::new(&store).read(|view| view.bill(days)).unwrap();
     Attribution::of(&bill.sums_in("USD"), &Terms::of(&policy), Date::constant(2026, 10, 31))
@@ -248,4 +259,51 @@ proptest! {
             prop_assert_eq!(spend.missing, sum(of.iter().filter(bare).copied()));
         }
     }
+}
+
+/// Requests of a day, what was told of the bill on it, and how many months were known then.
+fn day(store: &Path, day: i8) -> (u64, String, usize) {
+    let read = Reader::new(store).read(|view| {
+        let message = view.bill_gap()?.map_or_else(String::new, |gap| gap.message);
+        Ok((view.bill_requests(Date::constant(2026, 11, day))?, message, view.bill_months()?.len()))
+    });
+    read.unwrap()
+}
+
+/// Everything that a month may hold, on its tenth.
+fn a_month() -> Vec<Line> {
+    (0..KINDS.len())
+        .map(|kind| Line { kind, day: 10, account: 0, region: 0, team: 2, stage: 2, micros: 1_000_000 })
+        .collect()
+}
+
+#[test]
+fn a_month_that_takes_more_than_a_day_may_cost_is_not_begun_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, policy) = (folder.path().join("ledger.sqlite"), Arc::new(Policy::parse(POLICY).unwrap()));
+    // November has no lines: one question and five pages. October has six, and 12 requests a day.
+    for today in [24, 25, 26] {
+        scan(&store, &policy, &a_month(), 5, 12, today);
+    }
+    let ((first, ..), (second, ..), (third, told, months)) = (day(&store, 24), day(&store, 25), day(&store, 26));
+    assert!(first <= 12 && second <= 12, "{first} and {second}");
+    assert_eq!((third, months), (1, 1), "the tags are looked at, and nothing is asked in vain: {told}");
+    assert!(told.contains("raise TAGLEDGER_COST_REQUEST_BUDGET"), "{told}");
+    scan(&store, &policy, &a_month(), 5, 1_000, 27);
+    assert_eq!((day(&store, 27).2, day(&store, 27).1.as_str()), (14, ""), "with a larger budget all months come in");
+}
+
+#[test]
+fn months_come_in_day_by_day_within_the_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, policy) = (folder.path().join("ledger.sqlite"), Arc::new(Policy::parse(POLICY).unwrap()));
+    let mut known = 0;
+    for today in 1..=20 {
+        scan(&store, &policy, &a_month(), 1, 12, today);
+        let (requests, told, months) = day(&store, today);
+        assert!(requests <= 12, "{requests} on day {today}: {told}");
+        assert!(months >= known, "day {today}");
+        known = months;
+    }
+    assert_eq!(known, 14);
 }

@@ -51,8 +51,12 @@ pub trait Cloud: Send + Sync + 'static {
     /// Asks the bill of the account that pays, read to its last page, with at most so many requests: each costs money.
     fn bill(&self, question: &BillQuestion, most_requests: u64) -> impl Future<Output = Billed> + Send;
 
-    /// The tag keys that billing knows, in their order. A gap where only another account may ask.
-    fn allocation_tags(&self) -> impl Future<Output = Result<Vec<AllocationTag>, Gap>> + Send;
+    /// Whose bill [`Cloud::bill`] is; none when nobody's.
+    fn payer(&self) -> Option<AccountId>;
+
+    /// Whether bills are split by these keys, with at most one request for each hundred of them. A gap where only another
+    /// account may ask.
+    fn allocation_tags(&self, keys: &[String]) -> impl Future<Output = Result<Vec<AllocationTag>, Gap>> + Send;
 
     /// How many requests have been sent so far, retries not counted.
     fn requests(&self) -> u64;

@@ -17,6 +17,7 @@ mod terms;
 pub use attribution::{Attribution, Bucket, KeySpend, Spend, Sums, category};
 pub use bill::{
     AllocationTag, BillAnswer, BillProblem, BillQuestion, BillRow, Billed, Condition, Days, Dimension, Metric,
+    TagStatus,
 };
 pub use charges::{Charge, charge, service_of, types_of};
 pub use terms::{Invalid, Services, Terms};

@@ -44,7 +44,9 @@ mod upgrade;
 mod version;
 mod whole;
 
-pub use bill::{Bill, BillGap, BillKnown, BillLine, BillPart, Harvest, KnownMonth, MonthBill, MonthSpend, usual_month};
+pub use bill::{
+    Bill, BillGap, BillKnown, BillLine, BillPart, BilledMonth, Harvest, KnownMonth, MonthBill, MonthSpend, usual_month,
+};
 pub use check::CheckReport;
 pub use keep::StoreStats;
 pub use night::{Night, NightHeader, NightSummary, ScopeSummary};

@@ -75,9 +75,9 @@ async def foreign_cursor(client):
     await refused(client, FINDING, "cursor", cursor=genuine)
 
 
-@check("a cost threshold is refused while there is no cost data")
+@check("a cost threshold is refused while costs of single resources are not known")
 async def cost_threshold(client):
-    await refused(client, FINDING, "cost data", "min_cost_threshold", min_cost_threshold=10.0)
+    await refused(client, FINDING, "costs of single resources", "min_cost_threshold", min_cost_threshold=10.0)
     await refused(client, FINDING, "min_cost_threshold", min_cost_threshold=-1)
 
 

@@ -30,8 +30,11 @@ impl Cloud for Gated {
     async fn bill(&self, question: &BillQuestion, most_requests: u64) -> Billed {
         self.cloud.bill(question, most_requests).await
     }
-    async fn allocation_tags(&self) -> Result<Vec<AllocationTag>, Gap> {
-        self.cloud.allocation_tags().await
+    fn payer(&self) -> Option<AccountId> {
+        self.cloud.payer()
+    }
+    async fn allocation_tags(&self, keys: &[String]) -> Result<Vec<AllocationTag>, Gap> {
+        self.cloud.allocation_tags(keys).await
     }
     fn requests(&self) -> u64 {
         self.cloud.requests()

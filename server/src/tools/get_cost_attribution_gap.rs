@@ -6,9 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     inventory::Scope,
-    money::{AllocationTag, Amount, Attribution, Bucket, KeySpend, Spend, Terms, category, in_cents},
-    policy::Policy,
-    store::{Bill, BillGap, Filter, KnownMonth, Snapshot, Tally, View},
+    money::{AllocationTag, Amount, Attribution, Bucket, KeySpend, Spend, TagStatus, category, in_cents},
+    store::{BillGap, BilledMonth, Filter, Snapshot, Tally, View},
 };
 
 use super::{
@@ -155,6 +154,8 @@ pub(crate) struct ValueSpend {
 pub(crate) struct CostSource {
     /// The Cost Explorer metric.
     metric: &'static str,
+    /// Whose bill it is.
+    account_id: String,
     /// When the oldest of the figures were asked for (RFC 3339, UTC).
     asked_at: String,
     /// Why newer figures could not be had. Absent when they could.
@@ -166,42 +167,38 @@ pub(crate) struct CostSource {
 /// The answer, from the bill that the ledger holds.
 pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Body>, ToolFailure> {
     ledger.ask(None, |view, snapshot| {
-        let policy = view.policy(&snapshot)?;
         let gap = view.bill_gap()?;
         let today = shared::day::day_of(snapshot.started_at);
         let period = resolve(arguments.time_period, &view.bill_months()?, gap.as_ref(), today)?;
+        let asked = Asked {
+            months: view.billed(period.days)?,
+            tags: view.allocation_tags()?,
+            grouping: arguments.grouping.unwrap_or_default(),
+            period,
+            gap,
+        };
         let mut notes: Vec<String> = policy_note(ledger, &snapshot).into_iter().collect();
-        let bill = view.bill(period.days)?;
-        let grouping = arguments.grouping.unwrap_or_default();
-        let body = body(view, &snapshot, &policy, &Asked { period, grouping, bill, gap }, &mut notes)?;
-        let (as_of, used) = (AsOf::of(&snapshot), PolicyUsed::of(&policy));
-        Ok(Answer { body, as_of, policy: used, coverage: Coverage::of(view, &snapshot, &Filter::default())?, notes })
+        let body = body(view, &snapshot, &asked, &mut notes)?;
+        let (as_of, policy) = (AsOf::of(&snapshot), PolicyUsed::of(&*view.policy(&snapshot)?));
+        Ok(Answer { body, as_of, policy, coverage: Coverage::of(view, &snapshot, &Filter::default())?, notes })
     })
 }
 
 struct Asked {
     period: Period,
     grouping: Grouping,
-    bill: Bill,
+    months: Vec<BilledMonth>,
+    tags: Vec<AllocationTag>,
     gap: Option<BillGap>,
 }
 
-fn body(
-    view: &View<'_>,
-    snapshot: &Snapshot,
-    policy: &Policy,
-    asked: &Asked,
-    notes: &mut Vec<String>,
-) -> Result<Body, ToolFailure> {
-    let (bill, terms) = (&asked.bill, Terms::of(policy));
-    let currencies = bill.currencies();
+fn body(view: &View<'_>, snapshot: &Snapshot, asked: &Asked, notes: &mut Vec<String>) -> Result<Body, ToolFailure> {
+    let currencies = currencies(&asked.months);
     let currency = currencies.first().map_or("USD", |(name, _)| name.as_str());
-    let period = TimePeriod::of(asked.period.days);
-    let last = asked.period.days.iter().last().unwrap_or(asked.period.days.first);
-    let attribution = Attribution::of(&bill.sums_in(currency), &terms, last);
+    let mut attribution = Attribution::default();
+    asked.months.iter().for_each(|month| attribution += month.attribution(currency));
     notes.extend(asked.period.notes.iter().cloned());
-    notes.extend(bill_notes(bill, &terms, &currencies, &attribution));
-
+    notes.extend(bill_notes(&asked.months, snapshot, &currencies, &attribution));
     let (taggable, gap) = (attribution.spend.taggable.cents(), attribution.spend.unattributable.cents());
     let attributable = taggable - gap;
     let (breakdown, more_categories) = breakdown(view, snapshot, asked.grouping, &attribution, gap)?;
@@ -213,15 +210,26 @@ fn body(
         taggable_spend: units(taggable),
         attribution_gap_percentage_of_taggable: percent(attribution.spend.unattributable, attribution.spend.taggable),
         currency: visible(currency),
-        time_period: period,
-        estimated_from: estimated_from(bill, asked),
+        time_period: TimePeriod::of(asked.period.days),
+        estimated_from: estimated_from(asked),
         buckets: buckets(&attribution, attributable, gap),
-        fix_first: not_activated(&bill.tags, &attribution.by_key),
+        fix_first: not_activated(&asked.tags, &attribution.by_key),
         breakdown,
         more_categories,
         by_tag: attribution.by_key.iter().map(TagSpend::of).collect(),
-        cost_source: CostSource::of(&bill.months, asked.gap.as_ref()),
+        cost_source: CostSource::of(&asked.months, asked.gap.as_ref()),
     })
+}
+
+/// The currencies of the bill, that with most spend first.
+fn currencies(months: &[BilledMonth]) -> Vec<(String, Amount)> {
+    let mut sums: BTreeMap<String, Amount> = BTreeMap::new();
+    for (currency, amount) in months.iter().flat_map(|month| month.bill.currencies()) {
+        *sums.entry(currency).or_default() += amount;
+    }
+    let mut sums: Vec<_> = sums.into_iter().collect();
+    sums.sort_by_key(|(_, sum)| Reverse(sum.micros().unsigned_abs()));
+    sums
 }
 
 /// All buckets, to the cent: the two of taggable spend as they are told elsewhere, and the others so that all add up.
@@ -244,21 +252,26 @@ fn percent(part: Amount, whole: Amount) -> Option<f64> {
     part.share_of(whole).map(|share| (share * 10_000.0).round() / 100.0)
 }
 
-fn estimated_from(bill: &Bill, asked: &Asked) -> Option<String> {
-    let open = bill.months.iter().filter_map(|month| month.open_from).min()?;
+fn estimated_from(asked: &Asked) -> Option<String> {
+    let open = asked.months.iter().filter_map(|month| month.month.open_from).min()?;
     let days = asked.period.days;
     (open < days.end).then(|| open.max(days.first).to_string())
 }
 
 fn bill_notes(
-    bill: &Bill,
-    terms: &Terms<'_>,
+    months: &[BilledMonth],
+    snapshot: &Snapshot,
     currencies: &[(String, Amount)],
     attribution: &Attribution,
 ) -> Vec<String> {
     let mut notes = Vec::new();
-    if bill.months.iter().any(|month| month.terms != terms.digest()) {
-        notes.push("Some months were asked for under an earlier policy; the next scans ask for them again.".to_owned());
+    let earlier = months.iter().filter(|month| month.month.policy_digest != snapshot.policy_digest).count();
+    if earlier > 0 {
+        notes.push(format!(
+            "{earlier} of {} months are attributed by the policy that was in force when the bill was asked; scans ask for the \
+             last 14 months again.",
+            months.len()
+        ));
     }
     if let [(first, _), others @ ..] = currencies
         && !others.is_empty()
@@ -267,7 +280,7 @@ fn bill_notes(
         let first = visible(first);
         notes.push(format!("The bill also has {}, which is in no figure: all of them are {first}.", others.join(", ")));
     }
-    if bill.months.windows(2).any(|pair| matches!(pair, [a, b] if a.metric != b.metric)) {
+    if months.windows(2).any(|pair| matches!(pair, [a, b] if a.month.metric != b.month.metric)) {
         notes.push("Some months are net of discounts and some are not; ask for them one by one.".to_owned());
     }
     let share = attribution.spend.unattributable.share_of(attribution.total);
@@ -289,12 +302,12 @@ fn bill_notes(
 
 /// Billing knows only activated keys. Without its list, which only the account that pays may ask for, nothing is said.
 fn not_activated(tags: &[AllocationTag], keys: &[KeySpend]) -> Vec<NotActivated> {
-    let problem = |key: &str| match tags.iter().find(|tag| tag.key == key) {
-        Some(tag) if tag.active => None,
-        Some(_) => Some("not_activated"),
-        None => Some("unknown_to_billing"),
+    let problem = |key: &str| match tags.iter().find(|tag| tag.key == key)?.status {
+        TagStatus::Active => None,
+        TagStatus::Inactive => Some("not_activated"),
+        TagStatus::Unknown => Some("unknown_to_billing"),
     };
-    let found = keys.iter().filter(|spend| !tags.is_empty() && spend.required != Amount::ZERO);
+    let found = keys.iter().filter(|spend| spend.required != Amount::ZERO);
     let mut found: Vec<_> = found.filter_map(|spend| Some((spend, problem(&spend.key)?))).collect();
     found.sort_by_key(|(spend, _)| Reverse(spend.required));
     let told = |(spend, problem): (&KeySpend, &'static str)| NotActivated {
@@ -374,10 +387,11 @@ impl TagSpend {
 }
 
 impl CostSource {
-    fn of(months: &[KnownMonth], gap: Option<&BillGap>) -> Self {
-        let oldest = months.iter().map(|month| month.asked_at).min();
+    fn of(months: &[BilledMonth], gap: Option<&BillGap>) -> Self {
+        let oldest = months.iter().map(|month| month.month.asked_at).min();
         Self {
-            metric: months.first().map_or("", |month| month.metric.as_str()),
+            metric: months.first().map_or("", |month| month.month.metric.as_str()),
+            account_id: months.first().map_or_else(String::new, |month| month.month.payer.clone()),
             asked_at: oldest.map_or_else(String::new, |at| at.to_string()),
             problem: gap.map(|gap| format!("{}: {}", gap.operation, visible(&gap.message))),
         }

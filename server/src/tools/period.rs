@@ -96,8 +96,13 @@ pub(crate) fn resolve(
         let (first, last) = (shown.start.0, shown.end.0);
         notes.push(format!("The bill is known from {from} to {to}: the figures are of {first} to {last} only."));
     }
-    let holes =
-        days.iter().filter(|day| !months.iter().any(|month| month.days.iter().any(|known| known == *day))).count();
+    let unread = |day: &Date| !months.iter().any(|month| (month.days.first..month.days.end).contains(day));
+    let holes = days.iter().filter(unread).count();
+    if holes == days.iter().count() {
+        return refuse(format!(
+            "that period was not read from Cost Explorer yet; the bill is known from {from} to {to}"
+        ));
+    }
     if holes > 0 {
         notes.push(format!(
             "{holes} days of the period were not read from Cost Explorer yet, and are missing in all figures."
@@ -135,6 +140,8 @@ mod tests {
             open_from: None,
             asked_at: jiff::Timestamp::UNIX_EPOCH,
             metric: Metric::NetAmortized,
+            payer: String::new(),
+            policy_digest: String::new(),
             terms: String::new(),
         }
     }
@@ -172,6 +179,7 @@ mod tests {
             (("2026-10-31", "2026-10-01"), "is before"),
             (("2026-12-01", "2026-12-31"), "in the future"),
             (("2025-01-01", "2025-01-31"), "keeps 13 months"),
+            (("2026-09-03", "2026-09-30"), "was not read"),
         ] {
             let error = ask(Some(period)).unwrap_err();
             assert!(error.contains(told), "{error}");

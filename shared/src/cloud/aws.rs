@@ -113,11 +113,15 @@ impl Aws {
         Ok(Self { accounts: settings.accounts, payer: settings.payer, sessions })
     }
 
+    /// The account that pays.
+    fn paying(&self) -> &AccountId {
+        self.payer.as_ref().unwrap_or(&self.caller().id)
+    }
+
     /// Where Cost Explorer is: in one region of each partition, for the account that pays.
     async fn billing(&self) -> Result<Arc<Session>, Gap> {
-        let caller = self.caller();
-        let region = cost_explorer::region(caller.partition.as_str())?;
-        Ok(self.sessions.get(self.payer.as_ref().unwrap_or(&caller.id), &region).await)
+        let region = cost_explorer::region(self.caller().partition.as_str())?;
+        Ok(self.sessions.get(self.paying(), &region).await)
     }
 
     /// The account whose credentials are used.
@@ -161,8 +165,12 @@ impl Cloud for Aws {
         }
     }
 
-    async fn allocation_tags(&self) -> Result<Vec<AllocationTag>, Gap> {
-        cost_explorer::allocation_tags(&*self.billing().await?).await
+    fn payer(&self) -> Option<AccountId> {
+        Some(self.paying().clone())
+    }
+
+    async fn allocation_tags(&self, keys: &[String]) -> Result<Vec<AllocationTag>, Gap> {
+        Box::pin(cost_explorer::allocation_tags(&*self.billing().await?, keys)).await
     }
 
     fn requests(&self) -> u64 {

@@ -63,8 +63,12 @@ impl<C: Cloud, F: Fn(&Scope) -> Option<Fault> + Send + Sync + 'static> Cloud for
         self.cloud.bill(question, most_requests).await
     }
 
-    async fn allocation_tags(&self) -> Result<Vec<AllocationTag>, Gap> {
-        self.cloud.allocation_tags().await
+    fn payer(&self) -> Option<AccountId> {
+        self.cloud.payer()
+    }
+
+    async fn allocation_tags(&self, keys: &[String]) -> Result<Vec<AllocationTag>, Gap> {
+        self.cloud.allocation_tags(keys).await
     }
 
     fn requests(&self) -> u64 {

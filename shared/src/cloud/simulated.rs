@@ -15,7 +15,7 @@ use super::{Account, AccountRegion, Accounts, Cloud, OperationCalls};
 use crate::{
     AccountId, Arn, Region, ResourceType,
     inventory::{Gap, GapReason, Listing, Resource, Scope, TagSet, Tags},
-    money::{AllocationTag, BillProblem, BillQuestion, Billed, Days},
+    money::{AllocationTag, BillProblem, BillQuestion, Billed, Days, TagStatus},
 };
 
 mod company;
@@ -51,9 +51,8 @@ pub struct Simulated {
 
 type Spent = (Days, Arc<Vec<Line>>);
 
-/// The tags that the company's bills are split by.
-const ALLOCATION_TAGS: &[(&str, bool)] =
-    &[("Application", true), ("CostCenter", true), ("Environment", true), ("Owner", true), ("costcenter", false)];
+/// The tags that the company's bills are split by; billing knows no others.
+const ALLOCATION_TAGS: &[&str] = &["Application", "CostCenter", "Environment", "Owner"];
 
 impl Simulated {
     /// An estate of about `size` resources, whose day 90 is the date given; as of that day.
@@ -151,11 +150,14 @@ impl Cloud for Simulated {
         Billed { requests: 1, answer: Ok(self.billed(question)) }
     }
 
-    async fn allocation_tags(&self) -> Result<Vec<AllocationTag>, Gap> {
-        Ok(ALLOCATION_TAGS
-            .iter()
-            .map(|(key, active)| AllocationTag { key: (*key).to_owned(), active: *active })
-            .collect())
+    fn payer(&self) -> Option<AccountId> {
+        ACCOUNTS.first().and_then(|(id, _)| id.parse().ok())
+    }
+
+    async fn allocation_tags(&self, keys: &[String]) -> Result<Vec<AllocationTag>, Gap> {
+        let known = |key: &String| ALLOCATION_TAGS.contains(&key.as_str());
+        let status = |key| if known(key) { TagStatus::Active } else { TagStatus::Unknown };
+        Ok(keys.iter().map(|key| AllocationTag { key: key.clone(), status: status(key) }).collect())
     }
 
     fn requests(&self) -> u64 {

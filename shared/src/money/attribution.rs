@@ -1,6 +1,6 @@
 //! What of a bill can be attributed by its tags: every line is counted once, and the parts add up to the bill.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::AddAssign};
 
 use jiff::civil::Date;
 
@@ -103,7 +103,7 @@ pub struct KeySpend {
 }
 
 /// A bill, attributed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attribution {
     /// The bill.
     pub total: Amount,
@@ -149,6 +149,52 @@ impl Attribution {
             by_account: by(sums, |_, account| account),
             by_key: terms.keys().map(|key| key_spend(key, sums, terms, day)).collect(),
         }
+    }
+}
+
+impl AddAssign for Spend {
+    fn add_assign(&mut self, other: Self) {
+        self.taggable += other.taggable;
+        self.unattributable += other.unattributable;
+    }
+}
+
+impl AddAssign for Attribution {
+    /// Months, each attributed by its own policy, are added part by part.
+    fn add_assign(&mut self, other: Self) {
+        self.total += other.total;
+        self.spend += other.spend;
+        for (bucket, amount) in other.buckets {
+            *self.buckets.entry(bucket).or_default() += amount;
+        }
+        let spends = [
+            (&mut self.by_service, other.by_service),
+            (&mut self.by_region, other.by_region),
+            (&mut self.by_account, other.by_account),
+        ];
+        for (sums, more) in spends {
+            more.into_iter().for_each(|(name, spend)| *sums.entry(name).or_default() += spend);
+        }
+        for spend in other.by_key {
+            match self.by_key.iter_mut().find(|known| known.key == spend.key) {
+                Some(known) => known.add(spend),
+                None => self.by_key.push(spend),
+            }
+        }
+    }
+}
+
+impl KeySpend {
+    fn add(&mut self, other: Self) {
+        self.required += other.required;
+        self.missing += other.missing;
+        self.invalid += other.invalid;
+        let mut values: BTreeMap<(String, bool), Amount> = BTreeMap::new();
+        for (value, amount, allowed) in std::mem::take(&mut self.values).into_iter().chain(other.values) {
+            *values.entry((value, allowed)).or_default() += amount;
+        }
+        self.values = values.into_iter().map(|((value, allowed), amount)| (value, amount, allowed)).collect();
+        self.values.sort_by_key(|(_, amount, _)| std::cmp::Reverse(*amount));
     }
 }
 

@@ -28,6 +28,17 @@ impl Days {
         i64::from((self.end - self.first).get_days())
     }
 
+    /// The last of them.
+    pub fn last(self) -> Date {
+        self.end.saturating_sub(1.day())
+    }
+
+    /// Those that are also among others; none when no day is.
+    pub fn within(self, other: Self) -> Option<Self> {
+        let days = Self { first: self.first.max(other.first), end: self.end.min(other.end) };
+        (days.first < days.end).then_some(days)
+    }
+
     /// Each of them.
     pub fn iter(self) -> impl Iterator<Item = Date> {
         self.first.series(1.day()).take_while(move |day| *day < self.end)
@@ -163,5 +174,30 @@ pub struct AllocationTag {
     /// The key.
     pub key: String,
     /// Whether bills are split by it.
-    pub active: bool,
+    pub status: TagStatus,
+}
+
+/// Whether bills are split by a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TagStatus {
+    /// They are.
+    Active,
+    /// They are not, until somebody activates the key.
+    Inactive,
+    /// Billing never saw the key.
+    Unknown,
+}
+
+impl TagStatus {
+    /// Every status.
+    pub const ALL: [Self; 3] = [Self::Active, Self::Inactive, Self::Unknown];
+
+    /// The stable name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Inactive => "inactive",
+            Self::Unknown => "unknown",
+        }
+    }
 }

@@ -14,8 +14,25 @@ const SERVICES: &[(&str, &[ResourceType])] = &[
     ("Amazon Elastic Container Service", &[ResourceType::EcsService, ResourceType::EcsCluster]),
 ];
 
-/// Services that sell nothing that carries a tag.
-const UNTAGGABLE: &[&str] = &["AWS Cost Explorer", "AWS Data Transfer", "Amazon Registrar"];
+/// Services that bill an account or a call, and no resource that carries a tag.
+const UNTAGGABLE: &[&str] = &[
+    "AWS CloudTrail",
+    "AWS Config",
+    "AWS Cost Explorer",
+    "AWS Data Transfer",
+    "AWS Security Hub",
+    "AWS X-Ray",
+    "Amazon Comprehend",
+    "Amazon GuardDuty",
+    "Amazon Inspector",
+    "Amazon Macie",
+    "Amazon Polly",
+    "Amazon Registrar",
+    "Amazon Rekognition",
+    "Amazon Textract",
+    "Amazon Transcribe",
+    "Amazon Translate",
+];
 
 const SUPPORT: &[&str] = &["AWS Support", "AWS Premium Support"];
 
@@ -39,6 +56,7 @@ const OWN_NAMES: &[&str] = &[
     "CloudWatch Events",
     "CodeBuild",
     "Contact Center Telecommunications",
+    "Contact Lens for Amazon Connect",
     "DynamoDB Accelerator",
     "EC2 - Other",
     "Savings Plans for ",
@@ -89,6 +107,11 @@ fn usage_of(service: &str) -> Charge {
     } else {
         Charge::Marketplace
     }
+}
+
+/// All that decides what lines are: another build may decide otherwise.
+pub(super) fn tables() -> impl std::fmt::Debug {
+    (SERVICES, UNTAGGABLE, USAGE, COMMITMENTS, SUPPORT, OWN_NAMES)
 }
 
 /// Services that sell inventoried resources.

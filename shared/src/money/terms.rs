@@ -9,13 +9,16 @@ use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
 use super::{
-    BillQuestion, Charge, Condition, Days, Dimension,
-    charges::{USAGE, charge, types_of},
+    AllocationTag, BillQuestion, Charge, Condition, Days, Dimension,
+    charges::{USAGE, charge, tables, types_of},
 };
 use crate::policy::{Policy, TagRule};
 
-/// The most values that a condition names; Cost Explorer takes not many more.
-const MOST_VALUES: usize = 200;
+/// The most values that one part of a condition names.
+const VALUES_TOGETHER: usize = 200;
+
+/// Values not allowed that a condition names at most: those with most spend.
+const MOST_INVALID: usize = 1_000;
 
 /// What of a bill must carry which keys.
 #[derive(Debug, Clone)]
@@ -23,8 +26,9 @@ pub struct Terms<'p> {
     keys: Vec<&'p TagRule>,
 }
 
-/// Values that were billed and that the policy does not allow, by key.
-pub type Invalid = BTreeMap<String, BTreeSet<String>>;
+/// Values that were billed and that the policy does not allow, by key, those with most spend first. Of a key that has more than
+/// a thousand of them the others count as allowed.
+pub type Invalid = BTreeMap<String, Vec<String>>;
 
 /// The services whose use was billed, by name.
 pub type Services = BTreeSet<String>;
@@ -50,9 +54,12 @@ impl<'p> Terms<'p> {
         self.keys.iter().any(|rule| rule.name() == key && rule.accepts(value, day))
     }
 
-    /// Names the terms: answers that were asked for by the same terms can be compared.
-    pub fn digest(&self) -> String {
+    /// Names all that the answers of a bill depend on: whose it is, which keys it is split by, what the policy asks of it, and
+    /// what this build takes its lines for. Answers under another name are asked for again.
+    pub fn name(&self, payer: &str, tags: &[AllocationTag]) -> String {
         let mut hash = Sha256::new();
+        let tags: BTreeSet<&AllocationTag> = tags.iter().collect();
+        hash.update(format!("{payer} {tags:?} {:?}\n", tables()));
         for rule in &self.keys {
             let values = (rule.allowed_values(), rule.validation_regex(), rule.value_type());
             hash.update(format!("{:?} {values:?} {:?}\n", rule.name(), rule.applies_to()));
@@ -128,13 +135,16 @@ fn some(services: impl Iterator<Item = String>) -> Option<Condition> {
 
 /// The key is absent or empty, or its value is one of those not allowed.
 fn fault(rule: &TagRule, invalid: &Invalid) -> Condition {
-    let name = rule.name().to_owned();
-    if let Some(allowed) = rule.allowed_values().filter(|allowed| allowed.len() <= MOST_VALUES) {
-        return Condition::TagValues(name, allowed.to_vec()).negated();
+    let name = || rule.name().to_owned();
+    let among = |values: &[String]| -> Vec<Condition> {
+        values.chunks(VALUES_TOGETHER).map(|some| Condition::TagValues(name(), some.to_vec())).collect()
+    };
+    if let Some(any) = rule.allowed_values().and_then(|allowed| Condition::any(among(allowed))) {
+        return any.negated();
     }
     let mut bad = vec![String::new()];
-    bad.extend(invalid.get(rule.name()).into_iter().flatten().take(MOST_VALUES).cloned());
-    Condition::Any(vec![Condition::TagAbsent(name.clone()), Condition::TagValues(name, bad)])
+    bad.extend(invalid.get(rule.name()).into_iter().flatten().take(MOST_INVALID).cloned());
+    Condition::Any(std::iter::once(Condition::TagAbsent(name())).chain(among(&bad)).collect())
 }
 
 fn usage() -> Condition {
@@ -144,6 +154,7 @@ fn usage() -> Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::money::TagStatus;
 
     const EC2: &str = "Amazon Elastic Compute Cloud - Compute";
     const S3: &str = "Amazon Simple Storage Service";
@@ -225,7 +236,7 @@ mod tests {
         let day = Date::constant(2026, 11, 1);
         assert!(terms.allows("Owner", "anna", day) && !terms.allows("Owner", "Anna", day));
         assert!(!terms.allows("Owner", "", day) && !terms.allows("Other", "anna", day));
-        let invalid = Invalid::from([("Owner".to_owned(), BTreeSet::from(["Anna".to_owned()]))]);
+        let invalid = Invalid::from([("Owner".to_owned(), vec!["Anna".to_owned()])]);
         let asked = terms.gaps(november(), &billed(), &invalid).remove(0).only.unwrap();
         let expected = Condition::All(vec![
             usage(),
@@ -241,9 +252,28 @@ mod tests {
     }
 
     #[test]
-    fn other_terms_have_another_name() {
+    fn what_answers_depend_on_is_in_the_name_of_their_terms() {
         let (one, same, other) = (sample(), sample(), policy(r#"{"name": "Owner"}"#));
-        assert_eq!(Terms::of(&one).digest(), Terms::of(&same).digest());
-        assert_ne!(Terms::of(&one).digest(), Terms::of(&other).digest());
+        let tags = |status| [AllocationTag { key: "Owner".to_owned(), status }];
+        let name = Terms::of(&one).name("111122223333", &tags(TagStatus::Active));
+        assert_eq!(name, Terms::of(&same).name("111122223333", &tags(TagStatus::Active)));
+        assert_ne!(name, Terms::of(&other).name("111122223333", &tags(TagStatus::Active)));
+        assert_ne!(name, Terms::of(&one).name("444455556666", &tags(TagStatus::Active)), "another account's bill");
+        assert_ne!(name, Terms::of(&one).name("111122223333", &tags(TagStatus::Inactive)), "a key was activated");
+    }
+
+    #[test]
+    fn values_that_cost_most_are_named_and_however_many_are_allowed_all_are() {
+        let many: Vec<String> = (0..450).map(|n| format!("v{n}")).collect();
+        let list = serde_json::to_string(&many).unwrap();
+        let listed = policy(&format!(r#"{{"name": "Owner", "allowed_values": {list}, "applies_to": ["s3:bucket"]}}"#));
+        let Condition::Not(any) = fault(&listed.required()[0], &Invalid::new()) else { panic!("no list") };
+        let Condition::Any(parts) = *any else { panic!("one part") };
+        assert_eq!(parts.len(), 3);
+        let open = policy(r#"{"name": "Owner", "validation_regex": "[a-z]+", "applies_to": ["s3:bucket"]}"#);
+        let bad = Invalid::from([("Owner".to_owned(), (0..1_500).map(|n| format!("!{n}")).collect())]);
+        let Condition::Any(parts) = fault(&open.required()[0], &bad) else { panic!("one part") };
+        let named = parts.iter().map(|part| if let Condition::TagValues(_, values) = part { values.len() } else { 0 });
+        assert_eq!((parts.len(), named.sum::<usize>()), (7, 1_001), "absent, empty, and a thousand");
     }
 }

@@ -1,6 +1,6 @@
 //! The bill in the ledger: written by a night, summed for a question.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{Timestamp, civil::Date};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     day::{day_numbered, day_of, number_of},
-    money::{AllocationTag, Amount, Attribution, Days, Metric, Spend, Sums, Terms},
+    money::{AllocationTag, Amount, Attribution, Days, Metric, Spend, Sums, TagStatus, Terms},
     policy::Policy,
 };
 
@@ -63,8 +63,12 @@ pub struct MonthBill {
     pub open_from: Option<Date>,
     /// Which amounts.
     pub metric: Metric,
-    /// Names what the policy asked of bills.
+    /// Whose bill it is.
+    pub payer: String,
+    /// Names all that the answers depend on.
     pub terms: String,
+    /// Requests that it took.
+    pub requests: u64,
     /// All of it.
     pub lines: Vec<BillLine>,
 }
@@ -80,10 +84,12 @@ pub struct BillGap {
     pub operation: String,
     /// AWS's own words.
     pub message: String,
+    /// Requests that a month takes at least, as far as that is known; 0 when it is not.
+    pub needs: u64,
 }
 
 /// What a scan brings home from the bill.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Harvest {
     /// When it asked.
     pub asked_at: Timestamp,
@@ -91,7 +97,7 @@ pub struct Harvest {
     pub requests: u64,
     /// Months read whole.
     pub months: Vec<MonthBill>,
-    /// The keys that billing knows; none: what is known of them stays.
+    /// Whether bills are split by the required keys; none: what is known of it stays.
     pub tags: Option<Vec<AllocationTag>>,
     /// What ended it before its time. Months that are not among those read stay as they were.
     pub gap: Option<BillGap>,
@@ -108,7 +114,11 @@ pub struct KnownMonth {
     pub asked_at: Timestamp,
     /// Which amounts.
     pub metric: Metric,
-    /// Names what the policy asked of bills then.
+    /// Whose bill it is.
+    pub payer: String,
+    /// Digest of the policy that decided what of it is a gap.
+    pub policy_digest: String,
+    /// Names all that the answers depended on.
     pub terms: String,
 }
 
@@ -117,8 +127,12 @@ pub struct KnownMonth {
 pub struct BillKnown {
     /// Months, in order.
     pub months: Vec<KnownMonth>,
+    /// Whether bills are split by the keys that were required when it was asked last.
+    pub tags: Vec<AllocationTag>,
     /// Requests made on the day in question.
     pub requests_today: u64,
+    /// Requests that a month takes at least; 0 when that is not known.
+    pub needs: u64,
 }
 
 /// Sums of some days.
@@ -126,10 +140,26 @@ pub struct BillKnown {
 pub struct Bill {
     /// By part, currency, and what the part is by.
     pub sums: BTreeMap<(BillPart, String, String, String), Amount>,
-    /// The months that the days are in, as far as they are known.
-    pub months: Vec<KnownMonth>,
-    /// The keys that billing knows.
-    pub tags: Vec<AllocationTag>,
+}
+
+/// A month, or a part of it, with what decides what of it is a gap.
+#[derive(Debug, Clone)]
+pub struct BilledMonth {
+    /// What is known of the month.
+    pub month: KnownMonth,
+    /// The days of it that are meant.
+    pub days: Days,
+    /// Their sums.
+    pub bill: Bill,
+    /// The policy that it was asked by.
+    pub policy: Arc<Policy>,
+}
+
+impl BilledMonth {
+    /// What of it its tags attribute, in a currency.
+    pub fn attribution(&self, currency: &str) -> Attribution {
+        Attribution::of(&self.bill.sums_in(currency), &Terms::of(&self.policy), self.month.days.last())
+    }
 }
 
 impl Bill {
@@ -186,16 +216,13 @@ pub fn usual_month(months: &[KnownMonth]) -> Option<&KnownMonth> {
     whole.or(months.last())
 }
 
-/// Of a bill that holds something; in the currency with most spend.
-pub(super) fn month_spend(db: &Connection, policy: &Policy) -> Result<Option<MonthSpend>, StoreError> {
-    let months = months(db)?;
-    let Some(days) = usual_month(&months).map(|month| month.days) else { return Ok(None) };
-    let bill = bill(db, days)?;
-    let Some((currency, _)) = bill.currencies().into_iter().next() else { return Ok(None) };
-    let last = days.iter().last().unwrap_or(days.first);
-    let Attribution { spend, by_service, by_region, by_account, .. } =
-        Attribution::of(&bill.sums_in(&currency), &Terms::of(policy), last);
-    Ok(Some(MonthSpend { days, currency, spend, by_service, by_region, by_account }))
+impl MonthSpend {
+    /// Of a bill that holds something; in the currency with most spend.
+    pub(super) fn of(month: &BilledMonth) -> Option<Self> {
+        let (currency, _) = month.bill.currencies().into_iter().next()?;
+        let Attribution { spend, by_service, by_region, by_account, .. } = month.attribution(&currency);
+        Some(Self { days: month.days, currency, spend, by_service, by_region, by_account })
+    }
 }
 
 impl Writer {
@@ -207,7 +234,9 @@ impl Writer {
     pub fn bill_known(&self, today: Date) -> Result<BillKnown, StoreError> {
         let known = || {
             let db = self.connection();
-            Ok(BillKnown { months: months(db)?, requests_today: requests_on(db, today)? })
+            let needs = statement(db, sql::BILL_NEEDS)?.query_row([], |row| row.get::<_, i64>(0));
+            let needs = needs.attempt("read the bill")?.unsigned_abs();
+            Ok(BillKnown { months: months(db)?, tags: tags(db)?, requests_today: requests_on(db, today)?, needs })
         };
         known().map_err(|error: StoreError| error.at(self.path()))
     }
@@ -230,12 +259,13 @@ impl Night<'_> {
         if let Some(tags) = &harvest.tags {
             self.run(sql::DROP_ALLOCATION_TAGS, [])?;
             for tag in tags {
-                self.run(sql::ADD_ALLOCATION_TAG, params![tag.key, tag.active, asked_at])?;
+                self.run(sql::ADD_ALLOCATION_TAG, params![tag.key, tag.status.as_str(), asked_at])?;
             }
         }
         self.run(sql::DROP_BILL_GAP, [])?;
         if let Some(gap) = &harvest.gap {
-            self.run(sql::PUT_BILL_GAP, params![gap.asked_at.as_second(), gap.reason, gap.operation, gap.message])?;
+            let BillGap { asked_at, reason, operation, message, needs } = gap;
+            self.run(sql::PUT_BILL_GAP, params![asked_at.as_second(), reason, operation, message, int(*needs)])?;
         }
         Ok(())
     }
@@ -259,7 +289,18 @@ impl Night<'_> {
             self.run(sql::ADD_BILL, columns)?;
         }
         let open_from = month.open_from.map(number_of);
-        let columns = params![first, end, open_from, asked_at, self.id, month.metric.as_str(), month.terms];
+        let columns = params![
+            first,
+            end,
+            open_from,
+            asked_at,
+            self.id,
+            month.metric.as_str(),
+            month.payer,
+            self.policy_id,
+            month.terms,
+            int(month.requests)
+        ];
         self.run(sql::PUT_BILL_MONTH, columns)
     }
 }
@@ -274,13 +315,40 @@ impl View<'_> {
         bill(self.db(), days)
     }
 
-    /// The months that are known of the bill, in order.
+    /// The same month by month, each with the policy that it was asked by.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn billed(&self, days: Days) -> Result<Vec<BilledMonth>, StoreError> {
+        let months = self.bill_months()?.into_iter();
+        let billed = months.filter_map(|month| Some((month.days.within(days)?, month))).map(|(days, month)| {
+            let (bill, policy) = (self.bill(days)?, self.policy_named(&month.policy_digest)?);
+            Ok(BilledMonth { month, days, bill, policy })
+        });
+        billed.collect()
+    }
+
+    /// Whether bills are split by the keys that the policy requires; empty when nobody may ask.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn allocation_tags(&self) -> Result<Vec<AllocationTag>, StoreError> {
+        tags(self.db())
+    }
+
+    /// The months that are known of the bill, in order: of the account whose bill was asked last, for bills of several are
+    /// never added.
     ///
     /// # Errors
     ///
     /// When the ledger cannot be read.
     pub fn bill_months(&self) -> Result<Vec<KnownMonth>, StoreError> {
-        months(self.db())
+        let mut months = months(self.db())?;
+        let payer = months.iter().max_by_key(|month| month.asked_at).map(|month| month.payer.clone());
+        months.retain(|month| Some(&month.payer) == payer.as_ref());
+        Ok(months)
     }
 
     /// Why the newest scan that asked did not read all of the bill.
@@ -314,29 +382,38 @@ fn bill(db: &Connection, days: Days) -> Result<Bill, StoreError> {
         let part = known.ok_or_else(|| StoreError::Content { what: "a part of the bill", given: part.to_string() })?;
         bill.sums.insert((part, currency, a, b), Amount::from_micros(micros));
     }
-    bill.months = months(db)?;
-    bill.months.retain(|month| month.days.first < days.end && days.first < month.days.end);
-    bill.tags = all(db, sql::ALLOCATION_TAGS, |row| Ok(AllocationTag { key: row.get(0)?, active: row.get(1)? }))?;
     Ok(bill)
 }
 
 fn months(db: &Connection) -> Result<Vec<KnownMonth>, StoreError> {
     let columns = |row: &Row<'_>| {
-        let days: (i64, i64, Option<i64>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok((days, row.get::<_, i64>(3)?, row.get::<_, String>(4)?, row.get(5)?))
+        let numbers: (i64, i64, Option<i64>, i64) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        let texts: [String; 4] = [row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?];
+        Ok((numbers, texts))
     };
-    let known = |((first, end, open), asked, metric, terms): (_, i64, String, String)| {
-        let (first, end): (i64, i64) = (first, end);
-        let open: Option<i64> = open;
+    let known = |((first, end, open_from, asked), [metric, payer, policy_digest, terms]): (_, [String; 4])| {
+        let (first, end, open_from): (i64, i64, Option<i64>) = (first, end, open_from);
         Ok(KnownMonth {
             days: Days { first: day_numbered(first), end: day_numbered(end) },
-            open_from: open.map(day_numbered),
+            open_from: open_from.map(day_numbered),
             asked_at: time(asked)?,
             metric: if metric == Metric::NetAmortized.as_str() { Metric::NetAmortized } else { Metric::Amortized },
+            payer,
+            policy_digest,
             terms,
         })
     };
     all(db, sql::BILL_MONTHS, columns)?.into_iter().map(known).collect()
+}
+
+fn tags(db: &Connection) -> Result<Vec<AllocationTag>, StoreError> {
+    let found = all(db, sql::ALLOCATION_TAGS, |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    let tag = |(key, status): (String, String)| {
+        let known = TagStatus::ALL.into_iter().find(|known| known.as_str() == status);
+        let unknown = || StoreError::Content { what: "a tag's status", given: status };
+        Ok(AllocationTag { key, status: known.ok_or_else(unknown)? })
+    };
+    found.into_iter().map(tag).collect()
 }
 
 fn requests_on(db: &Connection, day: Date) -> Result<u64, StoreError> {
@@ -345,9 +422,11 @@ fn requests_on(db: &Connection, day: Date) -> Result<u64, StoreError> {
 }
 
 fn gap(db: &Connection) -> Result<Option<BillGap>, StoreError> {
-    let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+    let columns = |row: &Row<'_>| Ok(((row.get(0)?, row.get(4)?), row.get(1)?, row.get(2)?, row.get(3)?));
     let found = statement(db, sql::BILL_GAP)?.query_row([], columns).optional().attempt("read the bill")?;
     found
-        .map(|(asked, reason, operation, message)| Ok(BillGap { asked_at: time(asked)?, reason, operation, message }))
+        .map(|((asked, needs), reason, operation, message): ((i64, i64), String, String, String)| {
+            Ok(BillGap { asked_at: time(asked)?, reason, operation, message, needs: needs.unsigned_abs() })
+        })
         .transpose()
 }

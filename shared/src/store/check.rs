@@ -181,7 +181,7 @@ impl Check<'_> {
 
     fn snapshot(&mut self, snapshot: &Snapshot) -> Result<(), StoreError> {
         self.snapshots += 1;
-        let policy = policy_of(self.db, snapshot)?;
+        let policy = policy_of(self.db, &snapshot.policy_digest)?;
         let mut counter = Counter::new(&policy);
         {
             let mut statement = statement(self.db, sql::AS_OF)?;

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::{
     Attempt, Filter, Lacking, MonthSpend, Page, PageStart, Rule, ScopeRow, Snapshot, StoreError, Tally, Worst,
+    bill::usual_month,
     intern::statement,
     open::open_read_only,
     page::{Pages, rule},
@@ -179,12 +180,16 @@ impl View<'_> {
 
     /// The policy that judged a snapshot.
     pub fn policy(&self, snapshot: &Snapshot) -> Result<Arc<Policy>, StoreError> {
+        self.policy_named(&snapshot.policy_digest)
+    }
+
+    pub(super) fn policy_named(&self, digest: &str) -> Result<Arc<Policy>, StoreError> {
         let mut known = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(policy) = known.get(&snapshot.policy_digest) {
+        if let Some(policy) = known.get(digest) {
             return Ok(Arc::clone(policy));
         }
-        let policy = Arc::new(policy_of(self.sql, snapshot)?);
-        known.insert(snapshot.policy_digest.clone(), Arc::clone(&policy));
+        let policy = Arc::new(policy_of(self.sql, digest)?);
+        known.insert(digest.to_owned(), Arc::clone(&policy));
         Ok(policy)
     }
 
@@ -207,7 +212,7 @@ impl View<'_> {
         whole.scopes(self.sql, &self.dimensions, snapshot.id)?;
         whole.cells(self.sql, &self.dimensions, snapshot.id)?;
         whole.findings(self.sql, &self.dimensions, snapshot.id)?;
-        whole.month(self.sql, &*self.policy(snapshot)?)?;
+        whole.month(|| self.usual_month())?;
         whole.ages(self.sql, &self.dimensions, snapshot.id).map(drop)
     }
 
@@ -217,9 +222,12 @@ impl View<'_> {
         snapshot: &Snapshot,
         tell: impl FnOnce(Option<&MonthSpend>) -> T,
     ) -> Result<T, StoreError> {
-        let whole = self.wholes.of(snapshot);
-        let policy = self.policy(snapshot)?;
-        whole.month(self.sql, &policy).map(tell)
+        self.wholes.of(snapshot).month(|| self.usual_month()).map(tell)
+    }
+
+    fn usual_month(&self) -> Result<Option<MonthSpend>, StoreError> {
+        let Some(days) = usual_month(&self.bill_months()?).map(|month| month.days) else { return Ok(None) };
+        Ok(self.billed(days)?.first().and_then(MonthSpend::of))
     }
 
     /// How many resources have each kind of finding.
@@ -309,11 +317,10 @@ fn newest(db: &Connection) -> Result<Option<Snapshot>, StoreError> {
     found.attempt("find the newest snapshot")?.map(dated).transpose()
 }
 
-/// The policy that judged a snapshot, from the ledger.
-pub(super) fn policy_of(db: &Connection, snapshot: &Snapshot) -> Result<Policy, StoreError> {
-    let body: String = statement(db, sql::POLICY_BODY)?
-        .query_row([&snapshot.policy_digest], |row| row.get(0))
-        .attempt("read a policy")?;
+/// A policy that judged snapshots, from the ledger.
+pub(super) fn policy_of(db: &Connection, digest: &str) -> Result<Policy, StoreError> {
+    let body: String =
+        statement(db, sql::POLICY_BODY)?.query_row([digest], |row| row.get(0)).attempt("read a policy")?;
     let unreadable =
         |faults: crate::policy::PolicyFaults| StoreError::Content { what: "a policy", given: faults.to_string() };
     Policy::parse(&body).map_err(unreadable)

@@ -176,20 +176,23 @@ statements! {
     DROP_BILL_DAYS = "DELETE FROM bill WHERE day >= ?1 AND day < ?2";
     ADD_BILL = "INSERT INTO bill VALUES (?1, ?2, ?3, ?4, ?5, ?6)
         ON CONFLICT (day, part, a, b, currency_id) DO UPDATE SET micros = micros + excluded.micros";
-    PUT_BILL_MONTH = "INSERT OR REPLACE INTO bill_month VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    PUT_BILL_MONTH = "INSERT OR REPLACE INTO bill_month VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     ADD_BILL_REQUESTS = "INSERT INTO bill_requests VALUES (?1, ?2)
         ON CONFLICT (day) DO UPDATE SET requests = requests + excluded.requests";
     DROP_ALLOCATION_TAGS = "DELETE FROM allocation_tag";
     ADD_ALLOCATION_TAG = "INSERT INTO allocation_tag VALUES (?1, ?2, ?3)";
     DROP_BILL_GAP = "DELETE FROM bill_gap";
-    PUT_BILL_GAP = "INSERT INTO bill_gap VALUES (?1, ?2, ?3, ?4)";
-    BILL_MONTHS = "SELECT first_day, end_day, open_from, asked_at, metric, terms FROM bill_month ORDER BY first_day";
+    PUT_BILL_GAP = "INSERT INTO bill_gap VALUES (?1, ?2, ?3, ?4, ?5)";
+    BILL_MONTHS = "SELECT m.first_day, m.end_day, m.open_from, m.asked_at, m.metric, m.payer, p.digest, m.terms
+        FROM bill_month m JOIN policy p ON p.id = m.policy_id ORDER BY m.first_day";
     BILL_REQUESTS = "SELECT coalesce(sum(requests), 0) FROM bill_requests WHERE day = ?1";
     BILL_SUMS = "SELECT b.part, a.text, o.text, c.text, sum(b.micros) FROM bill b
         JOIN bill_text a ON a.id = b.a JOIN bill_text o ON o.id = b.b JOIN bill_text c ON c.id = b.currency_id
         WHERE b.day >= ?1 AND b.day < ?2 GROUP BY b.part, b.a, b.b, b.currency_id";
-    ALLOCATION_TAGS = "SELECT key, active, asked_at FROM allocation_tag ORDER BY key";
-    BILL_GAP = "SELECT asked_at, reason, operation, message FROM bill_gap";
+    ALLOCATION_TAGS = "SELECT key, status FROM allocation_tag ORDER BY key";
+    BILL_NEEDS = "SELECT max((SELECT coalesce(max(requests), 0) FROM bill_month),
+        (SELECT coalesce(max(needs), 0) FROM bill_gap))";
+    BILL_GAP = "SELECT asked_at, reason, operation, message, needs FROM bill_gap";
 
     // Thinning out.
     KEPT_SNAPSHOTS = "SELECT id, started_at, status FROM snapshot WHERE kept ORDER BY id";

@@ -9,12 +9,11 @@ use rusqlite::Connection;
 
 use super::{
     Attempt, MonthSpend, ScopeRow, Snapshot, StoreError, Tally,
-    bill::month_spend,
     intern::{statement, varints},
     rows::{Dimensions, ScopeIds, rows, scope_columns, tally_columns},
     sql,
 };
-use crate::{inventory::Scope, policy::Policy};
+use crate::inventory::Scope;
 
 /// Snapshots whose figures are kept at hand: the newest, and some that cursors still go through.
 const KEPT: usize = 4;
@@ -132,8 +131,11 @@ impl Whole {
     }
 
     /// What the usual month came to; none when nothing is known of the bill.
-    pub(super) fn month(&self, db: &Connection, policy: &Policy) -> Result<Option<&MonthSpend>, StoreError> {
-        once(&self.month, || Ok(month_spend(db, policy)?.into_iter().collect())).map(<[_]>::first)
+    pub(super) fn month(
+        &self,
+        read: impl FnOnce() -> Result<Option<MonthSpend>, StoreError>,
+    ) -> Result<Option<&MonthSpend>, StoreError> {
+        once(&self.month, || Ok(read()?.into_iter().collect())).map(<[_]>::first)
     }
 
     /// Resources by scope and rule, from the facts.

@@ -118,7 +118,9 @@ fn list_cost_allocation_tags(cell: &Cell<'_>, call: &Call) -> Outcome {
     }
     let billing = &cell.estate.billing;
     let of = |keys: &[String], status: &str| -> Vec<Value> {
-        keys.iter().map(|key| json!({"TagKey": key, "Type": "UserDefined", "Status": status})).collect()
+        let asked = call.field_list("TagKeys");
+        let wanted = keys.iter().filter(|key| asked.as_ref().is_none_or(|asked| asked.contains(&key.as_str())));
+        wanted.map(|key| json!({"TagKey": key, "Type": "UserDefined", "Status": status})).collect()
     };
     let tags = [of(&billing.activated, "Active"), of(&billing.inactive, "Inactive")].concat();
     let items = tags.len();

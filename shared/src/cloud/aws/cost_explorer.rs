@@ -21,15 +21,15 @@ use crate::{
     inventory::{Gap, GapReason},
     money::{
         AllocationTag, Amount, BillAnswer, BillProblem, BillQuestion, BillRow, Billed, Condition, Days, Dimension,
-        Metric,
+        Metric, TagStatus,
     },
 };
 
 const GET_COST: Operation = Operation::new("ce:GetCostAndUsage", Family::CostExplorer);
 const LIST_TAGS: Operation = Operation::new("ce:ListCostAllocationTags", Family::CostExplorer);
 
-/// The most tags that AWS gives on a page.
-const TAGS_PER_PAGE: i32 = 100;
+/// The most keys that can be asked for at once.
+const KEYS_PER_REQUEST: usize = 100;
 
 /// The region in which a partition has Cost Explorer.
 ///
@@ -191,23 +191,20 @@ fn plain<'k>(key: &'k str, by: &Dimension) -> &'k str {
     }
 }
 
-/// The tag keys that people use, and whether bills are split by them. Only the account that pays may ask.
-pub(super) async fn allocation_tags(session: &Session) -> Result<Vec<AllocationTag>, Gap> {
-    let request = session
-        .cost_explorer()
-        .list_cost_allocation_tags()
-        .r#type(CostAllocationTagType::UserDefined)
-        .max_results(TAGS_PER_PAGE);
-    let (mut pages, mut tags) = (Pages::of(LIST_TAGS), Vec::new());
-    while let Some(token) = pages.next() {
-        let page = session.send(LIST_TAGS, request.clone().set_next_token(token).send()).await?;
-        tags.extend(page.cost_allocation_tags().iter().map(|tag| AllocationTag {
-            key: tag.tag_key().to_owned(),
-            active: *tag.status() == CostAllocationTagStatus::Active,
-        }));
-        pages.turn(page.next_token())?;
+/// Whether bills are split by these keys. Only the account that pays may ask.
+pub(super) async fn allocation_tags(session: &Session, keys: &[String]) -> Result<Vec<AllocationTag>, Gap> {
+    let unknown = |key: &String| AllocationTag { key: key.clone(), status: TagStatus::Unknown };
+    let mut tags: Vec<AllocationTag> = keys.iter().map(unknown).collect();
+    for keys in keys.chunks(KEYS_PER_REQUEST) {
+        let request = session.cost_explorer().list_cost_allocation_tags().r#type(CostAllocationTagType::UserDefined);
+        let answer = session.send(LIST_TAGS, request.set_tag_keys(Some(keys.to_vec())).send()).await?;
+        for found in answer.cost_allocation_tags() {
+            let active = *found.status() == CostAllocationTagStatus::Active;
+            for tag in tags.iter_mut().filter(|tag| tag.key == found.tag_key()) {
+                tag.status = if active { TagStatus::Active } else { TagStatus::Inactive };
+            }
+        }
     }
-    tags.sort();
     Ok(tags)
 }
 

@@ -11,7 +11,7 @@ use aws_config::{SdkConfig, sts::AssumeRoleProvider};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime::client::retries::{RetryPartition, TokenBucket};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::{error::metadata::ProvideErrorMetadata, retry::RetryConfig, timeout::TimeoutConfig};
 
 use super::{
     config::{endpoint, identity_cache},
@@ -24,6 +24,12 @@ use crate::{
     cloud::{Account, OperationCalls},
     inventory::Gap,
 };
+
+/// Attempts at a request that costs money.
+const PAID_ATTEMPTS: u32 = 4;
+
+/// How long one of them may take.
+const PAID_PATIENCE: Duration = Duration::from_secs(90);
 
 /// For how long natively read tags are preferred once `tag:GetResources` was denied.
 const DENIAL_MEMORY: Duration = Duration::from_secs(15 * 60);
@@ -223,6 +229,7 @@ macro_rules! clients {
         #[derive(Debug, Default)]
         struct Clients {
             $($name: OnceLock<$sdk::Client>,)*
+            cost_explorer: OnceLock<aws_sdk_costexplorer::Client>,
             ec2: OnceLock<ec2::Client>,
             s3: OnceLock<aws_sdk_s3::Client>,
         }
@@ -239,7 +246,6 @@ macro_rules! clients {
 }
 
 clients! {
-    cost_explorer: aws_sdk_costexplorer;
     ecs: aws_sdk_ecs;
     lambda: aws_sdk_lambda;
     organizations: aws_sdk_organizations;
@@ -248,6 +254,20 @@ clients! {
 }
 
 impl Session {
+    /// Every attempt may be charged, and a large bill takes its time to be summed.
+    pub(super) fn cost_explorer(&self) -> &aws_sdk_costexplorer::Client {
+        self.clients.cost_explorer.get_or_init(|| {
+            let retries = self.config.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
+            let attempts = retries.max_attempts().min(PAID_ATTEMPTS);
+            let patience = TimeoutConfig::builder().operation_attempt_timeout(PAID_PATIENCE).build();
+            let config = aws_sdk_costexplorer::config::Builder::from(&self.config)
+                .retry_partition(self.retries.clone())
+                .retry_config(retries.with_max_attempts(attempts))
+                .timeout_config(patience);
+            aws_sdk_costexplorer::Client::from_conf(config.build())
+        })
+    }
+
     pub(super) fn ec2(&self) -> &ec2::Client {
         self.clients.ec2.get_or_init(|| ec2::Client::new(&self.config, self.retries.clone()))
     }

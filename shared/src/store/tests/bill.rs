@@ -3,7 +3,7 @@
 use jiff::civil::{Date, date};
 
 use super::*;
-use crate::money::{AllocationTag, Amount, Days, Metric};
+use crate::money::{AllocationTag, Amount, Days, Metric, TagStatus};
 
 fn month(first: Date, open_from: Option<Date>, lines: &[(Date, BillPart, &str, &str, &str, i64)]) -> MonthBill {
     let line = |(day, part, a, b, currency, micros): &(Date, BillPart, &str, &str, &str, i64)| BillLine {
@@ -14,8 +14,9 @@ fn month(first: Date, open_from: Option<Date>, lines: &[(Date, BillPart, &str, &
         currency: (*currency).to_owned(),
         amount: Amount::from_micros(*micros),
     };
-    let (days, terms) = (Days::of_month(first), "terms".to_owned());
-    MonthBill { days, open_from, metric: Metric::NetAmortized, terms, lines: lines.iter().map(line).collect() }
+    let (days, terms, payer) = (Days::of_month(first), "terms".to_owned(), "111122223333".to_owned());
+    let lines = lines.iter().map(line).collect();
+    MonthBill { days, open_from, metric: Metric::NetAmortized, payer, terms, requests: 7, lines }
 }
 
 /// Two months with every part, a tag, a gap, and two currencies.
@@ -39,12 +40,13 @@ pub(super) fn harvest() -> Harvest {
             ),
             month(date(2025, 11, 1), None, &[(november, BillPart::Charges, "AWS Lambda", "Usage", "USD", 7)]),
         ],
-        tags: Some(vec![AllocationTag { key: "Owner".to_owned(), active: true }]),
+        tags: Some(vec![AllocationTag { key: "Owner".to_owned(), status: TagStatus::Active }]),
         gap: Some(BillGap {
             asked_at: Timestamp::constant(1_767_398_400, 0),
             reason: "budget".to_owned(),
             operation: "ce:GetCostAndUsage".to_owned(),
             message: "later".to_owned(),
+            needs: 11,
         }),
     }
 }
@@ -71,8 +73,13 @@ fn days_are_summed_within_their_currency() {
     assert_eq!(sums.places, owned("eu-west-1", "111122223333", 60));
     assert_eq!(sums.gap_by_service, owned("AWS Lambda", "111122223333", 50));
     assert_eq!(sums.values, owned("Owner", "", -3));
-    assert_eq!((bill.months.len(), bill.months[0].open_from), (1, Some(date(2025, 12, 31))));
-    assert_eq!(bill.tags, [AllocationTag { key: "Owner".to_owned(), active: true }]);
+    let (months, tags) = book
+        .reader()
+        .read(|view| Ok((view.billed(Days::of_month(date(2025, 12, 1)))?, view.allocation_tags()?)))
+        .unwrap();
+    assert_eq!((months.len(), months[0].month.open_from), (1, Some(date(2025, 12, 31))));
+    assert_eq!((&months[0].bill, months[0].policy.version()), (&bill, "1"));
+    assert_eq!(tags, [AllocationTag { key: "Owner".to_owned(), status: TagStatus::Active }]);
 }
 
 #[test]
@@ -94,9 +101,7 @@ fn a_month_asked_for_again_takes_the_place_of_what_was_known_of_it_and_of_nothin
     assert_eq!(charges(&book, date(2025, 11, 1), date(2026, 1, 1)), [("USD".to_owned(), 507)]);
     let (gap, tags, requests) = book
         .reader()
-        .read(|view| {
-            Ok((view.bill_gap()?, view.bill(Days::of_month(december))?.tags, view.bill_requests(date(2026, 1, 3))?))
-        })
+        .read(|view| Ok((view.bill_gap()?, view.allocation_tags()?, view.bill_requests(date(2026, 1, 3))?)))
         .unwrap();
     assert_eq!((gap, tags.len(), requests), (None, 1, 12));
 }
@@ -115,8 +120,34 @@ fn a_scan_that_read_no_month_leaves_all_of_them_and_says_why() {
 fn what_is_known_of_the_bill_is_told_before_it_is_asked() {
     let book = representative();
     let known = Writer::open(&book.path()).unwrap().bill_known(date(2026, 1, 3)).unwrap();
-    assert_eq!(known.requests_today, 9);
+    assert_eq!((known.requests_today, known.needs, known.tags.len()), (9, 11, 1));
     let months: Vec<_> = known.months.iter().map(|month| (month.days.first, month.terms.as_str())).collect();
     assert_eq!(months, [(date(2025, 11, 1), "terms"), (date(2025, 12, 1), "terms")]);
     assert_eq!(Writer::open(&book.path()).unwrap().bill_known(date(2026, 1, 4)).unwrap().requests_today, 0);
+}
+
+#[test]
+fn bills_of_several_accounts_are_never_added() {
+    let mut book = representative();
+    let mut other =
+        month(date(2025, 12, 1), None, &[(date(2025, 12, 2), BillPart::Charges, "AWS Lambda", "Usage", "USD", 500)]);
+    other.payer = "999988887777".to_owned();
+    let asked_at = harvest().asked_at + 24.hours();
+    book.write(&[], |night| night.bill(&Harvest { asked_at, months: vec![other], ..Harvest::default() }));
+    let year = Days { first: date(2025, 1, 1), end: date(2026, 1, 1) };
+    let billed = book.reader().read(|view| view.billed(year)).unwrap();
+    let told: Vec<_> = billed.iter().map(|month| (month.month.payer.as_str(), month.days.first)).collect();
+    assert_eq!(told, [("999988887777", date(2025, 12, 1))], "November is another account's");
+}
+
+#[test]
+fn a_month_is_attributed_by_the_policy_that_it_was_asked_by() {
+    let mut book = representative();
+    book.policy = Policy::parse(&POLICY.replace(r#""version": "1""#, r#""version": "2""#)).unwrap();
+    let december = month(date(2025, 12, 1), None, &[]);
+    book.write(&[], |night| night.bill(&Harvest { months: vec![december], ..harvest() }));
+    let year = Days { first: date(2025, 1, 1), end: date(2026, 1, 1) };
+    let billed = book.reader().read(|view| view.billed(year)).unwrap();
+    let versions: Vec<_> = billed.iter().map(|month| month.policy.version().to_owned()).collect();
+    assert_eq!(versions, ["1", "2"]);
 }

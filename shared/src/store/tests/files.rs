@@ -140,7 +140,7 @@ fn every_question_goes_by_an_index() {
             "COUNTED_TAGS",
         ],
         &["TAG_SET_KEYS", "FINDING_SETS", "RESOURCES", "JUDGED", "AS_OF", "INTEGRITY", "FREE_BYTES", "TABLE_SIZES"],
-        &["BILL_MONTHS", "ALLOCATION_TAGS", "BILL_GAP"],
+        &["BILL_MONTHS", "ALLOCATION_TAGS", "BILL_NEEDS", "BILL_GAP"],
         &["COUNT_LIVING", "COUNT_RESOURCES", "COUNT_VERSIONS", "COUNT_OPEN", "COUNT_CLOSED", "COPY_INTO"],
     ]
     .concat();

@@ -7,7 +7,10 @@ CREATE TABLE bill_month (
     asked_at    INTEGER NOT NULL,
     snapshot_id INTEGER NOT NULL REFERENCES snapshot (id),
     metric      TEXT NOT NULL CHECK (metric IN ('NetAmortizedCost', 'AmortizedCost')),
-    terms       TEXT NOT NULL
+    payer       TEXT NOT NULL,
+    policy_id   INTEGER NOT NULL REFERENCES policy (id),
+    terms       TEXT NOT NULL,
+    requests    INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE bill_text (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
@@ -26,7 +29,7 @@ CREATE TABLE bill_requests (day INTEGER PRIMARY KEY, requests INTEGER NOT NULL) 
 
 CREATE TABLE allocation_tag (
     key      TEXT PRIMARY KEY,
-    active   INTEGER NOT NULL CHECK (active IN (0, 1)),
+    status   TEXT NOT NULL CHECK (status IN ('active', 'inactive', 'unknown')),
     asked_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -34,7 +37,8 @@ CREATE TABLE bill_gap (
     asked_at  INTEGER PRIMARY KEY,
     reason    TEXT NOT NULL,
     operation TEXT NOT NULL,
-    message   TEXT NOT NULL
+    message   TEXT NOT NULL,
+    needs     INTEGER NOT NULL
 ) STRICT;
 
 PRAGMA user_version = 3;
