@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod bill;
+mod billed;
 mod carry;
 mod check;
 mod counter;
@@ -44,9 +45,8 @@ mod upgrade;
 mod version;
 mod whole;
 
-pub use bill::{
-    Bill, BillGap, BillKnown, BillLine, BillPart, BilledMonth, Harvest, KnownMonth, MonthBill, MonthSpend, usual_month,
-};
+pub use bill::{BillGap, BillKnown, BillLine, BillPart, Harvest, KnownMonth, MonthBill};
+pub use billed::{Bill, BilledMonth, MonthSpend, usual_month};
 pub use check::CheckReport;
 pub use keep::StoreStats;
 pub use night::{Night, NightHeader, NightSummary, ScopeSummary};

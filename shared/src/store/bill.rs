@@ -1,21 +1,20 @@
-//! The bill in the ledger: written by a night, summed for a question.
+//! The bill in the ledger: what is known of it before it is asked, and what a night writes.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil::Date};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::{
-    Attempt, Night, StoreError, View, Writer,
+    Attempt, Night, StoreError, Writer,
     intern::statement,
     night::FAILED,
-    rows::{all, int, rows, time},
+    rows::{all, int, time},
     sql,
 };
 use crate::{
     day::{day_numbered, day_of, number_of},
-    money::{AllocationTag, Amount, Attribution, Days, Metric, Spend, Sums, TagStatus, Terms},
-    policy::Policy,
+    money::{AllocationTag, Amount, Days, Metric, TagStatus},
 };
 
 /// Which sum a line of the bill belongs to; `schema.sql` says what each is by.
@@ -34,7 +33,7 @@ pub enum BillPart {
 }
 
 impl BillPart {
-    const ALL: [Self; 5] = [Self::Charges, Self::Places, Self::GapByService, Self::GapByPlace, Self::Values];
+    pub(super) const ALL: [Self; 5] = [Self::Charges, Self::Places, Self::GapByService, Self::GapByPlace, Self::Values];
 }
 
 /// A line of the bill.
@@ -135,96 +134,6 @@ pub struct BillKnown {
     pub needs: u64,
 }
 
-/// Sums of some days.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Bill {
-    /// By part, currency, and what the part is by.
-    pub sums: BTreeMap<(BillPart, String, String, String), Amount>,
-}
-
-/// A month, or a part of it, with what decides what of it is a gap.
-#[derive(Debug, Clone)]
-pub struct BilledMonth {
-    /// What is known of the month.
-    pub month: KnownMonth,
-    /// The days of it that are meant.
-    pub days: Days,
-    /// Their sums.
-    pub bill: Bill,
-    /// The policy that it was asked by.
-    pub policy: Arc<Policy>,
-}
-
-impl BilledMonth {
-    /// What of it its tags attribute, in a currency.
-    pub fn attribution(&self, currency: &str) -> Attribution {
-        Attribution::of(&self.bill.sums_in(currency), &Terms::of(&self.policy), self.month.days.last())
-    }
-}
-
-impl Bill {
-    /// All sums in one currency.
-    pub fn sums_in(&self, currency: &str) -> Sums {
-        let part = |part: BillPart| {
-            let of = self.sums.iter().filter(|((p, c, _, _), _)| *p == part && c == currency);
-            of.map(|((_, _, a, b), amount)| (a.clone(), b.clone(), *amount)).collect()
-        };
-        Sums {
-            charges: part(BillPart::Charges),
-            places: part(BillPart::Places),
-            gap_by_service: part(BillPart::GapByService),
-            gap_by_place: part(BillPart::GapByPlace),
-            values: part(BillPart::Values),
-        }
-    }
-
-    /// The currencies of all charges, that with most spend first.
-    pub fn currencies(&self) -> Vec<(String, Amount)> {
-        let mut sums: BTreeMap<&str, Amount> = BTreeMap::new();
-        for ((part, currency, _, _), amount) in &self.sums {
-            if *part == BillPart::Charges {
-                *sums.entry(currency).or_default() += *amount;
-            }
-        }
-        let mut sums: Vec<_> = sums.into_iter().map(|(currency, sum)| (currency.to_owned(), sum)).collect();
-        sums.sort_by_key(|(_, sum)| std::cmp::Reverse(sum.micros().unsigned_abs()));
-        sums
-    }
-}
-
-/// What the last whole month came to, or the running one when there is none: read once a snapshot, for many answers tell
-/// it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MonthSpend {
-    /// Its days.
-    pub days: Days,
-    /// Of all amounts.
-    pub currency: String,
-    /// Spend that must carry required tags.
-    pub spend: Spend,
-    /// By service.
-    pub by_service: BTreeMap<String, Spend>,
-    /// By region.
-    pub by_region: BTreeMap<String, Spend>,
-    /// By account.
-    pub by_account: BTreeMap<String, Spend>,
-}
-
-/// The month that is meant where nobody names one.
-pub fn usual_month(months: &[KnownMonth]) -> Option<&KnownMonth> {
-    let whole = months.iter().rev().find(|month| month.days.end == Days::of_month(month.days.first).end);
-    whole.or(months.last())
-}
-
-impl MonthSpend {
-    /// Of a bill that holds something; in the currency with most spend.
-    pub(super) fn of(month: &BilledMonth) -> Option<Self> {
-        let (currency, _) = month.bill.currencies().into_iter().next()?;
-        let Attribution { spend, by_service, by_region, by_account, .. } = month.attribution(&currency);
-        Some(Self { days: month.days, currency, spend, by_service, by_region, by_account })
-    }
-}
-
 impl Writer {
     /// What is known of the bill; requests are those of `today`.
     ///
@@ -305,87 +214,7 @@ impl Night<'_> {
     }
 }
 
-impl View<'_> {
-    /// What was billed in some days, as far as it is known.
-    ///
-    /// # Errors
-    ///
-    /// When the ledger cannot be read.
-    pub fn bill(&self, days: Days) -> Result<Bill, StoreError> {
-        bill(self.db(), days)
-    }
-
-    /// The same month by month, each with the policy that it was asked by.
-    ///
-    /// # Errors
-    ///
-    /// When the ledger cannot be read.
-    pub fn billed(&self, days: Days) -> Result<Vec<BilledMonth>, StoreError> {
-        let months = self.bill_months()?.into_iter();
-        let billed = months.filter_map(|month| Some((month.days.within(days)?, month))).map(|(days, month)| {
-            let (bill, policy) = (self.bill(days)?, self.policy_named(&month.policy_digest)?);
-            Ok(BilledMonth { month, days, bill, policy })
-        });
-        billed.collect()
-    }
-
-    /// Whether bills are split by the keys that the policy requires; empty when nobody may ask.
-    ///
-    /// # Errors
-    ///
-    /// When the ledger cannot be read.
-    pub fn allocation_tags(&self) -> Result<Vec<AllocationTag>, StoreError> {
-        tags(self.db())
-    }
-
-    /// The months that are known of the bill, in order: of the account whose bill was asked last, for bills of several are
-    /// never added.
-    ///
-    /// # Errors
-    ///
-    /// When the ledger cannot be read.
-    pub fn bill_months(&self) -> Result<Vec<KnownMonth>, StoreError> {
-        let mut months = months(self.db())?;
-        let payer = months.iter().max_by_key(|month| month.asked_at).map(|month| month.payer.clone());
-        months.retain(|month| Some(&month.payer) == payer.as_ref());
-        Ok(months)
-    }
-
-    /// Why the newest scan that asked did not read all of the bill.
-    ///
-    /// # Errors
-    ///
-    /// When the ledger cannot be read.
-    pub fn bill_gap(&self) -> Result<Option<BillGap>, StoreError> {
-        gap(self.db())
-    }
-
-    /// Requests made to Cost Explorer on a day.
-    ///
-    /// # Errors
-    ///
-    /// When the ledger cannot be read.
-    pub fn bill_requests(&self, day: Date) -> Result<u64, StoreError> {
-        requests_on(self.db(), day)
-    }
-}
-
-fn bill(db: &Connection, days: Days) -> Result<Bill, StoreError> {
-    let parameters = params![number_of(days.first), number_of(days.end)];
-    let columns = |row: &Row<'_>| {
-        let names: [String; 3] = [row.get(3)?, row.get(1)?, row.get(2)?];
-        Ok((row.get::<_, i64>(0)?, names, row.get::<_, i64>(4)?))
-    };
-    let mut bill = Bill::default();
-    for (part, [currency, a, b], micros) in rows(db, sql::BILL_SUMS, parameters, columns)? {
-        let known = BillPart::ALL.into_iter().find(|known| *known as i64 == part);
-        let part = known.ok_or_else(|| StoreError::Content { what: "a part of the bill", given: part.to_string() })?;
-        bill.sums.insert((part, currency, a, b), Amount::from_micros(micros));
-    }
-    Ok(bill)
-}
-
-fn months(db: &Connection) -> Result<Vec<KnownMonth>, StoreError> {
+pub(super) fn months(db: &Connection) -> Result<Vec<KnownMonth>, StoreError> {
     let columns = |row: &Row<'_>| {
         let numbers: (i64, i64, Option<i64>, i64) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
         let texts: [String; 4] = [row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?];
@@ -406,7 +235,7 @@ fn months(db: &Connection) -> Result<Vec<KnownMonth>, StoreError> {
     all(db, sql::BILL_MONTHS, columns)?.into_iter().map(known).collect()
 }
 
-fn tags(db: &Connection) -> Result<Vec<AllocationTag>, StoreError> {
+pub(super) fn tags(db: &Connection) -> Result<Vec<AllocationTag>, StoreError> {
     let found = all(db, sql::ALLOCATION_TAGS, |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     let tag = |(key, status): (String, String)| {
         let known = TagStatus::ALL.into_iter().find(|known| known.as_str() == status);
@@ -416,17 +245,7 @@ fn tags(db: &Connection) -> Result<Vec<AllocationTag>, StoreError> {
     found.into_iter().map(tag).collect()
 }
 
-fn requests_on(db: &Connection, day: Date) -> Result<u64, StoreError> {
+pub(super) fn requests_on(db: &Connection, day: Date) -> Result<u64, StoreError> {
     let sum = statement(db, sql::BILL_REQUESTS)?.query_row([number_of(day)], |row| row.get::<_, i64>(0));
     sum.map(i64::unsigned_abs).attempt("read requests")
-}
-
-fn gap(db: &Connection) -> Result<Option<BillGap>, StoreError> {
-    let columns = |row: &Row<'_>| Ok(((row.get(0)?, row.get(4)?), row.get(1)?, row.get(2)?, row.get(3)?));
-    let found = statement(db, sql::BILL_GAP)?.query_row([], columns).optional().attempt("read the bill")?;
-    found
-        .map(|((asked, needs), reason, operation, message): ((i64, i64), String, String, String)| {
-            Ok(BillGap { asked_at: time(asked)?, reason, operation, message, needs: needs.unsigned_abs() })
-        })
-        .transpose()
 }

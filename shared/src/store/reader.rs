@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::{
     Attempt, Filter, Lacking, MonthSpend, Page, PageStart, Rule, ScopeRow, Snapshot, StoreError, Tally, Worst,
-    bill::usual_month,
+    billed::usual_month,
     intern::statement,
     open::open_read_only,
     page::{Pages, rule},
