@@ -34,7 +34,7 @@ impl Night<'_> {
         let columns = params![key, ids.account, ids.region, ids.resource_type, local, created, self.id];
         let inserted = statement(&self.sql, sql::ADD_RESOURCE)?.execute(columns).attempt(FAILED)?;
         if inserted == 1 {
-            self.put(ids, key, &judged.version)?;
+            self.put(sql::ADD_CURRENT, ids, key, &judged.version)?;
             self.arrive(key, false)?;
             return self.open_violations(key, &judged.rules);
         }
@@ -43,7 +43,7 @@ impl Night<'_> {
         if !self.leave_former_place(key)? {
             self.arrive(key, true)?;
         }
-        self.put(ids, key, &judged.version)?;
+        self.put(sql::PUT_CURRENT, ids, key, &judged.version)?;
         self.compare_violations(key, &judged.rules, "removed")
     }
 
@@ -107,7 +107,7 @@ impl Night<'_> {
     ) -> Result<(), StoreError> {
         let new = &judged.version;
         self.close_version(key, Ending::between(known, new))?;
-        self.put(ids, key, new)?;
+        self.put(sql::PUT_CURRENT, ids, key, new)?;
         if new.state == State::Unknown {
             return self.run(sql::LOSE_VIOLATIONS, params![key, self.previous]);
         }
@@ -183,7 +183,7 @@ impl Night<'_> {
         *count = count.saturating_add_signed(by);
     }
 
-    fn put(&self, ids: ScopeIds, key: i64, version: &Version) -> Result<(), StoreError> {
+    fn put(&self, statement: &str, ids: ScopeIds, key: i64, version: &Version) -> Result<(), StoreError> {
         let reason = version.reason.map(GapReason::as_str);
         let state = state_number(version.state);
         let columns = params![
@@ -200,6 +200,6 @@ impl Night<'_> {
             ids.region,
             ids.resource_type
         ];
-        self.run(sql::PUT_CURRENT, columns)
+        self.run(statement, columns)
     }
 }

@@ -90,6 +90,7 @@ const BUDGETS: &[(&str, Budget, &str)] = &[
     ("KNOWN_SCOPES", Each(8), ""),
     ("ADD_RESOURCE", Fixed(30), "5 1 1 1 i-5 - 2"),
     ("LOCAL_OF_RESOURCE", Fixed(15), "KEY"),
+    ("ADD_CURRENT", Fixed(80), "5 2 1 - 0 - 1 1 1 1 1 1"),
     ("PUT_CURRENT", Fixed(95), "5 2 1 - 0 - 1 1 1 1 1 1"),
     ("CLOSE_VERSION", Fixed(75), "KEY 3 1"),
     ("CALL_OTHERWISE", Fixed(20), "3 KEY 1 2"),
