@@ -62,8 +62,8 @@ fn line(told: &Told) -> String {
     };
     let percent = share * 100.0;
     format!(
-        "{currency} {total} in {month}; {} of {} that tags could attribute they do not ({percent:.1} %)",
-        spend.unattributable, spend.taggable
+        "{currency} {total} in {month}; of {} that must carry tags, {} cannot be attributed ({percent:.1} %)",
+        spend.taggable, spend.unattributable
     )
 }
 
