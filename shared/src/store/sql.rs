@@ -148,8 +148,7 @@ statements! {
     KNOWN_SCOPES = "SELECT DISTINCT account_id, region_id, type_id FROM current";
     ADD_RESOURCE = "INSERT INTO resource VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (key) DO NOTHING";
     LOCAL_OF_RESOURCE = "SELECT local FROM resource WHERE key = ?1";
-    /// Of a resource that has no row. To replace one SQLite keeps every page as it was until the statement has ended, which
-    /// costs a first night a tenth of its time.
+    /// Of a resource that has no row. To replace one SQLite copies every page that it touches, until the statement has ended.
     ADD_CURRENT = "INSERT INTO current VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
     PUT_CURRENT = "INSERT OR REPLACE INTO current VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
     CLOSE_VERSION = "INSERT INTO history SELECT ?2, key, since, ?3, tag_set_id, name, state, reason, finding_set_id, errors,
