@@ -124,7 +124,11 @@ CREATE TABLE current (
     lacking        INTEGER NOT NULL,  -- required tags that are missing; 1000 more when it has no user tag at all
     account_id     INTEGER NOT NULL,
     region_id      INTEGER NOT NULL,
-    type_id        INTEGER NOT NULL
+    type_id        INTEGER NOT NULL,
+    -- What it takes of something that is billed in one sum for many resources, as it was seen last: 1 of `m5.large` when it
+    -- runs and 0 when it is stopped, or the gigabytes of a volume. It opens no version, and ended versions do not have it.
+    driver_id      INTEGER REFERENCES bill_text (id),
+    quantity       INTEGER
 ) STRICT;
 
 CREATE INDEX current_scope ON current (account_id, region_id, type_id, state, finding_set_id, since);
@@ -256,6 +260,48 @@ CREATE TABLE bill (
     PRIMARY KEY (day, part, a, b, currency_id)
 ) STRICT, WITHOUT ROWID;
 
+-- On what the costs of single resources are based; one row, or none.
+CREATE TABLE cost_basis (
+    first_day    INTEGER PRIMARY KEY, -- of the month whose spend is shared out
+    end_day      INTEGER NOT NULL CHECK (end_day > first_day),
+    asked_at     INTEGER NOT NULL,
+    payer        TEXT NOT NULL,
+    currency     TEXT NOT NULL,
+    window_first INTEGER,             -- days for which the bill names single resources; null: it does not
+    window_end   INTEGER CHECK ((window_end IS NULL) = (window_first IS NULL)),
+    problem      TEXT NOT NULL        -- why it does not; empty when it does
+) STRICT;
+
+-- What was billed in that month of something that resources share, more than nothing.
+CREATE TABLE usage_pool (
+    type      INTEGER NOT NULL REFERENCES bill_text (id),
+    account   INTEGER NOT NULL REFERENCES bill_text (id),
+    region    INTEGER NOT NULL REFERENCES bill_text (id),
+    driver_id INTEGER NOT NULL REFERENCES bill_text (id),
+    micros    INTEGER NOT NULL CHECK (micros > 0),
+    units     INTEGER NOT NULL,       -- millionths of an hour, or of a gigabyte for a month
+    PRIMARY KEY (type, account, region, driver_id)
+) STRICT, WITHOUT ROWID;
+
+-- What the living resources of a scope take of it, by whether a bill can attribute them by the tags they have now:
+-- 0 no, 1 yes, 2 not judged.
+CREATE TABLE usage (
+    account_id   INTEGER NOT NULL,
+    region_id    INTEGER NOT NULL,
+    type_id      INTEGER NOT NULL,
+    driver_id    INTEGER NOT NULL REFERENCES bill_text (id),
+    attributable INTEGER NOT NULL CHECK (attributable BETWEEN 0 AND 2),
+    quantity     INTEGER NOT NULL,
+    resources    INTEGER NOT NULL,
+    PRIMARY KEY (account_id, region_id, type_id, driver_id, attributable)
+) STRICT, WITHOUT ROWID;
+
+-- Services of which the bill names single resources, with all that their use cost in the month.
+CREATE TABLE charged_service (service INTEGER PRIMARY KEY REFERENCES bill_text (id), micros INTEGER NOT NULL) STRICT;
+
+-- A resource's part of what its service cost in the month, by what it cost in the days for which the bill names it.
+CREATE TABLE resource_cost (key INTEGER PRIMARY KEY REFERENCES resource (key), micros INTEGER NOT NULL) STRICT;
+
 -- Requests to Cost Explorer by day: each costs money, and a day has a budget.
 CREATE TABLE bill_requests (day INTEGER PRIMARY KEY, requests INTEGER NOT NULL) STRICT;
 
@@ -275,4 +321,4 @@ CREATE TABLE bill_gap (
     needs     INTEGER NOT NULL        -- requests that a month takes at least, as far as that is known
 ) STRICT;
 
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;

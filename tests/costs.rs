@@ -3,13 +3,16 @@
 
 #![cfg(test)]
 
+#[path = "costs/attributed.rs"]
+mod attributed;
 #[path = "costs/company.rs"]
 mod company;
 mod support;
 
 use std::collections::BTreeMap;
 
-use company::{KEYS, company, last_month, required, today, truth, ways};
+use attributed::truth;
+use company::{KEYS, company, last_month, required, today, ways};
 
 use fake_aws::{AccountEstate, Billing, Counts, Effect, Estate, Faults, Recipe, Rule, daily_nano, service_of};
 use jiff::ToSpan;
@@ -134,7 +137,8 @@ fn a_month_takes_three_requests_more_than_there_are_keys_and_none_on_the_same_da
     scan(&world, "10000").exits(0);
     // Of the running month nothing is over yet on its first day.
     let months = if today().day() == 1 { 13 } else { 14 };
-    assert_eq!(cost_requests(&world), months * (KEYS.len() + 3));
+    // And two that say what of hours and gigabytes was used.
+    assert_eq!(cost_requests(&world), months * (KEYS.len() + 3) + 2);
     assert_eq!(world.fake.ledger().count("ce", "ListCostAllocationTags"), 1);
     assert!(world.fake.ledger().requests.iter().filter(|call| call.service == "ce").all(|call| call.account == HOME));
     world.fake.clear_ledger();
@@ -150,7 +154,7 @@ fn a_days_budget_is_kept() {
     let outcome = scan(&world, "20").exits(0);
     assert!(outcome.stdout.contains("budget"), "{}", outcome.stdout);
     let spent = cost_requests(&world);
-    assert!(spent == 2 * (KEYS.len() + 3), "{spent}: two months whole, and no third begun");
+    assert!(spent == 2 * (KEYS.len() + 3) + 2, "{spent}: two months whole with what was used, and no third begun");
     scan(&world, "20").exits(0);
     assert_eq!(cost_requests(&world), spent, "what is left of the day is too little for a month");
     assert!(ask(&world.store(), TOOL, &json!({})).unwrap()["cost_source"]["problem"].to_string().contains("budget"));

@@ -19,6 +19,8 @@ use shared::{
 };
 use tracing::info;
 
+mod singles;
+
 /// Months beside the running one that Cost Explorer keeps, unless it was asked to keep more.
 const KEPT_MONTHS: i32 = 13;
 
@@ -62,6 +64,10 @@ pub(crate) async fn harvest<C: Cloud>(
     let months = wanted(&known.months, &asking.name, day_of(now));
     let mut needs = known.needs.max(asking.terms.most_questions() as u64);
     for (done, days) in months.iter().enumerate() {
+        // Before older months: what single resources cost is asked about most.
+        if harvest.singles.is_none() {
+            harvest.singles = asking.singles_if_due(known, &harvest.months, now).await;
+        }
         let before = asking.requests;
         let read = if asking.left < needs { Err(BillProblem::Budget) } else { asking.month(*days).await };
         match read {
@@ -79,6 +85,9 @@ pub(crate) async fn harvest<C: Cloud>(
                 break;
             }
         }
+    }
+    if harvest.singles.is_none() {
+        harvest.singles = asking.singles_if_due(known, &harvest.months, now).await;
     }
     harvest.requests = asking.requests;
     info!(months_n = harvest.months.len(), requests_n = harvest.requests, "bill read");

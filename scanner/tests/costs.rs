@@ -104,6 +104,7 @@ impl Line {
             Dimension::LinkedAccount => self.account(),
             Dimension::Region => self.region().to_owned(),
             Dimension::Tag(key) => self.tag(key).unwrap_or_default().to_owned(),
+            Dimension::UsageType | Dimension::Resource => String::new(),
         }
     }
 
@@ -150,7 +151,7 @@ impl Cloud for Bills {
             let groups = question.by.iter().map(|dimension| line.group(dimension)).collect();
             *sums.entry((line.day(), groups)).or_default() += Amount::from_micros(line.micros);
         }
-        let row = |((day, groups), amount)| BillRow { day, groups, currency: "USD".to_owned(), amount };
+        let row = |((day, groups), amount)| BillRow { day, groups, currency: "USD".to_owned(), amount, units: 0 };
         let rows = sums.into_iter().map(row).collect();
         let answer = BillAnswer { rows, estimated: [].into(), metric: Metric::NetAmortized };
         Billed { requests: self.pages, answer: Ok(answer) }

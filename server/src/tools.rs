@@ -15,7 +15,9 @@ pub(crate) mod find_untagged_resources;
 pub(crate) mod get_cost_attribution_gap;
 pub(crate) mod get_tagging_policy;
 pub(crate) mod identity;
+pub(crate) mod live_gap;
 pub(crate) mod period;
+pub(crate) mod resource_cost;
 pub(crate) mod violation;
 
 /// Why a tool gives no answer, split by who can do something about it.

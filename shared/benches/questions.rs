@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shared::store::{Filter, Lacking, PageStart, Reader, Snapshot, StoreError, View, Worst};
+use shared::store::{Filter, Lacking, Narrowing, PageStart, Reader, Snapshot, StoreError, View, Worst};
 
 const TIMES: usize = 400;
 
@@ -52,7 +52,7 @@ fn main() {
             view.lacking(s, filter, Lacking::default(), PageStart::FIRST, 50).map(drop)
         });
         time(&reader, &format!("count of untagged, {name}"), |view, s| {
-            view.lacking_counts(s, filter, Lacking::default()).map(drop)
+            view.lacking_sums(s, filter, Narrowing::default()).map(drop)
         });
     }
     let deep = PageStart { rank: 1, key: i64::MAX / 8 };

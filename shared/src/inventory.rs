@@ -36,6 +36,17 @@ pub struct Resource {
     pub created_at: Option<Timestamp>,
     /// Its tags, or why they are not known.
     pub tags: Tags,
+    /// What of it is billed by the hour or by the gigabyte; none where the list does not say.
+    pub usage: Option<Usage>,
+}
+
+/// What a resource takes of something that many resources take, and that the bill has one sum for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usage {
+    /// What: `m5.large`, `gp3`, `db.m5.large`, `Multi-AZ db.m5.large`.
+    pub driver: String,
+    /// How much: 1 for a machine that runs, 0 for one that is stopped; the size of a volume in GiB.
+    pub quantity: u32,
 }
 
 /// Unknown is not untagged: a resource's tags are known (perhaps to be none), unknown, or impossible.

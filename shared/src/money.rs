@@ -12,14 +12,18 @@ use std::{
 mod attribution;
 mod bill;
 mod charges;
+mod single;
 mod terms;
 
 pub use attribution::{Attribution, Bucket, KeySpend, Spend, Sums, category};
 pub use bill::{
-    AllocationTag, BillAnswer, BillProblem, BillQuestion, BillRow, Billed, Condition, Days, Dimension, Metric,
+    AllocationTag, BillAnswer, BillProblem, BillQuestion, BillRow, Billed, Condition, Days, Dimension, Grain, Metric,
     TagStatus,
 };
 pub use charges::{Charge, charge, service_of, types_of};
+pub use single::{
+    Charges, Pool, SingleCosts, charges_of, monthly_units, pools_of, resources_question, usage_questions,
+};
 pub use terms::{Invalid, Services, Terms};
 
 /// Millionths in one unit.

@@ -24,10 +24,12 @@ mod bill;
 mod billed;
 mod carry;
 mod check;
+mod cost;
 mod counter;
 mod fingerprint;
 mod intern;
 mod keep;
+mod lackers;
 mod lifecycle;
 mod night;
 mod open;
@@ -36,31 +38,36 @@ mod reader;
 mod retention;
 mod rows;
 mod seal;
+mod single;
 mod sql;
 mod tally;
 #[cfg(test)]
 mod tests;
 mod thin;
 mod upgrade;
+mod usage;
 mod version;
 mod whole;
 
 pub use bill::{BillGap, BillKnown, BillLine, BillPart, Harvest, KnownMonth, MonthBill};
 pub use billed::{Bill, BilledMonth, MonthSpend, usual_month};
 pub use check::CheckReport;
+pub use cost::{CostBasis, CostSource, LiveSpend, ResourceCost, ScopeSpend, Turned};
 pub use keep::StoreStats;
+pub use lackers::{LackingSums, Narrowing};
 pub use night::{Night, NightHeader, NightSummary, ScopeSummary};
 pub use open::Writer;
 pub use page::{Filter, Lacking, Page, PageStart, Row, Worst};
 pub use reader::{Reader, View};
 pub use retention::{InvalidRetention, Retention};
 pub use seal::{SealState, log_bytes};
+pub use single::KnownBasis;
 pub use tally::Tally;
 pub use thin::Thinned;
 pub use upgrade::UpgradeProgress;
 
 /// The version of `schema.sql`, as SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;
 
 /// Marks the file as ours, as SQLite's `application_id`: "TagL".
 const APPLICATION_ID: i64 = 0x5461_674C;

@@ -1,8 +1,6 @@
-//! A company whose bill is known: what was billed, and what of it lacks a tag, by plain arithmetic over its estate.
+//! A company whose bill is known.
 
-use std::collections::BTreeMap;
-
-use fake_aws::{AccountEstate, Billing, Counts, Estate, ExtraLine, Recipe, daily_nano, service_of};
+use fake_aws::{AccountEstate, Billing, Counts, Estate, ExtraLine, Recipe};
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
 use crate::support::world::{HOME, MEMBER, World};
@@ -91,45 +89,7 @@ pub(crate) fn company(page: usize) -> World {
         page,
         open_from: Some(today().first_of_month()),
         net: true,
+        resources_from: None,
     };
     World::holding(estate)
-}
-
-/// Thousand-millionths a day, by whatever names a resource or line.
-#[derive(Default)]
-pub(crate) struct Truth {
-    pub(crate) required: BTreeMap<String, i64>,
-    pub(crate) gap: BTreeMap<String, i64>,
-    pub(crate) all: i64,
-}
-
-/// By resource type (`0`), region (`1`) or account (`2`).
-pub(crate) fn truth(world: &World, by: usize) -> Truth {
-    let (mut truth, mut seen) = (Truth::default(), BTreeMap::new());
-    for resource in world.fake.estate().resources() {
-        let place = (resource.account.clone(), resource.region.clone(), resource.resource_type);
-        let index = seen.entry(place).or_insert(0);
-        let nano = daily_nano(resource.resource_type, *index);
-        *index += 1;
-        truth.all += nano;
-        let service = service_of(resource.resource_type);
-        let keys = required(service);
-        if keys.is_empty() {
-            continue;
-        }
-        // A service is billed as a whole: database clusters stand with the databases, ECS clusters with the services.
-        let category = match resource.resource_type {
-            "rds:cluster" => "rds:db",
-            "ecs:cluster" => "ecs:service",
-            other => other,
-        };
-        let name = [category.to_owned(), resource.region, resource.account][by].clone();
-        *truth.required.entry(name.clone()).or_default() += nano;
-        if ways()[resource.recipe].1.iter().any(|wrong| keys.contains(wrong)) {
-            *truth.gap.entry(name).or_default() += nano;
-        }
-    }
-    let extra = &world.fake.estate().billing.extra;
-    truth.all += extra.iter().filter(|line| line.currency == "USD").map(|line| line.nano).sum::<i64>();
-    truth
 }

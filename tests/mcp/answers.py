@@ -226,8 +226,12 @@ async def untagged_are_true(client, estate, truth):
     equal(bare ^ truth.without_tags, set(), "resources without tags, the difference")
     gaps = {row["resource_arn"]: set(row["missing_tags"]) for row in every if row["kind"] != "no_tags"}
     equal(gaps, truth.lacking, "what is missing where")
+    costs = [row["monthly_cost"] for row in every]
+    known = [cost for cost in costs if cost is not None]
     totals = {"no_tags": len(truth.without_tags), "missing_required_tags": len(truth.lacking), "unknown": 0}
-    equal(first["totals"], totals, "totals")
+    equal(first["totals"], totals | {"with_known_cost": len(known)}, "totals")
+    assert known and known == sorted(known, reverse=True) and costs[:len(known)] == known, "those that cost most first"
+    assert abs(first["total_cost_impact"] - sum(known)) < 0.01 * len(known), first["total_cost_impact"]
     tags = {found.arn: found.tags for found in estate}
     for row in every:
         equal(row["tags"].items() - tags[row["resource_arn"]].items(), set(), f"tags of {row['resource_arn']}")

@@ -75,10 +75,11 @@ async def foreign_cursor(client):
     await refused(client, FINDING, "cursor", cursor=genuine)
 
 
-@check("a cost threshold is refused while costs of single resources are not known")
+@check("a cost threshold that is none, or that lists by something else than cost, is refused")
 async def cost_threshold(client):
-    await refused(client, FINDING, "costs of single resources", "min_cost_threshold", min_cost_threshold=10.0)
     await refused(client, FINDING, "min_cost_threshold", min_cost_threshold=-1)
+    await refused(client, FINDING, "min_cost_threshold", "sort_by", min_cost_threshold=1, sort_by="missing_tags")
+    await refused(client, FINDING, "missing_tags", sort_by="age")
 
 
 @check("an empty list is refused, for it could mean none or all")

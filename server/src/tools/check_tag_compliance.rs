@@ -16,6 +16,7 @@ use super::{
     answer::{Answer, AsOf, Coverage, PolicyUsed, States, policy_note, score},
     arguments::{PageRequest, SeverityFilter, covered, listed, nullable_number, nullable_text, type_list},
     cost_compliance::{CostCompliance, by_cost},
+    resource_cost,
     violation::Violation,
 };
 use crate::{ledger::Ledger, text::visible};
@@ -139,10 +140,11 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
     ledger.ask(page.snapshot, |view, snapshot| {
         covered(view, &snapshot, &filter)?;
         let mut notes: Vec<String> = policy_note(ledger, &snapshot).into_iter().collect();
-        let by_cost = by_cost(view, &snapshot, &filter, "cost_impact_monthly")?;
-        notes.push(by_cost.note);
+        let (compliance_by_cost, unknown) = by_cost(view, &snapshot, &filter)?;
+        notes.push(resource_cost::note(view, &snapshot, &filter, "cost_impact_monthly")?);
+        notes.extend(unknown);
         let mut body = body(view, &snapshot, &filter, &arguments, &page, &mut notes)?;
-        body.compliance_by_cost = by_cost.compliance;
+        body.compliance_by_cost = compliance_by_cost;
         Ok(Answer {
             body,
             as_of: AsOf::of(&snapshot),

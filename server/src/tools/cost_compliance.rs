@@ -25,32 +25,20 @@ pub(crate) struct CostCompliance {
     time_period: TimePeriod,
 }
 
-/// What of a filter can be told by cost, and what to know of it.
-pub(crate) struct ByCost {
-    pub(crate) compliance: Option<CostCompliance>,
-    pub(crate) note: String,
-}
-
-/// The bill tells types, regions and accounts apart, but not two of them at once.
+/// What of a filter can be told by cost, and what to know of it. The bill tells types, regions and accounts apart, but not two
+/// of them at once.
 pub(crate) fn by_cost(
     view: &View<'_>,
     snapshot: &Snapshot,
     filter: &Filter,
-    field: &str,
-) -> Result<ByCost, ToolFailure> {
+) -> Result<(Option<CostCompliance>, Option<String>), ToolFailure> {
     let told = view.month_spend(snapshot, |month| {
-        let Some(month) = month else {
-            let why = "the ledger holds no bill; get_cost_attribution_gap says why";
-            return ByCost { compliance: None, note: format!("{field} is null: {why}.") };
-        };
-        let note =
-            format!("{field} is null: the bill is read by service, not by resource; see get_cost_attribution_gap.");
-        match spend(month, filter) {
-            Some(spend) => ByCost { compliance: Some(CostCompliance::of(month, spend)), note },
-            None => ByCost { compliance: None, note: format!("{note} There is no compliance_by_cost of this filter.") },
-        }
+        let month = month?;
+        let compliance = spend(month, filter).map(|spend| CostCompliance::of(month, spend));
+        let note = compliance.is_none().then(|| "There is no compliance_by_cost of this filter.".to_owned());
+        Some((compliance, note))
     });
-    Ok(told?)
+    Ok(told?.unwrap_or_default())
 }
 
 fn spend(month: &MonthSpend, filter: &Filter) -> Option<Spend> {

@@ -1,4 +1,4 @@
-//! find_untagged_resources: resources without any user tag, and resources that lack a required one.
+//! find_untagged_resources: resources without any user tag, and resources that lack a required one, with what they cost.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,17 @@ use shared::{
     Region, ResourceType,
     day::day_of,
     inventory::Tags,
+    money::Amount,
     policy::{Code, Policy, Severity, Subject},
-    store::{Filter, Lacking, Row, Snapshot, View},
+    store::{Filter, Lacking, LackingSums, Narrowing, Page, Row, Snapshot, View},
 };
 
 use super::{
     ToolFailure,
     answer::{Answer, AsOf, Coverage, PolicyUsed, policy_note},
     arguments::{PageRequest, covered, listed, nullable_number, nullable_text, region_list, type_list},
-    cost_compliance::by_cost,
     identity::Identity,
+    resource_cost,
 };
 use crate::{ledger::Ledger, text::visible};
 
@@ -41,7 +42,7 @@ pub(crate) struct Arguments {
     #[schemars(schema_with = "region_list")]
     #[serde(default)]
     regions: Option<Vec<Region>>,
-    /// Only resources that cost at least so much a month. Needs cost data.
+    /// Only resources that are known to cost at least so much a month.
     #[schemars(with = "f64", range(min = 0))]
     #[serde(default)]
     min_cost_threshold: Option<f64>,
@@ -49,6 +50,11 @@ pub(crate) struct Arguments {
     #[schemars(with = "i64", range(min = 0, max = 10_000))]
     #[serde(default)]
     min_age_days: Option<i64>,
+    /// `cost`: those that cost most first. `missing_tags`: those without any user tag first, then those that lack most required
+    /// ones. By cost when left out, as far as costs are known.
+    #[schemars(with = "SortBy")]
+    #[serde(default)]
+    sort_by: Option<SortBy>,
     /// Resources on a page, 1 to 100; 10 when left out.
     #[schemars(with = "i64", range(min = 1, max = 100))]
     #[serde(default, skip_serializing)]
@@ -59,12 +65,21 @@ pub(crate) struct Arguments {
     cursor: Option<String>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SortBy {
+    Cost,
+    MissingTags,
+}
+
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Body {
-    /// A page: resources without any user tag first, then those that lack most required tags.
+    /// A page, in the order that `sorted_by` says.
     untagged_resources: Vec<Untagged>,
+    /// `cost` or `missing_tags`.
+    sorted_by: SortBy,
     totals: Totals,
-    /// What they cost a month together; null while costs of single resources are not known.
+    /// What all of them cost a month, on this page or not, as far as it is known; null when it is known of none.
     #[schemars(schema_with = "nullable_number")]
     total_cost_impact: Option<f64>,
     /// Resources on later pages.
@@ -81,6 +96,8 @@ pub(crate) struct Totals {
     no_tags: u64,
     /// With user tags, but without some tag that the policy requires of their type.
     missing_required_tags: u64,
+    /// Of both, those whose cost is in total_cost_impact.
+    with_known_cost: u64,
     /// Resources whose tags could not be read: they may be tagged or not, and are not listed.
     unknown: u64,
 }
@@ -99,9 +116,13 @@ pub(crate) struct Untagged {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64")]
     more_tags: Option<usize>,
-    /// What it costs a month; null while costs of single resources are not known.
+    /// What it costs a month; null when that is not known.
     #[schemars(schema_with = "nullable_number")]
     monthly_cost: Option<f64>,
+    /// `resource_charges`, `share_of_instance_hours` or `share_of_volume_size`; absent when it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    cost_source: Option<&'static str>,
     /// Whole days from its creation to the snapshot; null where AWS does not say when it was created.
     #[schemars(schema_with = "nullable_number")]
     age_days: Option<i64>,
@@ -121,12 +142,14 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
     ledger.ask(page.snapshot, |view, snapshot| {
         covered(view, &snapshot, &filter)?;
         let mut notes: Vec<String> = policy_note(ledger, &snapshot).into_iter().collect();
-        notes.push(by_cost(view, &snapshot, &filter, "monthly_cost, as total_cost_impact,")?.note);
+        let costs = view.cost_basis(&snapshot)?.is_some_and(|basis| !basis.types.is_empty());
+        notes.push(resource_cost::note(view, &snapshot, &filter, "monthly_cost")?);
         if arguments.min_age_days.is_some() {
-            notes.extend(dateless(view.lacking_without_date(&snapshot, &filter)?));
+            notes.extend(dateless(view.lacking_sums(&snapshot, &filter, Narrowing::default())?.dateless));
         }
+        let asked = Asked::of(&arguments, &snapshot, costs)?;
         Ok(Answer {
-            body: body(view, &snapshot, &filter, &arguments, &page)?,
+            body: body(view, &snapshot, &filter, &arguments, &asked, &page)?,
             as_of: AsOf::of(&snapshot),
             policy: PolicyUsed::of(&*view.policy(&snapshot)?),
             coverage: Coverage::of(view, &snapshot, &filter)?,
@@ -149,13 +172,67 @@ fn check(arguments: &Arguments) -> Result<(), ToolFailure> {
         Some(least) if !least.is_finite() || least < 0.0 => {
             Err(ToolFailure::Caller("`min_cost_threshold` must be 0 or more".to_owned()))
         }
-        // Answering as if the threshold were met, or by none, would both be wrong.
-        Some(least) if least > 0.0 => Err(ToolFailure::Caller(
-            "`min_cost_threshold` needs costs of single resources, which are not known; ask again without it"
-                .to_owned(),
-        )),
         _ => Ok(()),
     }
+}
+
+/// The question, once it is known whether there are costs.
+struct Asked {
+    sort_by: SortBy,
+    what: Narrowing,
+    created_until: Option<Timestamp>,
+}
+
+impl Asked {
+    fn of(arguments: &Arguments, snapshot: &Snapshot, costs: bool) -> Result<Self, ToolFailure> {
+        let least = arguments.min_cost_threshold.filter(|least| *least > 0.0);
+        if least.is_some() && !costs {
+            // Answering as if the threshold were met, or by none, would both be wrong.
+            return Err(ToolFailure::Caller(
+                "`min_cost_threshold` needs costs of single resources, which are not known; ask again without it"
+                    .to_owned(),
+            ));
+        }
+        let sort_by = match arguments.sort_by {
+            Some(SortBy::MissingTags) if least.is_some() => {
+                let why = "`min_cost_threshold` lists by cost: leave out `sort_by`, or ask for `cost`";
+                return Err(ToolFailure::Caller(why.to_owned()));
+            }
+            Some(SortBy::Cost) if !costs => {
+                let why = "costs of single resources are not known; ask again with `sort_by` `missing_tags`";
+                return Err(ToolFailure::Caller(why.to_owned()));
+            }
+            Some(asked) => asked,
+            None if costs => SortBy::Cost,
+            None => SortBy::MissingTags,
+        };
+        let created_until = arguments.min_age_days.map(|days| before(snapshot.started_at, days));
+        let what = Narrowing { created_until: created_until.map(Timestamp::as_second), least_cost: least.map(amount) };
+        Ok(Self { sort_by, what, created_until })
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "what is too large for an amount is as large as one can be")]
+fn amount(units: f64) -> Amount {
+    Amount::from_micros((units * 1e6).round() as i64)
+}
+
+fn found(
+    view: &View<'_>,
+    snapshot: &Snapshot,
+    filter: &Filter,
+    asked: &Asked,
+    page: &PageRequest,
+) -> Result<Page, ToolFailure> {
+    if asked.sort_by == SortBy::MissingTags {
+        let what = Lacking { created_until: asked.created_until };
+        return Ok(view.lacking(snapshot, filter, what, page.start, page.limit)?);
+    }
+    let found = view.lacking_by_cost(snapshot, filter, asked.what, page.start, page.limit)?;
+    found.ok_or_else(|| {
+        let why = "a newer scan has other costs, so that this list cannot go on in its order; ask again without cursor";
+        ToolFailure::Caller(why.to_owned())
+    })
 }
 
 fn body(
@@ -163,19 +240,20 @@ fn body(
     snapshot: &Snapshot,
     filter: &Filter,
     arguments: &Arguments,
+    asked: &Asked,
     page: &PageRequest,
 ) -> Result<Body, ToolFailure> {
-    let created_until = arguments.min_age_days.map(|days| before(snapshot.started_at, days));
-    let what = Lacking { created_until };
-    let found = view.lacking(snapshot, filter, what, page.start, page.limit)?;
-    let (no_tags, missing_required_tags) = view.lacking_counts(snapshot, filter, what)?;
+    let found = found(view, snapshot, filter, asked, page)?;
+    let sums = view.lacking_sums(snapshot, filter, asked.what)?;
+    let LackingSums { untagged: no_tags, lacking: missing_required_tags, with_cost: with_known_cost, .. } = sums;
     let unknown = view.cells(snapshot, filter)?.iter().map(|(_, tally)| tally.unknown).sum();
     let policy = view.policy(snapshot)?;
     let shown = page.fit(&found, snapshot, |row| Untagged::of(row, &policy, snapshot));
     Ok(Body {
         untagged_resources: shown.rows,
-        totals: Totals { no_tags, missing_required_tags, unknown },
-        total_cost_impact: None,
+        sorted_by: asked.sort_by,
+        totals: Totals { no_tags, missing_required_tags, with_known_cost, unknown },
+        total_cost_impact: (with_known_cost > 0).then(|| resource_cost::units(sums.cost)),
         remaining: (no_tags + missing_required_tags).saturating_sub(shown.shown),
         next_cursor: shown.cursor.map(|cursor| cursor.encode(NAME, arguments)),
     })
@@ -193,13 +271,15 @@ impl Untagged {
         let missing = verdict.findings.iter().filter(|f| f.code == Code::Missing && f.severity == Severity::Error);
         let bare = row.tags.user().next().is_none();
         let shown = row.tags.iter().take(MOST_TAGS).map(|(key, value)| (visible(key), visible(value)));
+        let (monthly_cost, cost_source) = resource_cost::told(row);
         Self {
             identity: Identity::of(row),
             kind: if bare { "no_tags" } else { "missing_required_tags" },
             missing_tags: missing.map(|finding| finding.tag.to_owned()).collect(),
             tags: shown.collect(),
             more_tags: row.tags.iter().len().checked_sub(MOST_TAGS).filter(|more| *more > 0),
-            monthly_cost: None,
+            monthly_cost,
+            cost_source,
             age_days: row.created_at.map(|at| (snapshot.started_at.duration_since(at).as_hours() / 24).max(0)),
             first_seen: day_of(row.first_seen).to_string(),
         }

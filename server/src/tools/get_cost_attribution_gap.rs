@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     inventory::Scope,
-    money::{AllocationTag, Amount, Attribution, Bucket, KeySpend, Spend, TagStatus, category, in_cents},
+    money::{AllocationTag, Amount, Attribution, Bucket, KeySpend, Spend, TagStatus, category, in_cents, service_of},
     store::{BillGap, BilledMonth, Filter, Snapshot, Tally, View},
 };
 
@@ -14,6 +14,7 @@ use super::{
     ToolFailure,
     answer::{Answer, AsOf, Coverage, PolicyUsed, policy_note},
     arguments::nullable_number,
+    live_gap::{LiveGap, live},
     period::{Period, TimePeriod, resolve},
 };
 use crate::{ledger::Ledger, text::visible};
@@ -72,6 +73,10 @@ pub(crate) struct Body {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     estimated_from: Option<String>,
+    /// The gap by the tags of today. Absent where costs of single resources are not known of the period.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "LiveGap")]
+    live_gap: Option<LiveGap>,
     /// Every line of the bill, each in exactly one bucket.
     buckets: Vec<BucketSpend>,
     /// Required keys that bills are not split by: to be activated before anything else is tagged. Absent when none.
@@ -114,6 +119,10 @@ pub(crate) struct Category {
     /// A resource type, a service that is not inventoried, a region or an account.
     category: String,
     unattributable_cost: f64,
+    /// Of living resources, by the tags of today. Absent where costs of single resources are not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "f64")]
+    live_unattributable_cost: Option<f64>,
     /// Spend that must carry required tags.
     taggable_cost: f64,
     /// Non-compliant resources in the snapshot; null for services that are not inventoried.
@@ -201,7 +210,15 @@ fn body(view: &View<'_>, snapshot: &Snapshot, asked: &Asked, notes: &mut Vec<Str
     notes.extend(bill_notes(&asked.months, snapshot, &currencies, &attribution));
     let (taggable, gap) = (attribution.spend.taggable.cents(), attribution.spend.unattributable.cents());
     let attributable = taggable - gap;
-    let (breakdown, more_categories) = breakdown(view, snapshot, asked.grouping, &attribution, gap)?;
+    let live = live(view, snapshot, asked.period.days, currency, &asked.months)?;
+    let counted = Counted {
+        non_compliant: non_compliant(&view.cells(snapshot, &Filter::default())?, asked.grouping),
+        live: live
+            .as_ref()
+            .map(|live| live.unattributable_by(|scope| asked.grouping.billed(scope)))
+            .unwrap_or_default(),
+    };
+    let (breakdown, more_categories) = breakdown(asked.grouping, &attribution, gap, &counted);
     Ok(Body {
         total_cloud_spend: units(attribution.total.cents()),
         attributable_spend: units(attributable),
@@ -212,6 +229,7 @@ fn body(view: &View<'_>, snapshot: &Snapshot, asked: &Asked, notes: &mut Vec<Str
         currency: visible(currency),
         time_period: TimePeriod::of(asked.period.days),
         estimated_from: estimated_from(asked),
+        live_gap: live.map(|live| live.gap(attribution.spend)),
         buckets: buckets(&attribution, attributable, gap),
         fix_first: not_activated(&asked.tags, &attribution.by_key),
         breakdown,
@@ -322,13 +340,18 @@ fn not_activated(tags: &[AllocationTag], keys: &[KeySpend]) -> Vec<NotActivated>
     found.into_iter().map(told).collect()
 }
 
+/// What the snapshot says of each category.
+struct Counted {
+    non_compliant: BTreeMap<String, u64>,
+    live: BTreeMap<String, f64>,
+}
+
 fn breakdown(
-    view: &View<'_>,
-    snapshot: &Snapshot,
     grouping: Grouping,
     attribution: &Attribution,
     gap_cents: i64,
-) -> Result<(Vec<Category>, Option<MoreCategories>), ToolFailure> {
+    counted: &Counted,
+) -> (Vec<Category>, Option<MoreCategories>) {
     let mut spends: BTreeMap<String, Spend> = BTreeMap::new();
     let parts = match grouping {
         Grouping::ResourceType => &attribution.by_service,
@@ -345,28 +368,42 @@ fn breakdown(
     spends.sort_by_key(|(_, spend)| (Reverse(spend.unattributable), Reverse(spend.taggable)));
     let gaps: Vec<Amount> = spends.iter().map(|(_, spend)| spend.unattributable).collect();
     let cents = in_cents(&gaps, gap_cents);
-    let counts = non_compliant(&view.cells(snapshot, &Filter::default())?, grouping);
     let told = spends.iter().zip(&cents).take(MOST_CATEGORIES).map(|((name, spend), cents)| Category {
         category: visible(name),
         unattributable_cost: units(*cents),
+        live_unattributable_cost: counted.live.get(name).copied(),
         taggable_cost: units(spend.taggable.cents()),
-        resource_count: counts.get(name).copied(),
+        resource_count: counted.non_compliant.get(name).copied(),
     });
     let rest = cents.get(MOST_CATEGORIES..).filter(|rest| !rest.is_empty());
     let more = rest
         .map(|rest| MoreCategories { categories: rest.len() as u64, unattributable_cost: units(rest.iter().sum()) });
-    Ok((told.collect(), more))
+    (told.collect(), more)
+}
+
+impl Grouping {
+    /// The category of a scope's resources on a bill, on which databases and their clusters stand together.
+    fn billed(self, scope: &Scope) -> String {
+        match service_of(scope.resource_type).next() {
+            Some(service) if self == Self::ResourceType => category(service).to_owned(),
+            _ => self.of(scope),
+        }
+    }
+
+    /// The category of a scope's resources.
+    fn of(self, scope: &Scope) -> String {
+        match self {
+            Self::ResourceType => scope.resource_type.to_string(),
+            Self::Region => scope.region.to_string(),
+            Self::Account => scope.account.to_string(),
+        }
+    }
 }
 
 fn non_compliant(cells: &[(Scope, Tally)], grouping: Grouping) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for (scope, tally) in cells {
-        let name = match grouping {
-            Grouping::ResourceType => scope.resource_type.to_string(),
-            Grouping::Region => scope.region.to_string(),
-            Grouping::Account => scope.account.to_string(),
-        };
-        *counts.entry(name).or_default() += tally.non_compliant;
+        *counts.entry(grouping.of(scope)).or_default() += tally.non_compliant;
     }
     counts
 }

@@ -12,6 +12,7 @@ use shared::{
 use super::{
     arguments::{SeverityFilter, nullable_number},
     identity::Identity,
+    resource_cost,
 };
 use crate::text::visible;
 
@@ -26,9 +27,13 @@ pub(crate) struct Violation {
     missing_tags: Vec<String>,
     /// Of the worst finding: `error` or `warning`.
     severity: &'static str,
-    /// What the resource costs a month; null while costs of single resources are not known.
+    /// What the resource costs a month, counted once whatever its findings; null when that is not known.
     #[schemars(schema_with = "nullable_number")]
     cost_impact_monthly: Option<f64>,
+    /// `resource_charges`, `share_of_instance_hours` or `share_of_volume_size`; absent when it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    cost_source: Option<&'static str>,
     /// At most eight, errors first.
     findings: Vec<Problem>,
     /// Findings beyond those. Absent when none.
@@ -89,13 +94,15 @@ impl Violation {
         let worst = findings.iter().min_by_key(|finding| (finding.severity, finding.code.violation_type()));
         let (errors, warnings): (Vec<_>, Vec<_>) = findings.iter().partition(|f| f.severity == Severity::Error);
         let told = errors.into_iter().chain(warnings).take(MOST_FINDINGS);
+        let (cost_impact_monthly, cost_source) = resource_cost::told(row);
         let missing = findings.iter().filter(|finding| finding.code == Code::Missing);
         Self {
             identity: Identity::of(row),
             violation_type: worst.map_or(ViolationType::InvalidFormat, |f| f.code.violation_type()).as_str(),
             missing_tags: missing.map(|finding| finding.tag.to_owned()).collect(),
             severity: worst.map_or(Severity::Warning, |finding| finding.severity).as_str(),
-            cost_impact_monthly: None,
+            cost_impact_monthly,
+            cost_source,
             findings: told.map(|finding| Problem::of(finding, row)).collect(),
             more_findings: findings.len().checked_sub(MOST_FINDINGS).filter(|more| *more > 0),
         }

@@ -103,6 +103,7 @@ pub(crate) fn instances<'a>(found: impl IntoIterator<Item = (String, Vec<(&'a st
         arn: format!("arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{id}").parse().unwrap(),
         created_at: None,
         tags: Tags::Known(tags.into_iter().collect()),
+        usage: None,
     };
     (scope("ec2:instance"), Listing { resources: found.into_iter().map(resource).collect(), gap: None })
 }

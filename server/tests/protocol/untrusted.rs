@@ -43,6 +43,7 @@ fn estate(nights: &Nights) {
         arn: format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{MARK}{name}").parse().unwrap(),
         created_at: None,
         tags: Tags::Known([("Owner", texts[1].as_str())].into_iter().collect()),
+        usage: None,
     });
     let functions = Listing { resources: functions.collect(), gap: None };
     let message = texts[..7].concat();

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use shared::{
     AccountId, Region, ResourceType,
     cloud::Account,
-    inventory::{Listing, Resource, Scope, TagSet, Tags},
+    inventory::{Listing, Resource, Scope, TagSet, Tags, Usage},
 };
 
 const REGIONS: [&str; 4] = ["eu-central-1", "eu-west-1", "us-east-1", "us-west-2"];
@@ -106,6 +106,25 @@ fn resource(scope: &Scope, place: u64, number: u64, slot: Slot) -> Resource {
         arn: arn.parse().unwrap(),
         created_at: Timestamp::from_second(created).ok(),
         tags: Tags::Known(tags(scope, seed, slot.edits, &name)),
+        usage: usage(scope, seed),
+    }
+}
+
+fn usage(scope: &Scope, seed: u64) -> Option<Usage> {
+    let of = |drivers: [&str; 4]| drivers[(seed % 4) as usize].to_owned();
+    match scope.resource_type {
+        ResourceType::Ec2Instance => {
+            Some(Usage { driver: of(["t3.medium", "m5.large", "m5.xlarge", "r5.large"]), quantity: 1 })
+        }
+        ResourceType::Ec2Volume => {
+            let quantity = [8, 50, 200, 500][(seed / 4 % 4) as usize];
+            Some(Usage { driver: of(["gp2", "gp3", "io1", "st1"]), quantity })
+        }
+        ResourceType::RdsDb => Some(Usage {
+            driver: of(["db.t3.medium", "db.m5.large", "db.r5.large", "Multi-AZ db.m5.large"]),
+            quantity: 1,
+        }),
+        _ => None,
     }
 }
 

@@ -100,7 +100,12 @@ impl Simulated {
         let name = application.name(scope, number, &mut dice);
         let arn = arn(scope, &name, &mut dice)?;
         let tags = habits::tags(&application, &name, scope, self.day, &mut dice);
-        Some(Resource { arn, created_at: self.moment(born, &mut dice), tags: Tags::Known(tags) })
+        Some(Resource {
+            arn,
+            created_at: self.moment(born, &mut dice),
+            tags: Tags::Known(tags),
+            usage: self.usage(scope, number),
+        })
     }
 
     fn moment(&self, day: i32, dice: &mut Dice) -> Option<Timestamp> {

@@ -58,6 +58,21 @@ pub enum Dimension {
     Region,
     /// The value of a cost allocation tag; empty where there is none.
     Tag(String),
+    /// What was used, such as `EUW1-BoxUsage:m5.large`.
+    UsageType,
+    /// The resource that was used, in whatever way its service names it; `NoResourceId` where there is none. Only of the last
+    /// fourteen days, of named services, and where the account that pays has opted in.
+    Resource,
+}
+
+/// How finely an answer tells when.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Grain {
+    /// Day by day.
+    #[default]
+    Day,
+    /// By calendar month: a row has the first of those days of it that were asked for.
+    Month,
 }
 
 /// Which lines are wanted.
@@ -96,7 +111,7 @@ impl Condition {
     }
 }
 
-/// One question to a bill: what was spent, day by day.
+/// One question to a bill: what was spent, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BillQuestion {
     /// When.
@@ -105,6 +120,8 @@ pub struct BillQuestion {
     pub by: Vec<Dimension>,
     /// Of these lines; none: of all.
     pub only: Option<Condition>,
+    /// How finely.
+    pub grain: Grain,
 }
 
 /// Which amounts are told.
@@ -137,6 +154,8 @@ pub struct BillRow {
     pub currency: String,
     /// How much.
     pub amount: Amount,
+    /// Millionths of the unit that is billed, such as hours; 0 unless the question is by [`Dimension::UsageType`].
+    pub units: i64,
 }
 
 /// What a bill says, read to its last page.

@@ -2,11 +2,20 @@
 
 use crate::ResourceType;
 
+/// Instances by the hour.
+pub(super) const EC2: &str = "Amazon Elastic Compute Cloud - Compute";
+
+/// Volumes, and what else EC2 sells.
+pub(super) const EC2_OTHER: &str = "EC2 - Other";
+
+/// Databases, but for those with services of their own.
+pub(super) const RDS: &str = "Amazon Relational Database Service";
+
 /// Services as Cost Explorer names them, and the resource types that they sell, that which carries the cost first.
 const SERVICES: &[(&str, &[ResourceType])] = &[
-    ("Amazon Elastic Compute Cloud - Compute", &[ResourceType::Ec2Instance]),
-    ("EC2 - Other", &[ResourceType::Ec2Volume]),
-    ("Amazon Relational Database Service", &[ResourceType::RdsDb, ResourceType::RdsCluster]),
+    (EC2, &[ResourceType::Ec2Instance]),
+    (EC2_OTHER, &[ResourceType::Ec2Volume]),
+    (RDS, &[ResourceType::RdsDb, ResourceType::RdsCluster]),
     ("Amazon Neptune", &[ResourceType::RdsDb, ResourceType::RdsCluster]),
     ("Amazon DocumentDB (with MongoDB compatibility)", &[ResourceType::RdsDb, ResourceType::RdsCluster]),
     ("Amazon Simple Storage Service", &[ResourceType::S3Bucket]),
@@ -115,7 +124,6 @@ pub(super) fn tables() -> impl std::fmt::Debug {
 }
 
 /// Services that sell inventoried resources.
-#[cfg(test)]
 pub(super) fn services() -> impl Iterator<Item = &'static str> {
     SERVICES.iter().map(|(name, _)| *name)
 }

@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
 use super::{
-    AllocationTag, BillQuestion, Charge, Condition, Days, Dimension,
+    AllocationTag, BillQuestion, Charge, Condition, Days, Dimension, Grain,
     charges::{USAGE, charge, tables, types_of},
 };
 use crate::policy::{Policy, TagRule};
@@ -74,14 +74,14 @@ impl<'p> Terms<'p> {
 
     /// Everything that was charged, by service and kind of charge.
     pub fn charges(days: Days) -> BillQuestion {
-        BillQuestion { days, by: vec![Dimension::Service, Dimension::RecordType], only: None }
+        day_by_day(days, vec![Dimension::Service, Dimension::RecordType], None)
     }
 
     /// The spend that must carry a key, by place; none when no billed service must.
     pub fn places(&self, days: Days, billed: &Services) -> Option<BillQuestion> {
         let required = |service: &&String| !self.required_of(service).is_empty();
         let services = some(billed.iter().filter(required).cloned())?;
-        Some(BillQuestion { days, by: PLACE.to_vec(), only: Condition::all(vec![usage(), services]) })
+        Some(day_by_day(days, PLACE.to_vec(), Condition::all(vec![usage(), services])))
     }
 
     /// The values of each key in the spend that must carry it. Two keys that the same services must carry are asked for at
@@ -95,7 +95,7 @@ impl<'p> Terms<'p> {
         let question = |(services, pair): (&Vec<String>, &[&str])| {
             let only = Condition::all(vec![usage(), some(services.iter().cloned())?]);
             let by = pair.iter().map(|key| Dimension::Tag((*key).to_owned())).collect();
-            Some(BillQuestion { days, by, only })
+            Some(day_by_day(days, by, only))
         };
         pairs.filter_map(question).collect()
     }
@@ -109,8 +109,12 @@ impl<'p> Terms<'p> {
         let Some(gap) = Condition::any(self.keys.iter().filter_map(fault).collect()) else { return Vec::new() };
         let only = Condition::all(vec![usage(), gap]);
         let by_service = vec![Dimension::Service, Dimension::LinkedAccount];
-        [by_service, PLACE.to_vec()].into_iter().map(|by| BillQuestion { days, by, only: only.clone() }).collect()
+        [by_service, PLACE.to_vec()].into_iter().map(|by| day_by_day(days, by, only.clone())).collect()
     }
+}
+
+fn day_by_day(days: Days, by: Vec<Dimension>, only: Option<Condition>) -> BillQuestion {
+    BillQuestion { days, by, only, grain: Grain::Day }
 }
 
 const PLACE: [Dimension; 2] = [Dimension::Region, Dimension::LinkedAccount];
@@ -147,7 +151,7 @@ fn fault(rule: &TagRule, invalid: &Invalid) -> Condition {
     Condition::Any(std::iter::once(Condition::TagAbsent(name())).chain(among(&bad)).collect())
 }
 
-fn usage() -> Condition {
+pub(super) fn usage() -> Condition {
     Condition::RecordTypes(USAGE.iter().map(|name| (*name).to_owned()).collect())
 }
 

@@ -6,15 +6,16 @@ use jiff::{Timestamp, civil::Date};
 use rusqlite::{Connection, Row, params};
 
 use super::{
-    Attempt, Night, StoreError, Writer,
+    Attempt, KnownBasis, Night, StoreError, Writer,
     intern::statement,
     night::FAILED,
     rows::{all, int, time},
+    single::basis,
     sql,
 };
 use crate::{
     day::{day_numbered, day_of, number_of},
-    money::{AllocationTag, Amount, Days, Metric, TagStatus},
+    money::{AllocationTag, Amount, Days, Metric, SingleCosts, TagStatus},
 };
 
 /// Which sum a line of the bill belongs to; `schema.sql` says what each is by.
@@ -98,6 +99,8 @@ pub struct Harvest {
     pub months: Vec<MonthBill>,
     /// Whether bills are split by the required keys; none: what is known of it stays.
     pub tags: Option<Vec<AllocationTag>>,
+    /// What single resources cost; none: what is known of it stays.
+    pub singles: Option<SingleCosts>,
     /// What ended it before its time. Months that are not among those read stay as they were.
     pub gap: Option<BillGap>,
 }
@@ -132,6 +135,8 @@ pub struct BillKnown {
     pub requests_today: u64,
     /// Requests that a month takes at least; 0 when that is not known.
     pub needs: u64,
+    /// On what the costs of single resources are based; none before they were asked for.
+    pub basis: Option<KnownBasis>,
 }
 
 impl Writer {
@@ -145,7 +150,8 @@ impl Writer {
             let db = self.connection();
             let needs = statement(db, sql::BILL_NEEDS)?.query_row([], |row| row.get::<_, i64>(0));
             let needs = needs.attempt("read the bill")?.unsigned_abs();
-            Ok(BillKnown { months: months(db)?, tags: tags(db)?, requests_today: requests_on(db, today)?, needs })
+            let (months, tags, requests_today) = (months(db)?, tags(db)?, requests_on(db, today)?);
+            Ok(BillKnown { months, tags, requests_today, needs, basis: basis(db)?.map(|row| row.known) })
         };
         known().map_err(|error: StoreError| error.at(self.path()))
     }
@@ -161,6 +167,9 @@ impl Night<'_> {
         let asked_at = harvest.asked_at.as_second();
         for month in &harvest.months {
             self.month(month, asked_at)?;
+        }
+        if let Some(costs) = &harvest.singles {
+            self.single_costs(costs, asked_at)?;
         }
         if harvest.requests > 0 {
             self.run(sql::ADD_BILL_REQUESTS, params![number_of(day_of(harvest.asked_at)), int(harvest.requests)])?;

@@ -173,7 +173,7 @@ impl View<'_> {
     }
 }
 
-fn bill(db: &Connection, days: Days) -> Result<Bill, StoreError> {
+pub(super) fn bill(db: &Connection, days: Days) -> Result<Bill, StoreError> {
     let parameters = params![number_of(days.first), number_of(days.end)];
     let columns = |row: &Row<'_>| {
         let names: [String; 3] = [row.get(3)?, row.get(1)?, row.get(2)?];

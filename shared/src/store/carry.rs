@@ -7,7 +7,7 @@ use super::{
     page,
     rows::{ScopeIds, arn, rows, scope_columns},
     sql,
-    version::Version,
+    version::{Attributable, Version},
 };
 use crate::{
     inventory::{Resource, Scope, Tags},
@@ -40,12 +40,18 @@ impl Night<'_> {
     fn carry(&mut self, ids: ScopeIds, row: &ScopeRow, same_verdicts: bool) -> Result<(), StoreError> {
         let mut known: Vec<_> = self.known_in(ids)?.into_iter().collect();
         known.sort_by_key(|(key, _)| *key);
+        if !same_verdicts {
+            self.usage.begin(ids);
+        }
         for (key, version) in known {
             if same_verdicts || version.state == State::Unknown {
+                if !same_verdicts {
+                    self.usage.count(ids, version.usage, Attributable::NotJudged);
+                }
                 self.counter.count_known(&self.sql, ids, key, version)?;
             } else {
                 let resource = self.resource(ids, &row.scope, key, &version)?;
-                self.observe(ids, &row.scope, key, &resource, Some(version))?;
+                self.observe(ids, &row.scope, key, &resource, version.usage, Some(version))?;
             }
         }
         Ok(())
@@ -61,6 +67,6 @@ impl Night<'_> {
             Some(set) => Tags::Known(page::tags(&self.sql, Some(set), version.name.clone())?),
             None => Tags::Untaggable,
         };
-        Ok(Resource { arn: arn(&local, scope, partition)?, created_at: None, tags })
+        Ok(Resource { arn: arn(&local, scope, partition)?, created_at: None, tags, usage: None })
     }
 }

@@ -82,6 +82,7 @@ impl Check<'_> {
         self.violations()?;
         let mut snapshots =
             all(self.db, sql::SNAPSHOTS, snapshot_columns)?.into_iter().map(dated).collect::<Result<Vec<_>, _>>()?;
+        self.usage()?;
         self.sequence()?;
         if !every_snapshot {
             snapshots = snapshots.pop().into_iter().collect();
@@ -169,6 +170,21 @@ impl Check<'_> {
             Ok((open != rules)
                 .then(|| format!("resource {key} has open violations that its findings do not say, or lacks some")))
         })
+    }
+
+    /// What living resources take is what was counted while they were recorded.
+    fn usage(&mut self) -> Result<(), StoreError> {
+        let sums = |text| {
+            let columns = |row: &Row<'_>| {
+                let counts = (row.get::<_, i64>(4)?, row.get::<_, i64>(5)?);
+                Ok((ScopeIds::read(row, 0)?, row.get::<_, i64>(3)?, counts))
+            };
+            all(self.db, text, columns)
+        };
+        if sums(sql::USAGE_COUNTED)? != sums(sql::USAGE_WRITTEN)? {
+            self.fault("what resources take is not what is said of it".to_owned());
+        }
+        Ok(())
     }
 
     fn sequence(&mut self) -> Result<(), StoreError> {

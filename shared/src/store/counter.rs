@@ -10,7 +10,7 @@ use super::{
     intern::{Interner, NAME, statement},
     rows::{ScopeIds, int},
     sql,
-    version::{Judged, Version},
+    version::{Attributable, Judged, Version},
 };
 use crate::{
     inventory::{GapReason, TagSet},
@@ -99,7 +99,8 @@ impl<'p> Counter<'p> {
     fn judged(&mut self, db: &Connection, version: Version) -> Result<Judged, StoreError> {
         let findings = version.finding_set.map(|set| self.interner.findings_of(db, set)).transpose()?;
         let (rules, severities, finding_hash) = findings.unwrap_or_default();
-        Ok(Judged { version, rules, severities, finding_hash })
+        // Of what is carried over unchanged, what it takes stays counted as it was.
+        Ok(Judged { version, rules, severities, finding_hash, attributable: Attributable::NotJudged })
     }
 
     fn tag(&mut self, tag: i64, state: State, by: i64) {

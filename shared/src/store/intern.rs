@@ -26,6 +26,7 @@ pub(super) struct Interner {
     finding_sets: HashMap<Vec<i64>, FindingSet>,
     findings_by_set: HashMap<i64, Findings>,
     tags_by_set: HashMap<i64, Vec<i64>>,
+    drivers: HashMap<String, i64>,
 }
 
 /// What an interned set of findings counts as: its rules, how bad each is, and the set's hash.
@@ -83,6 +84,16 @@ impl Interner {
         let hash = statement(sql, sql::TAG_SET_HASH)?.query_row([id], |row| row.get(0)).attempt(FAILED)?;
         self.tag_set_hashes.insert(id, hash);
         Ok(hash)
+    }
+
+    /// The id of something that resources take of, and that is billed in one sum.
+    pub(super) fn driver(&mut self, sql: &Connection, driver: &str) -> Result<i64, StoreError> {
+        if let Some(id) = self.drivers.get(driver) {
+            return Ok(*id);
+        }
+        let id = statement(sql, sql::ADD_BILL_TEXT)?.query_row([driver], |row| row.get(0)).attempt(FAILED)?;
+        self.drivers.insert(driver.to_owned(), id);
+        Ok(id)
     }
 
     /// The ids of the rules of some findings, in their order.

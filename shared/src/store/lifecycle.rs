@@ -152,7 +152,8 @@ impl Night<'_> {
                     row.stale += 1;
                     let judged = Judged::unjudged(Version::unknown(reason, Some(&version)));
                     self.counter.count(&self.sql, ids, key, &judged)?;
-                    if version != judged.version {
+                    self.usage.count(ids, version.usage, judged.attributable);
+                    if !version.goes_on_as(&judged.version) {
                         self.change(ids, key, &version, &judged)?;
                     }
                 }
@@ -198,7 +199,9 @@ impl Night<'_> {
             version.lacking,
             ids.account,
             ids.region,
-            ids.resource_type
+            ids.resource_type,
+            version.usage.map(|(driver, _)| driver),
+            version.usage.map(|(_, quantity)| quantity)
         ];
         self.run(statement, columns)
     }

@@ -15,7 +15,8 @@ use super::{
     rows::{Dimensions, ScopeIds, all, int, rows},
     seal, sql,
     tally::UNTAGGED,
-    version::{Ending, Judged, Version, version, version_columns},
+    usage::{self, UsageTally},
+    version::{Attributable, Ending, Judged, UsageIds, Version, version, version_columns},
 };
 use crate::{
     cloud::Account,
@@ -49,6 +50,7 @@ pub struct Night<'w> {
     accounts: HashMap<String, i64>,
     pub(super) dimensions: Dimensions,
     pub(super) counter: Counter<'w>,
+    pub(super) usage: UsageTally,
     pub(super) scopes: Vec<ScopeRow>,
     pub(super) recorded: HashSet<ScopeIds>,
     /// Only a part of the estate was scanned.
@@ -96,6 +98,7 @@ impl<'w> Night<'w> {
         Ok(Self {
             day: day_of(header.started_at),
             counter: Counter::new(header.policy),
+            usage: UsageTally::default(),
             header,
             id,
             previous: id - 1,
@@ -132,6 +135,7 @@ impl<'w> Night<'w> {
     pub fn record(&mut self, scope: &Scope, listing: Listing) -> Result<ScopeSummary, StoreError> {
         let ids = self.scope_ids(scope)?;
         self.recorded.insert(ids);
+        self.usage.begin(ids);
         let mut known = self.known_in(ids)?;
         let mut row = ScopeRow {
             scope: scope.clone(),
@@ -153,12 +157,18 @@ impl<'w> Night<'w> {
                 row.unknown += 1;
                 row.gap.get_or_insert_with(|| gap.clone());
             }
-            self.observe(ids, scope, key, &resource, known.remove(&key))?;
+            let usage = self.usage_of(&resource)?;
+            self.observe(ids, scope, key, &resource, usage, known.remove(&key))?;
         }
         self.settle_unseen(ids, known, &mut row)?;
         self.add_scope(ids, &row)?;
         self.scopes.push(row.clone());
         Ok(ScopeSummary { row, tally: self.counter.cells.get(&ids).copied().unwrap_or_default() })
+    }
+
+    fn usage_of(&mut self, resource: &Resource) -> Result<Option<UsageIds>, StoreError> {
+        let Some(usage) = &resource.usage else { return Ok(None) };
+        Ok(Some((self.counter.interner.driver(&self.sql, &usage.driver)?, usage.quantity)))
     }
 
     fn scope_ids(&mut self, scope: &Scope) -> Result<ScopeIds, StoreError> {
@@ -181,9 +191,13 @@ impl<'w> Night<'w> {
 
     pub(super) fn known_in(&self, ids: ScopeIds) -> Result<HashMap<i64, Version>, StoreError> {
         let parameters = params![ids.account, ids.region, ids.resource_type];
-        let columns = |row: &Row<'_>| Ok((row.get(0)?, version_columns(row, 1)?));
+        let columns = |row: &Row<'_>| {
+            let usage = row.get::<_, Option<i64>>(8)?.zip(row.get::<_, Option<u32>>(9)?);
+            Ok((row.get(0)?, version_columns(row, 1)?, usage))
+        };
         let found = rows(&self.sql, sql::KNOWN_IN_SCOPE, parameters, columns)?;
-        found.into_iter().map(|(key, columns)| Ok((key, version(columns)?))).collect()
+        let known = |(key, columns, usage)| Ok((key, Version { usage, ..version(columns)? }));
+        found.into_iter().map(known).collect()
     }
 
     pub(super) fn observe(
@@ -192,15 +206,24 @@ impl<'w> Night<'w> {
         scope: &Scope,
         key: i64,
         resource: &Resource,
+        usage: Option<UsageIds>,
         known: Option<Version>,
     ) -> Result<(), StoreError> {
-        let judged = self.judge(scope, resource, known.as_ref())?;
+        let mut judged = self.judge(scope, resource, known.as_ref())?;
+        judged.version.usage = usage;
         self.counter.count(&self.sql, ids, key, &judged)?;
+        self.usage.count(ids, usage, judged.attributable);
         if let Tags::Known(tags) = &resource.tags {
             self.counter.count_tags(&self.sql, tags, judged.version.state)?;
         }
         match known {
-            Some(known) if known == judged.version => Ok(()),
+            Some(known) if known.goes_on_as(&judged.version) => {
+                if known.usage == usage {
+                    Ok(())
+                } else {
+                    self.put_usage(key, usage)
+                }
+            }
             Some(known) => self.change(ids, key, &known, &judged),
             None => self.add(ids, scope, key, resource, &judged),
         }
@@ -230,9 +253,12 @@ impl<'w> Night<'w> {
             finding_set: set.map(|set| set.id),
             errors: set.map_or(0, |set| set.errors),
             lacking: missing(&findings) + if untagged { UNTAGGED } else { 0 },
+            usage: None,
         };
+        let found = findings.iter().map(|finding| (finding.code, finding.tag));
+        let attributable = Attributable::of(verdict.state, self.header.policy, found);
         let severities = findings.iter().map(|finding| finding.severity).collect();
-        Ok(Judged { version, rules, severities, finding_hash: set.map_or(0, |set| set.hash) })
+        Ok(Judged { version, rules, severities, finding_hash: set.map_or(0, |set| set.hash), attributable })
     }
 
     fn finding_set(&mut self, rules: &[i64]) -> Result<Option<FindingSet>, StoreError> {
@@ -272,6 +298,7 @@ impl<'w> Night<'w> {
     pub fn finish(mut self, finished_at: Timestamp, requests: u64) -> Result<NightSummary, StoreError> {
         self.leave_scopes()?;
         self.counter.write(&self.sql, self.id)?;
+        self.usage.write(&self.sql)?;
         let snapshot = Snapshot {
             id: self.id,
             started_at: self.header.started_at,
@@ -297,6 +324,7 @@ impl<'w> Night<'w> {
                 let mut keys: Vec<_> = self.known_in(ids)?.into_keys().collect();
                 keys.sort_unstable();
                 keys.into_iter().try_for_each(|key| self.end(key, Ending::LeftScope))?;
+                usage::forget(&self.sql, ids)?;
             }
         }
         Ok(())

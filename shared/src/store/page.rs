@@ -1,13 +1,16 @@
 //! Pages of resources, and the filter that all questions share.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::{
-    Attempt, Rule, Snapshot, StoreError,
+    Attempt, ResourceCost, Rule, Snapshot, StoreError,
     intern::{NAME, statement, tag_ids},
     rows::{Dimensions, ScopeIds, arn, int, parse, reason, rows, state, time},
     sql,
+    whole::Whole,
 };
 use crate::{
     AccountId, Arn, Region,
@@ -117,6 +120,8 @@ pub struct Row {
     pub created_at: Option<Timestamp>,
     /// The first snapshot that saw it.
     pub first_seen: Timestamp,
+    /// What it costs a month; none when that is not known.
+    pub cost: Option<ResourceCost>,
     /// Its open violations, each with the time of the snapshot that first saw it.
     pub violations: Vec<(Rule, Timestamp)>,
 }
@@ -152,6 +157,7 @@ pub(super) struct Pages<'v> {
     pub(super) sql: &'v Connection,
     pub(super) dimensions: &'v Dimensions,
     pub(super) snapshot: &'v Snapshot,
+    pub(super) whole: Arc<Whole>,
 }
 
 impl Pages<'_> {
@@ -175,6 +181,17 @@ impl Pages<'_> {
             single: [sql::LACKING_ONE_SAME, sql::LACKING_ONE_BELOW],
         };
         self.ranked(statements, filter, created, at, limit)
+    }
+
+    /// Resources by their keys, of which there may be one more than are wanted.
+    pub(super) fn listed(&self, places: &[PageStart], limit: usize) -> Result<Page, StoreError> {
+        let mut resources = Vec::with_capacity(places.len());
+        for place in places {
+            for resource in rows(self.sql, sql::AS_OF_KEY, params![self.snapshot.id, place.key], found)? {
+                resources.push(Found { start: *place, ..resource });
+            }
+        }
+        self.page(resources, limit)
     }
 
     /// The rest of those with the rank of `at`, and then those of lower rank.
@@ -223,10 +240,13 @@ impl Pages<'_> {
         let scope = self.dimensions.scope(found.ids)?;
         let outsider = || StoreError::Content { what: "an account", given: scope.account.to_string() };
         let partition = &self.dimensions.accounts.get(&found.ids.account).ok_or_else(outsider)?.partition;
-        let columns =
-            |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?));
-        let (local, created, first_seen) =
+        let columns = |row: &rusqlite::Row<'_>| {
+            let usage = row.get::<_, Option<i64>>(3)?.zip(row.get::<_, Option<u32>>(4)?);
+            Ok(((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?), (usage, row.get(5)?)))
+        };
+        let ((local, created, first_seen), (usage, charged)) =
             statement(self.sql, sql::RESOURCE_BY_KEY)?.query_row([key], columns).attempt("read a resource")?;
+        let book = self.whole.costs(self.sql, self.dimensions)?;
         Ok(Row {
             place: found.start,
             arn: arn(&local, &scope, partition)?,
@@ -236,6 +256,7 @@ impl Pages<'_> {
             tags: tags(self.sql, found.tag_set, found.name)?,
             created_at: created.map(time).transpose()?,
             first_seen: time(first_seen)?,
+            cost: book.and_then(|book| book.of(found.ids, usage, charged)),
             violations: self.violations(key)?,
         })
     }

@@ -12,14 +12,16 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{
-    Attempt, Filter, Lacking, MonthSpend, Page, PageStart, Rule, ScopeRow, Snapshot, StoreError, Tally, Worst,
+    Attempt, CostBasis, Filter, Lacking, LackingSums, MonthSpend, Narrowing, Page, PageStart, Rule, ScopeRow,
+    ScopeSpend, Snapshot, StoreError, Tally, Turned, Worst,
     billed::usual_month,
+    cost::Verdicts,
     intern::statement,
     open::open_read_only,
     page::{Pages, rule},
     rows::{Dimensions, dated, rows, snapshot_columns, time},
     sql,
-    whole::{Ages, Wholes},
+    whole::{Live, Whole, Wholes},
 };
 use crate::{inventory::Scope, policy::Policy};
 
@@ -213,7 +215,8 @@ impl View<'_> {
         whole.cells(self.sql, &self.dimensions, snapshot.id)?;
         whole.findings(self.sql, &self.dimensions, snapshot.id)?;
         whole.month(|| self.usual_month())?;
-        whole.ages(self.sql, &self.dimensions, snapshot.id).map(drop)
+        whole.lackers(self.sql, &self.dimensions, snapshot.id)?;
+        whole.live(|| self.read_live(&whole, snapshot)).map(drop)
     }
 
     /// Tells what the last whole month came to, or the running one when there is none; nothing when no bill is known.
@@ -265,7 +268,7 @@ impl View<'_> {
         self.pages(snapshot).worst(filter, what, start, limit)
     }
 
-    /// A page of resources that lack tags.
+    /// A page of resources that lack tags: without any user tag first, then those that lack most required ones.
     pub fn lacking(
         &self,
         snapshot: &Snapshot,
@@ -277,30 +280,57 @@ impl View<'_> {
         self.pages(snapshot).lacking(filter, what, start, limit)
     }
 
-    /// How many resources [`View::lacking`] lists: without any user tag, and with some but not all required ones.
-    pub fn lacking_counts(
+    /// The same resources, those that cost most first, and then those of which it is not known. None of a snapshot that is not
+    /// the newest any more and whose order is forgotten.
+    pub fn lacking_by_cost(
         &self,
         snapshot: &Snapshot,
         filter: &Filter,
-        what: Lacking,
-    ) -> Result<(u64, u64), StoreError> {
-        let Some(created) = what.created_until.map(jiff::Timestamp::as_second) else {
-            let cells = self.cells(snapshot, filter)?;
-            return Ok(cells.iter().fold((0, 0), |sum, (_, cell)| (sum.0 + cell.untagged, sum.1 + cell.lacking)));
-        };
-        let counts = self.ages(snapshot, filter, |ages| ages.until(created))?;
-        Ok(counts.into_iter().fold((0, 0), |sum, (bare, some)| (sum.0 + bare, sum.1 + some)))
+        what: Narrowing,
+        start: PageStart,
+        limit: usize,
+    ) -> Result<Option<Page>, StoreError> {
+        let pages = self.pages(snapshot);
+        // What an older snapshot's resources cost then is not kept: its order is known as long as it is at hand.
+        let known = pages.whole.has_lackers() || self.newest()?.is_some_and(|newest| newest.id == snapshot.id);
+        match pages.whole.lackers(self.sql, &self.dimensions, snapshot.id)? {
+            Some(lackers) if known => pages.listed(&lackers.page(filter, what, start, limit + 1), limit).map(Some),
+            _ => Ok(None),
+        }
     }
 
-    /// How many resources that lack tags have no date of creation, so that nobody can say how old they are.
-    pub fn lacking_without_date(&self, snapshot: &Snapshot, filter: &Filter) -> Result<u64, StoreError> {
-        Ok(self.ages(snapshot, filter, |ages| ages.dateless)?.into_iter().sum())
-    }
-
-    fn ages<T>(&self, snapshot: &Snapshot, filter: &Filter, of: impl Fn(&Ages) -> T) -> Result<Vec<T>, StoreError> {
+    /// How many resources lack tags, and what they cost.
+    pub fn lacking_sums(
+        &self,
+        snapshot: &Snapshot,
+        filter: &Filter,
+        what: Narrowing,
+    ) -> Result<LackingSums, StoreError> {
         let whole = self.wholes.of(snapshot);
-        let scopes = whole.ages(self.sql, &self.dimensions, snapshot.id)?;
-        Ok(scopes.iter().filter(|(scope, _)| filter.admits(scope)).map(|(_, ages)| of(ages)).collect())
+        let lackers = whole.lackers(self.sql, &self.dimensions, snapshot.id)?;
+        Ok(lackers.map(|lackers| lackers.sums(filter, what)).unwrap_or_default())
+    }
+
+    /// On what the costs of single resources are based; none when they are not known.
+    pub fn cost_basis(&self, snapshot: &Snapshot) -> Result<Option<CostBasis>, StoreError> {
+        let whole = self.wholes.of(snapshot);
+        Ok(whole.costs(self.sql, &self.dimensions)?.and_then(|book| book.basis.clone()))
+    }
+
+    /// What living resources cost by the tags that they have in the newest snapshot, by scope; and those whose tags were put
+    /// right or spoilt since the month of these costs ended, none when no kept night is that old.
+    pub fn live_spend(&self, newest: &Snapshot) -> Result<(Vec<ScopeSpend>, Option<Turned>), StoreError> {
+        let whole = self.wholes.of(newest);
+        let live = whole.live(|| self.read_live(&whole, newest))?;
+        Ok(live.cloned().unwrap_or_default())
+    }
+
+    fn read_live(&self, whole: &Whole, newest: &Snapshot) -> Result<Live, StoreError> {
+        let Some(book) = whole.costs(self.sql, &self.dimensions)? else { return Ok(Live::default()) };
+        let policy = self.policy(newest)?;
+        let mut verdicts = Verdicts::by(&policy);
+        let live = book.live(self.sql, &self.dimensions, &mut verdicts)?;
+        Ok((live, book.turned(self.sql, &self.dimensions, &mut verdicts)?))
     }
 
     pub(super) fn db(&self) -> &Connection {
@@ -308,7 +338,7 @@ impl View<'_> {
     }
 
     fn pages<'p>(&'p self, snapshot: &'p Snapshot) -> Pages<'p> {
-        Pages { sql: self.sql, dimensions: &self.dimensions, snapshot }
+        Pages { sql: self.sql, dimensions: &self.dimensions, snapshot, whole: self.wholes.of(snapshot) }
     }
 }
 

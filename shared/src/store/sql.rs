@@ -45,6 +45,7 @@ pub(super) const VERSION_2_NIGHT: &str = "INSERT INTO history
     FROM history_1 h WHERE h.until = ?1 ORDER BY h.key";
 pub(super) const VERSION_2_END: &str = include_str!("upgrade/version_2_end.sql");
 pub(super) const VERSION_3: &str = include_str!("upgrade/version_3.sql");
+pub(super) const VERSION_4: &str = include_str!("upgrade/version_4.sql");
 
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {
@@ -143,14 +144,15 @@ statements! {
     ADD_FINDING_SET = "INSERT INTO finding_set (hash, rules, errors, warnings) VALUES (?1, ?2, ?3, ?4) RETURNING id";
     FINDING_SET = "SELECT hash, rules FROM finding_set WHERE id = ?1";
     FINDING_SET_RULES = "SELECT rules FROM finding_set WHERE id = ?1";
-    KNOWN_IN_SCOPE = "SELECT key, tag_set_id, name, state, reason, finding_set_id, errors, lacking
+    KNOWN_IN_SCOPE = "SELECT key, tag_set_id, name, state, reason, finding_set_id, errors, lacking, driver_id, quantity
         FROM current WHERE account_id = ?1 AND region_id = ?2 AND type_id = ?3";
     KNOWN_SCOPES = "SELECT DISTINCT account_id, region_id, type_id FROM current";
     ADD_RESOURCE = "INSERT INTO resource VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (key) DO NOTHING";
     LOCAL_OF_RESOURCE = "SELECT local FROM resource WHERE key = ?1";
     /// Of a resource that has no row. To replace one SQLite copies every page that it touches, until the statement has ended.
-    ADD_CURRENT = "INSERT INTO current VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-    PUT_CURRENT = "INSERT OR REPLACE INTO current VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    ADD_CURRENT = "INSERT INTO current VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+    PUT_CURRENT = "INSERT OR REPLACE INTO current VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+    PUT_USAGE = "UPDATE current SET driver_id = ?2, quantity = ?3 WHERE key = ?1";
     CLOSE_VERSION = "INSERT INTO history SELECT ?2, key, since, ?3, tag_set_id, name, state, reason, finding_set_id, errors,
         lacking, account_id, region_id, type_id FROM current WHERE key = ?1";
     CALL_OTHERWISE = "UPDATE history SET ended_by = ?4 WHERE until = ?1 AND key = ?2 AND ended_by = ?3";
@@ -171,6 +173,8 @@ statements! {
     ADD_CELL = "INSERT INTO rollup_cell VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
         ?15)";
     ADD_RULE_COUNT = "INSERT INTO rollup_rule VALUES (?1, ?2, ?3, ?4)";
+    DROP_USAGE = "DELETE FROM usage WHERE account_id = ?1 AND region_id = ?2 AND type_id = ?3";
+    ADD_USAGE = "INSERT INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     ADD_TAG_COUNT = "INSERT INTO rollup_tag VALUES (?1, ?2, ?3, ?4)";
 
     // The bill.
@@ -185,6 +189,21 @@ statements! {
     ADD_ALLOCATION_TAG = "INSERT INTO allocation_tag VALUES (?1, ?2, ?3)";
     DROP_BILL_GAP = "DELETE FROM bill_gap";
     PUT_BILL_GAP = "INSERT INTO bill_gap VALUES (?1, ?2, ?3, ?4, ?5)";
+    DROP_COST_BASIS = "DELETE FROM cost_basis";
+    ADD_COST_BASIS = "INSERT INTO cost_basis VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    DROP_POOLS = "DELETE FROM usage_pool";
+    ADD_POOL = "INSERT INTO usage_pool VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    DROP_CHARGED_SERVICES = "DELETE FROM charged_service";
+    ADD_CHARGED_SERVICE = "INSERT INTO charged_service VALUES (?1, ?2)";
+    DROP_RESOURCE_COSTS = "DELETE FROM resource_cost";
+    ADD_RESOURCE_COST = "INSERT INTO resource_cost VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET micros = micros + excluded.micros";
+    /// Of resources that the bill names by an id that is a part of their name.
+    LOCALS_OF_TYPE = "SELECT r.key, r.local FROM current c JOIN resource r ON r.key = c.key WHERE c.type_id = ?1";
+    COST_BASIS = "SELECT first_day, end_day, asked_at, payer, currency, window_first, window_end, problem FROM cost_basis";
+    POOLS = "SELECT t.text, a.text, r.text, p.driver_id, p.micros, p.units FROM usage_pool p
+        JOIN bill_text t ON t.id = p.type JOIN bill_text a ON a.id = p.account JOIN bill_text r ON r.id = p.region";
+    USAGE = "SELECT account_id, region_id, type_id, driver_id, attributable, quantity, resources FROM usage";
+    CHARGED_SERVICES = "SELECT b.text, s.micros FROM charged_service s JOIN bill_text b ON b.id = s.service";
     BILL_MONTHS = "SELECT m.first_day, m.end_day, m.open_from, m.asked_at, m.metric, m.payer, p.digest, m.terms
         FROM bill_month m JOIN policy p ON p.id = m.policy_id ORDER BY m.first_day";
     BILL_REQUESTS = "SELECT coalesce(sum(requests), 0) FROM bill_requests WHERE day = ?1";
@@ -234,6 +253,10 @@ statements! {
     TAG_ROWS = "SELECT tag_id, resources, non_compliant FROM rollup_tag WHERE snapshot_id = ?1";
     GAP_COUNT = "SELECT count(*) FROM scope WHERE snapshot_id = ?1 AND reason IS NOT NULL";
     FREE_BYTES = "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size";
+    USAGE_COUNTED = "SELECT account_id, region_id, type_id, driver_id, sum(quantity), count(*) FROM current
+        WHERE driver_id IS NOT NULL GROUP BY account_id, region_id, type_id, driver_id";
+    USAGE_WRITTEN = "SELECT account_id, region_id, type_id, driver_id, sum(quantity), sum(resources) FROM usage
+        GROUP BY account_id, region_id, type_id, driver_id";
     COUNT_KEPT = "SELECT count(*) FROM snapshot WHERE kept";
     COUNT_THINNED = "SELECT count(*) FROM snapshot WHERE NOT kept";
     SPAN = "SELECT min(started_at), max(started_at) FROM snapshot WHERE kept";
@@ -287,13 +310,33 @@ statements! {
     LACKING_BELOW = lacking!(filtered, "c.lacking < ?5");
     LACKING_ONE_SAME = lacking!(filtered_one, "c.lacking = ?5 AND c.key < ?6");
     LACKING_ONE_BELOW = lacking!(filtered_one, "c.lacking < ?5");
-    /// Of the same, all: whether there is no user tag at all, and when the resource was created.
-    LACKING_AGES = as_of!(
-        "c.account_id, c.region_id, c.type_id, c.lacking >= 1000, (SELECT r.created_at FROM resource r WHERE r.key = c.key)",
-        "c.lacking > 0"
+    /// Of the same, all: whether there is no user tag at all, when the resource was created, and what its cost follows from.
+    LACKING_ALL = concat!(
+        "SELECT l.account_id, l.region_id, l.type_id, l.bare, l.key, r.created_at, u.driver_id, u.quantity, m.micros FROM (",
+        as_of!("c.key, c.account_id, c.region_id, c.type_id, c.lacking >= 1000 AS bare", "c.lacking > 0"),
+        ") l JOIN resource r ON r.key = l.key LEFT JOIN current u ON u.key = l.key
+        LEFT JOIN resource_cost m ON m.key = l.key"
     );
-    RESOURCE_BY_KEY = "SELECT r.local, r.created_at, s.started_at FROM resource r
-        JOIN snapshot s ON s.id = r.first_seen WHERE r.key = ?1";
+    /// One resource as of a snapshot.
+    AS_OF_KEY = as_of!(
+        "c.key, 0 AS rank, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id",
+        "c.key = ?2"
+    );
+    RESOURCE_BY_KEY = "SELECT r.local, r.created_at, s.started_at, u.driver_id, u.quantity, m.micros FROM resource r
+        JOIN snapshot s ON s.id = r.first_seen LEFT JOIN current u ON u.key = r.key
+        LEFT JOIN resource_cost m ON m.key = r.key WHERE r.key = ?1";
+    /// Living resources that the bill names, with what they cost.
+    COSTS_BY_VERDICT = "SELECT c.account_id, c.region_id, c.type_id, c.state, c.finding_set_id, sum(m.micros), count(*)
+        FROM resource_cost m CROSS JOIN current c ON c.key = m.key
+        GROUP BY c.account_id, c.region_id, c.type_id, c.state, c.finding_set_id";
+    /// Living resources whose verdict at the end of snapshot ?1 was another one than now.
+    TURNED_SINCE = "SELECT c.account_id, c.region_id, c.type_id, c.driver_id, c.quantity, m.micros, h.state, h.finding_set_id,
+        c.state, c.finding_set_id FROM history h JOIN current c ON c.key = h.key LEFT JOIN resource_cost m ON m.key = h.key
+        WHERE h.until > ?1 AND h.since <= ?1";
+    /// The newest kept snapshot that began before a moment.
+    SNAPSHOT_BEFORE = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint,
+        s.narrowed
+        FROM snapshot s JOIN policy p ON p.id = s.policy_id WHERE s.kept AND s.started_at < ?1 ORDER BY s.id DESC LIMIT 1";
     /// Violations of ?1 that were open in snapshot ?2, each with when it was first seen.
     VIOLATIONS_OF = "SELECT v.rule_id, s.started_at FROM violation v JOIN snapshot s ON s.id = v.opened
         WHERE v.key = ?1 AND v.opened <= ?2 AND (v.closed IS NULL OR v.closed > ?2)";

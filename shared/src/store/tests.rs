@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::*;
 use crate::{
     cloud::Account,
-    inventory::{GapReason, Listing, Resource, TagSet, Tags},
+    inventory::{GapReason, Listing, Resource, TagSet, Tags, Usage},
     policy::Policy,
 };
 
@@ -17,6 +17,7 @@ mod carried;
 mod files;
 mod nights;
 mod pages;
+mod single;
 mod steps;
 mod upgrades;
 mod upkeep;
@@ -126,11 +127,11 @@ fn tagged(tags: &[(&str, &str)]) -> Tags {
 
 fn instance(id: &str, tags: &[(&str, &str)]) -> Resource {
     let arn = format!("arn:aws:ec2:eu-west-1:111122223333:instance/i-{id}").parse().unwrap();
-    Resource { arn, created_at: Some(Timestamp::constant(1_700_000_000, 0)), tags: tagged(tags) }
+    Resource { arn, created_at: Some(Timestamp::constant(1_700_000_000, 0)), tags: tagged(tags), usage: None }
 }
 
 fn bucket(name: &str, tags: Tags) -> Resource {
-    Resource { arn: format!("arn:aws:s3:::{name}").parse().unwrap(), created_at: None, tags }
+    Resource { arn: format!("arn:aws:s3:::{name}").parse().unwrap(), created_at: None, tags, usage: None }
 }
 
 fn whole(resources: Vec<Resource>) -> Listing {
@@ -154,6 +155,7 @@ fn representative() -> Book {
         arn: "arn:aws:ec2:eu-west-1:111122223333:volume/vol-1".parse().unwrap(),
         created_at: None,
         tags: tagged(GOOD),
+        usage: Some(Usage { driver: "gp3".to_owned(), quantity: 8 }),
     };
     let unread = Tags::Unknown(gap(GapReason::Throttled));
     book.night(&[

@@ -34,16 +34,19 @@ pub(super) fn upgrade(
     if from < 2 {
         to_version_2(connection, |done, of| progress(UpgradeProgress { from, to: SCHEMA_VERSION, done, of }))?;
     }
-    if from < 3 {
-        to_version_3(connection)?;
+    // Room for the bill, and for the costs of single resources.
+    for (version, tables) in [(3, sql::VERSION_3), (4, sql::VERSION_4)] {
+        if from < version {
+            add_tables(connection, tables)?;
+        }
     }
     Ok(())
 }
 
-/// Room for the bill: new tables only, which takes no time however large the ledger is.
-fn to_version_3(connection: &mut Connection) -> Result<(), StoreError> {
+/// New tables and columns only, which takes no time however large the ledger is.
+fn add_tables(connection: &mut Connection, tables: &str) -> Result<(), StoreError> {
     let step = connection.transaction_with_behavior(TransactionBehavior::Immediate).attempt(FAILED)?;
-    step.execute_batch(sql::VERSION_3).attempt(FAILED)?;
+    step.execute_batch(tables).attempt(FAILED)?;
     step.commit().attempt(FAILED)
 }
 

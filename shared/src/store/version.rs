@@ -8,11 +8,11 @@ use super::{
 };
 use crate::{
     inventory::GapReason,
-    policy::{Severity, State},
+    policy::{Code, Policy, Severity, State},
 };
 
 /// What the ledger says of a resource in one version.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Version {
     pub(super) tag_set: Option<i64>,
     pub(super) name: Option<String>,
@@ -21,7 +21,12 @@ pub(super) struct Version {
     pub(super) finding_set: Option<i64>,
     pub(super) errors: i64,
     pub(super) lacking: i64,
+    /// Other usage makes no other version.
+    pub(super) usage: Option<UsageIds>,
 }
+
+/// What a resource takes of something that is billed in one sum for many: the id of what, and how much.
+pub(super) type UsageIds = (i64, u32);
 
 /// A version with what is counted of it.
 pub(super) struct Judged {
@@ -29,6 +34,31 @@ pub(super) struct Judged {
     pub(super) rules: Vec<i64>,
     pub(super) severities: Vec<Severity>,
     pub(super) finding_hash: i64,
+    pub(super) attributable: Attributable,
+}
+
+/// Whether a bill can attribute a resource by the tags that it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Attributable {
+    No = 0,
+    Yes = 1,
+    NotJudged = 2,
+}
+
+impl Attributable {
+    /// What the policy forgives in the spelling of a required key, a bill does not.
+    pub(super) fn of<'f>(state: State, policy: &Policy, findings: impl Iterator<Item = (Code, &'f str)>) -> Self {
+        let required = |tag: &str| policy.required().iter().any(|rule| rule.name() == tag);
+        match state {
+            State::NonCompliant => Self::No,
+            State::Compliant => {
+                let mut findings = findings;
+                let misspelt = findings.any(|(code, tag)| code == Code::KeyCaseMismatch && required(tag));
+                if misspelt { Self::No } else { Self::Yes }
+            }
+            State::NotApplicable | State::Unknown | State::Exempt => Self::NotJudged,
+        }
+    }
 }
 
 impl Version {
@@ -41,7 +71,14 @@ impl Version {
             finding_set: None,
             errors: 0,
             lacking: 0,
+            usage: known.and_then(|v| v.usage),
         }
+    }
+
+    /// Whether no new version begins with the other.
+    pub(super) fn goes_on_as(&self, other: &Self) -> bool {
+        let verdict = |v: &Self| (v.state, v.reason, v.finding_set, v.errors, v.lacking);
+        self.same_tags(other) && verdict(self) == verdict(other)
     }
 
     pub(super) fn same_tags(&self, other: &Self) -> bool {
@@ -51,7 +88,8 @@ impl Version {
 
 impl Judged {
     pub(super) fn unjudged(version: Version) -> Self {
-        Self { version, rules: Vec::new(), severities: Vec::new(), finding_hash: 0 }
+        let attributable = Attributable::NotJudged;
+        Self { version, rules: Vec::new(), severities: Vec::new(), finding_hash: 0, attributable }
     }
 }
 
@@ -111,6 +149,7 @@ pub(super) fn version_columns(row: &Row<'_>, first: usize) -> rusqlite::Result<(
         finding_set: row.get(first + 4)?,
         errors: row.get(first + 5)?,
         lacking: row.get(first + 6)?,
+        usage: None,
     };
     Ok((version, row.get(first + 3)?))
 }

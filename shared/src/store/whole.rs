@@ -1,15 +1,14 @@
 //! What a snapshot says as a whole, read once: it never changes, and every answer needs it.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rusqlite::Connection;
 
 use super::{
-    Attempt, MonthSpend, ScopeRow, Snapshot, StoreError, Tally,
+    Attempt, MonthSpend, ScopeRow, ScopeSpend, Snapshot, StoreError, Tally, Turned,
+    cost::CostBook,
     intern::{statement, varints},
+    lackers::Lackers,
     rows::{Dimensions, ScopeIds, rows, scope_columns, tally_columns},
     sql,
 };
@@ -24,28 +23,14 @@ pub(super) struct Whole {
     cells: OnceLock<Vec<(Scope, Tally)>>,
     scopes: OnceLock<Vec<ScopeRow>>,
     findings: OnceLock<Vec<(Scope, i64, i64)>>,
-    ages: OnceLock<Vec<(Scope, Ages)>>,
+    costs: OnceLock<Vec<CostBook>>,
+    lackers: OnceLock<Vec<Lackers>>,
+    live: OnceLock<Vec<Live>>,
     month: OnceLock<Vec<MonthSpend>>,
 }
 
-/// When those resources of a scope were created that lack tags, as far as AWS says.
-#[derive(Debug, Default)]
-pub(super) struct Ages {
-    /// Of those without any user tag, in order; seconds since 1970.
-    untagged: Vec<i64>,
-    /// Of those with some, in order.
-    tagged: Vec<i64>,
-    /// How many AWS gives no date for.
-    pub(super) dateless: u64,
-}
-
-impl Ages {
-    /// How many were created at that time or before it: without any user tag, and with some.
-    pub(super) fn until(&self, second: i64) -> (u64, u64) {
-        let count = |times: &[i64]| times.partition_point(|created| *created <= second) as u64;
-        (count(&self.untagged), count(&self.tagged))
-    }
-}
+/// What living resources cost by scope, and whose tags were put right or spoilt since the month of those costs.
+pub(super) type Live = (Vec<ScopeSpend>, Option<Turned>);
 
 /// The figures at hand. Locked to look one up, not while it is read.
 #[derive(Debug, Default)]
@@ -102,32 +87,33 @@ impl Whole {
         })
     }
 
-    /// How old the resources are that lack tags, by scope.
-    pub(super) fn ages(
+    /// All that the costs of single resources follow from.
+    pub(super) fn costs(&self, db: &Connection, dimensions: &Dimensions) -> Result<Option<&CostBook>, StoreError> {
+        once(&self.costs, || Ok(vec![CostBook::load(db, dimensions)?])).map(<[_]>::first)
+    }
+
+    /// Whether they were read.
+    pub(super) fn has_lackers(&self) -> bool {
+        self.lackers.get().is_some()
+    }
+
+    /// All resources that lack tags.
+    pub(super) fn lackers(
         &self,
         db: &Connection,
         dimensions: &Dimensions,
         snapshot: i64,
-    ) -> Result<&[(Scope, Ages)], StoreError> {
-        once(&self.ages, || {
-            let columns = |row: &rusqlite::Row<'_>| Ok((ScopeIds::read(row, 0)?, row.get(3)?, row.get(4)?));
-            let found: Vec<(ScopeIds, bool, Option<i64>)> = rows(db, sql::LACKING_AGES, [snapshot], columns)?;
-            let mut scopes = BTreeMap::<ScopeIds, Ages>::new();
-            for (ids, bare, created) in found {
-                let ages = scopes.entry(ids).or_default();
-                match (created, bare) {
-                    (Some(created), true) => ages.untagged.push(created),
-                    (Some(created), false) => ages.tagged.push(created),
-                    (None, _) => ages.dateless += 1,
-                }
-            }
-            let named = scopes.into_iter().map(|(ids, mut ages)| {
-                ages.untagged.sort_unstable();
-                ages.tagged.sort_unstable();
-                Ok((dimensions.scope(ids)?, ages))
-            });
-            named.collect()
-        })
+    ) -> Result<Option<&Lackers>, StoreError> {
+        let read = || match self.costs(db, dimensions)? {
+            Some(book) => Ok(vec![Lackers::read(db, dimensions, book, snapshot)?]),
+            None => Ok(Vec::new()),
+        };
+        once(&self.lackers, read).map(<[_]>::first)
+    }
+
+    /// What living resources cost, by the tags of the newest snapshot, and whose tags were put right.
+    pub(super) fn live(&self, read: impl FnOnce() -> Result<Live, StoreError>) -> Result<Option<&Live>, StoreError> {
+        once(&self.live, || Ok(vec![read()?])).map(<[_]>::first)
     }
 
     /// What the usual month came to; none when nothing is known of the bill.

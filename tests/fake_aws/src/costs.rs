@@ -1,4 +1,4 @@
-//! Cost Explorer: what the estate costs, the same every day, by an index's arithmetic. awsJson 1.1.
+//! Cost Explorer: what the estate costs, the same every day, as [`crate::prices`] has it. awsJson 1.1.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,7 @@ use crate::{
     cell::{Cell, Kind},
     errors::ApiError,
     page::Paging,
+    prices::{Used, daily_nano, on_the_bill, service_of, usage_type},
     wire::{Call, Outcome, Reply},
 };
 
@@ -27,6 +28,8 @@ pub struct Billing {
     pub open_from: Option<Date>,
     /// Whether net amounts are told; the others are a tenth more.
     pub net: bool,
+    /// The first day for which single resources are told; none when the account has not opted in.
+    pub resources_from: Option<Date>,
 }
 
 /// A line of every day.
@@ -48,42 +51,51 @@ pub struct ExtraLine {
 
 impl Default for Billing {
     fn default() -> Self {
-        Self { activated: Vec::new(), inactive: Vec::new(), extra: Vec::new(), page: 5_000, open_from: None, net: true }
+        Self {
+            activated: Vec::new(),
+            inactive: Vec::new(),
+            extra: Vec::new(),
+            page: 5_000,
+            open_from: None,
+            net: true,
+            resources_from: None,
+        }
     }
 }
 
-/// What a resource costs a day, in thousand-millionths of a dollar: no round figures.
-pub fn daily_nano(resource_type: &str, index: usize) -> i64 {
-    let index = i64::try_from(index % 1_000).unwrap_or_default();
-    match resource_type {
-        "ec2:instance" => 1_000_000_001 + index % 7 * 250_000_333,
-        "ec2:volume" => 90_000_017 + index % 5 * 1_003,
-        "rds:db" => 4_100_000_007 + index % 3 * 77_777_777,
-        "rds:cluster" => 950_000_011,
-        "s3:bucket" => 400_000_003 + index * 1_009,
-        "lambda:function" => 10_000_019 + index * 101,
-        "ecs:service" => 590_000_023 + index % 4 * 13,
-        _ => 0,
-    }
-}
-
-/// The service on whose bill a resource stands.
-pub fn service_of(resource_type: &str) -> &'static str {
-    match resource_type {
-        "ec2:instance" => "Amazon Elastic Compute Cloud - Compute",
-        "ec2:volume" => "EC2 - Other",
-        "rds:db" | "rds:cluster" => "Amazon Relational Database Service",
-        "s3:bucket" => "Amazon Simple Storage Service",
-        "lambda:function" => "AWS Lambda",
-        _ => "Amazon Elastic Container Service",
-    }
-}
+/// The metric that tells how much was used.
+const QUANTITY: &str = "UsageQuantity";
 
 /// What a sum is of: the keys that were grouped by, and the currency.
 type Group = (Vec<String>, String);
 
-/// A day's sum, in thousand-millionths.
-type Place<'a> = (Date, &'a Group, i64);
+/// The sum of a group in a period.
+type Place<'a> = (Period, &'a Group, Sum);
+
+/// A day's sum.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    nano: i64,
+    used: Used,
+}
+
+/// Days that one result tells together, the last one not included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Period {
+    first: Date,
+    end: Date,
+}
+
+impl Period {
+    fn days(self) -> i64 {
+        i64::from((self.end - self.first).get_days())
+    }
+
+    /// What was used in it, in thousand-millionths.
+    fn units(self, used: Used) -> i64 {
+        used.hours * self.days() + used.gigabytes * self.days() / i64::from(self.first.days_in_month())
+    }
+}
 
 /// A line of one day.
 struct Line<'a> {
@@ -93,12 +105,15 @@ struct Line<'a> {
     region: &'a str,
     currency: &'a str,
     tags: Vec<(String, String)>,
-    nano: i64,
+    usage_type: String,
+    resource: String,
+    sum: Sum,
 }
 
 pub(crate) fn answer(cell: &Cell<'_>, call: &Call) -> Outcome {
     match call.operation.as_str() {
         "GetCostAndUsage" => get_cost_and_usage(cell, call),
+        "GetCostAndUsageWithResources" => get_cost_and_usage_with_resources(cell, call),
         "ListCostAllocationTags" => list_cost_allocation_tags(cell, call),
         _ => Err(ApiError::unknown(call)),
     }
@@ -127,32 +142,48 @@ fn list_cost_allocation_tags(cell: &Cell<'_>, call: &Call) -> Outcome {
     Ok(Reply { body: json!({ "CostAllocationTags": tags }).to_string(), items })
 }
 
+fn get_cost_and_usage_with_resources(cell: &Cell<'_>, call: &Call) -> Outcome {
+    let Some(from) = cell.estate.billing.resources_from else {
+        let message = "The requested data is not available: resource-level data is not enabled in the settings.";
+        return Err(ApiError::new(400, "DataUnavailableException", message));
+    };
+    if periods(call)?.first().is_some_and(|period| period.first < from) {
+        return Err(invalid("Start date should be within the last 14 days."));
+    }
+    let (by, filter) = (call.json.get("GroupBy"), call.json.get("Filter"));
+    let has = |value: Option<&Value>, word: &str| value.is_some_and(|value| value.to_string().contains(word));
+    if !has(filter, "\"SERVICE\"") || !(has(by, "RESOURCE_ID") || has(filter, "RESOURCE_ID")) {
+        return Err(invalid("A filter on SERVICE, and a group or filter by RESOURCE_ID are required."));
+    }
+    get_cost_and_usage(cell, call)
+}
+
 fn get_cost_and_usage(cell: &Cell<'_>, call: &Call) -> Outcome {
-    let days = days(call)?;
+    let periods = periods(call)?;
     let by = call.json.get("GroupBy").and_then(Value::as_array).cloned().unwrap_or_default();
     if by.len() > 2 {
         return Err(invalid("GroupBy supports at most 2 group definitions."));
     }
     let metrics = call.field_list("Metrics").unwrap_or_default();
-    if metrics.is_empty() || metrics.iter().any(|metric| !metric.ends_with("Cost")) {
+    if metrics.is_empty() || metrics.iter().any(|metric| !metric.ends_with("Cost") && *metric != QUANTITY) {
         return Err(invalid("Metrics are missing or not known."));
     }
     let groups = groups(cell, call, &by)?;
     let places: Vec<Place<'_>> =
-        days.iter().flat_map(|day| groups.iter().map(|(group, nano)| (*day, group, *nano))).collect();
+        periods.iter().flat_map(|period| groups.iter().map(|(group, sum)| (*period, group, *sum))).collect();
     let scope = call.scope(&format!("{:?}{:?}", call.json.get("TimePeriod"), call.json.get("Filter")));
     let token = call.field("NextPageToken");
     let paging = Paging { scope: &scope, token, size: cell.estate.billing.page, effect: call.effect.as_ref() };
     let page = paging.page(places.len()).ok_or_else(|| invalid("The NextPageToken is invalid."))?;
     let shown = places.get(page.places).unwrap_or_default();
-    let mut body = json!({"GroupDefinitions": by, "ResultsByTime": results(cell, &days, shown, &metrics)});
+    let mut body = json!({"GroupDefinitions": by, "ResultsByTime": results(cell, &periods, shown, &metrics)});
     if let (Some(next), Some(body)) = (page.next, body.as_object_mut()) {
         body.insert("NextPageToken".to_owned(), Value::String(next));
     }
     Ok(Reply { body: body.to_string(), items: shown.len() })
 }
 
-fn days(call: &Call) -> Result<Vec<Date>, ApiError> {
+fn periods(call: &Call) -> Result<Vec<Period>, ApiError> {
     let field = |name: &str| call.json.get("TimePeriod")?.get(name)?.as_str()?.parse::<Date>().ok();
     let (Some(start), Some(end)) = (field("Start"), field("End")) else {
         return Err(invalid("TimePeriod needs Start and End, each yyyy-MM-dd."));
@@ -160,21 +191,27 @@ fn days(call: &Call) -> Result<Vec<Date>, ApiError> {
     if start >= end {
         return Err(invalid("Start date (and hour) should be before end date (and hour)"));
     }
-    if call.field("Granularity") != Some("DAILY") {
-        return Err(invalid("The fake knows DAILY only."));
-    }
-    Ok(start.series(1.day()).take_while(|day| *day < end).collect())
+    let next = match call.field("Granularity") {
+        Some("DAILY") => |day: Date| day.saturating_add(1.day()),
+        Some("MONTHLY") => |day: Date| day.first_of_month().saturating_add(1.month()),
+        _ => return Err(invalid("The fake knows DAILY and MONTHLY only.")),
+    };
+    let firsts = std::iter::successors(Some(start), |first| Some(next(*first))).take_while(|first| *first < end);
+    Ok(firsts.map(|first| Period { first, end: next(first).min(end) }).collect())
 }
 
 /// A day's lines that the filter leaves, summed by group and currency. The account that pays sees everybody's.
-fn groups(cell: &Cell<'_>, call: &Call, by: &[Value]) -> Result<Vec<(Group, i64)>, ApiError> {
+fn groups(cell: &Cell<'_>, call: &Call, by: &[Value]) -> Result<Vec<(Group, Sum)>, ApiError> {
     let estate = cell.estate;
     let filter = call.json.get("Filter");
-    let mut sums: BTreeMap<Group, i64> = BTreeMap::new();
+    let mut sums: BTreeMap<Group, Sum> = BTreeMap::new();
     let mut add = |line: &Line<'_>| -> Result<(), ApiError> {
         if filter.map_or(Ok(true), |filter| meets(line, filter))? {
             let keys = by.iter().map(|by| key(line, by)).collect::<Result<_, _>>()?;
-            *sums.entry((keys, line.currency.to_owned())).or_default() += line.nano;
+            let sum = sums.entry((keys, line.currency.to_owned())).or_default();
+            sum.nano += line.sum.nano;
+            sum.used.hours += line.sum.used.hours;
+            sum.used.gigabytes += line.sum.used.gigabytes;
         }
         Ok(())
     };
@@ -194,7 +231,9 @@ fn groups(cell: &Cell<'_>, call: &Call, by: &[Value]) -> Result<Vec<(Group, i64)
             region: &extra.region,
             currency: &extra.currency,
             tags: Vec::new(),
-            nano: extra.nano,
+            usage_type: "Requests".to_owned(),
+            resource: "NoResourceId".to_owned(),
+            sum: Sum { nano: extra.nano, used: Used::default() },
         })?;
     }
     Ok(sums.into_iter().collect())
@@ -210,7 +249,12 @@ fn of_resource<'a>(place: &Cell<'a>, kind: Kind, index: usize) -> Line<'a> {
         region: place.region,
         currency: "USD",
         tags,
-        nano: daily_nano(kind.name(), index),
+        usage_type: usage_type(place, kind, index),
+        resource: on_the_bill(place, kind, index),
+        sum: match kind {
+            Kind::Instance if place.stopped(index) => Sum::default(),
+            _ => Sum { nano: daily_nano(kind.name(), index), used: Used::daily(kind, index) },
+        },
     }
 }
 
@@ -234,6 +278,8 @@ impl Line<'_> {
             "RECORD_TYPE" => self.record_type,
             "LINKED_ACCOUNT" => self.account,
             "REGION" => self.region,
+            "USAGE_TYPE" => &self.usage_type,
+            "RESOURCE_ID" => &self.resource,
             _ => return Err(invalid("The fake does not know this dimension.")),
         })
     }
@@ -269,28 +315,32 @@ fn of_two(list: &[Value]) -> Result<&[Value], ApiError> {
     if list.len() < 2 { Err(invalid("And and Or need two expressions at least.")) } else { Ok(list) }
 }
 
-/// Every day of the period is told, with those of its groups that stand on the page.
-fn results(cell: &Cell<'_>, days: &[Date], shown: &[Place<'_>], metrics: &[&str]) -> Vec<Value> {
+/// Every period is told, with those of its groups that stand on the page.
+fn results(cell: &Cell<'_>, periods: &[Period], shown: &[Place<'_>], metrics: &[&str]) -> Vec<Value> {
     let billing = &cell.estate.billing;
-    let amount = |nano: i64, metric: &str, currency: &str| {
-        let nano = if metric.starts_with("Net") { nano } else { nano + nano / 10 };
-        let (sign, size) = (if nano < 0 { "-" } else { "" }, nano.unsigned_abs());
-        json!({"Amount": format!("{sign}{}.{:09}0", size / 1_000_000_000, size % 1_000_000_000), "Unit": currency})
-    };
-    let group = |(_, (keys, currency), nano): &Place<'_>| {
+    let group = |(period, (keys, currency), sum): &Place<'_>| {
         let told = metrics.iter().filter(|metric| billing.net || !metric.starts_with("Net"));
-        let metrics: BTreeMap<&str, Value> = told.map(|metric| (*metric, amount(*nano, metric, currency))).collect();
+        let value = |metric: &str| match metric {
+            QUANTITY => decimal(period.units(sum.used), "N/A"),
+            net if net.starts_with("Net") => decimal(sum.nano * period.days(), currency),
+            _ => decimal(sum.nano * period.days() / 10 * 11, currency),
+        };
+        let metrics: BTreeMap<&str, Value> = told.map(|metric| (*metric, value(metric))).collect();
         json!({"Keys": keys, "Metrics": metrics})
     };
-    let result = |day: &Date| {
-        let groups: Vec<Value> = shown.iter().filter(|(of, _, _)| of == day).map(group).collect();
-        let end = day.saturating_add(1.day());
+    let result = |period: &Period| {
+        let groups: Vec<Value> = shown.iter().filter(|(of, _, _)| of == period).map(group).collect();
         json!({
-            "TimePeriod": {"Start": day.to_string(), "End": end.to_string()},
+            "TimePeriod": {"Start": period.first.to_string(), "End": period.end.to_string()},
             "Total": {},
             "Groups": groups,
-            "Estimated": billing.open_from.is_some_and(|open| *day >= open),
+            "Estimated": billing.open_from.is_some_and(|open| period.end > open),
         })
     };
-    days.iter().map(result).collect()
+    periods.iter().map(result).collect()
+}
+
+fn decimal(nano: i64, unit: &str) -> Value {
+    let (sign, size) = (if nano < 0 { "-" } else { "" }, nano.unsigned_abs());
+    json!({"Amount": format!("{sign}{}.{:09}0", size / 1_000_000_000, size % 1_000_000_000), "Unit": unit})
 }

@@ -8,6 +8,7 @@ use crate::{
     errors::{self, ApiError},
     estate::OptIn,
     page::{Page, Paging},
+    prices::{instance_type, volume_size},
     wire::{Call, Outcome, Reply, escape, optional, xml_tags},
 };
 
@@ -160,11 +161,11 @@ fn instance(cell: &Cell<'_>, place: Place) -> String {
     };
     let (code, name) = state(cell, place);
     let (id, launched, region) = (cell.id(Kind::Instance, index), cell.created(index), escape(cell.region));
-    let tags = tag_set(cell, Kind::Instance, index);
+    let (kind, tags) = (instance_type(index), tag_set(cell, Kind::Instance, index));
     format!(
         "<item><instanceId>{id}</instanceId><imageId>ami-00000000000000001</imageId>\
          <instanceState><code>{code}</code><name>{name}</name></instanceState><privateDnsName/><dnsName/><reason/>\
-         <amiLaunchIndex>0</amiLaunchIndex><productCodes/><instanceType>t3.micro</instanceType>\
+         <amiLaunchIndex>0</amiLaunchIndex><productCodes/><instanceType>{kind}</instanceType>\
          <launchTime>{launched}</launchTime><placement><availabilityZone>{region}a</availabilityZone><groupName/>\
          <tenancy>default</tenancy></placement><monitoring><state>disabled</state></monitoring>\
          <subnetId>subnet-00000000000000001</subnetId><vpcId>vpc-00000000000000001</vpcId>\
@@ -195,9 +196,9 @@ fn describe_volumes(cell: &Cell<'_>, call: &Call) -> Outcome {
 
 fn volume(cell: &Cell<'_>, index: usize) -> String {
     let (id, created, region) = (cell.id(Kind::Volume, index), cell.created(index), escape(cell.region));
-    let tags = tag_set(cell, Kind::Volume, index);
+    let (size, tags) = (volume_size(index), tag_set(cell, Kind::Volume, index));
     format!(
-        "<item><volumeId>{id}</volumeId><size>8</size><snapshotId/><availabilityZone>{region}a</availabilityZone>\
+        "<item><volumeId>{id}</volumeId><size>{size}</size><snapshotId/><availabilityZone>{region}a</availabilityZone>\
          <status>in-use</status><createTime>{created}</createTime>{VOLUME}{tags}\
          <volumeType>gp3</volumeType><encrypted>true</encrypted></item>"
     )

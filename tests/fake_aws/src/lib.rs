@@ -37,6 +37,7 @@ mod ledger;
 mod limits;
 mod organizations;
 mod page;
+mod prices;
 mod rds;
 mod s3;
 mod samples;
@@ -58,10 +59,11 @@ use axum::{Router, serve::ListenerExt as _};
 use tokio::{net::TcpListener, sync::oneshot};
 
 pub use crate::{
-    costs::{Billing, ExtraLine, daily_nano, service_of},
+    costs::{Billing, ExtraLine},
     estate::{AccountEstate, Counts, Estate, OptIn, Recipe, RegionEstate, Traps, Trust},
     faults::{Effect, Faults, Rule},
     ledger::{Ledger, Request},
+    prices::{daily_nano, service_of, volume_size},
     truth::TruthResource,
 };
 use crate::{faults::Plan, server::Fake};

@@ -5,6 +5,7 @@ use crate::{
     details::DB_INSTANCE,
     errors::{self, ApiError},
     page::Paging,
+    prices::class,
     wire::{Call, Outcome, Reply, escape, optional, xml_tags},
 };
 
@@ -93,7 +94,8 @@ fn database(cell: &Cell<'_>, list: &List, index: usize) -> String {
         Kind::DbCluster => format!("<Status>available</Status><ClusterCreateTime>{created}</ClusterCreateTime>"),
         _ => format!(
             "<DBInstanceStatus>available</DBInstanceStatus><InstanceCreateTime>{created}</InstanceCreateTime>\
-             <DBInstanceClass>db.t3.micro</DBInstanceClass>{DB_INSTANCE}"
+             <DBInstanceClass>{}</DBInstanceClass>{DB_INSTANCE}",
+            class(index)
         ),
     };
     format!(

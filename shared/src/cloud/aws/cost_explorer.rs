@@ -21,12 +21,16 @@ use crate::{
     inventory::{Gap, GapReason},
     money::{
         AllocationTag, Amount, BillAnswer, BillProblem, BillQuestion, BillRow, Billed, Condition, Days, Dimension,
-        Metric, TagStatus,
+        Grain, Metric, TagStatus,
     },
 };
 
 const GET_COST: Operation = Operation::new("ce:GetCostAndUsage", Family::CostExplorer);
+const GET_RESOURCES: Operation = Operation::new("ce:GetCostAndUsageWithResources", Family::CostExplorer);
 const LIST_TAGS: Operation = Operation::new("ce:ListCostAllocationTags", Family::CostExplorer);
+
+/// How much of what is billed was used, in the unit of its usage type.
+const USAGE_QUANTITY: &str = "UsageQuantity";
 
 /// The most keys that can be asked for at once.
 const KEYS_PER_REQUEST: usize = 100;
@@ -62,30 +66,72 @@ async fn read(
     most_requests: u64,
     requests: &mut u64,
 ) -> Result<BillAnswer, BillProblem> {
-    let request = session
-        .cost_explorer()
-        .get_cost_and_usage()
-        .time_period(interval(question.days).map_err(BillProblem::Gap)?)
-        .granularity(Granularity::Daily)
-        .metrics(Metric::NetAmortized.as_str())
-        .metrics(Metric::Amortized.as_str())
-        .set_group_by(Some(question.by.iter().map(group_by).collect()))
-        .set_filter(question.only.as_ref().map(expression));
-    let (mut pages, mut collected) = (Pages::of(GET_COST), Collected::default());
+    let request = Request::of(question).map_err(BillProblem::Gap)?;
+    let (mut pages, mut collected) = (Pages::of(request.operation), Collected::default());
     while let Some(token) = pages.next() {
         if *requests >= most_requests {
             return Err(BillProblem::Budget);
         }
         *requests += 1;
-        let sent = session.send(GET_COST, request.clone().set_next_page_token(token).send()).await;
-        let page = sent.map_err(BillProblem::Gap)?;
-        page.results_by_time()
-            .iter()
-            .try_for_each(|result| collected.add(result, question))
-            .map_err(BillProblem::Gap)?;
-        pages.turn(page.next_page_token()).map_err(BillProblem::Gap)?;
+        let (results, next) = request.page(session, token).await.map_err(BillProblem::Gap)?;
+        results.iter().try_for_each(|result| collected.add(result, question)).map_err(BillProblem::Gap)?;
+        pages.turn(next.as_deref()).map_err(BillProblem::Gap)?;
     }
     Ok(collected.answer())
+}
+
+/// A question as it is sent. Single resources have a call of their own, with the same parameters.
+struct Request {
+    operation: Operation,
+    of_resources: bool,
+    period: DateInterval,
+    granularity: Granularity,
+    metrics: Vec<String>,
+    group_by: Vec<GroupDefinition>,
+    filter: Option<Expression>,
+}
+
+/// Results of a page, and the token of the next one.
+type PageOf = (Vec<ResultByTime>, Option<String>);
+
+impl Request {
+    fn of(question: &BillQuestion) -> Result<Self, Gap> {
+        let units = question.by.contains(&Dimension::UsageType).then_some(USAGE_QUANTITY);
+        let of_resources = question.by.contains(&Dimension::Resource);
+        let metrics = [Metric::NetAmortized.as_str(), Metric::Amortized.as_str()].into_iter().chain(units);
+        Ok(Self {
+            operation: if of_resources { GET_RESOURCES } else { GET_COST },
+            of_resources,
+            period: interval(question.days)?,
+            granularity: match question.grain {
+                Grain::Day => Granularity::Daily,
+                Grain::Month => Granularity::Monthly,
+            },
+            metrics: metrics.map(str::to_owned).collect(),
+            group_by: question.by.iter().map(group_by).collect(),
+            filter: question.only.as_ref().map(expression),
+        })
+    }
+
+    async fn page(&self, session: &Session, token: Option<String>) -> Result<PageOf, Gap> {
+        let client = session.cost_explorer();
+        // The two calls have the same parameters in types of their own.
+        macro_rules! send {
+            ($call:ident) => {{
+                let call = client
+                    .$call()
+                    .time_period(self.period.clone())
+                    .granularity(self.granularity.clone())
+                    .set_metrics(Some(self.metrics.clone()))
+                    .set_group_by(Some(self.group_by.clone()))
+                    .set_filter(self.filter.clone())
+                    .set_next_page_token(token);
+                let page = session.send(self.operation, call.send()).await?;
+                Ok((page.results_by_time().to_vec(), page.next_page_token().map(str::to_owned)))
+            }};
+        }
+        if self.of_resources { send!(get_cost_and_usage_with_resources) } else { send!(get_cost_and_usage) }
+    }
 }
 
 fn interval(days: Days) -> Result<DateInterval, Gap> {
@@ -100,6 +146,8 @@ fn group_by(dimension: &Dimension) -> GroupDefinition {
         Dimension::RecordType => by(GroupDefinitionType::Dimension, "RECORD_TYPE"),
         Dimension::LinkedAccount => by(GroupDefinitionType::Dimension, "LINKED_ACCOUNT"),
         Dimension::Region => by(GroupDefinitionType::Dimension, "REGION"),
+        Dimension::UsageType => by(GroupDefinitionType::Dimension, "USAGE_TYPE"),
+        Dimension::Resource => by(GroupDefinitionType::Dimension, "RESOURCE_ID"),
         Dimension::Tag(key) => by(GroupDefinitionType::Tag, key),
     }
 }
@@ -129,6 +177,7 @@ struct Line {
     groups: Vec<String>,
     net: Option<(String, Amount)>,
     gross: Option<(String, Amount)>,
+    units: i64,
 }
 
 /// What has been read so far.
@@ -161,7 +210,7 @@ impl Collected {
         let metric = if net { Metric::NetAmortized } else { Metric::Amortized };
         let row = |line: Line| {
             let (currency, amount) = if net { line.net } else { line.gross }?;
-            Some(BillRow { day: line.day, groups: line.groups, currency, amount })
+            Some(BillRow { day: line.day, groups: line.groups, currency, amount, units: line.units })
         };
         BillAnswer { rows: self.lines.into_iter().filter_map(row).collect(), estimated: self.estimated, metric }
     }
@@ -169,15 +218,16 @@ impl Collected {
 
 fn line(day: Date, group: &Group, question: &BillQuestion) -> Option<Line> {
     let metrics = group.metrics()?;
-    let (net, gross) = (amount(metrics, Metric::NetAmortized)?, amount(metrics, Metric::Amortized)?);
+    let told = |metric: Metric| amount(metrics, metric.as_str());
+    let (net, gross) = (told(Metric::NetAmortized)?, told(Metric::Amortized)?);
+    let units = amount(metrics, USAGE_QUANTITY)?.map_or(0, |(_, units)| units.micros());
     let groups = group.keys().iter().zip(&question.by).map(|(key, by)| plain(key, by).to_owned()).collect();
-    (net.is_some() || gross.is_some()).then_some(Line { day, groups, net, gross })
+    (net.is_some() || gross.is_some()).then_some(Line { day, groups, net, gross, units })
 }
 
 /// The amount of a metric, if it is told; nothing when what is told is no amount.
-fn amount(metrics: &HashMap<String, MetricValue>, metric: Metric) -> Option<Option<(String, Amount)>> {
-    let Some((unit, text)) = metrics.get(metric.as_str()).and_then(|value| Some((value.unit()?, value.amount()?)))
-    else {
+fn amount(metrics: &HashMap<String, MetricValue>, metric: &str) -> Option<Option<(String, Amount)>> {
+    let Some((unit, text)) = metrics.get(metric).and_then(|value| Some((value.unit()?, value.amount()?))) else {
         return Some(None);
     };
     Some(Some((unit.to_owned(), text.parse().ok()?)))
@@ -214,7 +264,12 @@ mod tests {
 
     fn question() -> BillQuestion {
         let days = Days::of_month(Date::constant(2026, 11, 3));
-        BillQuestion { days, by: vec![Dimension::Service, Dimension::Tag("Owner".to_owned())], only: None }
+        BillQuestion {
+            days,
+            by: vec![Dimension::Service, Dimension::Tag("Owner".to_owned())],
+            only: None,
+            grain: Grain::Day,
+        }
     }
 
     fn result(metrics: &[(&str, &str)]) -> ResultByTime {
@@ -235,6 +290,7 @@ mod tests {
             groups: vec!["AWS Lambda".to_owned(), "an$na".to_owned()],
             currency: "USD".to_owned(),
             amount: Amount::from_micros(1_250_000),
+            units: 0,
         };
         assert_eq!((answer.rows, answer.metric), (vec![row], Metric::NetAmortized));
         assert_eq!(answer.estimated.into_iter().collect::<Vec<_>>(), [Date::constant(2026, 11, 3)]);

@@ -9,7 +9,7 @@ use super::{
     pages::Pages,
     session::Session,
 };
-use crate::inventory::{Gap, Listing, Resource, Tags};
+use crate::inventory::{Gap, Listing, Resource, Tags, Usage};
 
 const DESCRIBE: Operation = Operation::new("ec2:DescribeInstances", Family::Ec2Instances);
 
@@ -46,7 +46,14 @@ fn resource(session: &Session, instance: &Instance) -> Result<Resource, Gap> {
         arn: arn(DESCRIBE, name.as_deref())?,
         created_at: created_at(instance),
         tags: Tags::Known(tag_set(instance.tags.iter().map(|tag| (tag.key.as_deref(), tag.value.as_deref())))),
+        usage: usage(instance),
     })
+}
+
+/// A stopped instance costs nothing but its volumes; one that is on its way down is not billed any more either.
+fn usage(instance: &Instance) -> Option<Usage> {
+    let runs = matches!(instance.state.as_deref(), Some("running" | "pending"));
+    instance.instance_type.clone().map(|driver| Usage { driver, quantity: u32::from(runs) })
 }
 
 /// AWS does not say when an instance was made, and `LaunchTime` moves with each start.
@@ -63,6 +70,16 @@ mod tests {
     use aws_smithy_types::DateTime;
 
     use super::*;
+
+    #[test]
+    fn only_what_runs_takes_hours_of_its_type() {
+        let hours = |state: &str| {
+            let instance = Instance { instance_type: Some("m5.large".to_owned()), ..Instance::default() };
+            usage(&Instance { state: Some(state.to_owned()), ..instance }).map(|usage| usage.quantity)
+        };
+        assert_eq!(["running", "pending", "stopping", "stopped"].map(hours), [Some(1), Some(1), Some(0), Some(0)]);
+        assert_eq!(usage(&Instance::default()), None);
+    }
 
     #[test]
     fn a_restarted_instance_is_as_old_as_its_primary_interface() {

@@ -7,7 +7,7 @@ use super::{
     pages::Pages,
     session::Session,
 };
-use crate::inventory::{Gap, Listing, Resource, Tags};
+use crate::inventory::{Gap, Listing, Resource, Tags, Usage};
 
 const DESCRIBE: Operation = Operation::new("ec2:DescribeVolumes", Family::Ec2Volumes);
 
@@ -44,6 +44,7 @@ fn resource(session: &Session, volume: &Volume) -> Result<Resource, Gap> {
         arn: arn(DESCRIBE, name.as_deref())?,
         created_at: volume.created.as_ref().and_then(timestamp),
         tags: Tags::Known(tag_set(volume.tags.iter().map(|tag| (tag.key.as_deref(), tag.value.as_deref())))),
+        usage: volume.volume_type.clone().zip(volume.size).map(|(driver, quantity)| Usage { driver, quantity }),
     })
 }
 

@@ -87,6 +87,7 @@ mod tests {
             arn: arn(OPERATION, Some("arn:aws:s3:::b")).unwrap(),
             created_at: timestamp(&DateTime::from_secs(0)),
             tags: crate::inventory::Tags::Untaggable,
+            usage: None,
         }));
         let later = Gap { reason: GapReason::Throttled, operation: "x".to_owned(), message: String::new() };
         let listing = found.listing(Err(later));

@@ -40,6 +40,7 @@ fn resource(cluster: &DbCluster) -> Result<Resource, Gap> {
         arn: arn(DESCRIBE, cluster.db_cluster_arn())?,
         created_at: cluster.cluster_create_time().and_then(timestamp),
         tags: Tags::Known(tag_set(cluster.tag_list().iter().map(|tag| (tag.key(), tag.value())))),
+        usage: None,
     })
 }
 

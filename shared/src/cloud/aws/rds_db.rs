@@ -8,7 +8,7 @@ use super::{
     pages::Pages,
     session::Session,
 };
-use crate::inventory::{Gap, Listing, Resource, Tags};
+use crate::inventory::{Gap, Listing, Resource, Tags, Usage};
 
 const DESCRIBE: Operation = Operation::new("rds:DescribeDBInstances", Family::Rds);
 
@@ -40,7 +40,19 @@ fn resource(instance: &DbInstance) -> Result<Resource, Gap> {
         arn: arn(DESCRIBE, instance.db_instance_arn())?,
         created_at: instance.instance_create_time().and_then(timestamp),
         tags: Tags::Known(tag_set(instance.tag_list().iter().map(|tag| (tag.key(), tag.value())))),
+        usage: usage(instance),
     })
+}
+
+/// The hours of an instance class. None of a database that does not run, for its storage is billed all the same, and none of
+/// Neptune's and DocumentDB's, which have the same classes on bills of their own.
+fn usage(instance: &DbInstance) -> Option<Usage> {
+    let engine = instance.engine().unwrap_or_default();
+    let others = engine == "neptune" || engine == "docdb";
+    let stopped = matches!(instance.db_instance_status(), Some("stopped" | "stopping" | "deleting"));
+    let class = instance.db_instance_class().filter(|_| !others && !stopped)?;
+    let driver = if instance.multi_az() == Some(true) { format!("Multi-AZ {class}") } else { class.to_owned() };
+    Some(Usage { driver, quantity: 1 })
 }
 
 #[cfg(test)]
@@ -61,5 +73,17 @@ mod tests {
         assert_eq!(resource.arn.as_str(), name);
         assert_eq!(resource.created_at.unwrap().as_second(), 60);
         assert_eq!(resource.tags, Tags::Known([("Owner", "a@b")].into_iter().collect()));
+    }
+
+    #[test]
+    fn what_runs_takes_hours_of_its_class_and_what_is_stopped_only_storage() {
+        let class = |engine: &str, status: &str, twice: bool| {
+            let instance = DbInstance::builder().engine(engine).db_instance_status(status).multi_az(twice);
+            usage(&instance.db_instance_class("db.m5.large").build()).map(|usage| usage.driver)
+        };
+        assert_eq!(class("postgres", "available", false).as_deref(), Some("db.m5.large"));
+        assert_eq!(class("postgres", "backing-up", true).as_deref(), Some("Multi-AZ db.m5.large"));
+        assert_eq!(class("postgres", "stopped", false), None);
+        assert_eq!(class("docdb", "available", false), None);
     }
 }

@@ -36,7 +36,7 @@ pub(super) struct Untagged {
 
 impl Untagged {
     pub(super) fn with(self, tags: Tags) -> Resource {
-        Resource { arn: self.arn, created_at: self.created_at, tags }
+        Resource { arn: self.arn, created_at: self.created_at, tags, usage: None }
     }
 }
 

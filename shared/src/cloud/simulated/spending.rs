@@ -6,9 +6,9 @@ use jiff::civil::Date;
 
 use super::{Simulated, company, dice::Dice};
 use crate::{
-    ResourceType,
-    inventory::{Scope, TagSet, Tags},
-    money::{Amount, BillAnswer, BillQuestion, BillRow, Condition, Days, Dimension, Metric, service_of},
+    Arn, ResourceType,
+    inventory::{Scope, TagSet, Tags, Usage},
+    money::{Amount, BillAnswer, BillQuestion, BillRow, Condition, Days, Dimension, Grain, Metric, service_of},
 };
 
 /// Millionths of a dollar.
@@ -30,6 +30,32 @@ fn sizes(resource_type: ResourceType) -> &'static [(&'static str, i64)] {
     }
 }
 
+/// One instance in so many is stopped.
+const STOPPED: u32 = 12;
+
+/// What a resource is, apart from what it is called and how it is tagged.
+struct Make {
+    size: &'static str,
+    cents: i64,
+    stopped: bool,
+}
+
+impl Make {
+    fn usage(&self, resource_type: ResourceType) -> Option<Usage> {
+        match resource_type {
+            ResourceType::Ec2Instance => {
+                Some(Usage { driver: self.size.to_owned(), quantity: u32::from(!self.stopped) })
+            }
+            ResourceType::RdsDb => Some(Usage { driver: self.size.to_owned(), quantity: 1 }),
+            ResourceType::Ec2Volume => {
+                let (kind, size) = self.size.split_once(' ')?;
+                Some(Usage { driver: kind.to_owned(), quantity: size.parse().ok()? })
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A line of the bill.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
@@ -40,6 +66,10 @@ pub(super) struct Line {
     region: String,
     tags: TagSet,
     amount: Amount,
+    usage_type: String,
+    /// Millionths of an hour, or of a gigabyte for a month.
+    units: i64,
+    resource: String,
 }
 
 /// What no resource costs: service, kind of charge, cents a day.
@@ -77,9 +107,10 @@ impl Simulated {
         for number in 0..self.numbers(scope) {
             let Some(resource) = self.resource(scope, number) else { continue };
             let Tags::Known(tags) = resource.tags else { continue };
-            // A stream of its own: what something costs changes nothing of what it is.
-            let mut dice = Dice::new(self.seed ^ 0x00c0_57ed, &scope.to_string(), number);
-            let cents = dice.pick(sizes(scope.resource_type)).map_or(0, |(_, cents)| *cents);
+            let Make { cents, stopped, .. } = self.make(scope, number);
+            let quantity = resource.usage.as_ref().map_or(0, |usage| i64::from(usage.quantity));
+            let days_of_month = Days::of_month(date).count();
+            let of_month = scope.resource_type == ResourceType::Ec2Volume;
             lines.push(Line {
                 day: date,
                 service,
@@ -87,20 +118,42 @@ impl Simulated {
                 account: scope.account.to_string(),
                 region: scope.region.to_string(),
                 tags,
-                amount: Amount::from_micros(cents * CENT),
+                amount: if stopped { Amount::ZERO } else { Amount::from_micros(cents * CENT) },
+                usage_type: usage_type(scope, resource.usage.as_ref()),
+                units: quantity * if of_month { 1_000_000 / days_of_month } else { 24_000_000 },
+                resource: on_the_bill(scope.resource_type, &resource.arn),
             });
         }
+    }
+
+    /// What a resource takes of what its kind shares.
+    pub(super) fn usage(&self, scope: &Scope, number: u32) -> Option<Usage> {
+        self.make(scope, number).usage(scope.resource_type)
+    }
+
+    /// From a stream of its own: what something costs changes nothing of what it is called.
+    fn make(&self, scope: &Scope, number: u32) -> Make {
+        let mut dice = Dice::new(self.seed ^ 0x00c0_57ed, &scope.to_string(), number);
+        let (size, cents) = dice.pick(sizes(scope.resource_type)).copied().unwrap_or(("", 0));
+        let stopped = scope.resource_type == ResourceType::Ec2Instance && dice.below(STOPPED) == 0;
+        Make { size, cents, stopped }
     }
 
     /// Answers a question from the lines of its days. The running month may still change.
     pub(super) fn billed(&self, question: &BillQuestion) -> BillAnswer {
         let lines = self.lines_of(question.days);
-        let mut sums: BTreeMap<(Date, Vec<String>), Amount> = BTreeMap::new();
+        let mut sums: BTreeMap<(Date, Vec<String>), (Amount, i64)> = BTreeMap::new();
         for line in lines.iter().filter(|line| question.only.as_ref().is_none_or(|only| line.meets(only))) {
             let groups = question.by.iter().map(|dimension| line.group(dimension).to_owned()).collect();
-            *sums.entry((line.day, groups)).or_default() += line.amount;
+            let day = match question.grain {
+                Grain::Day => line.day,
+                Grain::Month => line.day.first_of_month().max(question.days.first),
+            };
+            let (amount, units) = sums.entry((day, groups)).or_default();
+            *amount += line.amount;
+            *units += line.units;
         }
-        let row = |((day, groups), amount)| BillRow { day, groups, currency: "USD".to_owned(), amount };
+        let row = |((day, groups), (amount, units))| BillRow { day, groups, currency: "USD".to_owned(), amount, units };
         let running = Days::of_month(self.date());
         let estimated = question.days.iter().filter(|day| *day >= running.first && *day <= self.date());
         BillAnswer {
@@ -135,6 +188,32 @@ fn other(day: Date, service: &'static str, record_type: &'static str, cents: i64
         region,
         tags: TagSet::default(),
         amount: Amount::from_micros(cents * CENT),
+        usage_type: "Requests".to_owned(),
+        units: 0,
+        resource: "NoResourceId".to_owned(),
+    }
+}
+
+/// As the bill calls what is used. Its region stands before it, in a shorter form at AWS's.
+fn usage_type(scope: &Scope, usage: Option<&Usage>) -> String {
+    let driver = usage.map_or("", |usage| usage.driver.as_str());
+    let what = match scope.resource_type {
+        ResourceType::Ec2Instance => format!("BoxUsage:{driver}"),
+        ResourceType::Ec2Volume => format!("EBS:VolumeUsage.{driver}"),
+        ResourceType::RdsDb => format!("InstanceUsage:{driver}"),
+        _ => "Requests".to_owned(),
+    };
+    format!("{}-{what}", scope.region)
+}
+
+/// As the bill names a resource: EC2 by its id, S3 by the bucket, containers by the task that ran, all else by its ARN.
+fn on_the_bill(resource_type: ResourceType, arn: &Arn) -> String {
+    let local = arn.resource();
+    match resource_type {
+        ResourceType::Ec2Instance | ResourceType::Ec2Volume => local.rsplit('/').next().unwrap_or(local).to_owned(),
+        ResourceType::S3Bucket => local.to_owned(),
+        ResourceType::EcsService => arn.as_str().replace(":service/", ":task/"),
+        _ => arn.to_string(),
     }
 }
 
@@ -145,6 +224,8 @@ impl Line {
             Dimension::RecordType => self.record_type,
             Dimension::LinkedAccount => &self.account,
             Dimension::Region => &self.region,
+            Dimension::UsageType => &self.usage_type,
+            Dimension::Resource => &self.resource,
             Dimension::Tag(key) => self.tags.get(key).unwrap_or_default(),
         }
     }

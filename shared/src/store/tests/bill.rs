@@ -41,6 +41,7 @@ pub(super) fn harvest() -> Harvest {
             month(date(2025, 11, 1), None, &[(november, BillPart::Charges, "AWS Lambda", "Usage", "USD", 7)]),
         ],
         tags: Some(vec![AllocationTag { key: "Owner".to_owned(), status: TagStatus::Active }]),
+        singles: Some(super::single::costs(Days::of_month(november))),
         gap: Some(BillGap {
             asked_at: Timestamp::constant(1_767_398_400, 0),
             reason: "budget".to_owned(),

@@ -93,10 +93,11 @@ fn untagged_resources_come_before_those_that_lack_a_tag() {
     let rows = all_pages(&book, None, 4, lacking);
     let bare: Vec<bool> = rows.iter().map(|row| row.tags.iter().len() == 0).collect();
     assert_eq!(bare, [vec![true; 10], vec![false; 5]].concat());
-    let counts = book
+    let sums = book
         .reader()
-        .read(|view| view.lacking_counts(&view.newest()?.unwrap(), &Filter::default(), Lacking::default()));
-    assert_eq!(counts.unwrap(), (10, 5));
+        .read(|view| view.lacking_sums(&view.newest()?.unwrap(), &Filter::default(), Narrowing::default()));
+    let sums = sums.unwrap();
+    assert_eq!((sums.untagged, sums.lacking, sums.with_cost), (10, 5, 0));
 }
 
 #[test]
@@ -115,7 +116,9 @@ fn resources_of_an_age_are_counted_as_their_pages_list_them() {
             let asked = book.reader().read(|view| {
                 let snapshot = view.snapshot(snapshot)?.unwrap();
                 let rows = view.lacking(&snapshot, &Filter::default(), what, PageStart::FIRST, 100)?.rows;
-                Ok((rows, view.lacking_counts(&snapshot, &Filter::default(), what)?))
+                let what = Narrowing { created_until: what.created_until.map(Timestamp::as_second), least_cost: None };
+                let sums = view.lacking_sums(&snapshot, &Filter::default(), what)?;
+                Ok((rows, (sums.untagged, sums.lacking)))
             });
             let (rows, counts) = asked.unwrap();
             let bare = rows.iter().filter(|row| row.tags.user().next().is_none()).count();
@@ -123,8 +126,11 @@ fn resources_of_an_age_are_counted_as_their_pages_list_them() {
         }
         let dateless = book
             .reader()
-            .read(|view| view.lacking_without_date(&view.snapshot(snapshot)?.unwrap(), &Filter::default()))
-            .unwrap();
+            .read(|view| {
+                view.lacking_sums(&view.snapshot(snapshot)?.unwrap(), &Filter::default(), Narrowing::default())
+            })
+            .unwrap()
+            .dateless;
         let first = if snapshot == 1 { 0 } else { 5 };
         let by_hand = (first..first + 90).filter(|n| n % 4 == 0 && n % 3 != 2).count();
         assert_eq!(dateless, by_hand as u64);

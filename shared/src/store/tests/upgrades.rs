@@ -15,6 +15,11 @@ fn version_2() -> Book {
     kept(2)
 }
 
+/// Two nights by version 3, with two months of a bill.
+fn version_3() -> Book {
+    kept(3)
+}
+
 fn kept(version: i64) -> Book {
     let book = Book::new();
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/store/tests/kept/version-{version}.sqlite"));
@@ -29,7 +34,13 @@ fn schema(book: &Book) -> BTreeMap<String, String> {
     let mut statement = sql.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
     let plain = |text: String| {
         let lines = text.lines().map(|line| line.split("--").next().unwrap());
-        lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ").replace('"', "")
+        lines
+            .flat_map(str::split_whitespace)
+            .collect::<Vec<_>>()
+            .join(" ")
+            .replace('"', "")
+            .replace(" ,", ",")
+            .replace(" )", ")")
     };
     let rows = statement.query_map([], |row| Ok((row.get(0)?, plain(row.get(1)?)))).unwrap();
     rows.map(Result::unwrap).collect()
@@ -100,6 +111,30 @@ fn an_upgraded_ledger_of_version_2_says_of_every_night_what_it_said_before() {
         told.collect::<Result<Vec<_>, StoreError>>()
     });
     assert_eq!(told.unwrap(), expected);
+}
+
+#[test]
+fn an_upgraded_ledger_of_version_3_has_its_bill_and_learns_what_resources_take() {
+    let mut book = version_3();
+    drop(Writer::open(&book.path()).unwrap());
+    let told = book.reader().read(|view| {
+        let newest = view.newest()?.unwrap();
+        let november = crate::money::Days::of_month(jiff::civil::Date::constant(2025, 11, 1));
+        Ok((
+            newest.fingerprint,
+            view.bill_months()?.len(),
+            view.bill(november)?.currencies(),
+            view.cost_basis(&newest)?,
+        ))
+    });
+    // Read off the file with the sqlite3 program when it was made.
+    let seven = crate::money::Amount::from_micros(7);
+    assert_eq!(told.unwrap(), (8_423_954_800_956_177_981, 2, vec![("USD".to_owned(), seven)], None));
+    book.nights = 2;
+    let usage = Some(Usage { driver: "m5.large".to_owned(), quantity: 1 });
+    let next = book.narrowed(&[(instances(), whole(vec![Resource { usage, ..instance("1", GOOD) }]))]);
+    assert_eq!((next.snapshot.id, next.changes.get("tags")), (3, None), "what a resource takes is no change of it");
+    assert_eq!(book.number("SELECT quantity FROM current WHERE driver_id IS NOT NULL"), 1);
 }
 
 #[test]

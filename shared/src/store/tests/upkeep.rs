@@ -21,7 +21,9 @@ fn lively(nights: i64) -> Book {
 fn lively_estate(night: i64) -> Vec<(Scope, Listing)> {
     let tags = |n: i64| [GOOD, SHORT, BARE, OWNERLESS][usize::try_from((n * 7 + (night + n) / 5) % 4).unwrap()];
     let there = |n: &i64| (n + night / 3) % 6 != 0;
-    let instances_now = (0..24).filter(there).map(|n| instance(&format!("{:x}", n + night / 10), tags(n))).collect();
+    let usage = |n: i64| Some(Usage { driver: format!("m{}.large", n % 3), quantity: u32::from((n + night) % 4 > 0) });
+    let running = |n: i64| Resource { usage: usage(n), ..instance(&format!("{:x}", n + night / 10), tags(n)) };
+    let instances_now = (0..24).filter(there).map(running).collect();
     let buckets = (0..6).filter(there).map(|n| bucket(&format!("b{n}"), tagged(tags(n)))).collect();
     let listing = if night % 9 == 4 { broken(buckets) } else { whole(buckets) };
     vec![(instances(), whole(instances_now)), (scope("eu-west-1", "s3:bucket"), listing)]
@@ -73,6 +75,8 @@ fn a_check_finds_every_figure_that_does_not_follow_from_the_facts() {
         ("UPDATE current SET name = 'other' WHERE name IS NOT NULL", "another fingerprint"),
         ("UPDATE history SET state = 0 WHERE until = 5", "snapshot 4"),
         ("DELETE FROM violation WHERE closed IS NULL", "open violations"),
+        ("UPDATE usage SET quantity = quantity + 1", "what resources take"),
+        ("UPDATE current SET quantity = 0 WHERE quantity = 1", "what resources take"),
         ("UPDATE snapshot SET status = 'complete'", "whether it is complete"),
         ("DELETE FROM snapshot WHERE id = 6", "holes"),
         ("DELETE FROM current WHERE state = 0", "snapshot 12"),

@@ -16,6 +16,8 @@ pub(in super::super) struct Page<T> {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(in super::super) struct Instance {
     pub(in super::super) id: Option<String>,
+    pub(in super::super) instance_type: Option<String>,
+    pub(in super::super) state: Option<String>,
     /// When it was last started.
     pub(in super::super) launched: Option<DateTime>,
     /// When what AWS bills for its operating system last changed.
@@ -37,6 +39,10 @@ pub(in super::super) struct Region {
 pub(in super::super) struct Volume {
     pub(in super::super) id: Option<String>,
     pub(in super::super) state: Option<String>,
+    /// Such as `gp3`.
+    pub(in super::super) volume_type: Option<String>,
+    /// In GiB.
+    pub(in super::super) size: Option<u32>,
     pub(in super::super) created: Option<DateTime>,
     pub(in super::super) tags: Vec<Tag>,
 }
@@ -103,6 +109,8 @@ fn instance(element: &mut Element<'_, '_>) -> Read<Instance> {
     while let Some(mut field) = element.next_tag() {
         match field.start_el().local() {
             "instanceId" => instance.id = Some(text(&mut field)?),
+            "instanceType" => instance.instance_type = Some(text(&mut field)?),
+            "instanceState" => instance.state = state(&mut field)?,
             "launchTime" => instance.launched = Some(time(&mut field)?),
             "usageOperationUpdateTime" => instance.usage_operation_updated = Some(time(&mut field)?),
             "networkInterfaceSet" => attach_times(&mut field, "attachment", &mut instance.attached)?,
@@ -112,6 +120,16 @@ fn instance(element: &mut Element<'_, '_>) -> Read<Instance> {
         }
     }
     Ok(instance)
+}
+
+fn state(element: &mut Element<'_, '_>) -> Read<Option<String>> {
+    let mut name = None;
+    while let Some(mut field) = element.next_tag() {
+        if field.start_el().local() == "name" {
+            name = Some(text(&mut field)?);
+        }
+    }
+    Ok(name)
 }
 
 /// Of a list whose items each hold an element of that name, which holds the time.
@@ -163,6 +181,9 @@ impl Item for Volume {
             match field.start_el().local() {
                 "volumeId" => volume.id = Some(text(&mut field)?),
                 "status" => volume.state = Some(text(&mut field)?),
+                "volumeType" => volume.volume_type = Some(text(&mut field)?),
+                // It decides a share of money, and no resource is lost for it.
+                "size" => volume.size = text(&mut field)?.parse().ok(),
                 "createTime" => volume.created = Some(time(&mut field)?),
                 "tagSet" => volume.tags = tags(&mut field)?,
                 _ => {}

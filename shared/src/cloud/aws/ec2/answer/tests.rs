@@ -52,6 +52,8 @@ const INSTANCES: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
                             <association><publicIp>203.0.113.5</publicIp></association>
                         </item>
                     </networkInterfaceSet>
+                    <instanceType>m5.large</instanceType>
+                    <instanceState><code>80</code><name>stopped</name></instanceState>
                     <somethingNew><tagSet><item><key>Deep</key></item></tagSet></somethingNew>
                 </item>
                 <item><instanceId>i-2</instanceId><tagSet/></item>
@@ -69,6 +71,8 @@ const INSTANCES: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 fn instances() -> Page<Instance> {
     let first = Instance {
         id: Some("i-1234567890abcdef0".to_owned()),
+        instance_type: Some("m5.large".to_owned()),
+        state: Some("stopped".to_owned()),
         launched: at(1_704_164_645),
         usage_operation_updated: Some(DateTime::from_millis(1_672_531_200_500)),
         attached: vec![DateTime::from_secs(1_640_995_201), DateTime::from_secs(1_640_995_200)],
@@ -97,13 +101,13 @@ fn an_answer_without_line_breaks_reads_the_same() {
 }
 
 #[test]
-fn volumes_are_read_with_their_state() {
+fn volumes_are_read_with_their_state_and_size() {
     let body = r#"<DescribeVolumesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">
         <requestId>59dbff89</requestId>
         <volumeSet>
             <item>
                 <volumeId>vol-1</volumeId><size>80</size><snapshotId/><status>in-use</status>
-                <createTime>2023-11-14T22:13:20.000Z</createTime>
+                <volumeType>gp3</volumeType><createTime>2023-11-14T22:13:20.000Z</createTime>
                 <attachmentSet><item><volumeId>vol-other</volumeId><status>attached</status>
                     <attachTime>2020-01-01T00:00:00.000Z</attachTime></item></attachmentSet>
                 <tagSet><item><key>Owner</key><value>a@b</value></item></tagSet>
@@ -114,6 +118,8 @@ fn volumes_are_read_with_their_state() {
     let read = Volume {
         id: Some("vol-1".to_owned()),
         state: Some("in-use".to_owned()),
+        volume_type: Some("gp3".to_owned()),
+        size: Some(80),
         created: at(1_700_000_000),
         tags: vec![tag("Owner", Some("a@b"))],
     };

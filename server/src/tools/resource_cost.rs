@@ -1,0 +1,60 @@
+//! What single resources cost, as answers tell it, and on what that is based.
+
+use shared::{
+    ResourceType,
+    money::Amount,
+    store::{CostBasis, Filter, Row, Snapshot, View},
+};
+
+use super::ToolFailure;
+use crate::text::visible;
+
+/// A resource's cost as a row tells it: a month, to the cent, and where it comes from; null and nothing when not known.
+pub(crate) fn told(row: &Row) -> (Option<f64>, Option<&'static str>) {
+    let cost = row.cost.map(|cost| (units(cost.monthly), cost.source.as_str()));
+    (cost.map(|(monthly, _)| monthly), cost.map(|(_, source)| source))
+}
+
+/// An amount to the cent.
+pub(crate) fn units(amount: Amount) -> f64 {
+    amount.cents() as f64 / 100.0
+}
+
+/// One line on where the costs of single resources come from, or why there are none. `field`: where they stand.
+pub(crate) fn note(view: &View<'_>, snapshot: &Snapshot, filter: &Filter, field: &str) -> Result<String, ToolFailure> {
+    let Some(basis) = view.cost_basis(snapshot)?.filter(|basis| !basis.types.is_empty()) else {
+        let why = match view.bill_gap()? {
+            Some(_) => "get_cost_attribution_gap says why",
+            None => "no whole month of the bill is known yet, or it names nothing that resources share",
+        };
+        return Ok(format!("{field} is null: what single resources cost is not known; {why}."));
+    };
+    Ok(based(&basis, filter, field))
+}
+
+fn based(basis: &CostBasis, filter: &Filter, field: &str) -> String {
+    let (month, currency) = (basis.days.first.strftime("%B %Y"), visible(&basis.currency));
+    let how = match basis.window {
+        Some(window) => format!(
+            "each resource's part of what its service cost in {month}, by what the bill named it for from {} to {} ({} days)",
+            window.first,
+            window.last(),
+            window.count()
+        ),
+        None => {
+            let why = if basis.problem.is_empty() { String::new() } else { format!(" ({})", visible(&basis.problem)) };
+            format!(
+                "each resource's share of what its instance type or volume type cost in its account and region in {month}; the \
+                 bill names no single resources{why}"
+            )
+        }
+    };
+    let asked = |kind: &&ResourceType| filter.types.is_empty() || filter.types.contains(kind);
+    let unknown = ResourceType::ALL.iter().filter(asked).filter(|kind| !basis.types.contains(kind));
+    let unknown: Vec<&str> = unknown.map(|kind| kind.as_str()).collect();
+    let unknown = match unknown.as_slice() {
+        [] => String::new(),
+        some => format!(" Null for {}: the bill has one sum for the service.", some.join(", ")),
+    };
+    format!("{field}, in {currency} a month: {how}; cost_source says which.{unknown}")
+}

@@ -1,0 +1,183 @@
+//! What single resources cost, on estates and bills whose shares are worked out by hand.
+
+use jiff::civil::Date;
+
+use super::*;
+use crate::money::{Amount, Charges, Days, Metric, Pool, SingleCosts};
+
+const EC2: &str = "Amazon Elastic Compute Cloud - Compute";
+const S3: &str = "Amazon Simple Storage Service";
+
+const NOVEMBER: Days = Days { first: Date::constant(2025, 11, 1), end: Date::constant(2025, 12, 1) };
+
+fn usd(text: &str) -> Amount {
+    text.parse().unwrap()
+}
+
+fn pool(resource_type: &str, driver: &str, amount: &str, units: i64) -> Pool {
+    Pool {
+        resource_type: resource_type.parse().unwrap(),
+        account: account().id.to_string(),
+        region: "eu-west-1".to_owned(),
+        driver: driver.to_owned(),
+        amount: usd(amount),
+        units: units * 1_000_000,
+    }
+}
+
+/// A bill that names two instances and a bucket, and has a pool of volumes.
+pub(super) fn costs(days: Days) -> SingleCosts {
+    let named = |service: &str, id: &str, amount| (service.to_owned(), id.to_owned(), usd(amount));
+    SingleCosts {
+        days,
+        payer: account().id.to_string(),
+        currency: "USD".to_owned(),
+        pools: vec![pool("ec2:volume", "gp3", "8", 100)],
+        charges: Some(Charges {
+            window: Days { first: Date::constant(2025, 12, 20), end: Date::constant(2026, 1, 3) },
+            services: vec![(EC2.to_owned(), usd("50")), ("AWS Lambda".to_owned(), usd("1"))],
+            resources: vec![
+                named(EC2, "i-1", "30"),
+                named(EC2, "i-gone", "10"),
+                named("AWS Lambda", "arn:aws:s3:::b", "1"),
+            ],
+        }),
+        problem: String::new(),
+    }
+}
+
+fn shared(pools: Vec<Pool>) -> SingleCosts {
+    SingleCosts { pools, charges: None, problem: "not opted in".to_owned(), ..costs(NOVEMBER) }
+}
+
+fn machine(id: &str, tags: &[(&str, &str)], quantity: u32) -> Resource {
+    Resource { usage: Some(Usage { driver: "m5.large".to_owned(), quantity }), ..instance(id, tags) }
+}
+
+fn harvest(singles: SingleCosts, charges: &[(&str, &str)]) -> Harvest {
+    let line = |(service, amount): &(&str, &str)| BillLine {
+        day: Date::constant(2025, 11, 9),
+        part: BillPart::Charges,
+        a: (*service).to_owned(),
+        b: "Usage".to_owned(),
+        currency: "USD".to_owned(),
+        amount: usd(amount),
+    };
+    let month = MonthBill {
+        days: NOVEMBER,
+        open_from: None,
+        metric: Metric::NetAmortized,
+        payer: account().id.to_string(),
+        terms: "t".to_owned(),
+        requests: 1,
+        lines: charges.iter().map(line).collect(),
+    };
+    Harvest { months: vec![month], singles: Some(singles), ..Harvest::default() }
+}
+
+/// Every lacking resource with its cost, in the order of costs.
+fn told(book: &Book) -> Vec<(String, Option<String>)> {
+    let page = book.reader().read(|view| {
+        let newest = view.newest()?.unwrap();
+        view.lacking_by_cost(&newest, &Filter::default(), Narrowing::default(), PageStart::FIRST, 50)
+    });
+    let rows = page.unwrap().unwrap().rows.into_iter();
+    rows.map(|row| (row.arn.resource().to_owned(), row.cost.map(|cost| cost.monthly.to_string()))).collect()
+}
+
+fn cost(resource: &str, amount: &str) -> (String, Option<String>) {
+    (resource.to_owned(), Some(amount.to_owned()))
+}
+
+#[test]
+fn a_pool_is_shared_by_what_was_billed_so_that_what_is_gone_is_put_on_nobody() {
+    let mut book = Book::new();
+    // 2,000 hours were billed in a month of 720: of machines that are gone too.
+    let pools = vec![pool("ec2:instance", "m5.large", "200", 2_000)];
+    let found = whole(vec![machine("1", BARE, 1), machine("2", BARE, 0), machine("3", GOOD, 1)]);
+    book.write(&[(instances(), found)], |night| night.bill(&harvest(shared(pools), &[(EC2, "200")])));
+    assert_eq!(told(&book), [cost("instance/i-1", "72.00"), cost("instance/i-2", "0.00")]);
+}
+
+#[test]
+fn a_pool_that_has_grown_is_shared_by_all_there_are_so_that_no_more_is_told_than_was_billed() {
+    let mut book = Book::new();
+    let pools = vec![pool("ec2:instance", "m5.large", "200", 720)];
+    let found = (0..4).map(|n| machine(&n.to_string(), BARE, 1)).collect();
+    book.write(&[(instances(), whole(found))], |night| night.bill(&harvest(shared(pools), &[(EC2, "200")])));
+    assert!(told(&book).iter().all(|(_, cost)| cost.as_deref() == Some("50.00")), "{:?}", told(&book));
+    // One more comes the next night, without the bill being asked again.
+    let found = (0..5).map(|n| machine(&n.to_string(), BARE, 1)).collect();
+    book.night(&[(instances(), whole(found))]);
+    assert!(told(&book).iter().all(|(_, cost)| cost.as_deref() == Some("40.00")), "{:?}", told(&book));
+}
+
+#[test]
+fn volumes_share_by_their_size_and_a_type_of_which_the_bill_says_nothing_costs_nothing_known() {
+    let mut book = Book::new();
+    let volume = |id: &str, driver: &str, quantity| Resource {
+        arn: format!("arn:aws:ec2:eu-west-1:111122223333:volume/vol-{id}").parse().unwrap(),
+        usage: Some(Usage { driver: driver.to_owned(), quantity }),
+        ..instance(id, BARE)
+    };
+    let found = whole(vec![volume("1", "gp3", 30), volume("2", "gp3", 10), volume("3", "io2", 10)]);
+    book.policy = Policy::parse(&POLICY.replace("\"s3:bucket\"]", "\"ec2:volume\"]")).unwrap();
+    let pools = vec![pool("ec2:volume", "gp3", "10", 50)];
+    let bill = harvest(shared(pools), &[("EC2 - Other", "12")]);
+    book.write(&[(scope("eu-west-1", "ec2:volume"), found)], |night| night.bill(&bill));
+    let unknown = ("volume/vol-3".to_owned(), None);
+    assert_eq!(told(&book), [cost("volume/vol-1", "6.00"), cost("volume/vol-2", "2.00"), unknown]);
+}
+
+#[test]
+fn a_resource_that_the_bill_names_has_the_part_of_the_month_that_it_had_of_the_last_days() {
+    let mut book = Book::new();
+    let buckets = scope("eu-west-1", "s3:bucket");
+    let mut singles = costs(NOVEMBER);
+    let charges = singles.charges.as_mut().unwrap();
+    charges.services.push((S3.to_owned(), usd("4")));
+    charges.resources.push((S3.to_owned(), "photos".to_owned(), usd("1")));
+    singles.pools.push(pool("ec2:instance", "m5.large", "999", 10));
+    let found = [
+        (instances(), whole(vec![machine("1", BARE, 1), machine("2", BARE, 0), machine("3", BARE, 1)])),
+        (buckets, whole(vec![bucket("photos", tagged(BARE))])),
+    ];
+    book.write(&found, |night| night.bill(&harvest(singles, &[(EC2, "100"), (S3, "10")])));
+    // 30 of 50 were the first one's; what names no resource is nobody's; one is not named, so its cost is not known, and
+    // another one is stopped.
+    let expected = [
+        cost("instance/i-1", "60.00"),
+        cost("photos", "2.50"),
+        cost("instance/i-2", "0.00"),
+        ("instance/i-3".to_owned(), None),
+    ];
+    assert_eq!(told(&book), expected);
+    let sums = |least: &str| {
+        let what = Narrowing { least_cost: Some(usd(least)), created_until: None };
+        book.reader().read(|view| view.lacking_sums(&view.newest()?.unwrap(), &Filter::default(), what)).unwrap()
+    };
+    assert_eq!((sums("2.5").untagged, sums("2.5").cost), (2, usd("62.50")));
+    assert_eq!(sums("2.51").untagged, 1);
+}
+
+#[test]
+fn what_living_resources_cost_is_told_by_the_tags_of_now_and_what_was_put_right_since_the_month() {
+    let mut book = Book::new();
+    book.nights = -40; // in November
+    let misspelt = &[("owner", "a@b.example"), ("Environment", "production")];
+    let pools = vec![pool("ec2:instance", "m5.large", "500", 3_600)];
+    let (then, now) = ([BARE, BARE, GOOD, GOOD, GOOD], [GOOD, BARE, GOOD, misspelt, BARE]);
+    let estate = |tags: [&[(&str, &str)]; 5]| whole((0..5).map(|n| machine(&n.to_string(), tags[n], 1)).collect());
+    book.policy = Policy::parse(
+        &POLICY.replace("\"required_tags\"", "\"tag_naming_rules\": {\"case_sensitivity\": false}, \"required_tags\""),
+    )
+    .unwrap();
+    book.night(&[(instances(), estate(then))]);
+    book.nights = 4; // in January
+    book.write(&[(instances(), estate(now))], |night| night.bill(&harvest(shared(pools), &[(EC2, "500")])));
+    let (live, turned) = book.reader().read(|view| view.live_spend(&view.newest()?.unwrap())).unwrap();
+    let spend = LiveSpend { attributable: usd("200"), unattributable: usd("300"), not_judged: usd("0") };
+    assert_eq!(live, [ScopeSpend { scope: instances(), spend }], "a key that a bill does not know is none");
+    let turned = turned.unwrap();
+    assert_eq!((turned.fixed, turned.spoilt), (vec![(instances(), usd("100"))], vec![(instances(), usd("200"))]));
+}

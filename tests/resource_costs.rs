@@ -1,0 +1,274 @@
+//! What single resources cost, asked of the built binary after scans of a fake cloud whose every price is known: shares of what
+//! was billed, or what the bill names, computed here from the estate by plain arithmetic.
+
+#![cfg(test)]
+
+#[path = "costs/company.rs"]
+mod company;
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use company::{company, last_month, required, today, ways};
+use fake_aws::{Effect, Faults, Rule, daily_nano, service_of};
+use jiff::ToSpan;
+use serde_json::{Value, json};
+use support::{
+    chat::ask,
+    world::{MEMBER, World},
+};
+
+const FINDING: &str = "find_untagged_resources";
+const GAP: &str = "get_cost_attribution_gap";
+
+/// One instance in so many is stopped.
+const STOPPED_EVERY: usize = 5;
+
+fn world(names_resources: bool) -> World {
+    let mut estate = company(5_000).fake.estate().clone();
+    estate.traps.stopped_every = STOPPED_EVERY;
+    // DocumentDB and Neptune have services of their own on a real bill.
+    estate.traps.db_engines = vec!["postgres".to_owned()];
+    estate.billing.resources_from = names_resources.then(|| today().saturating_sub(14.days()));
+    let world = World::holding(estate);
+    world.scan_with(&["--accounts", MEMBER], &[("TAGLEDGER_COST_REQUEST_BUDGET", "60")]).exits(0);
+    world
+}
+
+/// One resource as it is.
+struct Truth {
+    resource_type: &'static str,
+    region: String,
+    /// Thousand-millionths of a dollar in the last month.
+    nano: i64,
+    /// The keys that a bill does not find on it.
+    wrong: bool,
+    /// Without a tag that is required of its type, on the resource itself.
+    lacks: bool,
+}
+
+/// Every resource by its ARN.
+fn truth(world: &World) -> BTreeMap<String, Truth> {
+    let (.., days) = last_month();
+    let (mut truth, mut seen) = (BTreeMap::new(), BTreeMap::new());
+    for resource in world.fake.estate().resources() {
+        let place = (resource.account.clone(), resource.region.clone(), resource.resource_type);
+        let index = seen.entry(place).or_insert(0);
+        let stopped = resource.resource_type == "ec2:instance" && *index % STOPPED_EVERY == STOPPED_EVERY - 1;
+        let nano = if stopped { 0 } else { daily_nano(resource.resource_type, *index) * days };
+        *index += 1;
+        let keys: Vec<&str> = match resource.resource_type {
+            "rds:cluster" | "ecs:cluster" => Vec::new(),
+            other => required(service_of(other)).to_vec(),
+        };
+        let (tags, wrong) = &ways()[resource.recipe];
+        let has = |key: &str| tags.iter().any(|(tag, _)| tag.eq_ignore_ascii_case(key));
+        let truth_of = Truth {
+            resource_type: resource.resource_type,
+            region: resource.region,
+            nano,
+            wrong: keys.iter().any(|key| wrong.contains(key)),
+            lacks: tags.is_empty() || keys.iter().any(|key| !has(key)),
+        };
+        truth.insert(resource.arn, truth_of);
+    }
+    truth
+}
+
+/// All pages of a list.
+fn pages(world: &World, mut arguments: Value) -> (Value, Vec<Value>) {
+    let (mut first, mut rows) = (Value::Null, Vec::new());
+    arguments["limit"] = json!(40);
+    for _ in 0..50 {
+        let answer = ask(&world.store(), FINDING, &arguments).unwrap();
+        rows.extend(answer["untagged_resources"].as_array().unwrap().iter().cloned());
+        if first.is_null() {
+            first = answer.clone();
+        }
+        match answer["next_cursor"].as_str() {
+            Some(cursor) => arguments["cursor"] = json!(cursor),
+            None => return (first, rows),
+        }
+    }
+    panic!("the pages have no end");
+}
+
+/// To the cent, and one more for what is rounded down.
+#[track_caller]
+fn same(what: &str, told: &Value, nano: i64) {
+    let (told, expected) = (told.as_f64().unwrap_or_else(|| panic!("{what}: {told}")), nano as f64 / 1e9);
+    assert!((told - expected).abs() < 0.011, "{what}: {told} was told, {expected} is right");
+}
+
+/// Checks every row that lacks tags against the truth; which types have costs, each by which source.
+fn check_rows(world: &World, sources: &BTreeMap<&str, &str>) {
+    let truth = truth(world);
+    let (answer, rows) = pages(world, json!({}));
+    assert_eq!(answer["sorted_by"], "cost");
+    let lacking: BTreeSet<&String> = truth.iter().filter(|(_, truth)| truth.lacks).map(|(arn, _)| arn).collect();
+    let told: BTreeSet<String> = rows.iter().map(|row| row["resource_arn"].as_str().unwrap().to_owned()).collect();
+    assert_eq!((told.len(), told.iter().collect::<BTreeSet<_>>()), (rows.len(), lacking));
+    let (mut sum, mut known) = (0, 0);
+    for row in &rows {
+        let arn = row["resource_arn"].as_str().unwrap();
+        let truth = &truth[arn];
+        match sources.get(truth.resource_type) {
+            Some(source) => {
+                same(arn, &row["monthly_cost"], truth.nano);
+                let stopped = truth.nano == 0;
+                assert!(row["cost_source"] == *source || stopped, "{row}");
+                (sum, known) = (sum + truth.nano, known + 1);
+            }
+            None => assert!(row["monthly_cost"].is_null() && row.get("cost_source").is_none(), "{row}"),
+        }
+    }
+    same("total_cost_impact", &answer["total_cost_impact"], sum);
+    assert_eq!(answer["totals"]["with_known_cost"], known);
+    let cost = |row: &Value| row["monthly_cost"].as_f64().unwrap_or(-1.0);
+    assert!(rows.is_sorted_by(|a, b| cost(a) >= cost(b)), "those that cost most come first");
+}
+
+#[test]
+fn without_names_on_the_bill_a_resource_costs_its_share_of_what_its_kind_was_billed() {
+    let world = world(false);
+    let hours = "share_of_instance_hours";
+    let sources = [("ec2:instance", hours), ("rds:db", hours), ("ec2:volume", "share_of_volume_size")];
+    check_rows(&world, &sources.into());
+    let notes = ask(&world.store(), FINDING, &json!({})).unwrap()["notes"].to_string();
+    assert!(notes.contains("names no single resources") && notes.contains("not enabled"), "{notes}");
+    assert!(notes.contains("Null for ecs:cluster, ecs:service, lambda:function, rds:cluster, s3:bucket"), "{notes}");
+}
+
+#[test]
+fn what_the_bill_names_costs_what_it_says() {
+    let world = world(true);
+    let named = ["ec2:instance", "ec2:volume", "lambda:function", "rds:db", "s3:bucket"];
+    check_rows(&world, &named.map(|name| (name, "resource_charges")).into());
+}
+
+#[test]
+fn a_threshold_leaves_what_is_known_to_cost_as_much() {
+    let world = world(true);
+    let truth = truth(&world);
+    for least in [0.5, 31.0, 45.0, 100_000.0] {
+        let (answer, rows) = pages(&world, json!({"min_cost_threshold": least}));
+        let costly = truth.values().filter(|truth| truth.lacks && truth.nano as f64 / 1e9 >= least);
+        let expected =
+            costly.filter(|truth| !truth.resource_type.starts_with("ecs") && truth.resource_type != "rds:cluster");
+        let expected: Vec<i64> = expected.map(|truth| truth.nano).collect();
+        let totals = &answer["totals"];
+        assert_eq!(
+            totals["no_tags"].as_u64().unwrap() + totals["missing_required_tags"].as_u64().unwrap(),
+            expected.len() as u64
+        );
+        assert_eq!(rows.len(), expected.len(), "{least}");
+        match expected.as_slice() {
+            [] => assert!(answer["total_cost_impact"].is_null()),
+            some => same("total", &answer["total_cost_impact"], some.iter().sum()),
+        }
+    }
+    let refused =
+        ask(&world.store(), FINDING, &json!({"min_cost_threshold": 1, "sort_by": "missing_tags"})).unwrap_err();
+    assert!(refused.contains("sort_by"), "{refused}");
+    let by_tags = ask(&world.store(), FINDING, &json!({"sort_by": "missing_tags"})).unwrap();
+    assert_eq!(
+        (&by_tags["sorted_by"], &by_tags["untagged_resources"][0]["kind"]),
+        (&json!("missing_tags"), &json!("no_tags"))
+    );
+}
+
+#[test]
+fn one_resource_has_one_cost_whichever_tool_is_asked_and_however_many_findings_it_has() {
+    let world = world(true);
+    let (_, rows) = pages(&world, json!({}));
+    let costs: BTreeMap<&str, &Value> =
+        rows.iter().map(|row| (row["resource_arn"].as_str().unwrap(), &row["monthly_cost"])).collect();
+    let check = ask(&world.store(), "check_tag_compliance", &json!({"limit": 100})).unwrap();
+    let mut both = 0;
+    for violation in check["violations"].as_array().unwrap() {
+        if let Some(cost) = costs.get(violation["resource_arn"].as_str().unwrap()) {
+            assert_eq!(violation["cost_impact_monthly"], **cost, "{violation}");
+            both += 1;
+        }
+    }
+    assert!(both > 20, "{both}");
+}
+
+#[test]
+fn the_gap_by_the_tags_of_today_adds_up_to_what_must_carry_tags() {
+    for names_resources in [false, true] {
+        let world = world(names_resources);
+        let known: &[&str] = if names_resources {
+            &["ec2:instance", "lambda:function", "rds:db", "s3:bucket"]
+        } else {
+            &["ec2:instance", "rds:db"]
+        };
+        let truth = truth(&world);
+        let of = |wrong: bool| {
+            let known = truth.values().filter(|truth| known.contains(&truth.resource_type) && truth.wrong == wrong);
+            known.map(|truth| truth.nano).sum::<i64>()
+        };
+        let told = ask(&world.store(), GAP, &json!({"grouping": "by_region"})).unwrap();
+        let live = &told["live_gap"];
+        same("attributable", &live["attributable_spend"], of(false));
+        same("gap", &live["attribution_gap"], of(true));
+        let parts = ["attributable_spend", "attribution_gap", "not_judged_spend"];
+        let sum: f64 = parts.iter().map(|part| live[part].as_f64().unwrap()).sum();
+        assert!((sum - told["taggable_spend"].as_f64().unwrap()).abs() < 0.001, "{told}");
+        assert!(live["not_judged_spend"].as_f64().unwrap() >= 0.0, "{told}");
+        assert!(live["fixed_shows_in_next_bill"].is_null(), "the ledger is younger than the month: {told}");
+        for row in told["breakdown"].as_array().unwrap() {
+            let here = truth.values().filter(|truth| row["category"] == truth.region && truth.wrong);
+            let here = here.filter(|truth| known.contains(&truth.resource_type)).map(|truth| truth.nano).sum();
+            same("of a region", &row["live_unattributable_cost"], here);
+        }
+        let other = last_month().0.saturating_sub(1.month());
+        let period = json!({"start": other.to_string(), "end": other.last_of_month().to_string()});
+        let earlier = ask(&world.store(), GAP, &json!({"time_period": period}));
+        assert!(earlier.map_or(true, |told| told.get("live_gap").is_none()), "of other months it is not known");
+    }
+}
+
+#[test]
+fn no_service_is_told_to_cost_more_by_its_resources_than_it_was_billed() {
+    for names_resources in [false, true] {
+        let world = world(names_resources);
+        let told = ask(&world.store(), GAP, &json!({})).unwrap();
+        let mut all = BTreeMap::<String, f64>::new();
+        for row in pages(&world, json!({})).1 {
+            let kind = row["resource_type"].as_str().unwrap().to_owned();
+            *all.entry(kind).or_default() += row["monthly_cost"].as_f64().unwrap_or_default();
+        }
+        for row in told["breakdown"].as_array().unwrap() {
+            let of_resources = all.get(row["category"].as_str().unwrap()).copied().unwrap_or_default();
+            assert!(of_resources <= row["taggable_cost"].as_f64().unwrap() + 0.01, "{row}: {of_resources}");
+        }
+    }
+}
+
+#[test]
+fn single_resources_take_three_requests_a_week_and_none_again_on_the_same_day() {
+    let world = world(true);
+    let count = |operation: &str| world.fake.ledger().count("ce", operation);
+    assert_eq!(count("GetCostAndUsageWithResources"), 1);
+    let by_usage = |call: &&fake_aws::Request| call.operation == "GetCostAndUsage";
+    assert!(world.fake.ledger().requests.iter().filter(by_usage).count() > 2);
+    world.fake.clear_ledger();
+    world.scan_with(&["--accounts", MEMBER], &[("TAGLEDGER_COST_REQUEST_BUDGET", "400")]).exits(0);
+    assert_eq!(count("GetCostAndUsageWithResources"), 0);
+    for tool in [FINDING, GAP, "check_tag_compliance"] {
+        ask(&world.store(), tool, &json!({})).unwrap();
+    }
+    assert_eq!(count("GetCostAndUsageWithResources"), 0, "the server asks nothing");
+}
+
+#[test]
+fn a_denial_of_single_resources_leaves_shares_and_one_line_that_says_what_would_help() {
+    let estate = company(5_000).fake.estate().clone();
+    let denied = Rule::new(Effect::Deny).service("ce").operation("GetCostAndUsageWithResources").every(1);
+    let world = World::holding(estate).failing(Faults::none().with(denied));
+    world.scan_with(&["--accounts", MEMBER], &[("TAGLEDGER_COST_REQUEST_BUDGET", "60")]).exits(0);
+    let told = ask(&world.store(), FINDING, &json!({"resource_types": ["ec2:instance"]})).unwrap();
+    assert_eq!(told["untagged_resources"][0]["cost_source"], "share_of_instance_hours");
+    assert!(told["notes"].to_string().contains("ce:GetCostAndUsageWithResources"), "{told}");
+}
