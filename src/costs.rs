@@ -39,17 +39,14 @@ pub(crate) fn print(reader: &Reader) -> Result<(), StoreError> {
         let billed = view.billed(month.days)?;
         Ok((billed.first().and_then(Told::of), requests, gap))
     })?;
-    if let Some(told) = told {
-        say(format!("  Costs       {}", line(&told)));
-    }
-    if requests > 0 {
-        let asked = count(requests, "request");
+    let asked = (requests > 0).then(|| {
         let cents = i64::try_from(requests).unwrap_or(i64::MAX).saturating_mul(CENTS_A_REQUEST);
         let spent = Amount::from_micros(cents.saturating_mul(10_000));
-        say(format!("              {asked} to Cost Explorer today, USD {spent}"));
-    }
-    if let Some(gap) = gap {
-        say(format!("              {}", problem(&gap)));
+        format!("{} to Cost Explorer today, USD {spent}", count(requests, "request"))
+    });
+    let lines = [told.as_ref().map(line), asked, gap.as_ref().map(problem)].into_iter().flatten();
+    for (place, line) in lines.enumerate() {
+        say(format!("  {:<11} {line}", if place == 0 { "Costs" } else { "" }));
     }
     Ok(())
 }

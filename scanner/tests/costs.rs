@@ -262,6 +262,22 @@ proptest! {
     }
 }
 
+#[test]
+fn a_resource_that_is_tagged_in_the_middle_of_a_month_is_in_the_gap_until_then() {
+    let day = |day: i8| Line {
+        kind: 0,
+        day,
+        account: 0,
+        region: 0,
+        team: if day < 16 { 0 } else { 2 },
+        stage: 2,
+        micros: 1_000_001,
+    };
+    let told = told(&(1..=31).map(day).collect::<Vec<_>>());
+    assert_eq!(told.buckets[&Bucket::Unattributable].micros(), 15 * 1_000_001);
+    assert_eq!(told.buckets[&Bucket::Attributable].micros(), 16 * 1_000_001);
+}
+
 /// Requests of a day, what was told of the bill on it, and how many months were known then.
 fn day(store: &Path, day: i8) -> (u64, String, usize) {
     let read = Reader::new(store).read(|view| {

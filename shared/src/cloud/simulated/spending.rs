@@ -213,6 +213,7 @@ fn on_the_bill(resource_type: ResourceType, arn: &Arn) -> String {
         ResourceType::Ec2Instance | ResourceType::Ec2Volume => local.rsplit('/').next().unwrap_or(local).to_owned(),
         ResourceType::S3Bucket => local.to_owned(),
         ResourceType::EcsService => arn.as_str().replace(":service/", ":task/"),
+        ResourceType::EcsCluster => "NoResourceId".to_owned(),
         _ => arn.to_string(),
     }
 }

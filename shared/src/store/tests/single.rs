@@ -1,6 +1,7 @@
 //! What single resources cost, on estates and bills whose shares are worked out by hand.
 
 use jiff::civil::Date;
+use proptest::prelude::*;
 
 use super::*;
 use crate::money::{Amount, Charges, Days, Metric, Pool, SingleCosts};
@@ -180,4 +181,53 @@ fn what_living_resources_cost_is_told_by_the_tags_of_now_and_what_was_put_right_
     assert_eq!(live, [ScopeSpend { scope: instances(), spend }], "a key that a bill does not know is none");
     let turned = turned.unwrap();
     assert_eq!((turned.fixed, turned.spoilt), (vec![(instances(), usd("100"))], vec![(instances(), usd("200"))]));
+}
+
+/// A machine or volume: which driver, how much of it, and how it is tagged.
+fn any_resource() -> impl Strategy<Value = (usize, u32, usize)> {
+    (0_usize..3, 0_u32..60, 0_usize..4)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn no_pool_gives_more_than_was_billed_and_no_resource_is_counted_twice_whatever_its_findings(
+        resources in prop::collection::vec(any_resource(), 1..40),
+        pools in prop::array::uniform3((1_i64..5_000_000_000, 0_i64..40_000)),
+        named in any::<bool>(),
+    ) {
+        let mut book = Book::new();
+        let driver = |n: usize| format!("m{n}.large");
+        let found = resources.iter().enumerate().map(|(n, (of, quantity, tags))| Resource {
+            usage: Some(Usage { driver: driver(*of), quantity: *quantity }),
+            ..instance(&format!("{n:x}"), [GOOD, SHORT, BARE, OWNERLESS][*tags])
+        });
+        let pools: Vec<Pool> = pools.iter().enumerate().map(|(of, (micros, units))| Pool {
+            amount: Amount::from_micros(*micros),
+            ..pool("ec2:instance", &driver(of), "1", *units)
+        }).collect();
+        let billed: Amount = pools.iter().map(|pool| pool.amount).sum();
+        let charges = named.then(|| Charges {
+            services: vec![(EC2.to_owned(), usd("7"))],
+            resources: (0..5).map(|n| (EC2.to_owned(), format!("i-{n:x}"), usd("1.4"))).collect(),
+            ..costs(NOVEMBER).charges.unwrap()
+        });
+        let total = format!("{}.{:06}", billed.micros() / 1_000_000, billed.micros() % 1_000_000);
+        let bill = harvest(SingleCosts { charges, ..shared(pools) }, &[(EC2, &total)]);
+        book.write(&[(instances(), whole(found.collect()))], |night| night.bill(&bill));
+        let (live, sums, rows) = book.reader().read(|view| {
+            let newest = view.newest()?.unwrap();
+            let sums = view.lacking_sums(&newest, &Filter::default(), Narrowing::default())?;
+            let rows = view.lacking_by_cost(&newest, &Filter::default(), Narrowing::default(), PageStart::FIRST, 99)?;
+            Ok((view.live_spend(&newest)?.0, sums, rows.unwrap().rows))
+        }).unwrap();
+        let parts = |spend: &LiveSpend| spend.attributable + spend.unattributable + spend.not_judged;
+        let all: Amount = live.iter().map(|scope| parts(&scope.spend)).sum();
+        prop_assert!(all <= billed, "{all:?} of {billed:?}");
+        let lacking = resources.iter().filter(|(_, _, tags)| *tags >= 2).count();
+        prop_assert_eq!(rows.len(), lacking);
+        prop_assert_eq!(rows.iter().filter_map(|row| row.cost).map(|cost| cost.monthly).sum::<Amount>(), sums.cost);
+        prop_assert!(sums.cost <= billed);
+    }
 }
