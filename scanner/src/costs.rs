@@ -1,28 +1,35 @@
 //! What a scan asks of the bill: the fewest questions that say what untagged spend there is, within a day's budget.
 //!
 //! The unit is a calendar month, asked for as a whole and recorded as a whole: the running month and those that may still
-//! change every night, every other month once.
+//! change every night, every other month once. Months that follow on each other are asked for together, for a question about
+//! several costs no more than about one, but for its pages.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use jiff::{Timestamp, ToSpan, civil::Date};
 use shared::{
     cloud::Cloud,
     day::{day_of, number_of},
     inventory::{Gap, GapReason},
-    money::{
-        AllocationTag, Amount, BillAnswer, BillProblem, BillQuestion, Charge, Days, Dimension, Invalid, Metric,
-        Services, Terms, charge,
-    },
+    money::{BillProblem, Days, Terms},
     policy::Policy,
-    store::{BillGap, BillKnown, BillLine, BillPart, Harvest, KnownMonth, MonthBill},
+    store::{BillGap, BillKnown, Harvest, KnownMonth},
 };
 use tracing::info;
 
+mod asking;
 mod singles;
+
+use asking::Asking;
 
 /// Months beside the running one that Cost Explorer keeps, unless it was asked to keep more.
 const KEPT_MONTHS: i32 = 13;
+
+/// Months asked for together: what breaks off is lost as a whole.
+const MOST_TOGETHER: usize = 7;
+
+/// The running month and the one before it, which matter most.
+const FIRST_TOGETHER: usize = 2;
 
 /// Days after which a month that AWS called final is asked for once more: credits come late, and tags are backfilled.
 const SETTLED_DAYS: i64 = 30;
@@ -61,27 +68,37 @@ pub(crate) async fn harvest<C: Cloud>(
     let mut asking = Asking { cloud, terms, payer: payer.to_string(), name: String::new(), left, requests: 0 };
     harvest.tags = asking.tags(known).await;
     asking.name = asking.terms.name(&asking.payer, harvest.tags.as_ref().unwrap_or(&known.tags));
-    let months = wanted(&known.months, &asking.name, day_of(now));
-    let mut needs = known.needs.max(asking.terms.most_questions() as u64);
-    for (done, days) in months.iter().enumerate() {
+    let mut months: VecDeque<Days> = wanted(&known.months, &asking.name, day_of(now)).into();
+    // What expires in a month is judged by its last day, so that each such month has questions of its own.
+    let mut most = if policy.depends_on_the_day() { 1 } else { MOST_TOGETHER };
+    let mut needs = Needs { questions: asking.terms.most_questions() as u64, a_month: known.needs };
+    while !months.is_empty() {
         // Before older months: what single resources cost is asked about most.
         if harvest.singles.is_none() {
             harvest.singles = asking.singles_if_due(known, &harvest.months, now).await;
         }
         let before = asking.requests;
-        let read = if asking.left < needs { Err(BillProblem::Budget) } else { asking.month(*days).await };
+        let first = if harvest.months.is_empty() { FIRST_TOGETHER } else { MOST_TOGETHER };
+        let span = span(&months, needs.months_for(asking.left).min(most).min(first));
+        let read = if span.is_empty() { Err(BillProblem::Budget) } else { asking.months(&span).await };
         match read {
-            Ok(month) => harvest.months.push(month),
+            Ok(read) => {
+                months.drain(..span.len());
+                harvest.months.extend(read);
+            }
+            // Some of them may be older than the account.
+            Err(BillProblem::Gap(gap)) if gap.reason == GapReason::NotEnabled && span.len() > 1 => most = 1,
             // Before the account's first month there is nothing to ask for.
-            Err(BillProblem::Gap(gap)) if done > 0 && gap.reason == GapReason::NotEnabled => break,
+            Err(BillProblem::Gap(gap)) if gap.reason == GapReason::NotEnabled && !harvest.months.is_empty() => break,
             Err(BillProblem::Gap(gap)) => {
                 harvest.gap = Some(gap_of(gap, now));
                 break;
             }
             Err(BillProblem::Budget) => {
-                // What was asked for a month that could not be ended is lost; it is not begun again with as little.
-                needs = needs.max(2 * (asking.requests - before));
-                harvest.gap = Some(asking.out_of_budget(budget, needs, months.len() - done, now));
+                // What was asked for months that could not be ended is lost; they are not begun again with as little.
+                let spent = asking.requests - before;
+                needs.a_month = needs.a_month.max((2 * spent).div_ceil(span.len().max(1) as u64));
+                harvest.gap = Some(asking.out_of_budget(budget, needs.of_a_month(), months.len(), now));
                 break;
             }
         }
@@ -94,104 +111,37 @@ pub(crate) async fn harvest<C: Cloud>(
     harvest
 }
 
-struct Asking<'a, C> {
-    cloud: &'a C,
-    terms: Terms<'a>,
-    payer: String,
-    /// Of the terms.
-    name: String,
-    left: u64,
-    requests: u64,
+/// The next months that follow on each other in time, the newest first; at most so many.
+fn span(months: &VecDeque<Days>, most: usize) -> Vec<Days> {
+    let mut span: Vec<Days> = Vec::new();
+    for days in months.iter().take(most) {
+        if span.last().is_some_and(|later| later.first != days.end) {
+            break;
+        }
+        span.push(*days);
+    }
+    span
 }
 
-impl<C: Cloud> Asking<'_, C> {
-    /// Whether bills are split by the required keys, asked once a day; nothing when what is known of it stays.
-    async fn tags(&mut self, known: &BillKnown) -> Option<Vec<AllocationTag>> {
-        let keys: Vec<String> = self.terms.keys().map(str::to_owned).collect();
-        if keys.is_empty() || self.left == 0 || known.requests_today > 0 {
-            return None;
-        }
-        let requests = self.tag_requests();
-        self.left = self.left.saturating_sub(requests);
-        self.requests += requests;
-        // A member account may not ask. What was known stays, or one failure would have every month asked for again.
-        self.cloud.allocation_tags(&keys).await.ok()
+/// Requests that it takes at least, as far as is known.
+struct Needs {
+    /// One for each question, however many months it is of.
+    questions: u64,
+    /// Of a month; 0 when that is not known.
+    a_month: u64,
+}
+
+impl Needs {
+    fn of_a_month(&self) -> u64 {
+        self.questions.max(self.a_month)
     }
 
-    /// Every day's, before the first month is asked for.
-    fn tag_requests(&self) -> u64 {
-        (self.terms.keys().count() as u64).div_ceil(100)
-    }
-
-    async fn month(&mut self, days: Days) -> Result<MonthBill, BillProblem> {
-        let before = self.requests;
-        let mut sums = Sums::default();
-        let charges = self.ask(&Terms::charges(days)).await?;
-        let open_from = charges.estimated.first().copied();
-        let billed = used(&charges);
-        sums.add(BillPart::Charges, charges)?;
-        let mut wrong = BTreeMap::new();
-        for question in self.terms.values(days, &billed) {
-            let answer = self.ask(&question).await?;
-            self.values(&question, answer, &mut sums, &mut wrong)?;
+    /// How many months can be asked for with so many requests.
+    fn months_for(&self, left: u64) -> usize {
+        if left < self.of_a_month() {
+            return 0;
         }
-        if let Some(question) = self.terms.places(days, &billed) {
-            sums.add(BillPart::Places, self.ask(&question).await?)?;
-        }
-        let gaps = [BillPart::GapByService, BillPart::GapByPlace].into_iter();
-        for (part, question) in gaps.zip(self.terms.gaps(days, &billed, &by_spend(wrong))) {
-            sums.add(part, self.ask(&question).await?)?;
-        }
-        let metric = sums.metric.unwrap_or(Metric::NetAmortized);
-        let (payer, terms, requests) = (self.payer.clone(), self.name.clone(), self.requests - before);
-        Ok(MonthBill { days, open_from, metric, payer, terms, requests, lines: sums.lines() })
-    }
-
-    async fn ask(&mut self, question: &BillQuestion) -> Result<BillAnswer, BillProblem> {
-        let billed = self.cloud.bill(question, self.left).await;
-        self.left = self.left.saturating_sub(billed.requests);
-        self.requests += billed.requests;
-        billed.answer
-    }
-
-    /// Sums over each of the keys that were asked for together, and the values that the policy does not allow: on the last day,
-    /// so that what expires in a month is judged alike in all of it.
-    fn values(
-        &self,
-        question: &BillQuestion,
-        answer: BillAnswer,
-        sums: &mut Sums,
-        wrong: &mut Wrong,
-    ) -> Result<(), BillProblem> {
-        sums.agree(&answer)?;
-        let last = question.days.last();
-        for row in answer.rows {
-            for (dimension, value) in question.by.iter().zip(row.groups) {
-                let Dimension::Tag(key) = dimension else { continue };
-                if !value.is_empty() && !self.terms.allows(key, &value, last) {
-                    *wrong.entry((key.clone(), value.clone())).or_default() += row.amount;
-                }
-                sums.line((row.day, BillPart::Values, key.clone(), value, row.currency.clone()), row.amount);
-            }
-        }
-        Ok(())
-    }
-
-    fn out_of_budget(&self, budget: u64, needs: u64, months: usize, now: Timestamp) -> BillGap {
-        let day = needs + self.tag_requests();
-        let message = if budget < day {
-            format!(
-                "a month of this bill takes {needs} requests, as far as is known, and the day's budget is {budget}: raise \
-                 TAGLEDGER_COST_REQUEST_BUDGET to {day} or more"
-            )
-        } else {
-            let left = self.left;
-            format!(
-                "{months} months are still to be asked for; {left} requests of the day's budget of {budget} are left, and the next days ask on"
-            )
-        };
-        let (reason, operation) = ("budget".to_owned(), "ce:GetCostAndUsage".to_owned());
-        BillGap { asked_at: now, reason, operation, message, needs }
+        left.checked_div(self.a_month).map_or(usize::MAX, |months| usize::try_from(months).unwrap_or(usize::MAX))
     }
 }
 
@@ -199,71 +149,11 @@ fn gap_of(Gap { reason, operation, message }: Gap, now: Timestamp) -> BillGap {
     BillGap { asked_at: now, reason: reason.as_str().to_owned(), operation, message, needs: 0 }
 }
 
-/// What was spent under values that are not allowed, by key and value.
-type Wrong = BTreeMap<(String, String), Amount>;
-
-fn by_spend(wrong: Wrong) -> Invalid {
-    let mut wrong: Vec<_> = wrong.into_iter().collect();
-    wrong.sort_by_key(|(_, amount)| std::cmp::Reverse(*amount));
-    let mut invalid = Invalid::new();
-    for ((key, value), _) in wrong {
-        invalid.entry(key).or_default().push(value);
-    }
-    invalid
-}
-
-/// The services of which something was used.
-fn used(charges: &BillAnswer) -> Services {
-    let names = charges.rows.iter().filter_map(|row| match row.groups.as_slice() {
-        [service, record_type] => (charge(service, record_type) == Charge::Usage).then(|| service.clone()),
-        _ => None,
-    });
-    names.collect()
-}
-
-type Line = (Date, BillPart, String, String, String);
-
-/// The lines of a month so far.
-#[derive(Default)]
-struct Sums {
-    lines: BTreeMap<Line, Amount>,
-    metric: Option<Metric>,
-}
-
-impl Sums {
-    fn add(&mut self, part: BillPart, answer: BillAnswer) -> Result<(), BillProblem> {
-        self.agree(&answer)?;
-        for row in answer.rows {
-            let mut groups = row.groups.into_iter();
-            let (a, b) = (groups.next().unwrap_or_default(), groups.next().unwrap_or_default());
-            self.line((row.day, part, a, b, row.currency), row.amount);
-        }
-        Ok(())
-    }
-
-    fn line(&mut self, line: Line, amount: Amount) {
-        *self.lines.entry(line).or_default() += amount;
-    }
-
-    /// Answers in other amounts than the first one's would be shares of another whole.
-    fn agree(&mut self, answer: &BillAnswer) -> Result<(), BillProblem> {
-        if answer.rows.is_empty() || *self.metric.get_or_insert(answer.metric) == answer.metric {
-            return Ok(());
-        }
-        let message = "some answers have net amounts and some have not".to_owned();
-        let operation = "ce:GetCostAndUsage".to_owned();
-        Err(BillProblem::Gap(Gap { reason: GapReason::Failed, operation, message }))
-    }
-
-    fn lines(self) -> Vec<BillLine> {
-        let line = |((day, part, a, b, currency), amount)| BillLine { day, part, a, b, currency, amount };
-        self.lines.into_iter().filter(|(_, amount)| *amount != Amount::ZERO).map(line).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use shared::money::Metric;
 
     use super::*;
 
@@ -311,6 +201,20 @@ mod tests {
         assert_eq!(firsts(&book, "t", today), BTreeSet::new());
         let later = Date::constant(2026, 12, 24);
         assert_eq!(firsts(&book, "t", later).len(), 14, "settled months are looked at once more after a month");
+    }
+
+    #[test]
+    fn months_are_asked_for_together_as_far_as_they_follow_on_each_other_and_the_requests_last() {
+        let month = |month| Days::of_month(Date::constant(2026, month, 1));
+        let months: VecDeque<Days> = [11, 10, 8, 7, 6].map(month).into();
+        assert_eq!(span(&months, 7), [11, 10].map(month));
+        assert_eq!(span(&months, 1), [month(11)]);
+        let later: VecDeque<Days> = [8, 7, 6].map(month).into();
+        assert_eq!(span(&later, 2), [8, 7].map(month));
+        let needs = |questions, a_month, left| Needs { questions, a_month }.months_for(left);
+        assert_eq!(needs(7, 0, 6), 0);
+        assert_eq!((needs(7, 0, 7), needs(7, 4, 9)), (usize::MAX, 2));
+        assert_eq!((needs(7, 30, 29), needs(7, 30, 50)), (0, 1));
     }
 
     #[test]

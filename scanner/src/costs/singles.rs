@@ -13,7 +13,7 @@ use shared::{
     store::{BillKnown, MonthBill},
 };
 
-use super::Asking;
+use super::asking::Asking;
 
 /// Days after which the costs of single resources are asked for again.
 const FRESH_DAYS: i64 = 7;
