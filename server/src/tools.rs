@@ -12,6 +12,7 @@ pub(crate) mod check_tag_compliance;
 pub(crate) mod cost_compliance;
 pub(crate) mod cursor;
 pub(crate) mod find_untagged_resources;
+pub(crate) mod gap_breakdown;
 pub(crate) mod get_cost_attribution_gap;
 pub(crate) mod get_tagging_policy;
 pub(crate) mod identity;

@@ -215,6 +215,11 @@ impl States {
     }
 }
 
+/// An amount of money as it is handed out: to the cent.
+pub(crate) fn units(cents: i64) -> f64 {
+    cents as f64 / 100.0
+}
+
 /// A score to four places, as it is handed out.
 pub(crate) fn score(tally: &Tally) -> Option<f64> {
     tally.score().map(|score| (score * 10_000.0).round() / 10_000.0)

@@ -9,7 +9,7 @@ use shared::{
     store::{Filter, MonthSpend, Snapshot, View},
 };
 
-use super::{ToolFailure, arguments::nullable_number, period::TimePeriod};
+use super::{ToolFailure, answer::units, arguments::nullable_number, period::TimePeriod};
 use crate::text::visible;
 
 /// How much of the spend that must carry required tags does.
@@ -65,8 +65,8 @@ impl CostCompliance {
         let share = (spend.taggable - spend.unattributable).share_of(spend.taggable);
         Self {
             score: share.map(|share| (share * 10_000.0).round() / 10_000.0),
-            taggable_spend: spend.taggable.cents() as f64 / 100.0,
-            attributable_spend: attributable as f64 / 100.0,
+            taggable_spend: units(spend.taggable.cents()),
+            attributable_spend: units(attributable),
             currency: visible(&month.currency),
             time_period: TimePeriod::of(month.days),
         }

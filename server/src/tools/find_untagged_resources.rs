@@ -16,7 +16,7 @@ use shared::{
 
 use super::{
     ToolFailure,
-    answer::{Answer, AsOf, Coverage, PolicyUsed, policy_note},
+    answer::{Answer, AsOf, Coverage, PolicyUsed, policy_note, units},
     arguments::{PageRequest, covered, listed, nullable_number, nullable_text, region_list, type_list},
     identity::Identity,
     resource_cost,
@@ -253,7 +253,7 @@ fn body(
         untagged_resources: shown.rows,
         sorted_by: asked.sort_by,
         totals: Totals { no_tags, missing_required_tags, with_known_cost, unknown },
-        total_cost_impact: (with_known_cost > 0).then(|| resource_cost::units(sums.cost)),
+        total_cost_impact: (with_known_cost > 0).then(|| units(sums.cost.cents())),
         remaining: (no_tags + missing_required_tags).saturating_sub(shown.shown),
         next_cursor: shown.cursor.map(|cursor| cursor.encode(NAME, arguments)),
     })

@@ -5,22 +5,19 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
-    inventory::Scope,
-    money::{AllocationTag, Amount, Attribution, Bucket, KeySpend, Spend, TagStatus, category, in_cents, service_of},
-    store::{BillGap, BilledMonth, Filter, Snapshot, Tally, View},
+    money::{AllocationTag, Amount, Attribution, Bucket, KeySpend, TagStatus, in_cents},
+    store::{BillGap, BilledMonth, Filter, Snapshot, View},
 };
 
 use super::{
     ToolFailure,
-    answer::{Answer, AsOf, Coverage, PolicyUsed, policy_note},
+    answer::{Answer, AsOf, Coverage, PolicyUsed, policy_note, units},
     arguments::nullable_number,
+    gap_breakdown::{Category, Counted, Grouping, MoreCategories, breakdown},
     live_gap::{LiveGap, live},
     period::{Period, TimePeriod, resolve},
 };
 use crate::{ledger::Ledger, text::visible};
-
-/// Categories told one by one.
-const MOST_CATEGORIES: usize = 20;
 
 /// Values told one by one of each key.
 const MOST_VALUES: usize = 3;
@@ -36,17 +33,6 @@ pub(crate) struct Arguments {
     #[schemars(with = "Grouping")]
     #[serde(default)]
     grouping: Option<Grouping>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub(crate) enum Grouping {
-    #[default]
-    #[serde(rename = "by_resource_type")]
-    ResourceType,
-    #[serde(rename = "by_region")]
-    Region,
-    #[serde(rename = "by_account")]
-    Account,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -111,29 +97,6 @@ pub(crate) struct NotActivated {
     /// Spend that must carry the key.
     required_spend: f64,
     remedy: String,
-}
-
-/// A part of the gap.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Category {
-    /// A resource type, a service that is not inventoried, a region or an account.
-    category: String,
-    unattributable_cost: f64,
-    /// Of living resources, by the tags of today. Absent where costs of single resources are not known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "f64")]
-    live_unattributable_cost: Option<f64>,
-    /// Spend that must carry required tags.
-    taggable_cost: f64,
-    /// Non-compliant resources in the snapshot; null for services that are not inventoried.
-    #[schemars(schema_with = "nullable_number")]
-    resource_count: Option<u64>,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct MoreCategories {
-    categories: u64,
-    unattributable_cost: f64,
 }
 
 /// One required key.
@@ -211,13 +174,7 @@ fn body(view: &View<'_>, snapshot: &Snapshot, asked: &Asked, notes: &mut Vec<Str
     let (taggable, gap) = (attribution.spend.taggable.cents(), attribution.spend.unattributable.cents());
     let attributable = taggable - gap;
     let live = live(view, snapshot, asked.period.days, currency, &asked.months)?;
-    let counted = Counted {
-        non_compliant: non_compliant(&view.cells(snapshot, &Filter::default())?, asked.grouping),
-        live: live
-            .as_ref()
-            .map(|live| live.unattributable_by(|scope| asked.grouping.billed(scope)))
-            .unwrap_or_default(),
-    };
+    let counted = Counted::of(asked.grouping, &view.cells(snapshot, &Filter::default())?, live.as_ref());
     let (breakdown, more_categories) = breakdown(asked.grouping, &attribution, gap, &counted);
     Ok(Body {
         total_cloud_spend: units(attribution.total.cents()),
@@ -259,11 +216,6 @@ fn buckets(attribution: &Attribution, attributable: i64, gap: i64) -> Vec<Bucket
     let told = others.into_iter().map(|(bucket, _)| *bucket).zip(cents);
     let told = [(Bucket::Attributable, attributable), (Bucket::Unattributable, gap)].into_iter().chain(told);
     told.map(|(bucket, cents)| BucketSpend { bucket: bucket.as_str(), amount: units(cents) }).collect()
-}
-
-/// An amount as it is handed out: to the cent.
-fn units(cents: i64) -> f64 {
-    cents as f64 / 100.0
 }
 
 fn percent(part: Amount, whole: Amount) -> Option<f64> {
@@ -338,74 +290,6 @@ fn not_activated(tags: &[AllocationTag], keys: &[KeySpend]) -> Vec<NotActivated>
         ),
     };
     found.into_iter().map(told).collect()
-}
-
-/// What the snapshot says of each category.
-struct Counted {
-    non_compliant: BTreeMap<String, u64>,
-    live: BTreeMap<String, f64>,
-}
-
-fn breakdown(
-    grouping: Grouping,
-    attribution: &Attribution,
-    gap_cents: i64,
-    counted: &Counted,
-) -> (Vec<Category>, Option<MoreCategories>) {
-    let mut spends: BTreeMap<String, Spend> = BTreeMap::new();
-    let parts = match grouping {
-        Grouping::ResourceType => &attribution.by_service,
-        Grouping::Region => &attribution.by_region,
-        Grouping::Account => &attribution.by_account,
-    };
-    for (name, spend) in parts {
-        let name = if grouping == Grouping::ResourceType { category(name) } else { name };
-        let sum = spends.entry(name.to_owned()).or_default();
-        sum.taggable += spend.taggable;
-        sum.unattributable += spend.unattributable;
-    }
-    let mut spends: Vec<(String, Spend)> = spends.into_iter().collect();
-    spends.sort_by_key(|(_, spend)| (Reverse(spend.unattributable), Reverse(spend.taggable)));
-    let gaps: Vec<Amount> = spends.iter().map(|(_, spend)| spend.unattributable).collect();
-    let cents = in_cents(&gaps, gap_cents);
-    let told = spends.iter().zip(&cents).take(MOST_CATEGORIES).map(|((name, spend), cents)| Category {
-        category: visible(name),
-        unattributable_cost: units(*cents),
-        live_unattributable_cost: counted.live.get(name).copied(),
-        taggable_cost: units(spend.taggable.cents()),
-        resource_count: counted.non_compliant.get(name).copied(),
-    });
-    let rest = cents.get(MOST_CATEGORIES..).filter(|rest| !rest.is_empty());
-    let more = rest
-        .map(|rest| MoreCategories { categories: rest.len() as u64, unattributable_cost: units(rest.iter().sum()) });
-    (told.collect(), more)
-}
-
-impl Grouping {
-    /// The category of a scope's resources on a bill, on which databases and their clusters stand together.
-    fn billed(self, scope: &Scope) -> String {
-        match service_of(scope.resource_type).next() {
-            Some(service) if self == Self::ResourceType => category(service).to_owned(),
-            _ => self.of(scope),
-        }
-    }
-
-    /// The category of a scope's resources.
-    fn of(self, scope: &Scope) -> String {
-        match self {
-            Self::ResourceType => scope.resource_type.to_string(),
-            Self::Region => scope.region.to_string(),
-            Self::Account => scope.account.to_string(),
-        }
-    }
-}
-
-fn non_compliant(cells: &[(Scope, Tally)], grouping: Grouping) -> BTreeMap<String, u64> {
-    let mut counts = BTreeMap::new();
-    for (scope, tally) in cells {
-        *counts.entry(grouping.of(scope)).or_default() += tally.non_compliant;
-    }
-    counts
 }
 
 impl TagSpend {

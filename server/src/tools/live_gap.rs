@@ -12,7 +12,7 @@ use shared::{
     store::{BilledMonth, ScopeSpend, Snapshot, Turned, View},
 };
 
-use super::{ToolFailure, arguments::nullable_number};
+use super::{ToolFailure, answer::units, arguments::nullable_number};
 
 /// The same spend, by the tags that the living resources have in the snapshot. The three sums are `taggable_spend`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -95,8 +95,4 @@ impl Live {
         }
         sums.into_iter().map(|(name, amount)| (name, units(amount.cents()))).collect()
     }
-}
-
-fn units(cents: i64) -> f64 {
-    cents as f64 / 100.0
 }

@@ -2,22 +2,16 @@
 
 use shared::{
     ResourceType,
-    money::Amount,
     store::{CostBasis, Filter, Row, Snapshot, View},
 };
 
-use super::ToolFailure;
+use super::{ToolFailure, answer::units};
 use crate::text::visible;
 
 /// A resource's cost as a row tells it: a month, to the cent, and where it comes from; null and nothing when not known.
 pub(crate) fn told(row: &Row) -> (Option<f64>, Option<&'static str>) {
-    let cost = row.cost.map(|cost| (units(cost.monthly), cost.source.as_str()));
+    let cost = row.cost.map(|cost| (units(cost.monthly.cents()), cost.source.as_str()));
     (cost.map(|(monthly, _)| monthly), cost.map(|(_, source)| source))
-}
-
-/// An amount to the cent.
-pub(crate) fn units(amount: Amount) -> f64 {
-    amount.cents() as f64 / 100.0
 }
 
 /// One line on where the costs of single resources come from, or why there are none. `field`: where they stand.
