@@ -29,6 +29,7 @@ mod fingerprint;
 mod intern;
 mod keep;
 mod lifecycle;
+mod newcomers;
 mod night;
 mod open;
 mod page;

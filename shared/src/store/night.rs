@@ -12,6 +12,7 @@ use super::{
     Attempt, ScopeRow, Snapshot, StoreError, Tally,
     counter::Counter,
     intern::{FindingSet, NAME, statement},
+    newcomers::Newcomer,
     rows::{Dimensions, ScopeIds, all, int, rows},
     seal, sql,
     tally::UNTAGGED,
@@ -54,6 +55,7 @@ pub struct Night<'w> {
     /// Only a part of the estate was scanned.
     pub(super) narrowed: bool,
     pub(super) changes: BTreeMap<&'static str, u64>,
+    pub(super) newcomers: Vec<Newcomer>,
     path: PathBuf,
 }
 
@@ -106,6 +108,7 @@ impl<'w> Night<'w> {
             recorded: HashSet::new(),
             narrowed: false,
             changes: BTreeMap::new(),
+            newcomers: Vec::new(),
             path,
             sql,
         })
@@ -156,6 +159,7 @@ impl<'w> Night<'w> {
             self.observe(ids, scope, key, &resource, known.remove(&key))?;
         }
         self.settle_unseen(ids, known, &mut row)?;
+        self.write_enough_newcomers()?;
         self.add_scope(ids, &row)?;
         self.scopes.push(row.clone());
         Ok(ScopeSummary { row, tally: self.counter.cells.get(&ids).copied().unwrap_or_default() })
@@ -202,7 +206,7 @@ impl<'w> Night<'w> {
         match known {
             Some(known) if known == judged.version => Ok(()),
             Some(known) => self.change(ids, key, &known, &judged),
-            None => self.add(ids, scope, key, resource, &judged),
+            None => self.welcome(ids, scope, key, resource, judged),
         }
     }
 
@@ -270,6 +274,7 @@ impl<'w> Night<'w> {
     ///
     /// When the ledger cannot be written; then nothing of the night is in it.
     pub fn finish(mut self, finished_at: Timestamp, requests: u64) -> Result<NightSummary, StoreError> {
+        self.write_newcomers()?;
         self.leave_scopes()?;
         self.counter.write(&self.sql, self.id)?;
         let snapshot = Snapshot {

@@ -15,6 +15,7 @@ use crate::{
 mod bill;
 mod carried;
 mod files;
+mod newcomers;
 mod nights;
 mod pages;
 mod steps;
