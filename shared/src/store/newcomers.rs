@@ -41,7 +41,7 @@ impl Night<'_> {
     ) -> Result<(), StoreError> {
         let outsider = || StoreError::Content { what: "an account", given: scope.account.to_string() };
         let partition = &self.dimensions.accounts.get(&ids.account).ok_or_else(outsider)?.partition;
-        let local = local(&resource.arn, scope, partition);
+        let local = local(&resource.arn, scope, partition).to_owned();
         let created = resource.created_at.map(Timestamp::as_second);
         let Judged { version, rules, .. } = judged;
         self.newcomers.push(Newcomer { ids, key, local, created, version, rules });
