@@ -132,7 +132,7 @@ impl<'w> Night<'w> {
     /// # Errors
     ///
     /// When the ledger cannot be written, or it does not know the scope's account.
-    pub fn record(&mut self, scope: &Scope, listing: Listing) -> Result<ScopeSummary, StoreError> {
+    pub fn record(&mut self, scope: &Scope, listing: &Listing) -> Result<ScopeSummary, StoreError> {
         let ids = self.scope_ids(scope)?;
         self.recorded.insert(ids);
         let mut known = self.known_in(ids)?;
@@ -143,10 +143,10 @@ impl<'w> Night<'w> {
             resources: 0,
             unknown: 0,
             stale: 0,
-            gap: listing.gap,
+            gap: listing.gap.clone(),
         };
         let mut seen = HashSet::with_capacity(listing.resources.len());
-        for resource in listing.resources {
+        for resource in &listing.resources {
             let key = resource.arn.key();
             if !seen.insert(key) {
                 continue; // AWS may repeat a resource on the next page when the list shifts under the scan
@@ -156,7 +156,7 @@ impl<'w> Night<'w> {
                 row.unknown += 1;
                 row.gap.get_or_insert_with(|| gap.clone());
             }
-            self.observe(ids, scope, key, &resource, known.remove(&key))?;
+            self.observe(ids, scope, key, resource, known.remove(&key))?;
         }
         self.settle_unseen(ids, known, &mut row)?;
         self.write_enough_newcomers()?;
