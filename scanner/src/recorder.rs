@@ -1,6 +1,10 @@
 //! The thread that writes: SQLite blocks, so a night is recorded beside the tasks that list.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use jiff::Timestamp;
 use shared::{
@@ -29,6 +33,10 @@ enum Message {
     Finish(Timestamp, u64),
 }
 
+/// Listings that are recorded. Who listed frees them: memory that one thread allocates and another frees makes both wait for
+/// each other, and scatters what the writer keeps among what it frees.
+type Spent = Arc<Mutex<Vec<Listing>>>;
+
 /// What the thread needs to begin a night.
 pub(crate) struct Beginning {
     pub(crate) writer: Writer,
@@ -44,6 +52,7 @@ pub(crate) struct Beginning {
 /// A night in the hands of its thread. Dropped before [`Recorder::finish`], the night is given up whole.
 pub(crate) struct Recorder {
     send: mpsc::Sender<Message>,
+    spent: Spent,
     thread: JoinHandle<Result<Option<NightSummary>, StoreError>>,
 }
 
@@ -55,8 +64,10 @@ impl Recorder {
     ) -> Result<Self, ScanError> {
         let (send, receive) = mpsc::channel(WAITING);
         let (begun, locked) = oneshot::channel();
-        let thread = tokio::task::spawn_blocking(move || record(beginning, receive, begun, progress));
-        let recorder = Self { send, thread };
+        let spent = Spent::default();
+        let done = Arc::clone(&spent);
+        let thread = tokio::task::spawn_blocking(move || record(beginning, receive, &done, begun, progress));
+        let recorder = Self { send, spent, thread };
         match locked.await {
             Ok(()) => Ok(recorder),
             Err(_) => Err(recorder.failure().await),
@@ -69,6 +80,7 @@ impl Recorder {
 
     /// Records a scope; false when the thread has failed, which [`Recorder::finish`] will say.
     pub(crate) fn listed(&self, scope: Scope, listing: Listing) -> impl Future<Output = bool> {
+        drop(mem::take(&mut *self.spent.lock().unwrap_or_else(PoisonError::into_inner)));
         self.tell(Message::Listed(scope, listing))
     }
 
@@ -109,6 +121,7 @@ impl Recorder {
 fn record(
     mut beginning: Beginning,
     mut receive: mpsc::Receiver<Message>,
+    spent: &Mutex<Vec<Listing>>,
     begun: oneshot::Sender<()>,
     mut progress: impl FnMut(Progress),
 ) -> Result<Option<NightSummary>, StoreError> {
@@ -125,7 +138,10 @@ fn record(
                 accounts.iter().try_for_each(|account| night.account(account))?;
                 progress(Progress::Planned { accounts: accounts.len(), scopes });
             }
-            Message::Listed(scope, listing) => progress(Progress::Scope(night.record(&scope, listing)?)),
+            Message::Listed(scope, listing) => {
+                progress(Progress::Scope(night.record(&scope, &listing)?));
+                spent.lock().unwrap_or_else(PoisonError::into_inner).push(listing);
+            }
             Message::Billed(harvest) => night.bill(&harvest)?,
             Message::Finish(at, requests) => {
                 if !whole {

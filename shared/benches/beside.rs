@@ -103,7 +103,7 @@ fn write(estate: &mut Estate, store: &Path, policy: &Policy, number: usize) {
     let mut night = writer.begin(NightHeader { started_at, policy, app_version: "bench" }).expect("a night");
     estate.accounts.iter().for_each(|account| night.account(account).expect("an account"));
     for (scope, listing) in estate.listings() {
-        night.record(scope, listing).expect("a scope");
+        night.record(scope, &listing).expect("a scope");
     }
     night.finish(started_at + 1.minute(), 0).expect("a commit");
     writer.checkpoint().expect("a checkpoint");

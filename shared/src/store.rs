@@ -31,6 +31,7 @@ mod intern;
 mod keep;
 mod lackers;
 mod lifecycle;
+mod newcomers;
 mod night;
 mod open;
 mod page;

@@ -83,7 +83,7 @@ impl Nights {
         let partition = "aws".parse().unwrap();
         night.account(&Account { id: ACCOUNT.parse().unwrap(), partition, name: None }).unwrap();
         for (scope, listing) in listings {
-            night.record(&scope, listing).unwrap();
+            night.record(&scope, &listing).unwrap();
         }
         night.finish(started_at, 1).unwrap();
     }

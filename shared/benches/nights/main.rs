@@ -80,7 +80,7 @@ fn write(estate: &Estate, store: &std::path::Path, policy: &Policy, number: usiz
     let mut spent = thread_cpu() - begun;
     for (scope, listing) in estate.listings() {
         let begun = thread_cpu();
-        night.record(scope, listing).expect("a scope");
+        night.record(scope, &listing).expect("a scope");
         spent += thread_cpu() - begun;
     }
     let begun = thread_cpu();

@@ -164,6 +164,8 @@ impl Night<'_> {
     ///
     /// When the ledger cannot be written.
     pub fn bill(&mut self, harvest: &Harvest) -> Result<(), StoreError> {
+        // What single resources cost is written to resources that are there.
+        self.write_newcomers()?;
         let asked_at = harvest.asked_at.as_second();
         for month in &harvest.months {
             self.month(month, asked_at)?;

@@ -63,7 +63,7 @@ impl Interner {
         for (key, value) in tags.iter().filter(|(key, _)| *key != NAME) {
             push_varint(&mut blob, self.tag(sql, key, value)?);
         }
-        statement(sql, sql::ADD_TAG_SET)?.query_row(params![hash, blob], |row| row.get(0)).attempt(FAILED)
+        statement(sql, sql::ADD_TAG_SET)?.insert(params![hash, blob]).attempt(FAILED)
     }
 
     /// The id of one tag.
@@ -71,7 +71,12 @@ impl Interner {
         if let Some(id) = self.tags.get(key).and_then(|values| values.get(value)) {
             return Ok(*id);
         }
-        let id = statement(sql, sql::ADD_TAG)?.query_row([key, value], |row| row.get(0)).attempt(FAILED)?;
+        let found =
+            statement(sql, sql::FIND_TAG)?.query_row([key, value], |row| row.get(0)).optional().attempt(FAILED)?;
+        let id = match found {
+            Some(id) => id,
+            None => statement(sql, sql::ADD_TAG)?.insert([key, value]).attempt(FAILED)?,
+        };
         self.tags.entry(key.to_owned()).or_default().insert(value.to_owned(), id);
         Ok(id)
     }

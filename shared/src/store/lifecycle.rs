@@ -2,52 +2,20 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use jiff::Timestamp;
 use rusqlite::{Row, params};
 
 use super::{
     Attempt, Night, ScopeRow, StoreError,
     intern::statement,
     night::FAILED,
-    rows::{ScopeIds, local, rows, state_number},
+    rows::{ScopeIds, rows},
     sql,
     version::{Ending, Judged, Version, version, version_columns},
 };
-use crate::{
-    inventory::{GapReason, Resource, Scope},
-    policy::State,
-};
+use crate::policy::State;
 
 impl Night<'_> {
-    pub(super) fn add(
-        &mut self,
-        ids: ScopeIds,
-        scope: &Scope,
-        key: i64,
-        resource: &Resource,
-        judged: &Judged,
-    ) -> Result<(), StoreError> {
-        let outsider = || StoreError::Content { what: "an account", given: scope.account.to_string() };
-        let partition = &self.dimensions.accounts.get(&ids.account).ok_or_else(outsider)?.partition;
-        let local = local(&resource.arn, scope, partition);
-        let created = resource.created_at.map(Timestamp::as_second);
-        let columns = params![key, ids.account, ids.region, ids.resource_type, local, created, self.id];
-        let inserted = statement(&self.sql, sql::ADD_RESOURCE)?.execute(columns).attempt(FAILED)?;
-        if inserted == 1 {
-            self.put(sql::ADD_CURRENT, ids, key, &judged.version)?;
-            self.arrive(key, false)?;
-            return self.open_violations(key, &judged.rules);
-        }
-        self.refuse_collision(key, &local)?;
-        self.run(sql::REPLACE_RESOURCE, params![key, ids.account, ids.region, ids.resource_type, created])?;
-        if !self.leave_former_place(key)? {
-            self.arrive(key, true)?;
-        }
-        self.put(sql::PUT_CURRENT, ids, key, &judged.version)?;
-        self.compare_violations(key, &judged.rules, "removed")
-    }
-
-    fn arrive(&mut self, key: i64, returned: bool) -> Result<(), StoreError> {
+    pub(super) fn arrive(&mut self, key: i64, returned: bool) -> Result<(), StoreError> {
         self.tell(if returned { "returned" } else { "new" }, 1);
         // Of the first snapshot everything is new: no need to say it a million times.
         if self.id == 1 { Ok(()) } else { self.run(sql::ADD_ARRIVAL, params![self.id, key, returned]) }
@@ -55,7 +23,7 @@ impl Night<'_> {
 
     /// A bucket may be deleted and made anew in another region or account. Whether it was, this night: its old place may
     /// be recorded after the new one, before it as removed, or before it as not seen and therefore stale.
-    fn leave_former_place(&mut self, key: i64) -> Result<bool, StoreError> {
+    pub(super) fn leave_former_place(&mut self, key: i64) -> Result<bool, StoreError> {
         let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, ScopeIds::read(row, 1)?, version_columns(row, 4)?));
         let Some((since, ids, known)) = rows(&self.sql, sql::CURRENT_OF, [key], columns)?.pop() else {
             return self.call_moved(key, Ending::Removed);
@@ -91,7 +59,7 @@ impl Night<'_> {
     }
 
     /// Two ARNs with one key would be one resource to the ledger: better no night than a wrong one.
-    fn refuse_collision(&self, key: i64, local: &str) -> Result<(), StoreError> {
+    pub(super) fn refuse_collision(&self, key: i64, local: &str) -> Result<(), StoreError> {
         let there: String =
             statement(&self.sql, sql::LOCAL_OF_RESOURCE)?.query_row([key], |row| row.get(0)).attempt(FAILED)?;
         let given = || format!("{there} and {local} have the same key {key}");
@@ -107,7 +75,7 @@ impl Night<'_> {
     ) -> Result<(), StoreError> {
         let new = &judged.version;
         self.close_version(key, Ending::between(known, new))?;
-        self.put(sql::PUT_CURRENT, ids, key, new)?;
+        self.put(ids, key, new)?;
         if new.state == State::Unknown {
             return self.run(sql::LOSE_VIOLATIONS, params![key, self.previous]);
         }
@@ -116,7 +84,7 @@ impl Night<'_> {
         self.compare_violations(key, &judged.rules, cause)
     }
 
-    fn compare_violations(&mut self, key: i64, rules: &[i64], cause: &str) -> Result<(), StoreError> {
+    pub(super) fn compare_violations(&mut self, key: i64, rules: &[i64], cause: &str) -> Result<(), StoreError> {
         let open: Vec<i64> = rows(&self.sql, sql::OPEN_VIOLATIONS, [key], |row| row.get(0))?;
         for gone in open.iter().filter(|rule| !rules.contains(rule)) {
             self.close_violation(key, *gone, cause)?;
@@ -126,7 +94,7 @@ impl Night<'_> {
         self.open_violations(key, &new)
     }
 
-    fn open_violations(&self, key: i64, rules: &[i64]) -> Result<(), StoreError> {
+    pub(super) fn open_violations(&self, key: i64, rules: &[i64]) -> Result<(), StoreError> {
         let distinct: BTreeSet<_> = rules.iter().collect();
         distinct.into_iter().try_for_each(|rule| self.run(sql::OPEN_VIOLATION, params![key, rule, self.id]))
     }
@@ -184,25 +152,7 @@ impl Night<'_> {
         *count = count.saturating_add_signed(by);
     }
 
-    fn put(&self, statement: &str, ids: ScopeIds, key: i64, version: &Version) -> Result<(), StoreError> {
-        let reason = version.reason.map(GapReason::as_str);
-        let state = state_number(version.state);
-        let columns = params![
-            key,
-            self.id,
-            version.tag_set,
-            version.name,
-            state,
-            reason,
-            version.finding_set,
-            version.errors,
-            version.lacking,
-            ids.account,
-            ids.region,
-            ids.resource_type,
-            version.usage.map(|(driver, _)| driver),
-            version.usage.map(|(_, quantity)| quantity)
-        ];
-        self.run(statement, columns)
+    pub(super) fn put(&self, ids: ScopeIds, key: i64, version: &Version) -> Result<(), StoreError> {
+        version.write(&mut *statement(&self.sql, sql::PUT_CURRENT)?, self.id, ids, key)
     }
 }

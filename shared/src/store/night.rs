@@ -12,6 +12,7 @@ use super::{
     Attempt, ScopeRow, Snapshot, StoreError, Tally,
     counter::Counter,
     intern::{FindingSet, NAME, statement},
+    newcomers::Newcomer,
     rows::{Dimensions, ScopeIds, all, int, rows},
     seal, sql,
     tally::UNTAGGED,
@@ -56,6 +57,7 @@ pub struct Night<'w> {
     /// Only a part of the estate was scanned.
     pub(super) narrowed: bool,
     pub(super) changes: BTreeMap<&'static str, u64>,
+    pub(super) newcomers: Vec<Newcomer>,
     path: PathBuf,
 }
 
@@ -109,6 +111,7 @@ impl<'w> Night<'w> {
             recorded: HashSet::new(),
             narrowed: false,
             changes: BTreeMap::new(),
+            newcomers: Vec::new(),
             path,
             sql,
         })
@@ -132,7 +135,7 @@ impl<'w> Night<'w> {
     /// # Errors
     ///
     /// When the ledger cannot be written, or it does not know the scope's account.
-    pub fn record(&mut self, scope: &Scope, listing: Listing) -> Result<ScopeSummary, StoreError> {
+    pub fn record(&mut self, scope: &Scope, listing: &Listing) -> Result<ScopeSummary, StoreError> {
         let ids = self.scope_ids(scope)?;
         self.recorded.insert(ids);
         self.usage.begin(ids);
@@ -144,10 +147,10 @@ impl<'w> Night<'w> {
             resources: 0,
             unknown: 0,
             stale: 0,
-            gap: listing.gap,
+            gap: listing.gap.clone(),
         };
         let mut seen = HashSet::with_capacity(listing.resources.len());
-        for resource in listing.resources {
+        for resource in &listing.resources {
             let key = resource.arn.key();
             if !seen.insert(key) {
                 continue; // AWS may repeat a resource on the next page when the list shifts under the scan
@@ -157,10 +160,11 @@ impl<'w> Night<'w> {
                 row.unknown += 1;
                 row.gap.get_or_insert_with(|| gap.clone());
             }
-            let usage = self.usage_of(&resource)?;
-            self.observe(ids, scope, key, &resource, usage, known.remove(&key))?;
+            let usage = self.usage_of(resource)?;
+            self.observe(ids, scope, key, resource, usage, known.remove(&key))?;
         }
         self.settle_unseen(ids, known, &mut row)?;
+        self.write_enough_newcomers()?;
         self.add_scope(ids, &row)?;
         self.scopes.push(row.clone());
         Ok(ScopeSummary { row, tally: self.counter.cells.get(&ids).copied().unwrap_or_default() })
@@ -225,7 +229,7 @@ impl<'w> Night<'w> {
                 }
             }
             Some(known) => self.change(ids, key, &known, &judged),
-            None => self.add(ids, scope, key, resource, &judged),
+            None => self.welcome(ids, scope, key, resource, judged),
         }
     }
 
@@ -296,6 +300,7 @@ impl<'w> Night<'w> {
     ///
     /// When the ledger cannot be written; then nothing of the night is in it.
     pub fn finish(mut self, finished_at: Timestamp, requests: u64) -> Result<NightSummary, StoreError> {
+        self.write_newcomers()?;
         self.leave_scopes()?;
         self.counter.write(&self.sql, self.id)?;
         self.usage.write(&self.sql)?;

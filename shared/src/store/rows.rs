@@ -159,9 +159,10 @@ pub(super) fn reason(text: &str) -> Result<GapReason, StoreError> {
 }
 
 /// What stands in `resource.local`: an ARN without what the dimensions say already.
-pub(super) fn local(arn: &Arn, scope: &Scope, partition: &Partition) -> String {
-    let local = arn.resource();
-    if compose(local, scope, partition) == arn.as_str() { local.to_owned() } else { arn.as_str().to_owned() }
+pub(super) fn local<'a>(arn: &'a Arn, scope: &Scope, partition: &Partition) -> &'a str {
+    let known = ["arn", partition.as_str(), service(scope), scope.region.as_str(), scope.account.as_str()];
+    let strip = |rest: &'a str, part| rest.strip_prefix(part)?.strip_prefix(':');
+    known.into_iter().try_fold(arn.as_str(), strip).unwrap_or_else(|| arn.as_str())
 }
 
 /// The ARN of which [`local`] kept a part.
@@ -171,8 +172,11 @@ pub(super) fn arn(local: &str, scope: &Scope, partition: &Partition) -> Result<A
 }
 
 fn compose(local: &str, scope: &Scope, partition: &Partition) -> String {
-    let service = scope.resource_type.as_str().split(':').next().unwrap_or_default();
-    format!("arn:{partition}:{service}:{}:{}:{local}", scope.region, scope.account)
+    format!("arn:{partition}:{}:{}:{}:{local}", service(scope), scope.region, scope.account)
+}
+
+fn service(scope: &Scope) -> &'static str {
+    scope.resource_type.as_str().split(':').next().unwrap_or_default()
 }
 
 /// The counts of a row of `rollup_cell`, which stand behind its scope.

@@ -132,11 +132,11 @@ statements! {
         ON CONFLICT (name) DO UPDATE SET name = name RETURNING id";
     ADD_TYPE = "INSERT INTO resource_type (name) VALUES (?1)
         ON CONFLICT (name) DO UPDATE SET name = name RETURNING id";
-    ADD_TAG = "INSERT INTO tag (key, value) VALUES (?1, ?2)
-        ON CONFLICT (key, value) DO UPDATE SET key = key RETURNING id";
+    // RETURNING makes a table for what it gives, each time: of what is added in thousands, the id is asked of the connection.
+    ADD_TAG = "INSERT INTO tag (key, value) VALUES (?1, ?2)";
     FIND_TAG = "SELECT id FROM tag WHERE key = ?1 AND value = ?2";
     FIND_TAG_SET = "SELECT id FROM tag_set WHERE hash = ?1";
-    ADD_TAG_SET = "INSERT INTO tag_set (hash, tags) VALUES (?1, ?2) RETURNING id";
+    ADD_TAG_SET = "INSERT INTO tag_set (hash, tags) VALUES (?1, ?2)";
     TAG_SET_HASH = "SELECT hash FROM tag_set WHERE id = ?1";
     ADD_RULE = "INSERT INTO rule (code, severity, tag) VALUES (?1, ?2, ?3)
         ON CONFLICT (code, severity, tag) DO UPDATE SET tag = tag RETURNING id";

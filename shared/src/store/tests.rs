@@ -15,6 +15,7 @@ use crate::{
 mod bill;
 mod carried;
 mod files;
+mod newcomers;
 mod nights;
 mod pages;
 mod single;
@@ -101,7 +102,7 @@ impl Book {
         let mut night = writer.begin(header).unwrap();
         night.account(&account()).unwrap();
         for (scope, listing) in listings {
-            night.record(scope, listing.clone()).unwrap();
+            night.record(scope, listing).unwrap();
         }
         end(&mut night).unwrap();
         let summary = night.finish(started_at + 1.minute(), 10).unwrap();

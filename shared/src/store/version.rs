@@ -1,10 +1,11 @@
 //! What is known of a resource from one night to the next.
 
-use rusqlite::Row;
+use rusqlite::{Row, Statement, params};
 
 use super::{
-    StoreError, Tally,
-    rows::{reason, state},
+    Attempt, StoreError, Tally,
+    night::FAILED,
+    rows::{ScopeIds, reason, state, state_number},
 };
 use crate::{
     inventory::GapReason,
@@ -79,6 +80,33 @@ impl Version {
     pub(super) fn goes_on_as(&self, other: &Self) -> bool {
         let verdict = |v: &Self| (v.state, v.reason, v.finding_set, v.errors, v.lacking);
         self.same_tags(other) && verdict(self) == verdict(other)
+    }
+
+    /// Runs a statement whose parameters are the columns of `current`.
+    pub(super) fn write(
+        &self,
+        statement: &mut Statement<'_>,
+        since: i64,
+        ids: ScopeIds,
+        key: i64,
+    ) -> Result<(), StoreError> {
+        let columns = params![
+            key,
+            since,
+            self.tag_set,
+            self.name,
+            state_number(self.state),
+            self.reason.map(GapReason::as_str),
+            self.finding_set,
+            self.errors,
+            self.lacking,
+            ids.account,
+            ids.region,
+            ids.resource_type,
+            self.usage.map(|(driver, _)| driver),
+            self.usage.map(|(_, quantity)| quantity)
+        ];
+        statement.execute(columns).attempt(FAILED).map(drop)
     }
 
     pub(super) fn same_tags(&self, other: &Self) -> bool {

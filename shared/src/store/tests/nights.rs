@@ -142,7 +142,7 @@ fn a_night_that_is_dropped_leaves_no_trace() {
         NightHeader { started_at: Timestamp::constant(1_800_000_000, 0), policy: &policy, app_version: "test" };
     let mut night = writer.begin(header).unwrap();
     night.account(&account()).unwrap();
-    night.record(&instances(), whole(vec![instance("new", BARE)])).unwrap();
+    night.record(&instances(), &whole(vec![instance("new", BARE)])).unwrap();
     drop(night);
     drop(writer);
     assert_eq!(std::fs::read(book.path()).unwrap(), before);

@@ -218,7 +218,7 @@ fn a_copy_made_amid_a_scan_is_the_ledger_before_it() {
     let mut writer = Writer::open(&book.path()).unwrap();
     let mut night = writer.begin(header).unwrap();
     night.account(&account()).unwrap();
-    night.record(&instances(), whole(vec![instance("amid", BARE)])).unwrap();
+    night.record(&instances(), &whole(vec![instance("amid", BARE)])).unwrap();
     let copy = book.folder.path().join("copy.sqlite");
     let bytes = book.reader().backup(&copy).unwrap();
     night.finish(header.started_at, 0).unwrap();
