@@ -217,6 +217,28 @@ CREATE TABLE rollup_rule (
     PRIMARY KEY (snapshot_id, rule_id, type_id)
 ) STRICT, WITHOUT ROWID;
 
+-- What began and ended in a night, by rule and type. Of the first night nothing stands here. It stays when a night is thinned
+-- out, so that what happened in a month can be added up.
+CREATE TABLE rollup_life (
+    snapshot_id INTEGER NOT NULL REFERENCES snapshot (id),
+    rule_id     INTEGER NOT NULL REFERENCES rule (id),
+    type_id     INTEGER NOT NULL,
+    opened      INTEGER NOT NULL,
+    reopened    INTEGER NOT NULL,  -- of these, of which the ledger knows an earlier one
+    fixed       INTEGER NOT NULL,
+    removed     INTEGER NOT NULL,  -- with their resources
+    dropped     INTEGER NOT NULL,  -- judged otherwise with the same tags: nobody fixed them
+    PRIMARY KEY (snapshot_id, rule_id, type_id)
+) STRICT, WITHOUT ROWID;
+
+-- How many days the errors had been open that were fixed in a night.
+CREATE TABLE rollup_fixed (
+    snapshot_id INTEGER NOT NULL REFERENCES snapshot (id),
+    days        INTEGER NOT NULL,
+    violations  INTEGER NOT NULL,
+    PRIMARY KEY (snapshot_id, days)
+) STRICT, WITHOUT ROWID;
+
 -- By the value of a key that the policy names.
 CREATE TABLE rollup_tag (
     snapshot_id   INTEGER NOT NULL REFERENCES snapshot (id),

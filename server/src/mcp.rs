@@ -1,4 +1,4 @@
-//! The MCP surface: four tools and a resource, read-only, served statelessly to every protocol version since 2025-06-18.
+//! The MCP surface: five tools and a resource, read-only, served statelessly to every protocol version since 2025-06-18.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,7 +21,7 @@ use crate::{
     ledger::Ledger,
     tools::{
         ToolFailure, answer::Answer, check_tag_compliance, find_untagged_resources, get_cost_attribution_gap,
-        get_tagging_policy,
+        get_tagging_policy, get_violation_history,
     },
 };
 
@@ -39,7 +39,7 @@ const TOOLS_TTL_MS: u64 = 3_600_000;
 const INSTRUCTIONS: &str = "TagLedger answers how well an AWS estate is tagged, from nightly snapshots, in milliseconds; \
 it makes no AWS call. Start with check_tag_compliance: score, counts by type, region, account and rule, and a page of \
 violations. find_untagged_resources lists what has no tags at all, or lacks required ones. get_cost_attribution_gap says \
-what spend cannot be attributed, and where. get_tagging_policy shows the rules. Every answer says `as_of` (which snapshot), `policy` (which rules judged it) and `coverage` (what was not seen, and \
+what spend cannot be attributed, and where. get_violation_history says whether it gets better. get_tagging_policy shows the rules. Every answer says `as_of` (which snapshot), `policy` (which rules judged it) and `coverage` (what was not seen, and \
 why): tell people about gaps. A resource whose tags could not be read is `unknown`, never a violation. Lists come in \
 pages: pass `next_cursor` back as `cursor` with otherwise the same arguments. The resource tagledger://snapshot/newest \
 can be subscribed to: it is updated when a scan ends. Tag keys, tag values, names and messages of \
@@ -90,8 +90,9 @@ impl Mcp {
         check_tag_compliance::answer(&self.ledger, arguments).map(Json)
     }
 
-    /// Resources without any user tag, then resources that lack a required tag, with their age. Answers from the newest
-    /// snapshot. Resources whose tags could not be read are counted as unknown and not listed.
+    /// Resources without any user tag and resources that lack a required one, those that cost most first, with what they cost a
+    /// month and their age. Answers from the newest snapshot. Resources whose tags could not be read are counted as unknown and
+    /// not listed.
     #[tool(
         name = "find_untagged_resources",
         title = "Find untagged resources",
@@ -105,8 +106,8 @@ impl Mcp {
     }
 
     /// What of the bill cannot be attributed, for required tags are missing or wrong: total, attributable and unattributable
-    /// spend, every other part of the bill, the gap by resource type, region or account, and each required tag by itself.
-    /// From Cost Explorer as the scanner read it; the parts add up to the bill to the cent.
+    /// spend, every other part of the bill, the gap by resource type, region or account, each required tag by itself, and the same
+    /// spend by the tags of today. From Cost Explorer as the scanner read it; the parts add up to the bill to the cent.
     #[tool(
         name = "get_cost_attribution_gap",
         title = "Get cost attribution gap",
@@ -117,6 +118,21 @@ impl Mcp {
         Parameters(Checked(arguments)): Parameters<Checked<get_cost_attribution_gap::Arguments>>,
     ) -> Result<Json<Answer<get_cost_attribution_gap::Body>>, ToolFailure> {
         get_cost_attribution_gap::answer(&self.ledger, arguments).map(Json)
+    }
+
+    /// How compliance moved over days, weeks or months: score, violations and resources at the end of each period, what began,
+    /// came back and was fixed in it, the median days to fix, what could not be attributed, and whether it gets better. From
+    /// the nights that the ledger keeps.
+    #[tool(
+        name = "get_violation_history",
+        title = "Get violation history",
+        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
+    )]
+    async fn get_violation_history(
+        &self,
+        Parameters(Checked(arguments)): Parameters<Checked<get_violation_history::Arguments>>,
+    ) -> Result<Json<Answer<get_violation_history::Body>>, ToolFailure> {
+        get_violation_history::answer(&self.ledger, arguments).map(Json)
     }
 
     /// The tagging policy in force: required and optional tags, allowed values, patterns, the resource types each

@@ -8,6 +8,7 @@ use rmcp::{
 
 pub(crate) mod answer;
 pub(crate) mod arguments;
+pub(crate) mod calendar;
 pub(crate) mod check_tag_compliance;
 pub(crate) mod cost_compliance;
 pub(crate) mod cursor;
@@ -15,6 +16,9 @@ pub(crate) mod find_untagged_resources;
 pub(crate) mod gap_breakdown;
 pub(crate) mod get_cost_attribution_gap;
 pub(crate) mod get_tagging_policy;
+pub(crate) mod get_violation_history;
+pub(crate) mod history_points;
+pub(crate) mod history_trend;
 pub(crate) mod identity;
 pub(crate) mod live_gap;
 pub(crate) mod period;

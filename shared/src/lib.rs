@@ -14,6 +14,7 @@ pub mod inventory;
 pub mod money;
 pub mod policy;
 pub mod store;
+pub mod trend;
 
 pub use ids::{AccountId, Arn, Partition, Region};
 pub use resource_type::ResourceType;

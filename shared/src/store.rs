@@ -31,6 +31,7 @@ mod intern;
 mod keep;
 mod lackers;
 mod lifecycle;
+mod lives;
 mod newcomers;
 mod night;
 mod open;
@@ -45,6 +46,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod thin;
+mod timeline;
 mod upgrade;
 mod usage;
 mod version;
@@ -65,6 +67,7 @@ pub use seal::{SealState, log_bytes};
 pub use single::KnownBasis;
 pub use tally::Tally;
 pub use thin::Thinned;
+pub use timeline::{DaySpend, Life, LifeOf, NightTotals};
 pub use upgrade::UpgradeProgress;
 
 /// The version of `schema.sql`, as SQLite's `user_version`.

@@ -8,8 +8,8 @@ from jsonschema import Draft202012Validator
 from truth import billed
 
 CHECKING, FINDING, POLICY_TOOL = "check_tag_compliance", "find_untagged_resources", "get_tagging_policy"
-COSTS = "get_cost_attribution_gap"
-TOOLS = [CHECKING, FINDING, COSTS, POLICY_TOOL]
+COSTS, HISTORY = "get_cost_attribution_gap", "get_violation_history"
+TOOLS = [CHECKING, FINDING, COSTS, POLICY_TOOL, HISTORY]
 GROUPINGS = ("by_resource_type", "by_region", "by_account")
 BYTES_OF_A_TOKEN = 4
 MOST_TOKENS = 4000
@@ -51,7 +51,7 @@ async def listed(client, tool, rows, **arguments):
     return every, found[0]
 
 
-@check("the four tools are listed by name, each read-only, described, and with both schemas")
+@check("the tools are listed by name, each read-only, described, and with both schemas")
 async def tools_are_listed(client):
     tools = (await client.list_tools()).tools
     equal([tool.name for tool in tools], TOOLS, "the list of tools")
@@ -131,6 +131,21 @@ async def untagged_has_its_fields(client):
     for row in answer["untagged_resources"]:
         equal(row_fields - row.keys(), set(), "missing in a row")
         assert isinstance(row["tags"], dict) and row["age_days"] >= 0, row
+
+
+@check("get_violation_history has every field that the specification names, and its newest point is the newest snapshot")
+async def history_has_its_fields(client):
+    now = await ask(client, CHECKING)
+    for group_by in ("day", "week", "month"):
+        answer = await ask(client, HISTORY, days_back=90, group_by=group_by)
+        equal({"history", "trend", "improvement_rate"} - answer.keys(), set(), "missing")
+        for point in answer["history"]:
+            equal({"date", "compliance_score", "violations"} - point.keys(), set(), "missing in a point")
+        newest = answer["history"][-1]
+        equal(newest["compliance_score"], now["compliance_score"], "the score")
+        equal(newest["violations"], now["error_findings"], "violations")
+        equal(newest["total_resources"], now["total_resources"], "resources")
+        equal(answer["trend"], "improving", "the trend of the demo")
 
 
 def cents(amount):

@@ -1,6 +1,6 @@
 """What cannot be answered: tool errors in words that help, and a server that goes on."""
 
-from answers import CHECKING, FINDING, POLICY_TOOL, ask
+from answers import CHECKING, FINDING, HISTORY, POLICY_TOOL, ask
 from checks import check, contains
 
 
@@ -93,6 +93,17 @@ async def empty_list(client):
 async def ages(client):
     for days in (-1, 10_001):
         await refused(client, FINDING, "min_age_days", "10000", min_age_days=days)
+
+
+@check("a history of no days, of too many points and of a place unknown is refused with what would do")
+async def histories(client):
+    for days in (0, -1, 36_501):
+        await refused(client, HISTORY, "days_back", "36500", days_back=days)
+    await refused(client, HISTORY, "week", "month", group_by="year")
+    await refused(client, HISTORY, "time_zone", "Europe/Berlin", time_zone="Mars/Olympus")
+    await refused(client, HISTORY, "finding", finding={})
+    await refused(client, HISTORY, "filters", finding={"tag": "Owner"}, filters={"region": "eu-west-1"})
+    await refused(client, HISTORY, "tag", tag={"key": "Owner", "value": "x"}, resource_types=["s3:bucket"])
 
 
 @check("after all these refusals the server still answers")

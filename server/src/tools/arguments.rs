@@ -17,6 +17,20 @@ pub(crate) const ROWS: i64 = 10;
 /// Most rows a page may have.
 pub(crate) const MOST_ROWS: i64 = 100;
 
+/// One region, one account, or both.
+#[derive(Debug, Clone, Default, serde::Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Filters {
+    /// An AWS region such as `eu-west-1`.
+    #[schemars(with = "String")]
+    #[serde(default)]
+    pub(crate) region: Option<Region>,
+    /// A 12-digit account id.
+    #[schemars(with = "String")]
+    #[serde(default)]
+    pub(crate) account_id: Option<AccountId>,
+}
+
 /// The schema of a list of resource types.
 pub(crate) fn type_list(_: &mut SchemaGenerator) -> Schema {
     let names: Vec<&str> = ResourceType::ALL.iter().map(|t| t.as_str()).collect();

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
-    AccountId, Region, ResourceType,
+    ResourceType,
     inventory::Scope,
     policy::Severity,
     store::{Filter, Rule, Snapshot, Tally, View, Worst},
@@ -14,7 +14,7 @@ use shared::{
 use super::{
     ToolFailure,
     answer::{Answer, AsOf, Coverage, PolicyUsed, States, policy_note, score},
-    arguments::{PageRequest, SeverityFilter, covered, listed, nullable_number, nullable_text, type_list},
+    arguments::{Filters, PageRequest, SeverityFilter, covered, listed, nullable_number, nullable_text, type_list},
     cost_compliance::{CostCompliance, by_cost},
     resource_cost,
     violation::Violation,
@@ -52,19 +52,6 @@ pub(crate) struct Arguments {
     #[schemars(with = "String")]
     #[serde(default, skip_serializing)]
     cursor: Option<String>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Filters {
-    /// An AWS region such as `eu-west-1`.
-    #[schemars(with = "String")]
-    #[serde(default)]
-    region: Option<Region>,
-    /// A 12-digit account id.
-    #[schemars(with = "String")]
-    #[serde(default)]
-    account_id: Option<AccountId>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]

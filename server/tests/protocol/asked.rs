@@ -54,6 +54,11 @@ impl Nights {
         Self { folder: tempfile::tempdir().unwrap(), policy: Policy::parse(POLICY).unwrap() }
     }
 
+    /// From now on nights are judged by another policy.
+    pub(crate) fn judge_by(&mut self, policy: &str) {
+        self.policy = Policy::parse(policy).unwrap();
+    }
+
     fn store(&self) -> PathBuf {
         self.folder.path().join("ledger.sqlite")
     }

@@ -7,6 +7,8 @@ mod announced;
 #[cfg(test)]
 mod asked;
 #[cfg(test)]
+mod history;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod untrusted;

@@ -83,6 +83,7 @@ impl Check<'_> {
         let mut snapshots =
             all(self.db, sql::SNAPSHOTS, snapshot_columns)?.into_iter().map(dated).collect::<Result<Vec<_>, _>>()?;
         self.usage()?;
+        self.lives()?;
         self.sequence()?;
         if !every_snapshot {
             snapshots = snapshots.pop().into_iter().collect();
@@ -183,6 +184,21 @@ impl Check<'_> {
         };
         if sums(sql::USAGE_COUNTED)? != sums(sql::USAGE_WRITTEN)? {
             self.fault("what resources take is not what is said of it".to_owned());
+        }
+        Ok(())
+    }
+
+    /// What is said to have begun and ended is what the violations say, as far back as all of them are kept.
+    fn lives(&mut self) -> Result<(), StoreError> {
+        let kept: Vec<i64> = all(self.db, sql::KEPT_SNAPSHOTS, |row| row.get(0))?;
+        let oldest = kept.first().copied().unwrap_or_default().max(1);
+        let columns = |row: &Row<'_>| -> rusqlite::Result<[i64; 7]> {
+            Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?])
+        };
+        let [counted, written] =
+            [sql::LIFE_COUNTED, sql::LIFE_WRITTEN].map(|text| rows(self.db, text, [oldest], columns));
+        if counted? != written? {
+            self.fault("what violations began and ended is not what is said of it".to_owned());
         }
         Ok(())
     }

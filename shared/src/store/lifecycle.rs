@@ -7,12 +7,14 @@ use rusqlite::{Row, params};
 use super::{
     Attempt, Night, ScopeRow, StoreError,
     intern::statement,
+    lives::Cause,
     night::FAILED,
+    page,
     rows::{ScopeIds, rows},
     sql,
     version::{Ending, Judged, Version, version, version_columns},
 };
-use crate::policy::State;
+use crate::policy::{Severity, State};
 
 impl Night<'_> {
     pub(super) fn arrive(&mut self, key: i64, returned: bool) -> Result<(), StoreError> {
@@ -80,27 +82,60 @@ impl Night<'_> {
             return self.run(sql::LOSE_VIOLATIONS, params![key, self.previous]);
         }
         // Nobody fixed what is judged otherwise with the same tags.
-        let cause = if known.same_tags(new) { "policy" } else { "fixed" };
-        self.compare_violations(key, &judged.rules, cause)
+        let cause = if known.same_tags(new) { Cause::Policy } else { Cause::Fixed };
+        self.compare_violations(ids, key, &judged.rules, cause)
     }
 
-    pub(super) fn compare_violations(&mut self, key: i64, rules: &[i64], cause: &str) -> Result<(), StoreError> {
-        let open: Vec<i64> = rows(&self.sql, sql::OPEN_VIOLATIONS, [key], |row| row.get(0))?;
-        for gone in open.iter().filter(|rule| !rules.contains(rule)) {
-            self.close_violation(key, *gone, cause)?;
+    pub(super) fn compare_violations(
+        &mut self,
+        ids: ScopeIds,
+        key: i64,
+        rules: &[i64],
+        cause: Cause,
+    ) -> Result<(), StoreError> {
+        let open = self.open_of(key)?;
+        for (gone, opened) in open.iter().filter(|(rule, _)| !rules.contains(rule)) {
+            self.close_violation(ids, key, (*gone, *opened), cause)?;
         }
         self.run(sql::SEE_VIOLATIONS, params![key])?;
-        let new: Vec<i64> = rules.iter().copied().filter(|rule| !open.contains(rule)).collect();
-        self.open_violations(key, &new)
+        let new = rules.iter().copied().filter(|rule| !open.iter().any(|(known, _)| known == rule));
+        let new: BTreeSet<i64> = new.collect();
+        for rule in new {
+            let before = statement(&self.sql, sql::ENDED_BEFORE)?.exists([key, rule]).attempt(FAILED)?;
+            self.open_violation(ids, key, rule, before)?;
+        }
+        Ok(())
     }
 
-    pub(super) fn open_violations(&self, key: i64, rules: &[i64]) -> Result<(), StoreError> {
-        let distinct: BTreeSet<_> = rules.iter().collect();
-        distinct.into_iter().try_for_each(|rule| self.run(sql::OPEN_VIOLATION, params![key, rule, self.id]))
+    /// The rules that a resource breaks so far, each with the snapshot that first saw it.
+    fn open_of(&self, key: i64) -> Result<Vec<(i64, i64)>, StoreError> {
+        rows(&self.sql, sql::OPEN_VIOLATIONS, [key], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
-    fn close_violation(&self, key: i64, rule: i64, cause: &str) -> Result<(), StoreError> {
-        self.run(sql::CLOSE_VIOLATION, params![key, rule, self.id, cause, self.previous])
+    /// Of a resource that the ledger never saw before.
+    pub(super) fn open_violations(&mut self, ids: ScopeIds, key: i64, rules: &[i64]) -> Result<(), StoreError> {
+        let distinct: BTreeSet<i64> = rules.iter().copied().collect();
+        distinct.into_iter().try_for_each(|rule| self.open_violation(ids, key, rule, false))
+    }
+
+    fn open_violation(&mut self, ids: ScopeIds, key: i64, rule: i64, again: bool) -> Result<(), StoreError> {
+        self.lives.open((rule, ids.resource_type), again);
+        self.run(sql::OPEN_VIOLATION, params![key, rule, self.id])
+    }
+
+    fn close_violation(
+        &mut self,
+        ids: ScopeIds,
+        key: i64,
+        (rule, opened): (i64, i64),
+        cause: Cause,
+    ) -> Result<(), StoreError> {
+        self.lives.close((rule, ids.resource_type), cause);
+        if cause == Cause::Fixed && page::rule(&self.sql, rule)?.severity == Severity::Error {
+            let days = self.days_since(opened)?;
+            self.lives.fix_after(days);
+        }
+        self.run(sql::CLOSE_VIOLATION, params![key, rule, self.id, cause.as_str(), self.previous])
     }
 
     /// What was known in the scope and not seen: gone when the whole list was read, else as before but stale.
@@ -115,7 +150,7 @@ impl Night<'_> {
         known.sort_by_key(|(key, _)| *key);
         for (key, version) in known {
             match cause {
-                None => self.end(key, Ending::Removed)?,
+                None => self.end(ids, key, Ending::Removed)?,
                 Some(reason) => {
                     row.stale += 1;
                     let judged = Judged::unjudged(Version::unknown(reason, Some(&version)));
@@ -130,15 +165,15 @@ impl Night<'_> {
         Ok(())
     }
 
-    pub(super) fn end(&mut self, key: i64, ending: Ending) -> Result<(), StoreError> {
+    pub(super) fn end(&mut self, ids: ScopeIds, key: i64, ending: Ending) -> Result<(), StoreError> {
         self.close_version(key, ending)?;
         self.run(sql::DROP_CURRENT, params![key])?;
         if ending == Ending::LeftScope {
             // Nobody looked, so nobody can say that it is fixed.
             return self.run(sql::LOSE_VIOLATIONS, params![key, self.previous]);
         }
-        let open: Vec<i64> = rows(&self.sql, sql::OPEN_VIOLATIONS, [key], |row| row.get(0))?;
-        open.into_iter().try_for_each(|rule| self.close_violation(key, rule, "removed"))
+        let open = self.open_of(key)?;
+        open.into_iter().try_for_each(|violation| self.close_violation(ids, key, violation, Cause::Removed))
     }
 
     fn close_version(&mut self, key: i64, ending: Ending) -> Result<(), StoreError> {

@@ -8,6 +8,7 @@ use rusqlite::params;
 use super::{
     Attempt, Night, StoreError,
     intern::statement,
+    lives::Cause,
     night::FAILED,
     rows::{ScopeIds, local},
     sql,
@@ -64,7 +65,7 @@ impl Night<'_> {
         self.add_versions(&newcomers)?;
         for newcomer in &newcomers {
             self.arrive(newcomer.key, false)?;
-            self.open_violations(newcomer.key, &newcomer.rules)?;
+            self.open_violations(newcomer.ids, newcomer.key, &newcomer.rules)?;
         }
         seen_before.iter().try_for_each(|newcomer| self.write_again(newcomer))
     }
@@ -93,6 +94,6 @@ impl Night<'_> {
             self.arrive(key, true)?;
         }
         self.put(ids, key, &newcomer.version)?;
-        self.compare_violations(key, &newcomer.rules, "removed")
+        self.compare_violations(ids, key, &newcomer.rules, Cause::Removed)
     }
 }

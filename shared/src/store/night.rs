@@ -12,6 +12,7 @@ use super::{
     Attempt, ScopeRow, Snapshot, StoreError, Tally,
     counter::Counter,
     intern::{FindingSet, NAME, statement},
+    lives::Lives,
     newcomers::Newcomer,
     rows::{Dimensions, ScopeIds, all, int, rows},
     seal, sql,
@@ -43,7 +44,7 @@ pub struct NightHeader<'a> {
 pub struct Night<'w> {
     pub(super) sql: Transaction<'w>,
     header: NightHeader<'w>,
-    day: Date,
+    pub(super) day: Date,
     pub(super) id: i64,
     /// The newest snapshot before this one; 0 when there is none.
     pub(super) previous: i64,
@@ -52,6 +53,7 @@ pub struct Night<'w> {
     pub(super) dimensions: Dimensions,
     pub(super) counter: Counter<'w>,
     pub(super) usage: UsageTally,
+    pub(super) lives: Lives,
     pub(super) scopes: Vec<ScopeRow>,
     pub(super) recorded: HashSet<ScopeIds>,
     /// Only a part of the estate was scanned.
@@ -101,6 +103,7 @@ impl<'w> Night<'w> {
             day: day_of(header.started_at),
             counter: Counter::new(header.policy),
             usage: UsageTally::default(),
+            lives: Lives::default(),
             header,
             id,
             previous: id - 1,
@@ -304,6 +307,7 @@ impl<'w> Night<'w> {
         self.leave_scopes()?;
         self.counter.write(&self.sql, self.id)?;
         self.usage.write(&self.sql)?;
+        self.lives.write(&self.sql, self.id)?;
         let snapshot = Snapshot {
             id: self.id,
             started_at: self.header.started_at,
@@ -328,7 +332,7 @@ impl<'w> Night<'w> {
             if !self.recorded.contains(&ids) {
                 let mut keys: Vec<_> = self.known_in(ids)?.into_keys().collect();
                 keys.sort_unstable();
-                keys.into_iter().try_for_each(|key| self.end(key, Ending::LeftScope))?;
+                keys.into_iter().try_for_each(|key| self.end(ids, key, Ending::LeftScope))?;
                 usage::forget(&self.sql, ids)?;
             }
         }

@@ -12,7 +12,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{
-    Attempt, CostBasis, Filter, Lacking, LackingSums, MonthSpend, Narrowing, Page, PageStart, Rule, ScopeRow,
+    Attempt, CostBasis, DaySpend, Filter, Lacking, LackingSums, MonthSpend, Narrowing, Page, PageStart, Rule, ScopeRow,
     ScopeSpend, Snapshot, StoreError, Tally, Turned, Worst,
     billed::usual_month,
     cost::Verdicts,
@@ -21,6 +21,7 @@ use super::{
     page::{Pages, rule},
     rows::{Dimensions, dated, rows, snapshot_columns, time},
     sql,
+    timeline::Totals,
     whole::{Live, Whole, Wholes},
 };
 use crate::{inventory::Scope, policy::Policy};
@@ -43,6 +44,7 @@ pub struct Reader {
     idle: Mutex<Vec<(FileId, Connection)>>,
     policies: Mutex<HashMap<String, Arc<Policy>>>,
     wholes: Wholes,
+    totals: Totals,
     deadline: Duration,
 }
 
@@ -54,7 +56,7 @@ impl Reader {
 
     pub(super) fn with_deadline(path: &Path, deadline: Duration) -> Self {
         let (idle, policies, wholes) = (Mutex::default(), Mutex::default(), Wholes::default());
-        Self { path: path.to_owned(), idle, policies, wholes, deadline }
+        Self { path: path.to_owned(), idle, policies, wholes, totals: Totals::default(), deadline }
     }
 
     /// Asks one question.
@@ -83,6 +85,7 @@ impl Reader {
             // What they remember of the file may be of another that was copied over it.
             idle.clear();
             self.wholes.clear();
+            self.totals.clear();
             return Err(error.at(&self.path));
         }
         if idle.len() < KEPT {
@@ -140,7 +143,8 @@ impl Reader {
         let deferred = TransactionBehavior::Deferred;
         let transaction = connection.transaction_with_behavior(deferred).attempt("begin to read")?;
         let dimensions = Dimensions::load(&transaction)?;
-        ask(&View { sql: &transaction, dimensions, policies: &self.policies, wholes: &self.wholes })
+        let Self { policies, wholes, totals, .. } = self;
+        ask(&View { sql: &transaction, dimensions, policies, wholes, totals })
     }
 }
 
@@ -150,6 +154,7 @@ pub struct View<'v> {
     dimensions: Dimensions,
     policies: &'v Mutex<HashMap<String, Arc<Policy>>>,
     wholes: &'v Wholes,
+    totals: &'v Totals,
 }
 
 impl View<'_> {
@@ -216,7 +221,10 @@ impl View<'_> {
         whole.findings(self.sql, &self.dimensions, snapshot.id)?;
         whole.month(|| self.usual_month())?;
         whole.lackers(self.sql, &self.dimensions, snapshot.id)?;
-        whole.live(|| self.read_live(&whole, snapshot)).map(drop)
+        whole.live(|| self.read_live(&whole, snapshot))?;
+        whole.days(|| self.read_spend_by_day())?;
+        let nights = self.nights_since(jiff::Timestamp::MIN)?;
+        nights.iter().try_for_each(|night| self.night_totals(night, &Filter::default()).map(drop))
     }
 
     /// Tells what the last whole month came to, or the running one when there is none; nothing when no bill is known.
@@ -333,8 +341,21 @@ impl View<'_> {
         Ok((live, book.turned(self.sql, &self.dimensions, &mut verdicts)?))
     }
 
+    /// What was spent day by day of what must carry tags, in the currency with most of it, as far as the bill is known.
+    pub fn spend_by_day(&self, snapshot: &Snapshot) -> Result<Vec<DaySpend>, StoreError> {
+        self.wholes.of(snapshot).days(|| self.read_spend_by_day()).map(<[_]>::to_vec)
+    }
+
     pub(super) fn db(&self) -> &Connection {
         self.sql
+    }
+
+    pub(super) fn dimensions(&self) -> &Dimensions {
+        &self.dimensions
+    }
+
+    pub(super) fn totals(&self) -> &Totals {
+        self.totals
     }
 
     fn pages<'p>(&'p self, snapshot: &'p Snapshot) -> Pages<'p> {

@@ -164,7 +164,8 @@ statements! {
     ADD_SCOPE = "INSERT INTO scope VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
     ONE_STALE_LESS = "UPDATE scope SET stale = stale - 1
         WHERE snapshot_id = ?1 AND account_id = ?2 AND region_id = ?3 AND type_id = ?4 AND stale > 0";
-    OPEN_VIOLATIONS = "SELECT rule_id FROM violation WHERE key = ?1 AND closed IS NULL";
+    OPEN_VIOLATIONS = "SELECT rule_id, opened FROM violation WHERE key = ?1 AND closed IS NULL";
+    ENDED_BEFORE = "SELECT 1 FROM violation WHERE key = ?1 AND rule_id = ?2 AND closed IS NOT NULL LIMIT 1";
     OPEN_VIOLATION = "INSERT INTO violation (key, rule_id, opened) VALUES (?1, ?2, ?3)";
     LOSE_VIOLATIONS = "UPDATE violation SET last_seen = ?2 WHERE key = ?1 AND closed IS NULL AND last_seen IS NULL";
     SEE_VIOLATIONS = "UPDATE violation SET last_seen = NULL WHERE key = ?1 AND closed IS NULL";
@@ -173,6 +174,8 @@ statements! {
     ADD_CELL = "INSERT INTO rollup_cell VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
         ?15)";
     ADD_RULE_COUNT = "INSERT INTO rollup_rule VALUES (?1, ?2, ?3, ?4)";
+    ADD_LIFE = "INSERT INTO rollup_life VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    ADD_FIXED = "INSERT INTO rollup_fixed VALUES (?1, ?2, ?3)";
     DROP_USAGE = "DELETE FROM usage WHERE account_id = ?1 AND region_id = ?2 AND type_id = ?3";
     ADD_USAGE = "INSERT INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     ADD_TAG_COUNT = "INSERT INTO rollup_tag VALUES (?1, ?2, ?3, ?4)";
@@ -257,6 +260,16 @@ statements! {
         WHERE driver_id IS NOT NULL GROUP BY account_id, region_id, type_id, driver_id";
     USAGE_WRITTEN = "SELECT account_id, region_id, type_id, driver_id, sum(quantity), sum(resources) FROM usage
         GROUP BY account_id, region_id, type_id, driver_id";
+    /// What began and ended in snapshots after ?1, from the violations themselves.
+    LIFE_COUNTED = "SELECT snapshot_id, rule_id, type_id, sum(opened), sum(fixed), sum(removed), sum(dropped) FROM (
+        SELECT v.opened AS snapshot_id, v.rule_id, r.type_id, 1 AS opened, 0 AS fixed, 0 AS removed, 0 AS dropped
+        FROM violation v JOIN resource r ON r.key = v.key WHERE v.opened > ?1
+        UNION ALL
+        SELECT v.closed, v.rule_id, r.type_id, 0, v.closed_by = 'fixed', v.closed_by = 'removed', v.closed_by = 'policy'
+        FROM violation v JOIN resource r ON r.key = v.key WHERE v.closed > ?1
+    ) GROUP BY snapshot_id, rule_id, type_id";
+    LIFE_WRITTEN = "SELECT snapshot_id, rule_id, type_id, opened, fixed, removed, dropped FROM rollup_life
+        WHERE snapshot_id > ?1 ORDER BY snapshot_id, rule_id, type_id";
     COUNT_KEPT = "SELECT count(*) FROM snapshot WHERE kept";
     COUNT_THINNED = "SELECT count(*) FROM snapshot WHERE NOT kept";
     SPAN = "SELECT min(started_at), max(started_at) FROM snapshot WHERE kept";
@@ -287,6 +300,22 @@ statements! {
     SNAPSHOT_BY_ID = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint,
         s.narrowed
         FROM snapshot s JOIN policy p ON p.id = s.policy_id WHERE s.id = ?1 AND s.kept";
+    SNAPSHOTS_SINCE = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint,
+        s.narrowed
+        FROM snapshot s JOIN policy p ON p.id = s.policy_id WHERE s.kept AND s.started_at >= ?1 ORDER BY s.id";
+    OLDEST_KEPT = "SELECT min(started_at) FROM snapshot WHERE kept";
+    /// What began and ended in nights since ?1, of a rule and types given as JSON arrays of local ids, or null for all.
+    LIFE = "SELECT s.started_at, sum(l.opened), sum(l.reopened), sum(l.fixed), sum(l.removed), sum(l.dropped)
+        FROM snapshot s JOIN rollup_life l ON l.snapshot_id = s.id WHERE s.started_at >= ?1
+        AND (?2 IS NULL OR l.rule_id IN (SELECT value FROM json_each(?2)))
+        AND (?3 IS NULL OR l.type_id IN (SELECT value FROM json_each(?3))) GROUP BY s.id";
+    FIXED_DAYS = "SELECT s.started_at, f.days, f.violations FROM snapshot s JOIN rollup_fixed f ON f.snapshot_id = s.id
+        WHERE s.started_at >= ?1";
+    RULES = "SELECT id, code, severity, tag FROM rule";
+    TAG_COUNT = "SELECT resources, non_compliant FROM rollup_tag WHERE snapshot_id = ?1 AND tag_id = ?2";
+    /// Spend that must carry tags (2), and what of it cannot be attributed (3), by day and currency.
+    SPEND_BY_DAY = "SELECT b.day, b.part, c.text, sum(b.micros) FROM bill b JOIN bill_text c ON c.id = b.currency_id
+        WHERE b.part IN (2, 3) GROUP BY b.day, b.part, b.currency_id";
     POLICY_BODY = "SELECT body FROM policy WHERE digest = ?1";
     SCOPES = "SELECT account_id, region_id, type_id, scanned_in, listed_all, resources, unknown, stale, reason, operation,
         message FROM scope WHERE snapshot_id = ?1";

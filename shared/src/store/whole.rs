@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use rusqlite::Connection;
 
 use super::{
-    Attempt, MonthSpend, ScopeRow, ScopeSpend, Snapshot, StoreError, Tally, Turned,
+    Attempt, DaySpend, MonthSpend, ScopeRow, ScopeSpend, Snapshot, StoreError, Tally, Turned,
     cost::CostBook,
     intern::{statement, varints},
     lackers::Lackers,
@@ -26,6 +26,7 @@ pub(super) struct Whole {
     costs: OnceLock<Vec<CostBook>>,
     lackers: OnceLock<Vec<Lackers>>,
     live: OnceLock<Vec<Live>>,
+    days: OnceLock<Vec<DaySpend>>,
     month: OnceLock<Vec<MonthSpend>>,
 }
 
@@ -114,6 +115,14 @@ impl Whole {
     /// What living resources cost, by the tags of the newest snapshot, and whose tags were put right.
     pub(super) fn live(&self, read: impl FnOnce() -> Result<Live, StoreError>) -> Result<Option<&Live>, StoreError> {
         once(&self.live, || Ok(vec![read()?])).map(<[_]>::first)
+    }
+
+    /// What was spent day by day.
+    pub(super) fn days(
+        &self,
+        read: impl FnOnce() -> Result<Vec<DaySpend>, StoreError>,
+    ) -> Result<&[DaySpend], StoreError> {
+        once(&self.days, read)
     }
 
     /// What the usual month came to; none when nothing is known of the bill.

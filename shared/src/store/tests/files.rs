@@ -7,7 +7,7 @@ fn a_representative_ledger_leaves_no_table_empty() {
     let mut tables =
         sql.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").unwrap();
     let names: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    assert_eq!(names.len(), 29);
+    assert_eq!(names.len(), 31);
     for name in names {
         let rows: i64 = sql.query_row(&format!("SELECT count(*) FROM {name}"), [], |row| row.get(0)).unwrap();
         assert!(rows > 0, "{name} is empty");
@@ -143,7 +143,8 @@ fn every_question_goes_by_an_index() {
         &["TAG_SET_KEYS", "FINDING_SETS", "RESOURCES", "JUDGED", "AS_OF", "INTEGRITY", "FREE_BYTES", "TABLE_SIZES"],
         &["BILL_MONTHS", "ALLOCATION_TAGS", "BILL_NEEDS", "BILL_GAP", "SNAPSHOT_BEFORE"],
         &["COST_BASIS", "POOLS", "USAGE", "CHARGED_SERVICES", "LOCALS_OF_TYPE", "COSTS_BY_VERDICT"],
-        &["USAGE_COUNTED", "USAGE_WRITTEN"],
+        &["USAGE_COUNTED", "USAGE_WRITTEN", "LIFE_COUNTED"],
+        &["SNAPSHOTS_SINCE", "OLDEST_KEPT", "LIFE", "FIXED_DAYS", "RULES", "SPEND_BY_DAY"],
         &["COUNT_LIVING", "COUNT_RESOURCES", "COUNT_VERSIONS", "COUNT_OPEN", "COUNT_CLOSED", "COPY_INTO"],
     ]
     .concat();

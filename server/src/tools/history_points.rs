@@ -1,0 +1,233 @@
+//! The points of a history: one night a period, and what happened in it.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use schemars::JsonSchema;
+use serde::Serialize;
+use shared::{
+    money::Amount,
+    store::{DaySpend, Filter, Life, NightTotals, Snapshot, View},
+};
+
+use super::{
+    ToolFailure,
+    answer::{score, short, units},
+    arguments::nullable_number,
+    calendar::begin_of,
+    get_violation_history::Asked,
+};
+
+/// The state at the end of a period, and what happened in it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Point {
+    /// First day of the period.
+    date: String,
+    /// Which snapshot it is.
+    snapshot_id: i64,
+    /// compliant / (compliant + non_compliant); null when nothing could be judged, and where one finding or tag is asked for.
+    #[schemars(schema_with = "nullable_number")]
+    compliance_score: Option<f64>,
+    /// Findings of severity error; resources with the finding, or non-compliant ones with the tag, where one is asked for.
+    violations: u64,
+    /// Resources asked about.
+    total_resources: u64,
+    non_compliant_resources: u64,
+    /// Violations that began in the period. Absent where it is not known of the filter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64")]
+    opened: Option<u64>,
+    /// Of these, such as had been there before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64")]
+    reopened: Option<u64>,
+    /// Violations whose tags were put right in the period.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64")]
+    fixed: Option<u64>,
+    /// Violations that ended with their resources, or for the policy changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64")]
+    ended_otherwise: Option<u64>,
+    /// Days that those fixed had been open; absent when none was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "f64")]
+    median_days_to_fix: Option<f64>,
+    /// What was spent in the period, as far as it is billed. Absent where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Cost")]
+    cost: Option<Cost>,
+    /// `complete`, or `partial` when the snapshot has gaps.
+    coverage: &'static str,
+    /// Whether it saw the same scopes as the newest point. Those that did not are not mixed into the trend.
+    same_coverage: bool,
+    /// The first 12 digits of the policy's digest, where it is another one than the newest point's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    other_policy: Option<String>,
+}
+
+/// Spend that must carry required tags.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Cost {
+    taggable_spend: f64,
+    attribution_gap: f64,
+    /// Days of the period that are billed.
+    days: u64,
+}
+
+/// A night that stands for its period.
+pub(crate) struct Chosen {
+    period: Date,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) totals: NightTotals,
+}
+
+/// Of each period the last complete night, else the last one.
+pub(crate) fn nights(
+    view: &View<'_>,
+    asked: &Asked,
+    from: Date,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Chosen>, ToolFailure> {
+    let mut periods: BTreeMap<Date, Snapshot> = BTreeMap::new();
+    let mut several = false;
+    for snapshot in view.nights_since(begin_of(&asked.zone, from))? {
+        let period = asked.period(snapshot.started_at);
+        match periods.get(&period) {
+            Some(known) if known.complete && !snapshot.complete => several = true,
+            _ => drop(periods.insert(period, snapshot)),
+        }
+    }
+    if several {
+        notes
+            .push("A period's last complete snapshot stands for it, though a later one with gaps is there.".to_owned());
+    }
+    let chosen = periods.into_iter().map(|(period, snapshot)| {
+        let totals = view.night_totals(&snapshot, &asked.filter)?;
+        Ok(Chosen { period, snapshot, totals })
+    });
+    chosen.collect()
+}
+
+pub(crate) fn points(view: &View<'_>, asked: &Asked, nights: &[Chosen], from: Date) -> Result<Vec<Point>, ToolFailure> {
+    let lives = lives(view, asked, from)?;
+    let spend = match nights.last() {
+        Some(newest) if asked.filter == Filter::default() && asked.finding.is_none() && asked.tag.is_none() => {
+            view.spend_by_day(&newest.snapshot)?
+        }
+        _ => Vec::new(),
+    };
+    let Some(newest) = nights.last() else { return Ok(Vec::new()) };
+    nights.iter().map(|night| point(view, asked, night, newest, &lives, &spend)).collect()
+}
+
+/// What happened, by period; nothing where it is not counted.
+fn lives(view: &View<'_>, asked: &Asked, from: Date) -> Result<Option<BTreeMap<Date, Life>>, ToolFailure> {
+    if !asked.knows_lives() {
+        return Ok(None);
+    }
+    let of = asked.finding.clone().unwrap_or_default();
+    let mut periods: BTreeMap<Date, Life> = BTreeMap::new();
+    for (at, life) in view.lives(begin_of(&asked.zone, from), &of, &asked.filter)? {
+        let sum = periods.entry(asked.period(at)).or_default();
+        sum.opened += life.opened;
+        sum.reopened += life.reopened;
+        sum.fixed += life.fixed;
+        sum.removed += life.removed;
+        sum.dropped += life.dropped;
+        sum.fixed_days.extend(life.fixed_days);
+    }
+    Ok(Some(periods))
+}
+
+fn point(
+    view: &View<'_>,
+    asked: &Asked,
+    night: &Chosen,
+    newest: &Chosen,
+    lives: &Option<BTreeMap<Date, Life>>,
+    spend: &[DaySpend],
+) -> Result<Point, ToolFailure> {
+    let Chosen { period, snapshot, totals } = night;
+    let tally = &totals.tally;
+    let (score, violations, resources, wrong) = match (&asked.finding, &asked.tag) {
+        (Some(finding), _) => {
+            (None, view.found_in(snapshot, finding, &asked.filter)?, tally.total(), tally.non_compliant)
+        }
+        (_, Some(tag)) => {
+            let (resources, wrong) = view.tagged(snapshot, &tag.key, &tag.value)?.unwrap_or_default();
+            (None, wrong, resources, wrong)
+        }
+        _ => (score(tally), tally.errors, tally.total(), tally.non_compliant),
+    };
+    let life = lives.as_ref().map(|lives| lives.get(period).cloned().unwrap_or_default());
+    let policy = &snapshot.policy_digest;
+    Ok(Point {
+        date: period.to_string(),
+        snapshot_id: snapshot.id,
+        compliance_score: score,
+        violations,
+        total_resources: resources,
+        non_compliant_resources: wrong,
+        opened: life.as_ref().map(|life| life.opened),
+        reopened: life.as_ref().map(|life| life.reopened),
+        fixed: life.as_ref().map(|life| life.fixed),
+        ended_otherwise: life.as_ref().map(|life| life.removed + life.dropped),
+        median_days_to_fix: life.as_ref().and_then(|life| median_days(&life.fixed_days)),
+        cost: cost(spend, *period, asked.group_by.next(*period)),
+        coverage: if totals.whole == totals.scopes { "complete" } else { "partial" },
+        same_coverage: totals.coverage == newest.totals.coverage,
+        other_policy: (*policy != newest.snapshot.policy_digest).then(|| short(policy)),
+    })
+}
+
+/// The middle one of days, each with how often it occurs.
+fn median_days(days: &[(i64, u64)]) -> Option<f64> {
+    let mut days = days.to_vec();
+    days.sort_unstable();
+    let all: u64 = days.iter().map(|(_, n)| n).sum();
+    let nth = |place: u64| {
+        let mut passed = 0;
+        days.iter().find_map(|(days, n)| {
+            passed += n;
+            (place < passed).then_some(*days as f64)
+        })
+    };
+    Some(f64::midpoint(nth(all.checked_sub(1)? / 2)?, nth(all / 2)?))
+}
+
+fn cost(spend: &[DaySpend], first: Date, end: Date) -> Option<Cost> {
+    let days: Vec<&DaySpend> = spend.iter().filter(|day| day.day >= first && day.day < end).collect();
+    let sum = |of: fn(&DaySpend) -> Amount| days.iter().map(|day| of(day)).sum::<Amount>();
+    (!days.is_empty()).then(|| Cost {
+        taggable_spend: units(sum(|day| day.spend.taggable).cents()),
+        attribution_gap: units(sum(|day| day.spend.unattributable).cents()),
+        days: days.len() as u64,
+    })
+}
+
+pub(crate) fn coverage_note(points: &[Point]) -> Option<String> {
+    let other = points.iter().filter(|point| !point.same_coverage).count();
+    (other > 0).then(|| {
+        format!(
+            "{other} of {} points saw other scopes than the newest one; their scores are of what they saw, and the trend is of the \
+             scopes that all points read.",
+            points.len()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_days_counts_each_violation() {
+        assert_eq!(median_days(&[]), None);
+        assert_eq!(median_days(&[(3, 1)]), Some(3.0));
+        assert_eq!(median_days(&[(1, 1), (10, 1)]), Some(5.5));
+        assert_eq!(median_days(&[(10, 1), (1, 4), (2, 2)]), Some(1.0));
+        assert_eq!(median_days(&[(1, 2), (7, 3)]), Some(7.0));
+    }
+}

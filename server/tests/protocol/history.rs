@@ -1,0 +1,362 @@
+//! A year of a small company by a script: launches, removals, retagging, another policy in May, a region that is denied for a
+//! week, a scanner that is down for three nights. What history tells of it is what the script says, worked out here without a
+//! ledger.
+
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+
+use jiff::{ToSpan, civil::Date};
+use serde_json::{Value, json};
+use shared::{
+    inventory::{Gap, GapReason, Listing, Resource, Scope, Tags},
+    policy::Policy,
+};
+
+use crate::asked::{ACCOUNT, Asked, Nights, scope};
+
+const TOOL: &str = "get_violation_history";
+
+const NIGHTS: i32 = 365;
+
+/// Requires a cost centre alone.
+const MAY: &str = r#"{"version": "2.0", "last_updated": "2027-05-01T00:00:00Z",
+    "required_tags": [{"name": "CostCenter", "allowed_values": ["Engineering", "Sales"]}]}"#;
+
+const CHANGED: i32 = 182;
+
+fn down(night: i32) -> bool {
+    (101..104).contains(&night)
+}
+
+fn denied(night: i32, region: &str) -> bool {
+    region == "us-east-1" && (221..228).contains(&night)
+}
+
+/// Ways to tag, with the violations by the first policy.
+fn way(number: u64) -> (Vec<(&'static str, &'static str)>, Vec<&'static str>) {
+    let (cost, owner) = (("CostCenter", "Sales"), ("Owner", "ada@example.com"));
+    match number % 4 {
+        0 => (vec![cost, owner], vec![]),
+        1 => (vec![owner], vec!["MISSING CostCenter"]),
+        2 => (vec![], vec!["MISSING CostCenter", "MISSING Owner"]),
+        _ => (vec![("CostCenter", "Marketing"), owner], vec!["NOT_ALLOWED CostCenter"]),
+    }
+}
+
+fn dice(night: i32, id: u32) -> u64 {
+    let mut state = (u64::from(id) << 32) ^ u64::from(night.unsigned_abs()) ^ 0x9e37_79b9_7f4a_7c15;
+    for _ in 0..3 {
+        state = (state ^ (state >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    }
+    state >> 20
+}
+
+/// The company: region and way of each resource.
+#[derive(Default)]
+struct Company {
+    resources: BTreeMap<u32, (&'static str, u64)>,
+    next: u32,
+}
+
+impl Company {
+    fn day(&mut self, night: i32) {
+        // On the day of the new policy nobody touches anything.
+        if night == CHANGED {
+            return;
+        }
+        for _ in 0..if night == 1 { 40 } else { dice(night, 0) % 3 } {
+            let region = if self.next.is_multiple_of(3) { "us-east-1" } else { "eu-west-1" };
+            self.resources.insert(self.next, (region, dice(night, self.next)));
+            self.next += 1;
+        }
+        if night > 1 {
+            self.resources.retain(|id, _| !dice(night, *id).is_multiple_of(150));
+            for (id, (_, way)) in &mut self.resources {
+                let rolled = dice(night, *id);
+                // Tags get better in the course of the year.
+                if rolled % 40 == 1 {
+                    *way = if rolled % 7 < 3 + u64::from(night.unsigned_abs()) / 100 { 0 } else { rolled / 40 };
+                }
+            }
+        }
+    }
+
+    fn listing(&self, night: i32, region: &'static str) -> (Scope, Listing) {
+        let place = Scope { region: region.parse().unwrap(), ..scope("ec2:instance") };
+        if denied(night, region) {
+            let gap = Gap {
+                reason: GapReason::Denied,
+                operation: "ec2:DescribeInstances".to_owned(),
+                message: "no".to_owned(),
+            };
+            return (place, Listing { resources: Vec::new(), gap: Some(gap) });
+        }
+        let here = self.resources.iter().filter(|(_, (home, _))| *home == region);
+        let resources = here.map(|(id, (_, number))| Resource {
+            arn: format!("arn:aws:ec2:{region}:{ACCOUNT}:instance/i-{id:x}").parse().unwrap(),
+            created_at: None,
+            tags: Tags::Known(way(*number).0.into_iter().collect()),
+            usage: None,
+        });
+        (place, Listing { resources: resources.collect(), gap: None })
+    }
+}
+
+/// What the script says of a night.
+#[derive(Debug, Clone, Default)]
+struct Night {
+    number: i64,
+    day: Date,
+    compliant: u64,
+    wrong: u64,
+    total: u64,
+    violations: u64,
+    partial: bool,
+    opened: u64,
+    reopened: u64,
+    fixed: u64,
+    otherwise: u64,
+    days_to_fix: Vec<i64>,
+}
+
+/// The script, played without a ledger: what is known of each resource, and since when what is wrong with it.
+#[derive(Default)]
+struct Truth {
+    known: BTreeMap<u32, (&'static str, Vec<&'static str>)>,
+    open: BTreeMap<(u32, &'static str), i32>,
+    ended: BTreeSet<(u32, &'static str)>,
+    snapshots: i64,
+}
+
+impl Truth {
+    fn night(&mut self, company: &Company, night: i32) -> Night {
+        let read = |region: &str| !denied(night, region);
+        let rules = |number: u64| {
+            let mut rules = way(number).1;
+            rules.retain(|rule| night < CHANGED || *rule != "MISSING Owner");
+            rules
+        };
+        self.snapshots += 1;
+        let day = Date::constant(2026, 10, 31).saturating_add(night.days());
+        let mut told = Night { number: self.snapshots, day, partial: !read("us-east-1"), ..Night::default() };
+        let gone: Vec<u32> = self
+            .known
+            .iter()
+            .filter(|(id, (region, _))| read(region) && !company.resources.contains_key(id))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in gone {
+            self.known.remove(&id);
+            told.otherwise += self.end(id, &[]).len() as u64;
+        }
+        for (id, (region, number)) in company.resources.iter().filter(|(_, (region, _))| read(region)) {
+            let now = rules(*number);
+            let ended = self.end(*id, &now);
+            if night == CHANGED {
+                told.otherwise += ended.len() as u64;
+            } else {
+                told.fixed += ended.len() as u64;
+                told.days_to_fix.extend(ended.iter().map(|since| i64::from(night - since)));
+            }
+            for rule in &now {
+                let violation = (*id, *rule);
+                if let Entry::Vacant(place) = self.open.entry(violation) {
+                    place.insert(night);
+                    told.opened += 1;
+                    told.reopened += u64::from(self.ended.contains(&violation));
+                }
+            }
+            self.known.insert(*id, (region, now));
+        }
+        for (region, rules) in self.known.values() {
+            told.total += 1;
+            if read(region) {
+                told.violations += rules.len() as u64;
+                *if rules.is_empty() { &mut told.compliant } else { &mut told.wrong } += 1;
+            }
+        }
+        told
+    }
+
+    /// Ends what is not among the rules; the nights on which it had begun.
+    fn end(&mut self, id: u32, rules: &[&str]) -> Vec<i32> {
+        let over: Vec<_> = self.open.keys().filter(|(of, rule)| *of == id && !rules.contains(rule)).copied().collect();
+        self.ended.extend(over.iter().copied());
+        over.iter().map(|violation| self.open.remove(violation).unwrap()).collect()
+    }
+}
+
+fn year() -> (Nights, Vec<Night>) {
+    let (mut nights, mut company, mut truth) = (Nights::new(), Company::default(), Truth::default());
+    let mut told = Vec::new();
+    for night in 1..=NIGHTS {
+        company.day(night);
+        if night == CHANGED {
+            nights.judge_by(MAY);
+        }
+        if !down(night) {
+            let listings = ["eu-west-1", "us-east-1"].map(|region| company.listing(night, region)).to_vec();
+            nights.append(night, listings);
+            told.push(truth.night(&company, night));
+        }
+    }
+    // Of the first night everything was new.
+    told[0].opened = 0;
+    let sum = |of: fn(&Night) -> u64| told.iter().map(of).sum::<u64>();
+    let eventful = [sum(|night| night.reopened), sum(|night| night.fixed), sum(|night| night.otherwise)];
+    assert!(eventful.iter().all(|events| *events > 10), "{eventful:?}");
+    (nights, told)
+}
+
+fn first_of(group_by: &str, day: Date) -> Date {
+    match group_by {
+        "day" => day,
+        // 1970-01-01 was a Thursday.
+        "week" => day.saturating_sub(((shared::day::number_of(day) + 3) % 7).days()),
+        _ => day.first_of_month(),
+    }
+}
+
+fn median(mut of: Vec<i64>) -> Option<f64> {
+    of.sort_unstable();
+    let middle = of.len() / 2;
+    (!of.is_empty())
+        .then(|| if of.len() % 2 == 1 { of[middle] as f64 } else { (of[middle - 1] + of[middle]) as f64 / 2.0 })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_point_of_a_year_is_what_the_script_says() {
+    let (nights, script) = year();
+    let server = Asked::of(&nights).await;
+    for (group_by, days_back) in [("month", 365), ("week", 365), ("day", 100), ("week", 30)] {
+        let (answer, _) = server.ask(TOOL, json!({"group_by": group_by, "days_back": days_back})).await;
+        let last = script.last().unwrap();
+        let from = first_of(group_by, last.day.saturating_sub((days_back - 1).days()));
+        let mut periods: BTreeMap<Date, Vec<&Night>> = BTreeMap::new();
+        for night in script.iter().filter(|night| night.day >= from) {
+            periods.entry(first_of(group_by, night.day)).or_default().push(night);
+        }
+        let points = answer["history"].as_array().unwrap();
+        assert_eq!(points.len(), periods.len(), "{group_by} {days_back}");
+        for (point, (first, nights)) in points.iter().zip(&periods) {
+            let stands = nights.iter().rev().find(|night| !night.partial).or(nights.last()).unwrap();
+            let sum = |of: fn(&Night) -> u64| nights.iter().map(|night| of(night)).sum::<u64>();
+            let score = stands.compliant as f64 / (stands.compliant + stands.wrong) as f64;
+            let told = point["compliance_score"].as_f64().unwrap();
+            assert!((told - score).abs() < 0.00006, "{point}: {score}");
+            let expected = json!({
+                "date": first.to_string(), "snapshot_id": stands.number, "violations": stands.violations,
+                "total_resources": stands.total, "non_compliant_resources": stands.wrong,
+                "opened": sum(|night| night.opened), "reopened": sum(|night| night.reopened),
+                "fixed": sum(|night| night.fixed), "ended_otherwise": sum(|night| night.otherwise),
+                "coverage": if stands.partial { "partial" } else { "complete" },
+                "same_coverage": !stands.partial,
+            });
+            for (field, value) in expected.as_object().unwrap() {
+                assert_eq!(&point[field], value, "{group_by} {first}: {field} of {point}");
+            }
+            let days = nights.iter().flat_map(|night| night.days_to_fix.iter().copied()).collect();
+            assert_eq!(point.get("median_days_to_fix").and_then(Value::as_f64), median(days), "{group_by} {first}");
+            let earlier = stands.day < Date::constant(2026, 10, 31).saturating_add(CHANGED.days());
+            assert_eq!(point.get("other_policy").is_some(), earlier, "{point}");
+        }
+        // What began and ended explains every change, where nothing was denied.
+        for (pair, told) in points.windows(2).zip(periods.values().collect::<Vec<_>>().windows(2)) {
+            if told.iter().all(|nights| nights.iter().all(|night| !night.partial)) {
+                let number = |point: &Value, field: &str| point[field].as_i64().unwrap();
+                let moved =
+                    number(&pair[1], "opened") - number(&pair[1], "fixed") - number(&pair[1], "ended_otherwise");
+                assert_eq!(number(&pair[1], "violations") - number(&pair[0], "violations"), moved, "{}", pair[1]);
+            }
+        }
+    }
+}
+
+/// The median of all slopes, by sorting them.
+fn slope_of(points: &[(i64, f64)]) -> f64 {
+    let mut slopes = Vec::new();
+    for a in 0..points.len() {
+        for b in a + 1..points.len() {
+            slopes.push((points[b].1 - points[a].1) / (points[b].0 - points[a].0) as f64);
+        }
+    }
+    slopes.sort_by(f64::total_cmp);
+    let middle = slopes.len() / 2;
+    if slopes.len() % 2 == 1 { slopes[middle] } else { f64::midpoint(slopes[middle - 1], slopes[middle]) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trend_is_of_nights_by_one_policy_and_of_scopes_that_all_of_them_read() {
+    let (nights, script) = year();
+    let server = Asked::of(&nights).await;
+    let (answer, _) = server.ask(TOOL, json!({"group_by": "week", "days_back": 365})).await;
+    assert_eq!(answer["trend"], "improving");
+    let changed = Date::constant(2026, 10, 31).saturating_add(CHANGED.days());
+    let mut weeks: BTreeMap<Date, &Night> = BTreeMap::new();
+    for night in script.iter().filter(|night| !night.partial) {
+        weeks.insert(first_of("week", night.day), night);
+    }
+    // No week is denied from its first day to its last, so that each has a whole night.
+    let points: Vec<(i64, f64)> = weeks
+        .values()
+        .filter(|night| night.day >= changed)
+        .map(|night| {
+            (shared::day::number_of(night.day), night.compliant as f64 / (night.compliant + night.wrong) as f64)
+        })
+        .collect();
+    let rate = (slope_of(&points) * 7.0 * 10_000.0).round() / 10_000.0;
+    assert_eq!(answer["improvement_rate"].as_f64(), Some(rate));
+    assert_eq!((&answer["trend_basis"]["points"], &answer["trend_basis"]["scopes"]), (&json!(points.len()), &json!(2)));
+    // Days in which a region was denied: the trend is of the other region alone.
+    let last = script.last().unwrap().day;
+    let back =
+        shared::day::number_of(last) - shared::day::number_of(Date::constant(2026, 10, 31).saturating_add(215.days()));
+    let from = json!({"group_by": "day", "days_back": back.min(100)});
+    let (answer, _) = server.ask(TOOL, from).await;
+    assert_eq!(answer["trend_basis"]["scopes"], 2, "the week is longer ago than that");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn periods_that_saw_less_are_marked_and_not_mixed_into_the_trend() {
+    let nights = Nights::new();
+    let mut company = Company::default();
+    company.day(1);
+    for night in [219, 220, 221, 222, 223] {
+        nights.append(night, ["eu-west-1", "us-east-1"].map(|region| company.listing(night, region)).to_vec());
+    }
+    let server = Asked::of(&nights).await;
+    let (answer, _) = server.ask(TOOL, json!({"group_by": "day", "days_back": 5})).await;
+    let points = answer["history"].as_array().unwrap();
+    let marks: Vec<_> = points.iter().map(|point| point["coverage"].as_str().unwrap()).collect();
+    assert_eq!(marks, ["complete", "complete", "partial", "partial", "partial"]);
+    assert_eq!((&answer["trend"], &answer["trend_basis"]["scopes"]), (&json!("stable"), &json!(1)), "nothing changed");
+    assert!(points[1]["compliance_score"] != points[2]["compliance_score"], "the scores are of what was seen");
+    assert!(answer["notes"].to_string().contains("2 of 5 points saw other scopes"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_finding_and_one_tag_have_histories_of_their_own() {
+    let (nights, script) = year();
+    let server = Asked::of(&nights).await;
+    let ask = async |finding: Value| {
+        server.ask(TOOL, json!({"days_back": 365, "group_by": "month", "finding": finding})).await.0
+    };
+    let of = |answer: &Value, field: &str| {
+        answer["history"].as_array().unwrap().iter().map(|point| point[field].as_i64().unwrap()).sum::<i64>()
+    };
+    let all = server.ask(TOOL, json!({"days_back": 365, "group_by": "month"})).await.0;
+    let parts = [
+        ask(json!({"code": "MISSING", "tag": "CostCenter"})).await,
+        ask(json!({"code": "MISSING", "tag": "Owner"})).await,
+        ask(json!({"code": "NOT_ALLOWED"})).await,
+    ];
+    for field in ["violations", "opened", "fixed", "reopened", "ended_otherwise"] {
+        assert_eq!(parts.iter().map(|part| of(part, field)).sum::<i64>(), of(&all, field), "{field}");
+    }
+    assert_eq!(parts[1]["trend"], Value::Null);
+    assert_eq!(parts[1]["history"].as_array().unwrap().last().unwrap()["violations"], 0, "nobody asks for it any more");
+    let tagged = server.ask(TOOL, json!({"tag": {"key": "CostCenter", "value": "Marketing"}, "days_back": 7})).await.0;
+    let newest = tagged["history"].as_array().unwrap().last().unwrap();
+    assert_eq!(newest["total_resources"], newest["violations"], "all that have it are wrong");
+    assert!(script.last().unwrap().wrong as i64 >= newest["violations"].as_i64().unwrap());
+    assert!(Policy::parse(MAY).is_ok());
+}
