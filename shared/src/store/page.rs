@@ -1,6 +1,9 @@
 //! Pages of resources, and the filter that all questions share.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
@@ -231,11 +234,12 @@ impl Pages<'_> {
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(|last| last.start);
-        let rows = found.into_iter().map(|found| self.row(found)).collect::<Result<_, _>>()?;
+        let mut read = Remembered::default();
+        let rows = found.into_iter().map(|found| self.row(found, &mut read)).collect::<Result<_, _>>()?;
         Ok(Page { rows, next })
     }
 
-    fn row(&self, found: Found) -> Result<Row, StoreError> {
+    fn row(&self, found: Found, read: &mut Remembered) -> Result<Row, StoreError> {
         let key = found.start.key;
         let scope = self.dimensions.scope(found.ids)?;
         let outsider = || StoreError::Content { what: "an account", given: scope.account.to_string() };
@@ -253,32 +257,62 @@ impl Pages<'_> {
             scope,
             state: found.state,
             unknown: found.reason.as_deref().map(reason).transpose()?,
-            tags: tags(self.sql, found.tag_set, found.name)?,
+            tags: read.tags(self.sql, found.tag_set, found.name)?,
             created_at: created.map(time).transpose()?,
             first_seen: time(first_seen)?,
             cost: book.and_then(|book| book.of(found.ids, usage, charged)),
-            violations: self.violations(key)?,
+            violations: self.violations(key, read)?,
         })
     }
 
-    fn violations(&self, key: i64) -> Result<Vec<(Rule, Timestamp)>, StoreError> {
+    fn violations(&self, key: i64, read: &mut Remembered) -> Result<Vec<(Rule, Timestamp)>, StoreError> {
         let open: Vec<(i64, i64)> =
             rows(self.sql, sql::VIOLATIONS_OF, [key, self.snapshot.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        open.into_iter().map(|(id, opened)| Ok((rule(self.sql, id)?, time(opened)?))).collect()
+        open.into_iter().map(|(id, opened)| Ok((read.rule(self.sql, id)?, time(opened)?))).collect()
+    }
+}
+
+/// Tags and rules that were read for a page. Most of a row's are those of rows before it, and are not read again.
+#[derive(Default)]
+struct Remembered {
+    tags: HashMap<i64, (String, String)>,
+    rules: HashMap<i64, Rule>,
+}
+
+impl Remembered {
+    fn tags(&mut self, db: &Connection, tag_set: Option<i64>, name: Option<String>) -> Result<TagSet, StoreError> {
+        let mut pairs = Vec::new();
+        for id in tag_set.map(|set| tag_ids(db, set)).transpose()?.unwrap_or_default() {
+            pairs.push(remembered(&mut self.tags, id, || tag(db, id))?);
+        }
+        pairs.extend(name.map(|name| (NAME.to_owned(), name)));
+        Ok(pairs.into_iter().collect())
+    }
+
+    fn rule(&mut self, db: &Connection, id: i64) -> Result<Rule, StoreError> {
+        remembered(&mut self.rules, id, || rule(db, id))
+    }
+}
+
+fn remembered<T: Clone>(
+    known: &mut HashMap<i64, T>,
+    id: i64,
+    read: impl FnOnce() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    match known.entry(id) {
+        Entry::Occupied(known) => Ok(known.get().clone()),
+        Entry::Vacant(place) => Ok(place.insert(read()?).clone()),
     }
 }
 
 /// The tags of an interned set, with the Name that stands beside it.
 pub(super) fn tags(db: &Connection, tag_set: Option<i64>, name: Option<String>) -> Result<TagSet, StoreError> {
-    let mut pairs = Vec::new();
-    for id in tag_set.map(|set| tag_ids(db, set)).transpose()?.unwrap_or_default() {
-        let pair: (String, String) = statement(db, sql::TAG_BY_ID)?
-            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
-            .attempt("read a tag")?;
-        pairs.push(pair);
-    }
-    pairs.extend(name.map(|name| (NAME.to_owned(), name)));
-    Ok(pairs.into_iter().collect())
+    Remembered::default().tags(db, tag_set, name)
+}
+
+fn tag(db: &Connection, id: i64) -> Result<(String, String), StoreError> {
+    let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    statement(db, sql::TAG_BY_ID)?.query_row([id], columns).attempt("read a tag")
 }
 
 /// An interned rule.

@@ -61,8 +61,9 @@ macro_rules! statements {
 macro_rules! as_of {
     ($columns:literal, $($condition:tt)*) => {
         concat!(
-            "SELECT ", $columns, " FROM current c WHERE c.since <= ?1 AND ", $($condition)*,
-            " UNION ALL SELECT ", $columns, " FROM history c WHERE c.until > ?1 AND c.since <= ?1 AND ", $($condition)*
+            // What a filter refuses is most of what is looked at, and hardly anything is too young: that is asked last.
+            "SELECT ", $columns, " FROM current c WHERE ", $($condition)*, " AND c.since <= ?1",
+            " UNION ALL SELECT ", $columns, " FROM history c WHERE c.until > ?1 AND ", $($condition)*, " AND c.since <= ?1"
         )
     };
 }
