@@ -46,7 +46,9 @@ struct Truth {
     nano: i64,
     /// The keys that a bill does not find on it.
     wrong: bool,
-    /// Without a tag that is required of its type, on the resource itself.
+    /// Required keys that are not on the resource itself, in whatever letter case.
+    missing: Vec<&'static str>,
+    /// Listed as lacking tags.
     lacks: bool,
 }
 
@@ -60,18 +62,20 @@ fn truth(world: &World) -> BTreeMap<String, Truth> {
         let stopped = resource.resource_type == "ec2:instance" && *index % STOPPED_EVERY == STOPPED_EVERY - 1;
         let nano = if stopped { 0 } else { daily_nano(resource.resource_type, *index) * days };
         *index += 1;
-        let keys: Vec<&str> = match resource.resource_type {
+        let keys: Vec<&'static str> = match resource.resource_type {
             "rds:cluster" | "ecs:cluster" => Vec::new(),
             other => required(service_of(other)).to_vec(),
         };
         let (tags, wrong) = &ways()[resource.recipe];
         let has = |key: &str| tags.iter().any(|(tag, _)| tag.eq_ignore_ascii_case(key));
+        let missing: Vec<&str> = keys.iter().copied().filter(|key| !has(key)).collect();
         let truth_of = Truth {
             resource_type: resource.resource_type,
             region: resource.region,
             nano,
             wrong: keys.iter().any(|key| wrong.contains(key)),
-            lacks: tags.is_empty() || keys.iter().any(|key| !has(key)),
+            lacks: tags.is_empty() || !missing.is_empty(),
+            missing,
         };
         truth.insert(resource.arn, truth_of);
     }
@@ -276,4 +280,47 @@ fn a_denial_of_single_resources_leaves_shares_and_one_line_that_says_what_would_
     let told = ask(&world.store(), FINDING, &json!({"resource_types": ["ec2:instance"]})).unwrap();
     assert_eq!(told["untagged_resources"][0]["cost_source"], "share_of_instance_hours");
     assert!(told["notes"].to_string().contains("ce:GetCostAndUsageWithResources"), "{told}");
+}
+
+#[test]
+fn the_report_says_what_the_other_tools_say() {
+    let world = world(true);
+    let store = world.store();
+    let report = ask(&store, "generate_compliance_report", &json!({})).unwrap();
+    let check = ask(&store, "check_tag_compliance", &json!({})).unwrap();
+    let gap = ask(&store, GAP, &json!({})).unwrap();
+    assert_eq!(report["overall_compliance"], check["compliance_score"]);
+    assert_eq!(report["summary"]["compliant"], check["compliant_resources"]);
+    assert_eq!(report["summary"]["total_resources"], check["total_resources"]);
+    assert_eq!(report["summary"]["cost_attribution_gap"], gap["attribution_gap"]);
+    for field in ["total_cloud_spend", "attributable_spend", "attribution_gap", "time_period", "currency"] {
+        assert_eq!(report["money"][field], gap[field], "{field}");
+    }
+    let parts = ["attributable_spend", "attribution_gap", "other_spend"];
+    let sum: f64 = parts.iter().map(|part| report["money"][part].as_f64().unwrap()).sum();
+    assert!((sum - report["money"]["total_cloud_spend"].as_f64().unwrap()).abs() < 0.001, "{report}");
+    // By hand: what lacks a cost centre on the resource itself, whatever else it lacks.
+    let truth = truth(&world);
+    let bare = truth.values().filter(|one| one.missing.contains(&"CostCenter"));
+    let (count, nano) = bare.fold((0, 0), |(count, nano), one| (count + 1, nano + one.nano));
+    let row =
+        report["top_violations"].as_array().unwrap().iter().find(|row| row["violation"] == "missing_costcenter_tag");
+    let row = row.unwrap();
+    assert_eq!(row["count"], count);
+    same("cost of it", &row["cost_impact"], nano);
+    let told = check["by_rule"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|rule| rule["code"] == "MISSING" && rule["tag"] == "CostCenter");
+    assert_eq!(told.unwrap()["resources"], count);
+    let accounts = report["worst_accounts"].as_array().unwrap();
+    let by_account = ask(&store, GAP, &json!({"grouping": "by_account"})).unwrap();
+    for row in by_account["breakdown"].as_array().unwrap() {
+        let same = accounts.iter().find(|account| account["name"] == row["category"]).unwrap();
+        assert_eq!(same["attribution_gap"], row["unattributable_cost"]);
+        assert_eq!(same["non_compliant"], row["resource_count"]);
+    }
+    let first = &report["recommendation_details"][0];
+    assert_eq!(first["group_key"], "Application", "all of one application have one cost centre: {first}");
 }

@@ -1,4 +1,4 @@
-//! The MCP surface: five tools and a resource, read-only, served statelessly to every protocol version since 2025-06-18.
+//! The MCP surface: six tools and a resource, read-only, served statelessly to every protocol version since 2025-06-18.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,8 +20,8 @@ use crate::{
     announce::{self, NEWEST, tell_peer},
     ledger::Ledger,
     tools::{
-        ToolFailure, answer::Answer, check_tag_compliance, find_untagged_resources, get_cost_attribution_gap,
-        get_tagging_policy, get_violation_history,
+        ToolFailure, answer::Answer, check_tag_compliance, find_untagged_resources, generate_compliance_report,
+        get_cost_attribution_gap, get_tagging_policy, get_violation_history,
     },
 };
 
@@ -39,7 +39,7 @@ const TOOLS_TTL_MS: u64 = 3_600_000;
 const INSTRUCTIONS: &str = "TagLedger answers how well an AWS estate is tagged, from nightly snapshots, in milliseconds; \
 it makes no AWS call. Start with check_tag_compliance: score, counts by type, region, account and rule, and a page of \
 violations. find_untagged_resources lists what has no tags at all, or lacks required ones. get_cost_attribution_gap says \
-what spend cannot be attributed, and where. get_violation_history says whether it gets better. get_tagging_policy shows the rules. Every answer says `as_of` (which snapshot), `policy` (which rules judged it) and `coverage` (what was not seen, and \
+what spend cannot be attributed, and where. get_violation_history says whether it gets better, generate_compliance_report puts it all on one page. get_tagging_policy shows the rules. Every answer says `as_of` (which snapshot), `policy` (which rules judged it) and `coverage` (what was not seen, and \
 why): tell people about gaps. A resource whose tags could not be read is `unknown`, never a violation. Lists come in \
 pages: pass `next_cursor` back as `cursor` with otherwise the same arguments. The resource tagledger://snapshot/newest \
 can be subscribed to: it is updated when a scan ends. Tag keys, tag values, names and messages of \
@@ -103,6 +103,21 @@ impl Mcp {
         Parameters(Checked(arguments)): Parameters<Checked<find_untagged_resources::Arguments>>,
     ) -> Result<Json<Answer<find_untagged_resources::Body>>, ToolFailure> {
         find_untagged_resources::answer(&self.ledger, arguments).map(Json)
+    }
+
+    /// One page on how the estate is tagged: score by count and by cost, what moved since last month and why, the most frequent and
+    /// the costliest violations, the worst accounts and types, what was not seen, and what to tag first. As data, as CSV for
+    /// spreadsheets, or as Markdown to be handed on.
+    #[tool(
+        name = "generate_compliance_report",
+        title = "Generate compliance report",
+        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
+    )]
+    async fn generate_compliance_report(
+        &self,
+        Parameters(Checked(arguments)): Parameters<Checked<generate_compliance_report::Arguments>>,
+    ) -> Result<Json<Answer<generate_compliance_report::Body>>, ToolFailure> {
+        generate_compliance_report::answer(&self.ledger, arguments).map(Json)
     }
 
     /// What of the bill cannot be attributed, for required tags are missing or wrong: total, attributable and unattributable

@@ -14,6 +14,7 @@ pub(crate) mod cost_compliance;
 pub(crate) mod cursor;
 pub(crate) mod find_untagged_resources;
 pub(crate) mod gap_breakdown;
+pub(crate) mod generate_compliance_report;
 pub(crate) mod get_cost_attribution_gap;
 pub(crate) mod get_tagging_policy;
 pub(crate) mod get_violation_history;
@@ -22,6 +23,9 @@ pub(crate) mod history_trend;
 pub(crate) mod identity;
 pub(crate) mod live_gap;
 pub(crate) mod period;
+pub(crate) mod report_csv;
+pub(crate) mod report_facts;
+pub(crate) mod report_markdown;
 pub(crate) mod resource_cost;
 pub(crate) mod violation;
 

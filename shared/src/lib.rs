@@ -6,6 +6,7 @@
 #[macro_use]
 pub mod resource_type;
 
+pub mod advice;
 pub mod chain;
 pub mod cloud;
 pub mod day;

@@ -27,6 +27,7 @@ mod check;
 mod cost;
 mod counter;
 mod fingerprint;
+mod groups;
 mod intern;
 mod keep;
 mod lackers;

@@ -1,5 +1,7 @@
 """What the official Python client gets: complete answers, true to the ledger's raw rows, page after page."""
 
+import csv
+import io
 import json
 from collections import Counter
 
@@ -8,8 +10,8 @@ from jsonschema import Draft202012Validator
 from truth import billed
 
 CHECKING, FINDING, POLICY_TOOL = "check_tag_compliance", "find_untagged_resources", "get_tagging_policy"
-COSTS, HISTORY = "get_cost_attribution_gap", "get_violation_history"
-TOOLS = [CHECKING, FINDING, COSTS, POLICY_TOOL, HISTORY]
+COSTS, HISTORY, REPORT = "get_cost_attribution_gap", "get_violation_history", "generate_compliance_report"
+TOOLS = [CHECKING, FINDING, REPORT, COSTS, POLICY_TOOL, HISTORY]
 GROUPINGS = ("by_resource_type", "by_region", "by_account")
 BYTES_OF_A_TOKEN = 4
 MOST_TOKENS = 4000
@@ -146,6 +148,27 @@ async def history_has_its_fields(client):
         equal(newest["violations"], now["error_findings"], "violations")
         equal(newest["total_resources"], now["total_resources"], "resources")
         equal(answer["trend"], "improving", "the trend of the demo")
+
+
+@check("generate_compliance_report has every field that the specification names, and its documents say the same")
+async def report_has_its_fields(client):
+    now = await ask(client, CHECKING)
+    report = await ask(client, REPORT)
+    named = {"report_date", "overall_compliance", "summary", "top_violations", "recommendations"}
+    equal(named - report.keys(), set(), "missing")
+    equal({"total_resources", "compliant", "non_compliant", "cost_attribution_gap"} - report["summary"].keys(), set(), "missing")
+    equal(report["overall_compliance"], now["compliance_score"], "the score")
+    assert report["recommendations"] and all(isinstance(text, str) for text in report["recommendations"])
+    for row in report["top_violations"]:
+        equal({"violation", "count", "cost_impact"} - row.keys(), set(), "missing in a violation")
+    table = (await ask(client, REPORT, format="csv"))["document"]
+    rows = list(csv.DictReader(io.StringIO(table, newline="")))
+    assert table.endswith("\r\n") and all(None not in row and None not in row.values() for row in rows), table
+    told = {row["item"]: int(row["count"]) for row in rows if row["section"] == "violation_by_count"}
+    equal(told, {row["violation"]: row["count"] for row in report["top_violations"]}, "violations of the table")
+    page = (await ask(client, REPORT, format="markdown", include_recommendations=False))["document"]
+    assert page.startswith("# Tag compliance, ") and "What to tag first" not in page, page
+    contains(page, f"{report['overall_compliance'] * 100:.1f} %", f"{report['money']['total_cloud_spend']:,.2f}")
 
 
 def cents(amount):

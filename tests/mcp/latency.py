@@ -16,7 +16,8 @@ from pathlib import Path
 from programs import make_ledger, serving
 
 CALLS = 200
-TOOLS = ("check_tag_compliance", "find_untagged_resources", "get_cost_attribution_gap", "get_tagging_policy", "get_violation_history")
+TOOLS = ("check_tag_compliance", "find_untagged_resources", "get_cost_attribution_gap", "get_tagging_policy", "get_violation_history",
+         "generate_compliance_report")
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 
 

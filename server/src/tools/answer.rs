@@ -135,6 +135,33 @@ impl Coverage {
     }
 }
 
+impl Coverage {
+    /// What could not be read, a line for each cause.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let line = |gap: &GapGroup| {
+            let GapGroup { reason, operation, account_id, regions, resources_unknown, .. } = gap;
+            let places = regions.join(", ");
+            format!("{reason}: {operation} in account {account_id}, {places} ({resources_unknown} resources unknown)")
+        };
+        let mut lines: Vec<String> = self.gaps.iter().map(line).collect();
+        if self.more_gaps > 0 {
+            lines.push(format!("{} more causes", self.more_gaps));
+        }
+        lines
+    }
+}
+
+impl<T> Answer<T> {
+    /// What the answer is of, in one line.
+    pub(crate) fn provenance(&self) -> String {
+        let (as_of, policy, coverage) = (&self.as_of, &self.policy, &self.coverage);
+        format!(
+            "Snapshot {} of {}, policy {} ({}), {} of {} scopes read whole.",
+            as_of.snapshot_id, as_of.taken_at, policy.version, policy.digest, coverage.scopes_ok, coverage.scopes
+        )
+    }
+}
+
 fn carried_over(view: &View<'_>, snapshot: &Snapshot, rows: &[ScopeRow]) -> Result<Option<CarriedOver>, StoreError> {
     let carried = rows.iter().map(|row| row.scanned_in).filter(|id| *id != snapshot.id);
     let (scopes, oldest) = (carried.clone().count() as u64, carried.min());

@@ -52,6 +52,17 @@ impl TimePeriod {
     }
 }
 
+impl TimePeriod {
+    /// In words: a month by its name, else both days.
+    pub(crate) fn words(&self) -> String {
+        let (Day(start), Day(end)) = (self.start, self.end);
+        if start == start.first_of_month() && end == start.last_of_month() {
+            return format!("for {}", start.strftime("%B %Y"));
+        }
+        format!("from {start} to {end}")
+    }
+}
+
 /// The days that a question can be answered of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Period {

@@ -82,6 +82,8 @@ const LEAVES: &[&str] = &[
     ".untagged_resources.resource_arn",
     ".untagged_resources.tags",
     ".coverage.gaps.message",
+    ".recommendation_details.group_value",
+    ".recommendation_details.suggested_value",
 ];
 
 /// Characters that a person does not see, or that move others: what must never come through as itself.
@@ -100,6 +102,7 @@ async fn answers() -> Vec<(Value, String)> {
     for tool in ["check_tag_compliance", "find_untagged_resources"] {
         answers.push(server.ask(tool, json!({"limit": 100})).await);
     }
+    answers.push(server.ask("generate_compliance_report", json!({})).await);
     answers
 }
 
@@ -130,6 +133,20 @@ async fn no_character_that_hides_comes_through() {
         for (path, text) in found {
             assert!(!text.chars().any(hides), "{path}: {text:?}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_has_nothing_of_it() {
+    let nights = Nights::new();
+    estate(&nights);
+    let server = Asked::of(&nights).await;
+    for format in ["csv", "markdown"] {
+        let (answer, _) = server.ask("generate_compliance_report", json!({"format": format})).await;
+        let document = answer["document"].as_str().unwrap();
+        assert!(!document.contains(MARK) && document.len() > 300, "{document}");
+        let lines = |c: char| hides(c) && c != '\n' && c != '\r';
+        assert!(!document.chars().any(lines), "{document:?}");
     }
 }
 

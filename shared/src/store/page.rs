@@ -310,7 +310,7 @@ pub(super) fn tags(db: &Connection, tag_set: Option<i64>, name: Option<String>) 
     Remembered::default().tags(db, tag_set, name)
 }
 
-fn tag(db: &Connection, id: i64) -> Result<(String, String), StoreError> {
+pub(super) fn tag(db: &Connection, id: i64) -> Result<(String, String), StoreError> {
     let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
     statement(db, sql::TAG_BY_ID)?.query_row([id], columns).attempt("read a tag")
 }

@@ -350,6 +350,10 @@ impl View<'_> {
         self.sql
     }
 
+    pub(super) fn whole(&self, snapshot: &Snapshot) -> Arc<Whole> {
+        self.wholes.of(snapshot)
+    }
+
     pub(super) fn dimensions(&self) -> &Dimensions {
         &self.dimensions
     }

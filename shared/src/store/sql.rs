@@ -359,6 +359,10 @@ statements! {
     COSTS_BY_VERDICT = "SELECT c.account_id, c.region_id, c.type_id, c.state, c.finding_set_id, sum(m.micros), count(*)
         FROM resource_cost m CROSS JOIN current c ON c.key = m.key
         GROUP BY c.account_id, c.region_id, c.type_id, c.state, c.finding_set_id";
+    /// All judged resources of the newest snapshot, with what their costs follow from.
+    JUDGED_WITH_TAGS = "SELECT c.account_id, c.region_id, c.type_id, c.tag_set_id, c.name, c.finding_set_id, c.driver_id,
+        c.quantity, m.micros FROM current c LEFT JOIN resource_cost m ON m.key = c.key
+        WHERE c.since <= ?1 AND c.state IN (0, 1)";
     /// Living resources whose verdict at the end of snapshot ?1 was another one than now.
     TURNED_SINCE = "SELECT c.account_id, c.region_id, c.type_id, c.driver_id, c.quantity, m.micros, h.state, h.finding_set_id,
         c.state, c.finding_set_id FROM history h JOIN current c ON c.key = h.key LEFT JOIN resource_cost m ON m.key = h.key

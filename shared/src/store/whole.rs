@@ -12,7 +12,7 @@ use super::{
     rows::{Dimensions, ScopeIds, rows, scope_columns, tally_columns},
     sql,
 };
-use crate::inventory::Scope;
+use crate::{advice::TagGroup, inventory::Scope};
 
 /// Snapshots whose figures are kept at hand: the newest, and some that cursors still go through.
 const KEPT: usize = 4;
@@ -27,6 +27,7 @@ pub(super) struct Whole {
     lackers: OnceLock<Vec<Lackers>>,
     live: OnceLock<Vec<Live>>,
     days: OnceLock<Vec<DaySpend>>,
+    groups: OnceLock<Vec<TagGroup>>,
     month: OnceLock<Vec<MonthSpend>>,
 }
 
@@ -115,6 +116,14 @@ impl Whole {
     /// What living resources cost, by the tags of the newest snapshot, and whose tags were put right.
     pub(super) fn live(&self, read: impl FnOnce() -> Result<Live, StoreError>) -> Result<Option<&Live>, StoreError> {
         once(&self.live, || Ok(vec![read()?])).map(<[_]>::first)
+    }
+
+    /// Resources that are tagged alike.
+    pub(super) fn groups(
+        &self,
+        read: impl FnOnce() -> Result<Vec<TagGroup>, StoreError>,
+    ) -> Result<&[TagGroup], StoreError> {
+        once(&self.groups, read)
     }
 
     /// What was spent day by day.

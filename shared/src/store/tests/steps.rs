@@ -216,6 +216,7 @@ const BUDGETS: &[(&str, Budget, &str)] = &[
     ("AS_OF_KEY", Fixed(45), "2 KEY"),
     ("RESOURCE_BY_KEY", Fixed(35), "KEY"),
     ("COSTS_BY_VERDICT", Fixed(30), ""),
+    ("JUDGED_WITH_TAGS", Each(30), "2"),
     ("TURNED_SINCE", Each(5), "1"),
     ("SNAPSHOT_BEFORE", Fixed(25), "1"),
     ("VIOLATIONS_OF", Fixed(40), "KEY 2"),

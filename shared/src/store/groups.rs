@@ -1,0 +1,164 @@
+//! Resources of the newest snapshot that are tagged alike, as far as the policy asks: what advice is made from.
+
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
+
+use rusqlite::{Connection, Row};
+
+use super::{
+    Attempt, Snapshot, StoreError, View,
+    cost::CostBook,
+    intern::{NAME, statement, tag_ids, varints},
+    page::{rule, tag},
+    rows::ScopeIds,
+    sql,
+    version::UsageIds,
+};
+use crate::{
+    advice::TagGroup,
+    money::Amount,
+    policy::{Code, Policy, Severity},
+};
+
+/// Type, tags that the policy names, and findings: by local numbers.
+type Kind = (i64, u32, Option<i64>);
+
+/// How many resources are alike, what they cost, and of how many that is known.
+#[derive(Default)]
+struct Sum {
+    resources: u64,
+    cost: Amount,
+    with_cost: u64,
+}
+
+/// Tags of keys that the policy names, each list of them once.
+struct Named<'p> {
+    keys: Vec<&'p str>,
+    by_set: HashMap<i64, u32>,
+    lists: Vec<Vec<(String, String)>>,
+    numbers: HashMap<Vec<(String, String)>, u32>,
+    tags: HashMap<i64, Option<(String, String)>>,
+}
+
+impl<'p> Named<'p> {
+    fn by(policy: &'p Policy) -> Self {
+        let keys = policy.keys().collect();
+        let (by_set, lists, numbers, tags) = (HashMap::new(), Vec::new(), HashMap::new(), HashMap::new());
+        Self { keys, by_set, lists, numbers, tags }
+    }
+
+    fn number(&mut self, db: &Connection, set: Option<i64>, name: Option<String>) -> Result<u32, StoreError> {
+        let name = name.filter(|_| self.keys.contains(&NAME));
+        if let (Some(known), None) = (self.by_set.get(&set.unwrap_or(-1)), &name) {
+            return Ok(*known);
+        }
+        let mut tags = Vec::new();
+        for id in set.map(|set| tag_ids(db, set)).transpose()?.unwrap_or_default() {
+            tags.extend(self.tag(db, id)?);
+        }
+        let plain = name.is_none();
+        tags.extend(name.map(|name| (NAME.to_owned(), name)));
+        tags.sort();
+        let next = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
+        let number = match self.numbers.entry(tags) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(place) => {
+                self.lists.push(place.key().clone());
+                *place.insert(next)
+            }
+        };
+        if plain {
+            self.by_set.insert(set.unwrap_or(-1), number);
+        }
+        Ok(number)
+    }
+
+    fn tag(&mut self, db: &Connection, id: i64) -> Result<Option<(String, String)>, StoreError> {
+        if let Some(known) = self.tags.get(&id) {
+            return Ok(known.clone());
+        }
+        let found = Some(tag(db, id)?).filter(|(key, _)| self.keys.contains(&key.as_str()));
+        self.tags.insert(id, found.clone());
+        Ok(found)
+    }
+}
+
+impl View<'_> {
+    /// The judged resources of the newest snapshot, together where they are tagged alike as far as the policy asks. Reads all of
+    /// them, once a snapshot.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn tag_groups<T>(&self, newest: &Snapshot, tell: impl FnOnce(&[TagGroup]) -> T) -> Result<T, StoreError> {
+        let whole = self.whole(newest);
+        let Some(book) = whole.costs(self.db(), self.dimensions())? else { return Ok(tell(&[])) };
+        whole.groups(|| self.read_groups(newest, book)).map(tell)
+    }
+
+    fn read_groups(&self, newest: &Snapshot, book: &CostBook) -> Result<Vec<TagGroup>, StoreError> {
+        let policy = self.policy(newest)?;
+        let mut named = Named::by(&policy);
+        let mut sums: HashMap<Kind, Sum> = HashMap::new();
+        let mut statement = statement(self.db(), sql::JUDGED_WITH_TAGS)?;
+        let mut rows = statement.query([newest.id]).attempt("read resources")?;
+        while let Some(row) = rows.next().attempt("read resources")? {
+            let (ids, tags, findings, usage, charged) = columns(row).attempt("read resources")?;
+            let number = named.number(self.db(), tags.0, tags.1)?;
+            let sum = sums.entry((ids.resource_type, number, findings)).or_default();
+            sum.resources += 1;
+            if let Some(cost) = book.of(ids, usage, charged) {
+                sum.cost += cost.monthly;
+                sum.with_cost += 1;
+            }
+        }
+        drop(rows);
+        self.groups_of(sums, &named)
+    }
+
+    fn groups_of(&self, sums: HashMap<Kind, Sum>, named: &Named<'_>) -> Result<Vec<TagGroup>, StoreError> {
+        let mut wrong: BTreeMap<i64, Vec<(String, Code)>> = BTreeMap::new();
+        let mut groups = Vec::with_capacity(sums.len());
+        let mut sums: Vec<(Kind, Sum)> = sums.into_iter().collect();
+        sums.sort_by_key(|(kind, _)| *kind);
+        for ((kind, number, set), Sum { resources, cost, with_cost }) in sums {
+            let outsider = || StoreError::Content { what: "a resource type", given: kind.to_string() };
+            let faults = match set {
+                None => Vec::new(),
+                Some(set) => match wrong.get(&set) {
+                    Some(known) => known.clone(),
+                    None => wrong.entry(set).or_insert(faults_of(self.db(), set)?).clone(),
+                },
+            };
+            groups.push(TagGroup {
+                resource_type: *self.dimensions().types.get(&kind).ok_or_else(outsider)?,
+                tags: usize::try_from(number).ok().and_then(|at| named.lists.get(at)).cloned().unwrap_or_default(),
+                wrong: faults,
+                resources,
+                cost,
+                with_cost,
+            });
+        }
+        Ok(groups)
+    }
+}
+
+type Columns = (ScopeIds, (Option<i64>, Option<String>), Option<i64>, Option<UsageIds>, Option<i64>);
+
+fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
+    let usage = row.get::<_, Option<i64>>(6)?.zip(row.get::<_, Option<u32>>(7)?);
+    Ok((ScopeIds::read(row, 0)?, (row.get(3)?, row.get(4)?), row.get(5)?, usage, row.get(8)?))
+}
+
+/// The required keys that are wrong by a set of findings.
+fn faults_of(db: &Connection, set: i64) -> Result<Vec<(String, Code)>, StoreError> {
+    let blob: Vec<u8> =
+        statement(db, sql::FINDING_SET_RULES)?.query_row([set], |row| row.get(0)).attempt("read findings")?;
+    let mut faults: Vec<(String, Code)> = Vec::new();
+    for id in varints(&blob) {
+        let found = rule(db, id)?;
+        if found.severity == Severity::Error && !faults.iter().any(|(tag, _)| *tag == found.tag) {
+            faults.push((found.tag, found.code));
+        }
+    }
+    Ok(faults)
+}
