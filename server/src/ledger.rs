@@ -6,9 +6,10 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use shared::{
     chain::Chain,
+    day::day_of,
     store::{Reader, Snapshot, StoreError, View},
 };
 
@@ -118,30 +119,61 @@ impl Ledger {
         }
     }
 
-    /// Answers one question about a snapshot: the one named, or the newest.
+    /// Answers one question about the newest snapshot.
     pub(crate) fn ask<T>(
         &self,
-        snapshot: Option<i64>,
         answer: impl FnOnce(&View<'_>, Snapshot) -> Result<T, ToolFailure>,
     ) -> Result<T, ToolFailure> {
+        self.ask_about(Which::Newest, answer)
+    }
+
+    /// Answers one question about a snapshot.
+    pub(crate) fn ask_about<T>(
+        &self,
+        which: Which,
+        answer: impl FnOnce(&View<'_>, Snapshot) -> Result<T, ToolFailure>,
+    ) -> Result<T, ToolFailure> {
+        let today = day_of(self.now());
         let asked = self.reader.read(|view| {
-            let found = match snapshot {
-                Some(id) => view.snapshot(id)?,
-                None => view.newest()?,
+            let found = match which {
+                Which::Newest => view.newest()?,
+                Which::Numbered(id) => view.snapshot(id)?,
+                // Nobody knows yet how a day to come will end.
+                Which::AsOf(day) if day > today => None,
+                Which::AsOf(day) => view.night_before(end_of(day))?,
             };
-            Ok(match found {
-                Some(snapshot) => answer(view, snapshot),
-                None => Err(no_snapshot(snapshot)),
-            })
+            match found {
+                Some(snapshot) => Ok(answer(view, snapshot)),
+                None => Ok(Err(no_snapshot(which, view.oldest()?.map(day_of), today))),
+            }
         });
         asked.map_err(ToolFailure::from)?
     }
 }
 
-fn no_snapshot(wanted: Option<i64>) -> ToolFailure {
-    ToolFailure::Caller(match wanted {
-        None => "the ledger has no snapshot yet; run `tagledger scan` first".to_owned(),
-        Some(_) => "the cursor's snapshot is no longer kept; ask again without cursor".to_owned(),
+/// Which snapshot a question is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// The newest.
+    Newest,
+    /// That of a cursor.
+    Numbered(i64),
+    /// The last one of a day, UTC, or of the days before it.
+    AsOf(Date),
+}
+
+fn end_of(day: Date) -> Timestamp {
+    TimeZone::UTC.to_timestamp(day.saturating_add(1.day()).at(0, 0, 0, 0)).unwrap_or(Timestamp::MAX)
+}
+
+fn no_snapshot(wanted: Which, oldest: Option<Date>, today: Date) -> ToolFailure {
+    ToolFailure::Caller(match (wanted, oldest) {
+        (Which::AsOf(day), Some(_)) if day > today => format!("`as_of` {day} is in the future; today is {today} (UTC)"),
+        (Which::AsOf(day), Some(oldest)) => {
+            format!("no night as old as `as_of` {day} is kept; the oldest is of {oldest}")
+        }
+        (Which::Numbered(_), Some(_)) => "the cursor's snapshot is no longer kept; ask again without cursor".to_owned(),
+        _ => "the ledger has no snapshot yet; run `tagledger scan` first".to_owned(),
     })
 }
 

@@ -43,7 +43,7 @@ pub(super) fn read(ledger: &Ledger, uri: &str) -> Result<ReadResourceResult, Err
         let data = Some(json!({ "uri": uri }));
         return Err(ErrorData::resource_not_found(format!("no such resource; there is {NEWEST}"), data));
     }
-    let text = match ledger.ask(None, newest) {
+    let text = match ledger.ask(newest) {
         Ok(answer) => {
             serde_json::to_string(&answer).map_err(|error| ErrorData::internal_error(error.to_string(), None))?
         }

@@ -6,10 +6,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use shared::{
     AccountId, Region, ResourceType,
+    day::day_of,
     store::{Filter, Page, PageStart, Row, Snapshot, View},
 };
 
-use super::{ToolFailure, cursor::Cursor};
+use super::{ToolFailure, cursor::Cursor, period::Day};
+use crate::ledger::Which;
 
 /// Rows a page has when nobody says otherwise: an answer stays under 4,000 tokens.
 pub(crate) const ROWS: i64 = 10;
@@ -87,6 +89,28 @@ impl PageRequest {
             None => Self { limit, bytes, snapshot: None, start: PageStart::FIRST, shown: 0 },
         })
     }
+}
+
+impl PageRequest {
+    /// Which snapshot the page is of: that of the pages before, else that of a day, else the newest.
+    pub(crate) fn which(&self, as_of: Option<Day>) -> Which {
+        match (self.snapshot, as_of) {
+            (Some(id), _) => Which::Numbered(id),
+            (None, Some(Day(day))) => Which::AsOf(day),
+            (None, None) => Which::Newest,
+        }
+    }
+}
+
+/// What to know of an answer about an earlier day: which night it is of, and that costs are those of today.
+pub(crate) fn earlier(view: &View<'_>, snapshot: &Snapshot, as_of: Option<Day>) -> Result<Option<String>, ToolFailure> {
+    let Some(Day(day)) = as_of else { return Ok(None) };
+    let newest = view.newest()?.is_some_and(|newest| newest.id == snapshot.id);
+    let night = day_of(snapshot.started_at);
+    let of =
+        if night == day { String::new() } else { format!("There is no night of {day}: this is the one of {night}. ") };
+    Ok((!newest)
+        .then(|| format!("{of}Costs of an earlier night are not told; get_violation_history has them by period.")))
 }
 
 /// The rows of a page as they are handed out, and what comes after them.

@@ -14,8 +14,11 @@ use shared::{
 use super::{
     ToolFailure,
     answer::{Answer, AsOf, Coverage, PolicyUsed, States, policy_note, score},
-    arguments::{Filters, PageRequest, SeverityFilter, covered, listed, nullable_number, nullable_text, type_list},
+    arguments::{
+        Filters, PageRequest, SeverityFilter, covered, earlier, listed, nullable_number, nullable_text, type_list,
+    },
     cost_compliance::{CostCompliance, by_cost},
+    period::Day,
     resource_cost,
     violation::Violation,
 };
@@ -44,6 +47,10 @@ pub(crate) struct Arguments {
     #[schemars(with = "SeverityFilter")]
     #[serde(default)]
     severity: Option<SeverityFilter>,
+    /// Answers as of the last night of this day (UTC), as it was known then, such as `2026-10-31`; the newest night when left out.
+    #[schemars(with = "String")]
+    #[serde(default)]
+    as_of: Option<Day>,
     /// Violations on a page, 1 to 100; 10 when left out.
     #[schemars(with = "i64", range(min = 1, max = 100))]
     #[serde(default, skip_serializing)]
@@ -124,14 +131,19 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
         regions: filters.region.into_iter().collect(),
         accounts: filters.account_id.into_iter().collect(),
     };
-    ledger.ask(page.snapshot, |view, snapshot| {
+    ledger.ask_about(page.which(arguments.as_of), |view, snapshot| {
         covered(view, &snapshot, &filter)?;
-        let mut notes: Vec<String> = policy_note(ledger, &snapshot).into_iter().collect();
-        let (compliance_by_cost, unknown) = by_cost(view, &snapshot, &filter)?;
-        notes.push(resource_cost::note(view, &snapshot, &filter, "cost_impact_monthly")?);
-        notes.extend(unknown);
-        let mut body = body(view, &snapshot, &filter, &arguments, &page, &mut notes)?;
-        body.compliance_by_cost = compliance_by_cost;
+        let earlier = earlier(view, &snapshot, arguments.as_of)?;
+        let costs = earlier.is_none();
+        let mut notes: Vec<String> = earlier.into_iter().collect();
+        let mut body = body(view, &snapshot, &filter, &arguments, &page, costs, &mut notes)?;
+        if costs {
+            let (compliance_by_cost, unknown) = by_cost(view, &snapshot, &filter)?;
+            body.compliance_by_cost = compliance_by_cost;
+            notes.extend(policy_note(ledger, &snapshot));
+            notes.push(resource_cost::note(view, &snapshot, &filter, "cost_impact_monthly")?);
+            notes.extend(unknown);
+        }
         Ok(Answer {
             body,
             as_of: AsOf::of(&snapshot),
@@ -148,6 +160,7 @@ fn body(
     filter: &Filter,
     arguments: &Arguments,
     page: &PageRequest,
+    costs: bool,
     notes: &mut Vec<String>,
 ) -> Result<Body, ToolFailure> {
     let cells = view.cells(snapshot, filter)?;
@@ -156,7 +169,7 @@ fn body(
     let found = view.worst(snapshot, filter, severity.into(), page.start, page.limit)?;
     let policy = view.policy(snapshot)?;
     let violating = severity.count(&tally);
-    let shown = page.fit(&found, snapshot, |row| Violation::of(row, &policy, snapshot, severity));
+    let shown = page.fit(&found, snapshot, |row| Violation::of(row, &policy, snapshot, severity, costs));
     Ok(Body {
         compliance_score: score(&tally),
         compliance_by_cost: None,

@@ -17,8 +17,9 @@ use shared::{
 use super::{
     ToolFailure,
     answer::{Answer, AsOf, Coverage, PolicyUsed, policy_note, units},
-    arguments::{PageRequest, covered, listed, nullable_number, nullable_text, region_list, type_list},
+    arguments::{PageRequest, covered, earlier, listed, nullable_number, nullable_text, region_list, type_list},
     identity::Identity,
+    period::Day,
     resource_cost,
 };
 use crate::{ledger::Ledger, text::visible};
@@ -55,6 +56,10 @@ pub(crate) struct Arguments {
     #[schemars(with = "SortBy")]
     #[serde(default)]
     sort_by: Option<SortBy>,
+    /// Answers as of the last night of this day (UTC), as it was known then, such as `2026-10-31`; the newest night when left out.
+    #[schemars(with = "String")]
+    #[serde(default)]
+    as_of: Option<Day>,
     /// Resources on a page, 1 to 100; 10 when left out.
     #[schemars(with = "i64", range(min = 1, max = 100))]
     #[serde(default, skip_serializing)]
@@ -139,11 +144,16 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
         regions: listed("regions", arguments.regions.clone())?,
         accounts: Vec::new(),
     };
-    ledger.ask(page.snapshot, |view, snapshot| {
+    ledger.ask_about(page.which(arguments.as_of), |view, snapshot| {
         covered(view, &snapshot, &filter)?;
-        let mut notes: Vec<String> = policy_note(ledger, &snapshot).into_iter().collect();
-        let costs = view.cost_basis(&snapshot)?.is_some_and(|basis| !basis.types.is_empty());
-        notes.push(resource_cost::note(view, &snapshot, &filter, "monthly_cost")?);
+        let earlier = earlier(view, &snapshot, arguments.as_of)?;
+        let known = earlier.is_none();
+        let costs = known && view.cost_basis(&snapshot)?.is_some_and(|basis| !basis.types.is_empty());
+        let mut notes: Vec<String> = earlier.into_iter().collect();
+        if known {
+            notes.extend(policy_note(ledger, &snapshot));
+            notes.push(resource_cost::note(view, &snapshot, &filter, "monthly_cost")?);
+        }
         if arguments.min_age_days.is_some() {
             notes.extend(dateless(view.lacking_sums(&snapshot, &filter, Narrowing::default())?.dateless));
         }
@@ -181,6 +191,8 @@ struct Asked {
     sort_by: SortBy,
     what: Narrowing,
     created_until: Option<Timestamp>,
+    /// Whether costs are those of the snapshot.
+    costs: bool,
 }
 
 impl Asked {
@@ -208,7 +220,7 @@ impl Asked {
         };
         let created_until = arguments.min_age_days.map(|days| before(snapshot.started_at, days));
         let what = Narrowing { created_until: created_until.map(Timestamp::as_second), least_cost: least.map(amount) };
-        Ok(Self { sort_by, what, created_until })
+        Ok(Self { sort_by, what, created_until, costs })
     }
 }
 
@@ -245,15 +257,16 @@ fn body(
 ) -> Result<Body, ToolFailure> {
     let found = found(view, snapshot, filter, asked, page)?;
     let sums = view.lacking_sums(snapshot, filter, asked.what)?;
-    let LackingSums { untagged: no_tags, lacking: missing_required_tags, with_cost: with_known_cost, .. } = sums;
+    let LackingSums { untagged: no_tags, lacking: missing_required_tags, with_cost, .. } = sums;
+    let with_known_cost = if asked.costs { with_cost } else { 0 };
     let unknown = view.cells(snapshot, filter)?.iter().map(|(_, tally)| tally.unknown).sum();
     let policy = view.policy(snapshot)?;
-    let shown = page.fit(&found, snapshot, |row| Untagged::of(row, &policy, snapshot));
+    let shown = page.fit(&found, snapshot, |row| Untagged::of(row, &policy, snapshot, asked.costs));
     Ok(Body {
         untagged_resources: shown.rows,
         sorted_by: asked.sort_by,
         totals: Totals { no_tags, missing_required_tags, with_known_cost, unknown },
-        total_cost_impact: (with_known_cost > 0).then(|| units(sums.cost.cents())),
+        total_cost_impact: (asked.costs && with_known_cost > 0).then(|| units(sums.cost.cents())),
         remaining: (no_tags + missing_required_tags).saturating_sub(shown.shown),
         next_cursor: shown.cursor.map(|cursor| cursor.encode(NAME, arguments)),
     })
@@ -264,14 +277,14 @@ fn before(moment: Timestamp, days: i64) -> Timestamp {
 }
 
 impl Untagged {
-    fn of(row: &Row, policy: &Policy, snapshot: &Snapshot) -> Self {
+    fn of(row: &Row, policy: &Policy, snapshot: &Snapshot, costs: bool) -> Self {
         let tags = Tags::Known(row.tags.clone());
         let subject = Subject { resource_type: row.scope.resource_type, arn: &row.arn, tags: &tags };
         let verdict = policy.judge(&subject, day_of(snapshot.started_at));
         let missing = verdict.findings.iter().filter(|f| f.code == Code::Missing && f.severity == Severity::Error);
         let bare = row.tags.user().next().is_none();
         let shown = row.tags.iter().take(MOST_TAGS).map(|(key, value)| (visible(key), visible(value)));
-        let (monthly_cost, cost_source) = resource_cost::told(row);
+        let (monthly_cost, cost_source) = resource_cost::told(row, costs);
         Self {
             identity: Identity::of(row),
             kind: if bare { "no_tags" } else { "missing_required_tags" },

@@ -77,7 +77,7 @@ pub(crate) struct Details {
 
 /// The report on the newest snapshot.
 pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Body>, ToolFailure> {
-    ledger.ask(None, |view, snapshot| {
+    ledger.ask(|view, snapshot| {
         let mut facts = Facts::of(view, &snapshot)?;
         if arguments.include_recommendations == Some(false) {
             facts.advice.clear();

@@ -138,7 +138,7 @@ pub(crate) struct CostSource {
 
 /// The answer, from the bill that the ledger holds.
 pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Body>, ToolFailure> {
-    ledger.ask(None, |view, snapshot| {
+    ledger.ask(|view, snapshot| {
         let gap = view.bill_gap()?;
         let today = shared::day::day_of(snapshot.started_at);
         let period = resolve(arguments.time_period, &view.bill_months()?, gap.as_ref(), today)?;

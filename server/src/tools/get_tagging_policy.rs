@@ -110,7 +110,7 @@ pub(crate) fn answer(ledger: &Ledger) -> Result<Reply, ToolFailure> {
     if ledger.newest()?.is_none() {
         return before_the_first_scan(policy, fault);
     }
-    ledger.ask(None, |view, snapshot| {
+    ledger.ask(|view, snapshot| {
         let judged_by = view.policy(&snapshot)?;
         let policy = policy.unwrap_or_else(|| Arc::clone(&judged_by));
         let same = policy.digest() == judged_by.digest();

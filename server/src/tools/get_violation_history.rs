@@ -104,7 +104,7 @@ pub(crate) struct Body {
 /// The answer, of one night a period.
 pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Body>, ToolFailure> {
     let asked = Asked::of(arguments)?;
-    ledger.ask(None, |view, snapshot| {
+    ledger.ask(|view, snapshot| {
         covered(view, &snapshot, &asked.filter)?;
         let mut notes: Vec<String> = policy_note(ledger, &snapshot).into_iter().collect();
         let body = body(view, &snapshot, &asked, &mut notes)?;

@@ -8,9 +8,10 @@ use shared::{
 use super::{ToolFailure, answer::units};
 use crate::text::visible;
 
-/// A resource's cost as a row tells it: a month, to the cent, and where it comes from; null and nothing when not known.
-pub(crate) fn told(row: &Row) -> (Option<f64>, Option<&'static str>) {
-    let cost = row.cost.map(|cost| (units(cost.monthly.cents()), cost.source.as_str()));
+/// A resource's cost as a row tells it: a month, to the cent, and where it comes from; null and nothing when it is not known,
+/// or not of that night.
+pub(crate) fn told(row: &Row, costs: bool) -> (Option<f64>, Option<&'static str>) {
+    let cost = row.cost.filter(|_| costs).map(|cost| (units(cost.monthly.cents()), cost.source.as_str()));
     (cost.map(|(monthly, _)| monthly), cost.map(|(_, source)| source))
 }
 

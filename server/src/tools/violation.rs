@@ -85,7 +85,7 @@ impl SeverityFilter {
 
 impl Violation {
     /// Judges the row again, by the policy and on the day of its snapshot, for the wording that is not stored.
-    pub(crate) fn of(row: &Row, policy: &Policy, snapshot: &Snapshot, which: SeverityFilter) -> Self {
+    pub(crate) fn of(row: &Row, policy: &Policy, snapshot: &Snapshot, which: SeverityFilter, costs: bool) -> Self {
         let tags = Tags::Known(row.tags.clone());
         let subject = Subject { resource_type: row.scope.resource_type, arn: &row.arn, tags: &tags };
         let day = day_of(snapshot.started_at);
@@ -94,7 +94,7 @@ impl Violation {
         let worst = findings.iter().min_by_key(|finding| (finding.severity, finding.code.violation_type()));
         let (errors, warnings): (Vec<_>, Vec<_>) = findings.iter().partition(|f| f.severity == Severity::Error);
         let told = errors.into_iter().chain(warnings).take(MOST_FINDINGS);
-        let (cost_impact_monthly, cost_source) = resource_cost::told(row);
+        let (cost_impact_monthly, cost_source) = resource_cost::told(row, costs);
         let missing = findings.iter().filter(|finding| finding.code == Code::Missing);
         Self {
             identity: Identity::of(row),

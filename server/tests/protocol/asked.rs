@@ -130,6 +130,14 @@ impl Asked {
         Self::serving(Ledger::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon)).await
     }
 
+    /// The server at another time, which all servers of this process then share.
+    pub(crate) async fn at(nights: &Nights, now: &str) -> Self {
+        static NOW: std::sync::OnceLock<Timestamp> = std::sync::OnceLock::new();
+        NOW.get_or_init(|| now.parse().unwrap());
+        let clock = || *NOW.get().unwrap();
+        Self::serving(Ledger::new(&nights.store(), None, Duration::from_secs(36 * 3600), clock)).await
+    }
+
     /// The server with a policy file that it follows.
     pub(crate) async fn following(nights: &Nights, policy: &Path) -> Self {
         Self::serving(Ledger::new(&nights.store(), Some(policy), Duration::from_secs(36 * 3600), noon)).await
@@ -154,6 +162,15 @@ impl Asked {
         let mut reply: Value = serde_json::from_str(&body).unwrap();
         assert_ne!(reply["result"]["isError"], Value::Bool(true), "{body}");
         (reply["result"]["structuredContent"].take(), body)
+    }
+
+    /// The words with which a tool refuses.
+    pub(crate) async fn refused(&self, tool: &str, arguments: Value) -> String {
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": {"name": tool, "arguments": arguments}});
+        let reply: Value = serde_json::from_str(&self.post(&call.to_string()).await).unwrap();
+        assert_eq!(reply["result"]["isError"], true, "{reply}");
+        reply["result"]["content"][0]["text"].as_str().unwrap().to_owned()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -360,3 +360,38 @@ async fn one_finding_and_one_tag_have_histories_of_their_own() {
     assert!(script.last().unwrap().wrong as i64 >= newest["violations"].as_i64().unwrap());
     assert!(Policy::parse(MAY).is_ok());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_as_of_a_day_is_answered_as_it_was_known_then() {
+    let (nights, script) = year();
+    // The server's clock stands at the second of November.
+    let server = Asked::of(&nights).await;
+    let day = Date::constant(2026, 11, 1);
+    let told = server.ask("check_tag_compliance", json!({"as_of": day.to_string()})).await.0;
+    assert_eq!((&told["as_of"]["snapshot_id"], &told["total_resources"]), (&json!(1), &json!(script[0].total)));
+    assert_eq!(told["error_findings"], script[0].violations);
+    assert_eq!(told["compliant_resources"], script[0].compliant);
+    let refused = server.refused("check_tag_compliance", json!({"as_of": "2026-11-03"})).await;
+    assert!(refused.contains("in the future"), "{refused}");
+    let refused = server.refused("find_untagged_resources", json!({"as_of": "2026-10-31"})).await;
+    assert!(refused.contains("the oldest is of 2026-11-01"), "{refused}");
+    let refused = server.refused("check_tag_compliance", json!({"as_of": "yesterday"})).await;
+    assert!(refused.contains("`yesterday` is no date"), "{refused}");
+    let late = Asked::at(&nights, "2028-01-01T12:00:00Z").await;
+    for night in script.iter().step_by(37) {
+        let told = late.ask("check_tag_compliance", json!({"as_of": night.day.to_string()})).await.0;
+        let counts =
+            ["total_resources", "compliant_resources", "error_findings"].map(|field| told[field].as_u64().unwrap());
+        assert_eq!(counts, [night.total, night.compliant, night.violations], "{}", night.day);
+        assert_eq!(told["states"]["non_compliant"], night.wrong);
+        let pages = late.ask("find_untagged_resources", json!({"as_of": night.day.to_string(), "limit": 100})).await.0;
+        let lacking: u64 =
+            ["no_tags", "missing_required_tags"].map(|kind| pages["totals"][kind].as_u64().unwrap()).iter().sum();
+        assert_eq!(pages["untagged_resources"].as_array().unwrap().len() as u64, lacking.min(100), "{pages}");
+    }
+    // Nights 101 to 103 were missed.
+    let between = Date::constant(2026, 10, 31).saturating_add(102.days());
+    let told = late.ask("check_tag_compliance", json!({"as_of": between.to_string()})).await.0;
+    assert_eq!(told["as_of"]["snapshot_id"], 100);
+    assert!(told["notes"].to_string().contains(&format!("There is no night of {between}")), "{told}");
+}

@@ -227,7 +227,8 @@ impl CostBook {
         verdicts: &mut Verdicts<'_>,
     ) -> Result<Option<Turned>, StoreError> {
         let Some(basis) = &self.basis else { return Ok(None) };
-        let Some(then) = snapshot_before(db, basis.days.end)? else { return Ok(None) };
+        let end = TimeZone::UTC.to_timestamp(basis.days.end.at(0, 0, 0, 0)).unwrap_or(Timestamp::MAX);
+        let Some(then) = snapshot_before(db, end)? else { return Ok(None) };
         let mut sums: BTreeMap<(ScopeIds, bool), Amount> = BTreeMap::new();
         for (ids, usage, charged, [(was, was_set), (is, is_set)]) in rows(db, sql::TURNED_SINCE, [then.id], turned)? {
             let before = verdicts.attributable(db, was, was_set)?;
@@ -311,9 +312,9 @@ fn named(db: &Connection, dimensions: &Dimensions) -> Result<HashSet<i64>, Store
     Ok(named.map(|(id, _)| *id).collect())
 }
 
-fn snapshot_before(db: &Connection, day: jiff::civil::Date) -> Result<Option<Snapshot>, StoreError> {
-    let moment = TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).map_or(i64::MAX, Timestamp::as_second);
-    let found = statement(db, sql::SNAPSHOT_BEFORE)?.query_row([moment], snapshot_columns).optional();
+/// The newest kept snapshot that began before a moment.
+pub(super) fn snapshot_before(db: &Connection, moment: Timestamp) -> Result<Option<Snapshot>, StoreError> {
+    let found = statement(db, sql::SNAPSHOT_BEFORE)?.query_row([moment.as_second()], snapshot_columns).optional();
     found.attempt("find a snapshot")?.map(dated).transpose()
 }
 

@@ -10,6 +10,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::{
     Attempt, BillPart, Filter, ScopeRow, Snapshot, StoreError, Tally, View,
+    cost::snapshot_before,
     fingerprint::Fingerprint,
     intern::statement,
     rows::{Dimensions, dated, rows, snapshot_columns, time},
@@ -79,6 +80,11 @@ impl View<'_> {
     pub fn nights_since(&self, from: Timestamp) -> Result<Vec<Snapshot>, StoreError> {
         let found = rows(self.db(), sql::SNAPSHOTS_SINCE, [from.as_second()], snapshot_columns)?;
         found.into_iter().map(dated).collect()
+    }
+
+    /// The last kept night that began before a moment.
+    pub fn night_before(&self, moment: Timestamp) -> Result<Option<Snapshot>, StoreError> {
+        snapshot_before(self.db(), moment)
     }
 
     /// When the oldest kept night began; none before the first scan.
