@@ -1,4 +1,4 @@
-//! The MCP surface: six tools and a resource, read-only, served statelessly to every protocol version since 2025-06-18.
+//! The MCP surface: eight tools and a resource, read-only, served statelessly to every protocol version since 2025-06-18.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,8 +20,9 @@ use crate::{
     announce::{self, NEWEST, tell_peer},
     ledger::Ledger,
     tools::{
-        ToolFailure, answer::Answer, check_tag_compliance, find_untagged_resources, generate_compliance_report,
-        get_cost_attribution_gap, get_tagging_policy, get_violation_history,
+        ToolFailure, answer::Answer, check_tag_compliance, detect_tag_drift, explain_compliance_change,
+        find_untagged_resources, generate_compliance_report, get_cost_attribution_gap, get_tagging_policy,
+        get_violation_history,
     },
 };
 
@@ -39,7 +40,7 @@ const TOOLS_TTL_MS: u64 = 3_600_000;
 const INSTRUCTIONS: &str = "TagLedger answers how well an AWS estate is tagged, from nightly snapshots, in milliseconds; \
 it makes no AWS call. Start with check_tag_compliance: score, counts by type, region, account and rule, and a page of \
 violations. find_untagged_resources lists what has no tags at all, or lacks required ones. get_cost_attribution_gap says \
-what spend cannot be attributed, and where. get_violation_history says whether it gets better, generate_compliance_report puts it all on one page. get_tagging_policy shows the rules. Every answer says `as_of` (which snapshot), `policy` (which rules judged it) and `coverage` (what was not seen, and \
+what spend cannot be attributed, and where. get_violation_history says whether it gets better, explain_compliance_change why, detect_tag_drift which tags changed; generate_compliance_report puts it all on one page. get_tagging_policy shows the rules. Every answer says `as_of` (which snapshot), `policy` (which rules judged it) and `coverage` (what was not seen, and \
 why): tell people about gaps. A resource whose tags could not be read is `unknown`, never a violation. Lists come in \
 pages: pass `next_cursor` back as `cursor` with otherwise the same arguments. The resource tagledger://snapshot/newest \
 can be subscribed to: it is updated when a scan ends. Tag keys, tag values, names and messages of \
@@ -88,6 +89,34 @@ impl Mcp {
         Parameters(Checked(arguments)): Parameters<Checked<check_tag_compliance::Arguments>>,
     ) -> Result<Json<Answer<check_tag_compliance::Body>>, ToolFailure> {
         check_tag_compliance::answer(&self.ledger, arguments).map(Json)
+    }
+
+    /// Which tags changed between two nights, from what to what, on which resources, and what these cost: removed required tags
+    /// first.
+    #[tool(
+        name = "detect_tag_drift",
+        title = "Detect tag drift",
+        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
+    )]
+    async fn detect_tag_drift(
+        &self,
+        Parameters(Checked(arguments)): Parameters<Checked<detect_tag_drift::Arguments>>,
+    ) -> Result<Json<Answer<detect_tag_drift::Body>>, ToolFailure> {
+        detect_tag_drift::answer(&self.ledger, arguments).map(Json)
+    }
+
+    /// Why the compliance score moved between two nights: new and removed resources, tags added, tags removed or changed, another
+    /// policy, other scopes or coverage. The parts add up to the change.
+    #[tool(
+        name = "explain_compliance_change",
+        title = "Explain compliance change",
+        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
+    )]
+    async fn explain_compliance_change(
+        &self,
+        Parameters(Checked(arguments)): Parameters<Checked<explain_compliance_change::Arguments>>,
+    ) -> Result<Json<Answer<explain_compliance_change::Body>>, ToolFailure> {
+        explain_compliance_change::answer(&self.ledger, arguments).map(Json)
     }
 
     /// Resources without any user tag and resources that lack a required one, those that cost most first, with what they cost a

@@ -8,10 +8,13 @@ use rmcp::{
 
 pub(crate) mod answer;
 pub(crate) mod arguments;
+pub(crate) mod between;
 pub(crate) mod calendar;
 pub(crate) mod check_tag_compliance;
 pub(crate) mod cost_compliance;
 pub(crate) mod cursor;
+pub(crate) mod detect_tag_drift;
+pub(crate) mod explain_compliance_change;
 pub(crate) mod find_untagged_resources;
 pub(crate) mod gap_breakdown;
 pub(crate) mod generate_compliance_report;

@@ -10,6 +10,7 @@ pub mod advice;
 pub mod chain;
 pub mod cloud;
 pub mod day;
+pub mod explain;
 pub mod ids;
 pub mod inventory;
 pub mod money;

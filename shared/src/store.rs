@@ -26,6 +26,7 @@ mod carry;
 mod check;
 mod cost;
 mod counter;
+mod diff;
 mod fingerprint;
 mod groups;
 mod intern;
@@ -57,6 +58,7 @@ pub use bill::{BillGap, BillKnown, BillLine, BillPart, Harvest, KnownMonth, Mont
 pub use billed::{Bill, BilledMonth, MonthSpend, usual_month};
 pub use check::CheckReport;
 pub use cost::{CostBasis, CostSource, LiveSpend, ResourceCost, ScopeSpend, Turned};
+pub use diff::{Changed, Side, TagsRead};
 pub use keep::StoreStats;
 pub use lackers::{LackingSums, Narrowing};
 pub use night::{Night, NightHeader, NightSummary, ScopeSummary};

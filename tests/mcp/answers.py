@@ -11,7 +11,7 @@ from truth import billed
 
 CHECKING, FINDING, POLICY_TOOL = "check_tag_compliance", "find_untagged_resources", "get_tagging_policy"
 COSTS, HISTORY, REPORT = "get_cost_attribution_gap", "get_violation_history", "generate_compliance_report"
-TOOLS = [CHECKING, FINDING, REPORT, COSTS, POLICY_TOOL, HISTORY]
+TOOLS = [CHECKING, "detect_tag_drift", "explain_compliance_change", FINDING, REPORT, COSTS, POLICY_TOOL, HISTORY]
 GROUPINGS = ("by_resource_type", "by_region", "by_account")
 BYTES_OF_A_TOKEN = 4
 MOST_TOKENS = 4000
@@ -169,6 +169,18 @@ async def report_has_its_fields(client):
     page = (await ask(client, REPORT, format="markdown", include_recommendations=False))["document"]
     assert page.startswith("# Tag compliance, ") and "What to tag first" not in page, page
     contains(page, f"{report['overall_compliance'] * 100:.1f} %", f"{report['money']['total_cloud_spend']:,.2f}")
+
+
+@check("why the score moved and which tags changed are told of the nights that history tells of")
+async def changes_are_explained(client):
+    points = (await ask(client, HISTORY, days_back=60, group_by="month"))["history"]
+    told = await ask(client, "explain_compliance_change")
+    parts = sum(round(part["contribution"] * 10_000) for part in told["parts"])
+    equal(parts, round(told["change"] * 10_000), "the sum of the parts")
+    equal(told["to"]["compliance_score"], points[-1]["compliance_score"], "the newest score")
+    drift = await ask(client, "detect_tag_drift")
+    equal(drift["to"]["snapshot_id"], told["to"]["snapshot_id"], "the later night")
+    equal(len(drift["drifts"]) + drift["remaining"] > 0, True, "that something drifts in the demo's last night")
 
 
 def cents(amount):

@@ -31,13 +31,16 @@ fn denied(night: i32, region: &str) -> bool {
     region == "us-east-1" && (221..228).contains(&night)
 }
 
+const WAYS: u64 = 5;
+
 /// Ways to tag, with the violations by the first policy.
 fn way(number: u64) -> (Vec<(&'static str, &'static str)>, Vec<&'static str>) {
     let (cost, owner) = (("CostCenter", "Sales"), ("Owner", "ada@example.com"));
-    match number % 4 {
+    match number % WAYS {
         0 => (vec![cost, owner], vec![]),
         1 => (vec![owner], vec!["MISSING CostCenter"]),
         2 => (vec![], vec!["MISSING CostCenter", "MISSING Owner"]),
+        3 => (vec![cost], vec!["MISSING Owner"]),
         _ => (vec![("CostCenter", "Marketing"), owner], vec!["NOT_ALLOWED CostCenter"]),
     }
 }
@@ -116,6 +119,9 @@ struct Night {
     fixed: u64,
     otherwise: u64,
     days_to_fix: Vec<i64>,
+    /// Each resource that is known: region, and way to tag as it was read last.
+    known: BTreeMap<u32, (&'static str, u64)>,
+    night: i32,
 }
 
 /// The script, played without a ledger: what is known of each resource, and since when what is wrong with it.
@@ -124,6 +130,7 @@ struct Truth {
     known: BTreeMap<u32, (&'static str, Vec<&'static str>)>,
     open: BTreeMap<(u32, &'static str), i32>,
     ended: BTreeSet<(u32, &'static str)>,
+    ways: BTreeMap<u32, (&'static str, u64)>,
     snapshots: i64,
 }
 
@@ -146,6 +153,7 @@ impl Truth {
             .collect();
         for id in gone {
             self.known.remove(&id);
+            self.ways.remove(&id);
             told.otherwise += self.end(id, &[]).len() as u64;
         }
         for (id, (region, number)) in company.resources.iter().filter(|(_, (region, _))| read(region)) {
@@ -166,6 +174,7 @@ impl Truth {
                 }
             }
             self.known.insert(*id, (region, now));
+            self.ways.insert(*id, (region, number % WAYS));
         }
         for (region, rules) in self.known.values() {
             told.total += 1;
@@ -174,6 +183,7 @@ impl Truth {
                 *if rules.is_empty() { &mut told.compliant } else { &mut told.wrong } += 1;
             }
         }
+        (told.known, told.night) = (self.ways.clone(), night);
         told
     }
 
@@ -394,4 +404,130 @@ async fn a_question_as_of_a_day_is_answered_as_it_was_known_then() {
     let told = late.ask("check_tag_compliance", json!({"as_of": between.to_string()})).await.0;
     assert_eq!(told["as_of"]["snapshot_id"], 100);
     assert!(told["notes"].to_string().contains(&format!("There is no night of {between}")), "{told}");
+}
+
+/// Whether a way is compliant in a night; none when its region could not be read.
+fn judged(night: &Night, region: &str, way_of: u64) -> Option<bool> {
+    let wrong = way(way_of).1.into_iter().any(|rule| night.night < CHANGED || rule != "MISSING Owner");
+    (!denied(night.night, region)).then_some(!wrong)
+}
+
+/// What each cause did between two nights, by the script: resources, compliant, non-compliant.
+fn causes(a: &Night, b: &Night) -> BTreeMap<&'static str, (i64, i64, i64)> {
+    let mut sums: BTreeMap<&'static str, (i64, i64, i64)> = BTreeMap::new();
+    let mut step = |cause, from: Option<bool>, to: Option<bool>| {
+        if from != to {
+            let sum = sums.entry(cause).or_default();
+            let one = |judged: Option<bool>, wanted| i64::from(judged == Some(wanted));
+            sum.0 += 1;
+            sum.1 += one(to, true) - one(from, true);
+            sum.2 += one(to, false) - one(from, false);
+        }
+    };
+    let ids: BTreeSet<&u32> = a.known.keys().chain(b.known.keys()).collect();
+    for id in ids {
+        match (a.known.get(id), b.known.get(id)) {
+            (None, Some((region, way))) => {
+                let cause = if denied(a.night, region) { "scope_or_coverage_changed" } else { "new_resources" };
+                step(cause, None, judged(b, region, *way));
+            }
+            (Some((region, way)), None) => {
+                let cause = if denied(b.night, region) { "scope_or_coverage_changed" } else { "removed_resources" };
+                step(cause, judged(a, region, *way), None);
+            }
+            (Some((region, old)), Some((_, new))) => {
+                let (from, to) = (judged(a, region, *old), judged(b, region, *new));
+                if from.is_none() || to.is_none() {
+                    step("scope_or_coverage_changed", from, to);
+                } else {
+                    let between = judged(b, region, *old);
+                    step("policy_changed", from, between);
+                    let kept = way(*old).0.iter().all(|tag| way(*new).0.contains(tag));
+                    step(if kept { "tags_added" } else { "tags_removed_or_changed" }, between, to);
+                }
+            }
+            (None, None) => {}
+        }
+    }
+    sums
+}
+
+fn windows(script: &[Night]) -> Vec<(&Night, &Night)> {
+    let of = |night: i32| script.iter().find(|one| one.night == night).unwrap();
+    [(1, 2), (100, 110), (150, 200), (181, 182), (219, 224), (224, 230), (226, 226 + 1), (3, 365)]
+        .map(|(a, b)| (of(a), of(b)))
+        .to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_the_score_is_shared_out_among_what_the_script_did_and_adds_up() {
+    let (nights, script) = year();
+    let server = Asked::of(&nights).await;
+    let mut seen = BTreeSet::new();
+    for (a, b) in windows(&script) {
+        let between = json!({"from": a.day.to_string(), "to": b.day.to_string()});
+        let (told, _) = server.ask("explain_compliance_change", json!({"between": between})).await;
+        let expected = causes(a, b);
+        for part in told["parts"].as_array().unwrap() {
+            let (resources, compliant, wrong) =
+                expected.get(part["cause"].as_str().unwrap()).copied().unwrap_or_default();
+            let counts = json!([part["resources"], part["compliant"], part["non_compliant"]]);
+            assert_eq!(counts, json!([resources, compliant, wrong]), "{} to {}: {part}", a.day, b.day);
+            if resources > 0 {
+                seen.insert(part["cause"].as_str().unwrap().to_owned());
+            }
+        }
+        let score = |night: &Night| night.compliant as f64 / (night.compliant + night.wrong) as f64;
+        let change = ((score(b) - score(a)) * 10_000.0).round();
+        assert_eq!((told["change"].as_f64().unwrap() * 10_000.0).round(), change, "{told}");
+        let sum: f64 =
+            told["parts"].as_array().unwrap().iter().map(|part| part["contribution"].as_f64().unwrap()).sum();
+        assert_eq!((sum * 10_000.0).round(), change, "{told}");
+    }
+    assert_eq!(seen.len(), 6, "every cause occurred: {seen:?}");
+    for (between, words) in [
+        (json!({"from": "2026-10-01"}), "no night as old as"),
+        (json!({"to": "2030-01-01"}), "later than the newest night"),
+        (json!({"from": "2027-02-02", "to": "2027-02-01"}), "later than the other night"),
+        (json!({"from": "2027-02-02", "to": "2027-02-02"}), "the same night"),
+    ] {
+        let refused = server.refused("explain_compliance_change", json!({"between": between})).await;
+        assert!(refused.contains(words), "{refused}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_between_two_nights_is_what_the_script_changed_removed_required_tags_first() {
+    let (nights, script) = year();
+    let server = Asked::of(&nights).await;
+    for (a, b) in windows(&script) {
+        let mut expected: BTreeMap<(&str, Option<&str>, Option<&str>), u64> = BTreeMap::new();
+        for (id, (region, old)) in &a.known {
+            let Some((_, new)) = b.known.get(id).filter(|_| !denied(a.night, region) && !denied(b.night, region))
+            else {
+                continue;
+            };
+            for key in ["CostCenter", "Owner"] {
+                let value = |way_of: u64| way(way_of).0.into_iter().find(|(of, _)| *of == key).map(|(_, value)| value);
+                if value(*old) != value(*new) {
+                    *expected.entry((key, value(*old), value(*new))).or_default() += 1;
+                }
+            }
+        }
+        let between = json!({"from": a.day.to_string(), "to": b.day.to_string()});
+        let (told, _) = server.ask("detect_tag_drift", json!({"between": between, "limit": 100})).await;
+        let drifts = told["drifts"].as_array().unwrap();
+        assert_eq!((drifts.len(), &told["remaining"]), (expected.len(), &json!(0)), "{told}");
+        for drift in drifts {
+            let kind = (drift["key"].as_str().unwrap(), drift["from_value"].as_str(), drift["to_value"].as_str());
+            assert_eq!(drift["resources"].as_u64(), expected.get(&kind).copied(), "{drift}");
+            assert_eq!(drift["required"], kind.0 == "CostCenter" || b.night < CHANGED, "{drift}");
+            assert!(!drift["resource_arns"].as_array().unwrap().is_empty());
+        }
+        let rank = |drift: &Value| {
+            let kind = ["removed", "changed", "added"].iter().position(|kind| drift["change"] == *kind).unwrap();
+            (drift["required"] == false, kind)
+        };
+        assert!(drifts.is_sorted_by_key(rank), "{told}");
+    }
 }

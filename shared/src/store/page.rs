@@ -274,13 +274,18 @@ impl Pages<'_> {
 
 /// Tags and rules that were read for a page. Most of a row's are those of rows before it, and are not read again.
 #[derive(Default)]
-struct Remembered {
+pub(super) struct Remembered {
     tags: HashMap<i64, (String, String)>,
     rules: HashMap<i64, Rule>,
 }
 
 impl Remembered {
-    fn tags(&mut self, db: &Connection, tag_set: Option<i64>, name: Option<String>) -> Result<TagSet, StoreError> {
+    pub(super) fn tags(
+        &mut self,
+        db: &Connection,
+        tag_set: Option<i64>,
+        name: Option<String>,
+    ) -> Result<TagSet, StoreError> {
         let mut pairs = Vec::new();
         for id in tag_set.map(|set| tag_ids(db, set)).transpose()?.unwrap_or_default() {
             pairs.push(remembered(&mut self.tags, id, || tag(db, id))?);

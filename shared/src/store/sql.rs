@@ -363,6 +363,14 @@ statements! {
     JUDGED_WITH_TAGS = "SELECT c.account_id, c.region_id, c.type_id, c.tag_set_id, c.name, c.finding_set_id, c.driver_id,
         c.quantity, m.micros FROM current c LEFT JOIN resource_cost m ON m.key = c.key
         WHERE c.since <= ?1 AND c.state IN (0, 1)";
+    /// Versions that held in snapshot ?1 and had ended in ?2.
+    ENDED_BETWEEN = "SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM history
+        WHERE until > ?1 AND until <= ?2 AND since <= ?1";
+    /// Versions that hold in snapshot ?2 and began after ?1.
+    BEGAN_BETWEEN = "SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM current
+        WHERE since > ?1 AND since <= ?2
+        UNION ALL SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM history
+        WHERE until > ?2 AND since > ?1 AND since <= ?2";
     /// Living resources whose verdict at the end of snapshot ?1 was another one than now.
     TURNED_SINCE = "SELECT c.account_id, c.region_id, c.type_id, c.driver_id, c.quantity, m.micros, h.state, h.finding_set_id,
         c.state, c.finding_set_id FROM history h JOIN current c ON c.key = h.key LEFT JOIN resource_cost m ON m.key = h.key

@@ -144,7 +144,16 @@ fn every_question_goes_by_an_index() {
         &["BILL_MONTHS", "ALLOCATION_TAGS", "BILL_NEEDS", "BILL_GAP", "SNAPSHOT_BEFORE"],
         &["COST_BASIS", "POOLS", "USAGE", "CHARGED_SERVICES", "LOCALS_OF_TYPE", "COSTS_BY_VERDICT"],
         &["USAGE_COUNTED", "USAGE_WRITTEN", "LIFE_COUNTED"],
-        &["SNAPSHOTS_SINCE", "OLDEST_KEPT", "LIFE", "FIXED_DAYS", "RULES", "SPEND_BY_DAY", "JUDGED_WITH_TAGS"],
+        &[
+            "SNAPSHOTS_SINCE",
+            "OLDEST_KEPT",
+            "LIFE",
+            "FIXED_DAYS",
+            "RULES",
+            "SPEND_BY_DAY",
+            "JUDGED_WITH_TAGS",
+            "BEGAN_BETWEEN",
+        ],
         &["COUNT_LIVING", "COUNT_RESOURCES", "COUNT_VERSIONS", "COUNT_OPEN", "COUNT_CLOSED", "COPY_INTO"],
     ]
     .concat();

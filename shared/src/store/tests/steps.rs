@@ -217,6 +217,8 @@ const BUDGETS: &[(&str, Budget, &str)] = &[
     ("RESOURCE_BY_KEY", Fixed(35), "KEY"),
     ("COSTS_BY_VERDICT", Fixed(30), ""),
     ("JUDGED_WITH_TAGS", Each(30), "2"),
+    ("ENDED_BETWEEN", Each(1), "1 2"),
+    ("BEGAN_BETWEEN", Each(8), "1 2"),
     ("TURNED_SINCE", Each(5), "1"),
     ("SNAPSHOT_BEFORE", Fixed(25), "1"),
     ("VIOLATIONS_OF", Fixed(40), "KEY 2"),
