@@ -137,6 +137,24 @@ async fn no_character_that_hides_comes_through() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn drift_tells_hostile_text_in_its_own_fields_only() {
+    let nights = Nights::new();
+    estate(&nights);
+    let bare = (0..hostile().len()).map(|n| (format!("i-{n:017x}"), Vec::new()));
+    nights.append(2, vec![instances(bare)]);
+    let server = Asked::of(&nights).await;
+    let (answer, body) = server.ask("detect_tag_drift", json!({"limit": 100})).await;
+    assert!(!body.trim_end().chars().any(hides), "in the body");
+    let mut found = Vec::new();
+    texts(&answer, "", &mut found);
+    let hostile: Vec<_> = found.iter().filter(|(_, text)| text.contains(MARK)).collect();
+    assert!(hostile.len() > 10, "{answer}");
+    for (path, text) in hostile {
+        assert!([".drifts.key", ".drifts.from_value", ".drifts.to_value"].contains(&path.as_str()), "{path}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_document_has_nothing_of_it() {
     let nights = Nights::new();
     estate(&nights);
