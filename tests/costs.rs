@@ -149,11 +149,11 @@ fn all_months_take_three_times_three_requests_more_than_there_are_keys_and_none_
 #[test]
 fn a_days_budget_is_kept() {
     let world = company(5_000);
-    let outcome = scan(&world, "13").exits(0);
+    let outcome = scan(&world, "14").exits(0);
     assert!(outcome.stdout.contains("budget"), "{}", outcome.stdout);
     let spent = cost_requests(&world);
     assert!(spent == KEYS.len() + 3 + 2, "{spent}: two months whole with what was used, and no third begun");
-    scan(&world, "13").exits(0);
+    scan(&world, "14").exits(0);
     assert_eq!(cost_requests(&world), spent, "what is left of the day is too little for a month");
     assert!(ask(&world.store(), TOOL, &json!({})).unwrap()["cost_source"]["problem"].to_string().contains("budget"));
 }

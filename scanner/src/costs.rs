@@ -73,8 +73,8 @@ pub(crate) async fn harvest<C: Cloud>(
     let mut most = if policy.depends_on_the_day() { 1 } else { MOST_TOGETHER };
     let mut needs = Needs { questions: asking.terms.most_questions() as u64, a_month: known.needs };
     while !months.is_empty() {
-        // Before older months: what single resources cost is asked about most.
-        if harvest.singles.is_none() {
+        // After the newest months and before older ones: what single resources cost is asked about most.
+        if harvest.singles.is_none() && !harvest.months.is_empty() {
             harvest.singles = asking.singles_if_due(known, &harvest.months, now).await;
         }
         let before = asking.requests;
@@ -89,7 +89,13 @@ pub(crate) async fn harvest<C: Cloud>(
             // Some of them may be older than the account.
             Err(BillProblem::Gap(gap)) if gap.reason == GapReason::NotEnabled && span.len() > 1 => most = 1,
             // Before the account's first month there is nothing to ask for.
-            Err(BillProblem::Gap(gap)) if gap.reason == GapReason::NotEnabled && !harvest.months.is_empty() => break,
+            Err(BillProblem::Gap(gap)) if gap.reason == GapReason::NotEnabled => {
+                let first = span.first().map(|days| days.first);
+                months.retain(|days| Some(days.first) > first);
+                if months.is_empty() && harvest.months.is_empty() {
+                    harvest.gap = Some(gap_of(gap, now));
+                }
+            }
             Err(BillProblem::Gap(gap)) => {
                 harvest.gap = Some(gap_of(gap, now));
                 break;

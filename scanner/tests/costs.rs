@@ -10,7 +10,7 @@ use scanner::{Choice, Narrow, Scan};
 use shared::{
     AccountId,
     cloud::{AccountRegion, Accounts, Cloud, OperationCalls, simulated::Simulated},
-    inventory::{Gap, Listing, Scope},
+    inventory::{Gap, GapReason, Listing, Scope},
     money::{
         AllocationTag, Amount, Attribution, BillAnswer, BillProblem, BillQuestion, BillRow, Billed, Bucket, Condition,
         Days, Dimension, Metric, Terms,
@@ -104,7 +104,8 @@ impl Line {
             Dimension::LinkedAccount => self.account(),
             Dimension::Region => self.region().to_owned(),
             Dimension::Tag(key) => self.tag(key).unwrap_or_default().to_owned(),
-            Dimension::UsageType | Dimension::Resource => String::new(),
+            Dimension::UsageType => "EU-BoxUsage:m5.large".to_owned(),
+            Dimension::Resource => "i-1".to_owned(),
         }
     }
 
@@ -128,6 +129,8 @@ struct Bills {
     lines: Vec<Line>,
     /// Of every answer.
     pages: u64,
+    /// Questions that are not answered, and why.
+    refused: fn(&BillQuestion) -> Option<GapReason>,
 }
 
 impl Cloud for Bills {
@@ -141,6 +144,10 @@ impl Cloud for Bills {
         self.company.list(scope).await
     }
     async fn bill(&self, question: &BillQuestion, most_requests: u64) -> Billed {
+        if let Some(reason) = (self.refused)(question) {
+            let gap = Gap { reason, operation: "ce:GetCostAndUsage".to_owned(), message: "no".to_owned() };
+            return Billed { requests: 1, answer: Err(BillProblem::Gap(gap)) };
+        }
         if most_requests < self.pages {
             return Billed { requests: most_requests, answer: Err(BillProblem::Budget) };
         }
@@ -176,7 +183,20 @@ fn on(day: i8) -> Timestamp {
 
 /// Scans into a ledger, with so many requests a day.
 fn scan(store: &Path, policy: &Arc<Policy>, lines: &[Line], pages: u64, cost_requests: u64, day: i8) {
-    let cloud = Bills { company: Simulated::new(1, 0, Date::constant(2026, 11, 1)), lines: lines.to_vec(), pages };
+    scan_refused(store, policy, (lines, pages), cost_requests, day, |_| None);
+}
+
+/// The same, where some questions are not answered.
+fn scan_refused(
+    store: &Path,
+    policy: &Arc<Policy>,
+    (lines, pages): (&[Line], u64),
+    cost_requests: u64,
+    day: i8,
+    refused: fn(&BillQuestion) -> Option<GapReason>,
+) {
+    let company = Simulated::new(1, 0, Date::constant(2026, 11, 1));
+    let cloud = Bills { company, lines: lines.to_vec(), pages, refused };
     let now = || on(day);
     let scan = Scan {
         cloud: &cloud,
@@ -325,4 +345,40 @@ fn months_come_in_day_by_day_within_the_budget() {
         known = months;
     }
     assert_eq!(known, 14);
+}
+
+#[test]
+fn a_bill_younger_than_what_cost_explorer_keeps_is_read_on_every_night() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, policy) = (folder.path().join("ledger.sqlite"), Arc::new(Policy::parse(POLICY).unwrap()));
+    // The account is of September.
+    let young =
+        |question: &BillQuestion| (question.days.first < Date::constant(2026, 9, 1)).then_some(GapReason::NotEnabled);
+    for today in [24, 25] {
+        scan_refused(&store, &policy, (&a_month(), 1), 1_000, today, young);
+        let (_, told, months) = day(&store, today);
+        assert_eq!((months, told.as_str()), (3, ""), "day {today}");
+        let known = Reader::new(&store).read(|view| view.bill_months()).unwrap();
+        assert_eq!(known.last().unwrap().days.end, Date::constant(2026, 11, today), "the running month is read again");
+    }
+}
+
+#[test]
+fn what_single_resources_cost_stays_known_when_it_cannot_be_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, policy) = (folder.path().join("ledger.sqlite"), Arc::new(Policy::parse(POLICY).unwrap()));
+    let basis = |store: &Path| Writer::open(store).unwrap().bill_known(Date::constant(2026, 11, 30)).unwrap().basis;
+    let lines: Vec<Line> = (1..=31).map(|day| Line { day, ..a_month()[0].clone() }).collect();
+    let lines: Vec<Line> = lines.into_iter().chain(a_month()).collect();
+    scan(&store, &policy, &lines, 1, 1_000, 8);
+    let first = basis(&store).unwrap();
+    assert!(first.named, "the last fourteen days are partly of October: {first:?}");
+    let usage = |question: &BillQuestion| question.by.contains(&Dimension::UsageType).then_some(GapReason::Throttled);
+    let named = |question: &BillQuestion| question.by.contains(&Dimension::Resource).then_some(GapReason::Denied);
+    scan_refused(&store, &policy, (&lines, 1), 1_000, 16, usage);
+    assert_eq!(basis(&store), Some(first.clone()), "what was used cannot be read");
+    scan_refused(&store, &policy, (&lines, 1), 1_000, 17, named);
+    assert_eq!(basis(&store), Some(first.clone()), "single resources cannot be read");
+    scan(&store, &policy, &lines, 1, 1_000, 18);
+    assert!(basis(&store).unwrap().asked_at > first.asked_at, "it is asked again the next night");
 }

@@ -10,52 +10,68 @@ use shared::{
         Amount, BillAnswer, BillProblem, Charges, Days, SingleCosts, charges_of, pools_of, resources_question,
         usage_questions,
     },
-    store::{BillKnown, MonthBill},
+    store::{BillKnown, KnownBasis, MonthBill},
 };
+use tracing::warn;
 
 use super::asking::Asking;
 
-/// Days after which the costs of single resources are asked for again.
+/// Days after which the costs of single resources are asked for again, when AWS calls their month final.
 const FRESH_DAYS: i64 = 7;
+
+/// Days for which what the bill named stays known when it cannot be read any more.
+const KEPT_DAYS: i64 = 30;
 
 /// Requests that it takes at least.
 const LEAST: u64 = 3;
 
 impl<C: Cloud> Asking<'_, C> {
-    /// What single resources cost in the last whole month that is known; none when that is known, or cannot be asked today.
+    /// What single resources cost in the last whole month that is known; none when what is known of it stays. They take half of
+    /// what is left of the day at most: months go before them.
     pub(super) async fn singles_if_due(
         &mut self,
         known: &BillKnown,
         read: &[MonthBill],
         now: Timestamp,
     ) -> Option<SingleCosts> {
-        let days = last_whole(known, read, &self.payer)?;
+        let (days, open) = last_whole(known, read, &self.payer)?;
         let today = day_of(now);
-        let fresh = known.basis.as_ref().is_some_and(|basis| {
-            let age = number_of(today) - number_of(day_of(basis.asked_at));
-            basis.payer == self.payer && basis.days == days && age < FRESH_DAYS
-        });
-        if fresh || self.left < LEAST {
+        let basis = known.basis.as_ref().filter(|basis| basis.payer == self.payer);
+        let age = |basis: &KnownBasis| number_of(today) - number_of(day_of(basis.asked_at));
+        let fresh_days = if open { 1 } else { FRESH_DAYS };
+        let fresh = basis.is_some_and(|basis| basis.days == days && age(basis) < fresh_days);
+        if fresh || self.left < 2 * LEAST {
             return None;
         }
-        Some(self.singles(days, today).await)
+        let rest = self.left - self.left / 2;
+        self.left /= 2;
+        let named = basis.is_some_and(|basis| basis.named && age(basis) < KEPT_DAYS);
+        let singles = self.singles(days, today, named).await;
+        self.left += rest;
+        singles
     }
 
-    /// What cannot be read is said; it is not tried again before the next time, for trying costs money.
-    async fn singles(&mut self, days: Days, today: Date) -> SingleCosts {
-        let (payer, currency) = (self.payer.clone(), String::new());
-        let none = SingleCosts { days, payer, currency, pools: Vec::new(), charges: None, problem: String::new() };
+    /// What cannot be read leaves what was known. Where the bill never named resources, that it does not is said.
+    async fn singles(&mut self, days: Days, today: Date, named: bool) -> Option<SingleCosts> {
         let (by_account, by_region) = match self.usage(days).await {
             Ok(answers) => answers,
-            Err(problem) => return SingleCosts { problem: worded(problem), ..none },
+            Err(problem) => {
+                warn!("what single resources cost is not read: {}", worded(problem));
+                return None;
+            }
         };
         let currency = main_currency(&by_account);
         let pools = pools_of(&by_account, &by_region, &currency);
         let (charges, problem) = match self.charges(today, &currency).await {
             Ok(charges) => (charges, String::new()),
+            Err(problem) if named => {
+                warn!("what the bill names is not read, and stays as it was: {}", worded(problem));
+                return None;
+            }
             Err(problem) => (None, worded(problem)),
         };
-        SingleCosts { currency, pools, charges, problem, ..none }
+        let payer = self.payer.clone();
+        Some(SingleCosts { days, payer, currency, pools, charges, problem })
     }
 
     async fn usage(&mut self, days: Days) -> Result<(BillAnswer, BillAnswer), BillProblem> {
@@ -70,10 +86,12 @@ impl<C: Cloud> Asking<'_, C> {
     }
 }
 
-fn last_whole(known: &BillKnown, read: &[MonthBill], payer: &str) -> Option<Days> {
-    let known = known.months.iter().filter(|month| month.payer == payer).map(|month| month.days);
-    let months = known.chain(read.iter().map(|month| month.days));
-    months.filter(|days| days.end == Days::of_month(days.first).end).max()
+/// The newest month that is known whole, and whether it may still change, as it was read last.
+fn last_whole(known: &BillKnown, read: &[MonthBill], payer: &str) -> Option<(Days, bool)> {
+    let known = known.months.iter().filter(|month| month.payer == payer);
+    let known = known.map(|month| (month.days, month.open_from.is_some()));
+    let months = known.chain(read.iter().map(|month| (month.days, month.open_from.is_some())));
+    months.filter(|(days, _)| days.end == Days::of_month(days.first).end).max_by_key(|(days, _)| *days)
 }
 
 /// That with most spend.

@@ -117,7 +117,7 @@ impl Details {
     fn of(facts: Facts) -> Self {
         let currency = facts.money.as_ref().map_or_else(String::new, |money| money.currency.clone());
         Self {
-            recommendations: facts.advice.iter().map(|one| one.sentence(&currency)).collect(),
+            recommendations: facts.advice.iter().map(|one| one.sentence(&currency, str::to_owned)).collect(),
             recommendation_details: facts.advice,
             money: facts.money,
             change: facts.change,

@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
     #[schemars(with = "Filters")]
     #[serde(default)]
     filters: Option<Filters>,
-    /// Counts resources with one kind of finding instead of all violations.
+    /// Counts one kind of finding instead of all violations.
     #[schemars(with = "Finding")]
     #[serde(default)]
     finding: Option<Finding>,
@@ -175,6 +175,12 @@ impl Asked {
 }
 
 fn body(view: &View<'_>, newest: &Snapshot, asked: &Asked, notes: &mut Vec<String>) -> Result<Body, ToolFailure> {
+    if let Some(tag) = &asked.tag
+        && !view.policy(newest)?.keys().any(|key| key == tag.key)
+    {
+        let why = "`tag.key` is none that the policy names, and the values of no other keys are counted; get_tagging_policy has them";
+        return Err(ToolFailure::Caller(why.to_owned()));
+    }
     let last = day_in(&asked.zone, newest.started_at);
     let first = asked.group_by.first_of(last.saturating_sub((asked.days_back - 1).days()));
     let oldest = view.oldest()?.map_or(last, |at| day_in(&asked.zone, at));
@@ -192,12 +198,12 @@ fn body(view: &View<'_>, newest: &Snapshot, asked: &Asked, notes: &mut Vec<Strin
         );
         return Err(ToolFailure::Caller(why));
     }
-    let nights = nights(view, asked, from, notes)?;
-    let points = points(view, asked, &nights, from)?;
+    let nights = nights(view, asked, from, newest, notes)?;
+    let points = points(view, asked, &nights, from, newest)?;
     let (trend, improvement_rate, trend_basis) = moved(view, asked, newest, &nights)?;
     notes.extend(coverage_note(&points));
     Ok(Body {
-        periods_without_snapshot: (periods.len() - points.len()) as u64,
+        periods_without_snapshot: periods.len().saturating_sub(points.len()) as u64,
         history: points,
         trend,
         improvement_rate,

@@ -28,7 +28,8 @@ pub(crate) struct Point {
     /// compliant / (compliant + non_compliant); null when nothing could be judged, and where one finding or tag is asked for.
     #[schemars(schema_with = "nullable_number")]
     compliance_score: Option<f64>,
-    /// Findings of severity error; resources with the finding, or non-compliant ones with the tag, where one is asked for.
+    /// Findings of severity error, or of the kind asked for; non-compliant resources with the tag, where one is asked for. A
+    /// resource has one for each tag that is wrong.
     violations: u64,
     /// Resources asked about.
     total_resources: u64,
@@ -88,11 +89,22 @@ pub(crate) fn nights(
     view: &View<'_>,
     asked: &Asked,
     from: Date,
+    newest: &Snapshot,
     notes: &mut Vec<String>,
 ) -> Result<Vec<Chosen>, ToolFailure> {
     let mut periods: BTreeMap<Date, Snapshot> = BTreeMap::new();
-    let mut several = false;
+    let (mut several, mut uncounted) = (false, 0);
     for snapshot in view.nights_since(begin_of(&asked.zone, from))? {
+        // A clock that was set back leaves nights of days that are still to come.
+        if snapshot.started_at > newest.started_at {
+            continue;
+        }
+        if let Some(tag) = &asked.tag
+            && !view.policy(&snapshot)?.keys().any(|key| key == tag.key)
+        {
+            uncounted += 1;
+            continue;
+        }
         let period = asked.period(snapshot.started_at);
         match periods.get(&period) {
             Some(known) if known.complete && !snapshot.complete => several = true,
@@ -103,6 +115,11 @@ pub(crate) fn nights(
         notes
             .push("A period's last complete snapshot stands for it, though a later one with gaps is there.".to_owned());
     }
+    if uncounted > 0 {
+        notes.push(format!(
+            "{uncounted} nights are left out: their policy does not name the key, so that its values were not counted."
+        ));
+    }
     let chosen = periods.into_iter().map(|(period, snapshot)| {
         let totals = view.night_totals(&snapshot, &asked.filter)?;
         Ok(Chosen { period, snapshot, totals })
@@ -110,14 +127,17 @@ pub(crate) fn nights(
     chosen.collect()
 }
 
-pub(crate) fn points(view: &View<'_>, asked: &Asked, nights: &[Chosen], from: Date) -> Result<Vec<Point>, ToolFailure> {
+pub(crate) fn points(
+    view: &View<'_>,
+    asked: &Asked,
+    nights: &[Chosen],
+    from: Date,
+    newest: &Snapshot,
+) -> Result<Vec<Point>, ToolFailure> {
     let lives = lives(view, asked, from)?;
-    let spend = match nights.last() {
-        Some(newest) if asked.filter == Filter::default() && asked.finding.is_none() && asked.tag.is_none() => {
-            view.spend_by_day(&newest.snapshot)?
-        }
-        _ => Vec::new(),
-    };
+    let whole = asked.filter == Filter::default() && asked.finding.is_none() && asked.tag.is_none();
+    // The bill is that of the newest scan, whichever night stands for its period.
+    let spend = if whole { view.spend_by_day(newest)? } else { Vec::new() };
     let Some(newest) = nights.last() else { return Ok(Vec::new()) };
     nights.iter().map(|night| point(view, asked, night, newest, &lives, &spend)).collect()
 }

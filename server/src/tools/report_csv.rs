@@ -56,7 +56,7 @@ pub(crate) fn document(facts: &Facts, answer: &Answer<Body>) -> String {
     for one in &facts.advice {
         let mut row = counted("recommendation", &one.tag, one.resources);
         row[4] = format!("{:.2}", one.monthly_cost);
-        row[5] = one.sentence(currency);
+        row[5] = one.sentence(currency, str::to_owned);
         rows.push(row);
     }
     rows.extend(answer.coverage.lines().into_iter().map(|line| row("not_seen", &line)));

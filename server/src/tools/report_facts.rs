@@ -326,10 +326,11 @@ impl Recommendation {
         }
     }
 
-    /// As a sentence. Values of others stand in it only when they are plain words; else it says where they stand.
-    pub(crate) fn sentence(&self, currency: &str) -> String {
+    /// As a sentence. Values of others stand in it only when they are plain words; else it says where they stand. `quote`: how a
+    /// value is set off from our own words.
+    pub(crate) fn sentence(&self, currency: &str, quote: fn(&str) -> String) -> String {
         let group = match (&self.group_key, &self.group_value) {
-            (Some(key), Some(value)) => format!(" of {key} {}", plain(value)),
+            (Some(key), Some(value)) => format!(" of {key} {}", plain(value, quote)),
             _ => " without any tag to tell them by".to_owned(),
         };
         let verb = if self.resources == 1 { "has" } else { "have" };
@@ -341,7 +342,7 @@ impl Recommendation {
         let head = format!("{} {}{group} {verb} no right {}", self.resources, self.resource_type, self.tag);
         match (&self.suggested_value, self.evidence) {
             (Some(value), Some([agreeing, of])) => {
-                format!("{head}: {agreeing} of {of} others say {}{cost}", plain(value))
+                format!("{head}: {agreeing} of {of} others say {}{cost}", plain(value, quote))
             }
             _ => format!("{head}{cost}"),
         }
@@ -354,10 +355,11 @@ pub(crate) fn grouped(units: f64) -> String {
     Amount::from_micros((units * 100.0).round() as i64 * 10_000).to_string()
 }
 
-fn plain(value: &str) -> String {
+fn plain(value: &str, quote: fn(&str) -> String) -> String {
     let harmless = |c: char| c.is_ascii_alphanumeric() || "-_.@/".contains(c);
-    if !value.is_empty() && value.len() <= 40 && value.chars().all(harmless) {
-        value.to_owned()
+    let link = value.contains("www.") || value.contains("//");
+    if !value.is_empty() && value.len() <= 40 && !link && value.chars().all(harmless) {
+        quote(value)
     } else {
         "(see recommendation_details)".to_owned()
     }

@@ -19,7 +19,7 @@ pub(crate) fn document(facts: &Facts, answer: &Answer<Body>) -> String {
     if !facts.advice.is_empty() {
         page.push_str("\n## What to tag first\n\n");
         for (place, one) in facts.advice.iter().enumerate() {
-            line(&mut page, &format!("{}. {}", place + 1, text(&one.sentence(currency))));
+            line(&mut page, &format!("{}. {}", place + 1, one.sentence(currency, code)));
         }
     }
     let unseen = answer.coverage.lines();
@@ -134,6 +134,11 @@ fn worst(page: &mut String, what: &str, rows: &[Worst], currency: &str) {
 
 fn percent(score: f64) -> String {
     format!("{:.1} %", score * 100.0)
+}
+
+/// A value as it is, which even an address is no link in.
+fn code(value: &str) -> String {
+    format!("`{value}`")
 }
 
 /// Text without any meaning to Markdown: what others wrote makes no link, no picture and no table.

@@ -17,14 +17,21 @@ pub(crate) fn told(row: &Row, costs: bool) -> (Option<f64>, Option<&'static str>
 
 /// One line on where the costs of single resources come from, or why there are none. `field`: where they stand.
 pub(crate) fn note(view: &View<'_>, snapshot: &Snapshot, filter: &Filter, field: &str) -> Result<String, ToolFailure> {
-    let Some(basis) = view.cost_basis(snapshot)?.filter(|basis| !basis.types.is_empty()) else {
-        let why = match view.bill_gap()? {
-            Some(_) => "get_cost_attribution_gap says why",
-            None => "no whole month of the bill is known yet, or it names nothing that resources share",
-        };
-        return Ok(format!("{field} is null: what single resources cost is not known; {why}."));
+    let basis = view.cost_basis(snapshot)?;
+    if let Some(basis) = basis.as_ref().filter(|basis| !basis.types.is_empty()) {
+        return Ok(based(basis, filter, field));
+    }
+    let problem = basis.map(|basis| visible(&basis.problem)).filter(|problem| !problem.is_empty());
+    let why = match (problem, view.bill_gap()?) {
+        (Some(problem), _) => problem,
+        (None, Some(_)) => "get_cost_attribution_gap says why".to_owned(),
+        (None, None) => {
+            "no whole month of the bill is known yet, or what was used in it could not be read (the scanner's log says so), or \
+             nothing of it is shared by resources"
+                .to_owned()
+        }
     };
-    Ok(based(&basis, filter, field))
+    Ok(format!("{field} is null: what single resources cost is not known; {why}."))
 }
 
 fn based(basis: &CostBasis, filter: &Filter, field: &str) -> String {

@@ -6,6 +6,7 @@ use rusqlite::{Connection, Row};
 
 use super::{
     Attempt, Reader, Rule, SealState, Snapshot, StoreError, Tally,
+    cost::Verdicts,
     counter::Counter,
     fingerprint::Fingerprint,
     intern::{statement, tag_set_hash, varints},
@@ -175,14 +176,30 @@ impl Check<'_> {
 
     /// What living resources take is what was counted while they were recorded.
     fn usage(&mut self) -> Result<(), StoreError> {
-        let sums = |text| {
-            let columns = |row: &Row<'_>| {
-                let counts = (row.get::<_, i64>(4)?, row.get::<_, i64>(5)?);
-                Ok((ScopeIds::read(row, 0)?, row.get::<_, i64>(3)?, counts))
-            };
-            all(self.db, text, columns)
+        let Some(newest) = all(self.db, sql::SNAPSHOTS, snapshot_columns)?.pop() else { return Ok(()) };
+        let policy = policy_of(self.db, &newest.0.policy_digest)?;
+        let mut verdicts = Verdicts::by(&policy);
+        let columns = |row: &Row<'_>| {
+            let verdict: (i64, Option<i64>) = (row.get(4)?, row.get(5)?);
+            Ok((
+                ScopeIds::read(row, 0)?,
+                row.get::<_, i64>(3)?,
+                verdict,
+                (row.get::<_, i64>(6)?, row.get::<_, i64>(7)?),
+            ))
         };
-        if sums(sql::USAGE_COUNTED)? != sums(sql::USAGE_WRITTEN)? {
+        let mut counted: BTreeMap<(ScopeIds, i64, i64), (i64, i64)> = BTreeMap::new();
+        for (ids, driver, (state, set), (quantity, resources)) in all(self.db, sql::USAGE_COUNTED, columns)? {
+            let attributable = verdicts.attributable(self.db, state, set)? as i64;
+            let sum = counted.entry((ids, driver, attributable)).or_default();
+            (sum.0, sum.1) = (sum.0 + quantity, sum.1 + resources);
+        }
+        let columns = |row: &Row<'_>| {
+            let place = (ScopeIds::read(row, 0)?, row.get::<_, i64>(3)?, row.get::<_, i64>(4)?);
+            Ok((place, (row.get::<_, i64>(5)?, row.get::<_, i64>(6)?)))
+        };
+        let written: BTreeMap<_, _> = all(self.db, sql::USAGE, columns)?.into_iter().collect();
+        if counted != written {
             self.fault("what resources take is not what is said of it".to_owned());
         }
         Ok(())
@@ -197,7 +214,10 @@ impl Check<'_> {
         };
         let [counted, written] =
             [sql::LIFE_COUNTED, sql::LIFE_WRITTEN].map(|text| rows(self.db, text, [oldest], columns));
-        if counted? != written? {
+        let columns = |row: &Row<'_>| -> rusqlite::Result<[i64; 3]> { Ok([row.get(0)?, row.get(1)?, row.get(2)?]) };
+        let fixed = [sql::FIXED_COUNTED, sql::FIXED_WRITTEN].map(|text| rows(self.db, text, [oldest], columns));
+        let [fixed_counted, fixed_written] = fixed;
+        if counted? != written? || fixed_counted? != fixed_written? {
             self.fault("what violations began and ended is not what is said of it".to_owned());
         }
         Ok(())

@@ -229,6 +229,10 @@ impl CostBook {
         let Some(basis) = &self.basis else { return Ok(None) };
         let end = TimeZone::UTC.to_timestamp(basis.days.end.at(0, 0, 0, 0)).unwrap_or(Timestamp::MAX);
         let Some(then) = snapshot_before(db, end)? else { return Ok(None) };
+        // Verdicts of two policies differ where nobody touched a tag.
+        if then.policy_digest != verdicts.policy.digest() {
+            return Ok(None);
+        }
         let mut sums: BTreeMap<(ScopeIds, bool), Amount> = BTreeMap::new();
         for (ids, usage, charged, [(was, was_set), (is, is_set)]) in rows(db, sql::TURNED_SINCE, [then.id], turned)? {
             let before = verdicts.attributable(db, was, was_set)?;
@@ -271,7 +275,12 @@ impl<'p> Verdicts<'p> {
         Self { policy, known: HashMap::new() }
     }
 
-    fn attributable(&mut self, db: &Connection, number: i64, set: Option<i64>) -> Result<Attributable, StoreError> {
+    pub(super) fn attributable(
+        &mut self,
+        db: &Connection,
+        number: i64,
+        set: Option<i64>,
+    ) -> Result<Attributable, StoreError> {
         if let Some(known) = self.known.get(&(number, set)) {
             return Ok(*known);
         }

@@ -9,7 +9,7 @@ use super::{
     cost::CostBook,
     intern::{NAME, statement, tag_ids, varints},
     page::{rule, tag},
-    rows::ScopeIds,
+    rows::{ScopeIds, rows},
     sql,
     version::UsageIds,
 };
@@ -40,23 +40,25 @@ struct Named<'p> {
 }
 
 impl<'p> Named<'p> {
-    fn by(policy: &'p Policy) -> Self {
-        let keys = policy.keys().collect();
+    /// Keys with more values than this tell single resources apart, not groups; so does a name.
+    const MOST_VALUES: i64 = 2_000;
+
+    fn by(db: &Connection, policy: &'p Policy) -> Result<Self, StoreError> {
+        let values = rows(db, sql::TAG_VALUES, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+        let many = |key: &str| values.iter().any(|(known, n)| known == key && *n > Self::MOST_VALUES);
+        let keys = policy.keys().filter(|key| *key != NAME && !many(key)).collect();
         let (by_set, lists, numbers, tags) = (HashMap::new(), Vec::new(), HashMap::new(), HashMap::new());
-        Self { keys, by_set, lists, numbers, tags }
+        Ok(Self { keys, by_set, lists, numbers, tags })
     }
 
-    fn number(&mut self, db: &Connection, set: Option<i64>, name: Option<String>) -> Result<u32, StoreError> {
-        let name = name.filter(|_| self.keys.contains(&NAME));
-        if let (Some(known), None) = (self.by_set.get(&set.unwrap_or(-1)), &name) {
+    fn number(&mut self, db: &Connection, set: Option<i64>) -> Result<u32, StoreError> {
+        if let Some(known) = self.by_set.get(&set.unwrap_or(-1)) {
             return Ok(*known);
         }
         let mut tags = Vec::new();
         for id in set.map(|set| tag_ids(db, set)).transpose()?.unwrap_or_default() {
             tags.extend(self.tag(db, id)?);
         }
-        let plain = name.is_none();
-        tags.extend(name.map(|name| (NAME.to_owned(), name)));
         tags.sort();
         let next = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
         let number = match self.numbers.entry(tags) {
@@ -66,9 +68,7 @@ impl<'p> Named<'p> {
                 *place.insert(next)
             }
         };
-        if plain {
-            self.by_set.insert(set.unwrap_or(-1), number);
-        }
+        self.by_set.insert(set.unwrap_or(-1), number);
         Ok(number)
     }
 
@@ -97,13 +97,13 @@ impl View<'_> {
 
     fn read_groups(&self, newest: &Snapshot, book: &CostBook) -> Result<Vec<TagGroup>, StoreError> {
         let policy = self.policy(newest)?;
-        let mut named = Named::by(&policy);
+        let mut named = Named::by(self.db(), &policy)?;
         let mut sums: HashMap<Kind, Sum> = HashMap::new();
         let mut statement = statement(self.db(), sql::JUDGED_WITH_TAGS)?;
         let mut rows = statement.query([newest.id]).attempt("read resources")?;
         while let Some(row) = rows.next().attempt("read resources")? {
             let (ids, tags, findings, usage, charged) = columns(row).attempt("read resources")?;
-            let number = named.number(self.db(), tags.0, tags.1)?;
+            let number = named.number(self.db(), tags)?;
             let sum = sums.entry((ids.resource_type, number, findings)).or_default();
             sum.resources += 1;
             if let Some(cost) = book.of(ids, usage, charged) {
@@ -142,11 +142,11 @@ impl View<'_> {
     }
 }
 
-type Columns = (ScopeIds, (Option<i64>, Option<String>), Option<i64>, Option<UsageIds>, Option<i64>);
+type Columns = (ScopeIds, Option<i64>, Option<i64>, Option<UsageIds>, Option<i64>);
 
 fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
-    let usage = row.get::<_, Option<i64>>(6)?.zip(row.get::<_, Option<u32>>(7)?);
-    Ok((ScopeIds::read(row, 0)?, (row.get(3)?, row.get(4)?), row.get(5)?, usage, row.get(8)?))
+    let usage = row.get::<_, Option<i64>>(5)?.zip(row.get::<_, Option<u32>>(6)?);
+    Ok((ScopeIds::read(row, 0)?, row.get(3)?, row.get(4)?, usage, row.get(7)?))
 }
 
 /// The required keys that are wrong by a set of findings.

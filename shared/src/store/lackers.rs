@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Row};
 
 use super::{
-    Filter, PageStart, StoreError,
+    Attempt, Filter, PageStart, StoreError,
     cost::CostBook,
+    intern::statement,
     rows::{Dimensions, ScopeIds, rows},
     sql,
 };
@@ -81,6 +82,8 @@ impl Entry {
 /// Those of one snapshot.
 #[derive(Debug, Default)]
 pub(super) struct Lackers {
+    /// Whether they were read while their snapshot was the newest: the costs of others are of a later bill.
+    pub(super) in_time: bool,
     /// Each with its sums.
     scopes: Vec<(Scope, LackingSums)>,
     /// Those that cost most first.
@@ -123,7 +126,8 @@ impl Lackers {
                 entry.add_to(sums);
             }
         }
-        Ok(Self { scopes, entries })
+        let next: i64 = statement(db, sql::NEXT_SNAPSHOT)?.query_row([], |row| row.get(0)).attempt("read snapshots")?;
+        Ok(Self { in_time: next == snapshot + 1, scopes, entries })
     }
 
     /// How many there are of those meant, and what they cost.

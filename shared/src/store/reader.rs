@@ -300,9 +300,10 @@ impl View<'_> {
     ) -> Result<Option<Page>, StoreError> {
         let pages = self.pages(snapshot);
         // What an older snapshot's resources cost then is not kept: its order is known as long as it is at hand.
-        let known = pages.whole.has_lackers() || self.newest()?.is_some_and(|newest| newest.id == snapshot.id);
         match pages.whole.lackers(self.sql, &self.dimensions, snapshot.id)? {
-            Some(lackers) if known => pages.listed(&lackers.page(filter, what, start, limit + 1), limit).map(Some),
+            Some(lackers) if lackers.in_time => {
+                pages.listed(&lackers.page(filter, what, start, limit + 1), limit).map(Some)
+            }
             _ => Ok(None),
         }
     }

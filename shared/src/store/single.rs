@@ -27,6 +27,8 @@ pub struct KnownBasis {
     pub asked_at: Timestamp,
     /// Whose bill it is.
     pub payer: String,
+    /// Whether the bill named single resources.
+    pub named: bool,
 }
 
 /// A row of `cost_basis`.
@@ -47,7 +49,7 @@ pub(super) fn basis(db: &Connection) -> Result<Option<BasisRow>, StoreError> {
     let days = |first, end| Days { first: day_numbered(first), end: day_numbered(end) };
     let row = |([first, end, asked], [payer, currency, problem], window): Columns| {
         let window = if let [Some(first), Some(end)] = window { Some(days(first, end)) } else { None };
-        let known = KnownBasis { days: days(first, end), asked_at: time(asked)?, payer };
+        let known = KnownBasis { days: days(first, end), asked_at: time(asked)?, payer, named: window.is_some() };
         Ok(BasisRow { known, currency, window, problem })
     };
     found.map(row).transpose()
@@ -90,9 +92,17 @@ impl Night<'_> {
     fn charges(&mut self, charges: &Charges, month: Days, currency: &str) -> Result<(), StoreError> {
         let months = used_by_service(&self.sql, month, currency)?;
         let mut parts: HashMap<&str, (i64, i64)> = HashMap::new();
+        // Lines that take something back are no resource's: with them in the whole, its parts would be more than it.
+        let mut named_sums: BTreeMap<&str, Amount> = BTreeMap::new();
+        for (service, _, amount) in &charges.resources {
+            *named_sums.entry(service).or_default() += (*amount).max(Amount::ZERO);
+        }
         for (service, window) in &charges.services {
             let of_month = months.get(service.as_str()).copied().unwrap_or_default();
-            if of_month > Amount::ZERO && *window > Amount::ZERO {
+            // A service that names no resource says nothing of single ones; what they share does.
+            let Some(sum) = named_sums.get(service.as_str()).filter(|sum| **sum > Amount::ZERO) else { continue };
+            let window = (*window).max(*sum);
+            if of_month > Amount::ZERO {
                 parts.insert(service, (of_month.micros(), window.micros()));
                 let id = self.counter.interner.driver(&self.sql, service)?;
                 self.run(sql::ADD_CHARGED_SERVICE, params![id, of_month.micros()])?;

@@ -257,10 +257,15 @@ statements! {
     TAG_ROWS = "SELECT tag_id, resources, non_compliant FROM rollup_tag WHERE snapshot_id = ?1";
     GAP_COUNT = "SELECT count(*) FROM scope WHERE snapshot_id = ?1 AND reason IS NOT NULL";
     FREE_BYTES = "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size";
-    USAGE_COUNTED = "SELECT account_id, region_id, type_id, driver_id, sum(quantity), count(*) FROM current
-        WHERE driver_id IS NOT NULL GROUP BY account_id, region_id, type_id, driver_id";
-    USAGE_WRITTEN = "SELECT account_id, region_id, type_id, driver_id, sum(quantity), sum(resources) FROM usage
-        GROUP BY account_id, region_id, type_id, driver_id";
+    USAGE_COUNTED = "SELECT account_id, region_id, type_id, driver_id, state, finding_set_id, sum(quantity), count(*)
+        FROM current WHERE driver_id IS NOT NULL
+        GROUP BY account_id, region_id, type_id, driver_id, state, finding_set_id";
+    /// Errors that were fixed in snapshots after ?1, by the days that they had been open.
+    FIXED_COUNTED = "SELECT v.closed, c.started_at / 86400 - o.started_at / 86400 AS days, count(*)
+        FROM violation v JOIN snapshot o ON o.id = v.opened JOIN snapshot c ON c.id = v.closed
+        JOIN rule e ON e.id = v.rule_id AND e.severity = 'error'
+        WHERE v.closed > ?1 AND v.closed_by = 'fixed' GROUP BY v.closed, days";
+    FIXED_WRITTEN = "SELECT snapshot_id, days, violations FROM rollup_fixed WHERE snapshot_id > ?1 ORDER BY snapshot_id, days";
     /// What began and ended in snapshots after ?1, from the violations themselves.
     LIFE_COUNTED = "SELECT snapshot_id, rule_id, type_id, sum(opened), sum(fixed), sum(removed), sum(dropped) FROM (
         SELECT v.opened AS snapshot_id, v.rule_id, r.type_id, 1 AS opened, 0 AS fixed, 0 AS removed, 0 AS dropped
@@ -359,9 +364,10 @@ statements! {
     COSTS_BY_VERDICT = "SELECT c.account_id, c.region_id, c.type_id, c.state, c.finding_set_id, sum(m.micros), count(*)
         FROM resource_cost m CROSS JOIN current c ON c.key = m.key
         GROUP BY c.account_id, c.region_id, c.type_id, c.state, c.finding_set_id";
+    TAG_VALUES = "SELECT key, count(*) FROM tag GROUP BY key";
     /// All judged resources of the newest snapshot, with what their costs follow from.
-    JUDGED_WITH_TAGS = "SELECT c.account_id, c.region_id, c.type_id, c.tag_set_id, c.name, c.finding_set_id, c.driver_id,
-        c.quantity, m.micros FROM current c LEFT JOIN resource_cost m ON m.key = c.key
+    JUDGED_WITH_TAGS = "SELECT c.account_id, c.region_id, c.type_id, c.tag_set_id, c.finding_set_id, c.driver_id, c.quantity,
+        m.micros FROM current c LEFT JOIN resource_cost m ON m.key = c.key
         WHERE c.since <= ?1 AND c.state IN (0, 1)";
     /// Versions that held in snapshot ?1 and had ended in ?2.
     ENDED_BETWEEN = "SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM history

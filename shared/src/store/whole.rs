@@ -94,11 +94,6 @@ impl Whole {
         once(&self.costs, || Ok(vec![CostBook::load(db, dimensions)?])).map(<[_]>::first)
     }
 
-    /// Whether they were read.
-    pub(super) fn has_lackers(&self) -> bool {
-        self.lackers.get().is_some()
-    }
-
     /// All resources that lack tags.
     pub(super) fn lackers(
         &self,

@@ -183,6 +183,38 @@ fn what_living_resources_cost_is_told_by_the_tags_of_now_and_what_was_put_right_
     assert_eq!((turned.fixed, turned.spoilt), (vec![(instances(), usd("100"))], vec![(instances(), usd("200"))]));
 }
 
+#[test]
+fn what_is_taken_back_makes_no_resource_dearer_than_the_bill() {
+    let mut book = Book::new();
+    let mut singles = costs(NOVEMBER);
+    let named = |id: &str, amount| (EC2.to_owned(), id.to_owned(), usd(amount));
+    let charges = singles.charges.as_mut().unwrap();
+    charges.services = vec![(EC2.to_owned(), usd("20"))];
+    charges.resources = vec![named("i-1", "30"), named("i-2", "30"), named("i-3", "-40")];
+    let found = ["1", "2", "3"].map(|id| machine(id, BARE, 1)).to_vec();
+    book.write(&[(instances(), whole(found))], |night| night.bill(&harvest(singles, &[(EC2, "100")])));
+    let expected = [cost("instance/i-2", "50.00"), cost("instance/i-1", "50.00"), cost("instance/i-3", "0.00")];
+    let mut told = told(&book);
+    told.sort_by_key(|(_, cost)| std::cmp::Reverse(cost.clone()));
+    assert_eq!(
+        told.iter().map(|(_, cost)| cost).collect::<Vec<_>>(),
+        expected.iter().map(|(_, cost)| cost).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_service_of_which_the_bill_names_nothing_is_shared_as_before() {
+    let mut book = Book::new();
+    let mut singles = costs(NOVEMBER);
+    let charges = singles.charges.as_mut().unwrap();
+    charges.services = vec![(EC2.to_owned(), usd("50")), (S3.to_owned(), usd("1"))];
+    charges.resources = vec![(S3.to_owned(), "photos".to_owned(), usd("1"))];
+    singles.pools = vec![pool("ec2:instance", "m5.large", "72", 720)];
+    let bill = harvest(singles, &[(EC2, "100"), (S3, "10")]);
+    book.write(&[(instances(), whole(vec![machine("1", BARE, 1)]))], |night| night.bill(&bill));
+    assert_eq!(told(&book), [cost("instance/i-1", "72.00")]);
+}
+
 /// A machine or volume: which driver, how much of it, and how it is tagged.
 fn any_resource() -> impl Strategy<Value = (usize, u32, usize)> {
     (0_usize..3, 0_u32..60, 0_usize..4)
@@ -209,7 +241,8 @@ proptest! {
         }).collect();
         let billed: Amount = pools.iter().map(|pool| pool.amount).sum();
         let charges = named.then(|| Charges {
-            services: vec![(EC2.to_owned(), usd("7"))],
+            // Less than what is named: something was taken back.
+            services: vec![(EC2.to_owned(), usd("3"))],
             resources: (0..5).map(|n| (EC2.to_owned(), format!("i-{n:x}"), usd("1.4"))).collect(),
             ..costs(NOVEMBER).charges.unwrap()
         });

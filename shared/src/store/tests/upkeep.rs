@@ -76,6 +76,8 @@ fn a_check_finds_every_figure_that_does_not_follow_from_the_facts() {
         ("UPDATE history SET state = 0 WHERE until = 5", "snapshot 4"),
         ("DELETE FROM violation WHERE closed IS NULL", "open violations"),
         ("UPDATE rollup_life SET fixed = fixed + 1 WHERE snapshot_id = 9", "began and ended"),
+        ("UPDATE rollup_fixed SET days = days + 1000", "began and ended"),
+        ("UPDATE usage SET attributable = 2 WHERE attributable = 0", "what resources take"),
         ("UPDATE usage SET quantity = quantity + 1", "what resources take"),
         ("UPDATE current SET quantity = 0 WHERE quantity = 1", "what resources take"),
         ("UPDATE snapshot SET status = 'complete'", "whether it is complete"),
