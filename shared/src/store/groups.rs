@@ -30,13 +30,39 @@ struct Sum {
     with_cost: u64,
 }
 
+/// Numbers by local ids, which are given out without holes: a tenth of what a map of them takes.
+#[derive(Default)]
+struct ById(Vec<u32>);
+
+impl ById {
+    /// Of an id that was not seen yet.
+    const UNSEEN: u32 = u32::MAX;
+
+    fn get(&self, id: i64) -> Option<u32> {
+        let known = usize::try_from(id).ok().and_then(|at| self.0.get(at)).copied();
+        known.filter(|number| *number != Self::UNSEEN)
+    }
+
+    fn set(&mut self, id: i64, number: u32) {
+        let Ok(at) = usize::try_from(id) else { return };
+        if self.0.len() <= at {
+            self.0.resize(at + 1, Self::UNSEEN);
+        }
+        if let Some(place) = self.0.get_mut(at) {
+            *place = number;
+        }
+    }
+}
+
 /// Tags of keys that the policy names, each list of them once.
 struct Named<'p> {
     keys: Vec<&'p str>,
-    by_set: HashMap<i64, u32>,
+    by_set: ById,
     lists: Vec<Vec<(String, String)>>,
     numbers: HashMap<Vec<(String, String)>, u32>,
-    tags: HashMap<i64, Option<(String, String)>>,
+    /// Places in `tags`, from 1; 0 for tags of other keys.
+    by_tag: ById,
+    tags: Vec<(String, String)>,
 }
 
 impl<'p> Named<'p> {
@@ -47,13 +73,14 @@ impl<'p> Named<'p> {
         let values = rows(db, sql::TAG_VALUES, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
         let many = |key: &str| values.iter().any(|(known, n)| known == key && *n > Self::MOST_VALUES);
         let keys = policy.keys().filter(|key| *key != NAME && !many(key)).collect();
-        let (by_set, lists, numbers, tags) = (HashMap::new(), Vec::new(), HashMap::new(), HashMap::new());
-        Ok(Self { keys, by_set, lists, numbers, tags })
+        let (by_set, by_tag) = (ById::default(), ById::default());
+        Ok(Self { keys, by_set, lists: Vec::new(), numbers: HashMap::new(), by_tag, tags: Vec::new() })
     }
 
     fn number(&mut self, db: &Connection, set: Option<i64>) -> Result<u32, StoreError> {
-        if let Some(known) = self.by_set.get(&set.unwrap_or(-1)) {
-            return Ok(*known);
+        // No set has the number 0: it stands for having none.
+        if let Some(known) = self.by_set.get(set.unwrap_or(0)) {
+            return Ok(known);
         }
         let mut tags = Vec::new();
         for id in set.map(|set| tag_ids(db, set)).transpose()?.unwrap_or_default() {
@@ -68,17 +95,22 @@ impl<'p> Named<'p> {
                 *place.insert(next)
             }
         };
-        self.by_set.insert(set.unwrap_or(-1), number);
+        self.by_set.set(set.unwrap_or(0), number);
         Ok(number)
     }
 
     fn tag(&mut self, db: &Connection, id: i64) -> Result<Option<(String, String)>, StoreError> {
-        if let Some(known) = self.tags.get(&id) {
-            return Ok(known.clone());
-        }
-        let found = Some(tag(db, id)?).filter(|(key, _)| self.keys.contains(&key.as_str()));
-        self.tags.insert(id, found.clone());
-        Ok(found)
+        let place = match self.by_tag.get(id) {
+            Some(known) => known,
+            None => {
+                let found = Some(tag(db, id)?).filter(|(key, _)| self.keys.contains(&key.as_str()));
+                self.tags.extend(found.clone());
+                let place = if found.is_some() { u32::try_from(self.tags.len()).unwrap_or(0) } else { 0 };
+                self.by_tag.set(id, place);
+                place
+            }
+        };
+        Ok(place.checked_sub(1).and_then(|at| self.tags.get(usize::try_from(at).ok()?)).cloned())
     }
 }
 

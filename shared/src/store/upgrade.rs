@@ -34,17 +34,22 @@ pub(super) fn upgrade(
     if from < 2 {
         to_version_2(connection, |done, of| progress(UpgradeProgress { from, to: SCHEMA_VERSION, done, of }))?;
     }
-    // Room for the bill, and for the costs of single resources.
-    for (version, tables) in [(3, sql::VERSION_3), (4, sql::VERSION_4)] {
-        if from < version {
-            add_tables(connection, tables)?;
+    // Room for the bill.
+    if from < 3 {
+        run_step(connection, sql::VERSION_3)?;
+    }
+    // Room for the costs of single resources, and what began and ended in each night, counted from all violations at once.
+    if from < 4 {
+        let of = all(connection, sql::SNAPSHOT_IDS, |row| row.get::<_, i64>(0))?.len() as u64;
+        if progress(UpgradeProgress { from, to: SCHEMA_VERSION, done: 0, of }).is_break() {
+            return Err(StoreError::UpgradeEnded);
         }
+        run_step(connection, sql::VERSION_4)?;
     }
     Ok(())
 }
 
-/// New tables and columns only, which takes no time however large the ledger is.
-fn add_tables(connection: &mut Connection, tables: &str) -> Result<(), StoreError> {
+fn run_step(connection: &mut Connection, tables: &str) -> Result<(), StoreError> {
     let step = connection.transaction_with_behavior(TransactionBehavior::Immediate).attempt(FAILED)?;
     step.execute_batch(tables).attempt(FAILED)?;
     step.commit().attempt(FAILED)

@@ -172,6 +172,6 @@ fn an_upgrade_that_is_broken_off_leaves_the_old_ledger_and_can_begin_again() {
         ControlFlow::Continue(())
     };
     drop(Writer::open_upgrading(&book.path(), told).unwrap());
-    assert_eq!(seen, [(0, 4), (1, 4), (2, 4), (3, 4)]);
+    assert_eq!(seen, [(0, 4), (1, 4), (2, 4), (3, 4), (0, 4)], "each night of the first step, and the last step");
     assert_eq!(book.number("SELECT user_version FROM pragma_user_version"), SCHEMA_VERSION);
 }
