@@ -223,6 +223,7 @@ impl View<'_> {
         whole.lackers(self.sql, &self.dimensions, snapshot.id)?;
         whole.live(|| self.read_live(&whole, snapshot))?;
         whole.days(|| self.read_spend_by_day())?;
+        self.tag_groups(snapshot, |_| ())?;
         let nights = self.nights_since(jiff::Timestamp::MIN)?;
         nights.iter().try_for_each(|night| self.night_totals(night, &Filter::default()).map(drop))
     }
