@@ -50,6 +50,9 @@ impl Side {
 #[derive(Default)]
 pub struct TagsRead(Remembered);
 
+/// Nights from one to the other, beyond which most of the estate may have changed.
+const NEAR: i64 = 30;
+
 type Columns = (i64, ScopeIds, Side);
 
 fn side(row: &Row<'_>) -> rusqlite::Result<Columns> {
@@ -65,10 +68,11 @@ impl View<'_> {
     /// When the ledger cannot be read; so for the questions below.
     pub fn changed(&self, earlier: &Snapshot, later: &Snapshot) -> Result<Vec<Changed>, StoreError> {
         let nights = params![earlier.id, later.id];
-        let mut after: HashMap<i64, (ScopeIds, Side)> = rows(self.db(), sql::BEGAN_BETWEEN, nights, side)?
-            .into_iter()
-            .map(|(key, ids, side)| (key, (ids, side)))
-            .collect();
+        let mut after: HashMap<i64, (ScopeIds, Side)> =
+            rows(self.db(), self.began_between(earlier, later)?, nights, side)?
+                .into_iter()
+                .map(|(key, ids, side)| (key, (ids, side)))
+                .collect();
         let mut changed = Vec::new();
         for (key, ids, before) in rows(self.db(), sql::ENDED_BETWEEN, nights, side)? {
             let now = after.remove(&key);
@@ -84,6 +88,15 @@ impl View<'_> {
         }
         changed.sort_by_key(|one| one.key);
         Ok(changed)
+    }
+
+    /// How what began is found: by what ended or came in nights near to each other that are all kept, else among all that live.
+    fn began_between(&self, earlier: &Snapshot, later: &Snapshot) -> Result<&'static str, StoreError> {
+        let thinned: i64 = statement(self.db(), sql::THINNED_BETWEEN)?
+            .query_row([earlier.id, later.id], |row| row.get(0))
+            .attempt("count nights")?;
+        let near = thinned == 0 && later.id - earlier.id <= NEAR;
+        Ok(if near { sql::BEGAN_NEAR } else { sql::BEGAN_BETWEEN })
     }
 
     /// The tags of a resource in one night. `read`: what was read for others.

@@ -377,6 +377,14 @@ statements! {
         WHERE since > ?1 AND since <= ?2
         UNION ALL SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM history
         WHERE until > ?2 AND since > ?1 AND since <= ?2";
+    /// The same where every night between them is kept: what began is what ended or came.
+    BEGAN_NEAR = "SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM current
+        WHERE key IN (SELECT key FROM history WHERE until > ?1 AND until <= ?2
+            UNION ALL SELECT key FROM arrival WHERE snapshot_id > ?1 AND snapshot_id <= ?2)
+        AND since > ?1 AND since <= ?2
+        UNION ALL SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM history
+        WHERE until > ?2 AND since > ?1 AND since <= ?2";
+    THINNED_BETWEEN = "SELECT count(*) FROM snapshot WHERE id > ?1 AND id <= ?2 AND NOT kept";
     /// Living resources whose verdict at the end of snapshot ?1 was another one than now.
     TURNED_SINCE = "SELECT c.account_id, c.region_id, c.type_id, c.driver_id, c.quantity, m.micros, h.state, h.finding_set_id,
         c.state, c.finding_set_id FROM history h JOIN current c ON c.key = h.key LEFT JOIN resource_cost m ON m.key = h.key

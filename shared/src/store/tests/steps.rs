@@ -221,6 +221,8 @@ const BUDGETS: &[(&str, Budget, &str)] = &[
     ("JUDGED_WITH_TAGS", Each(30), "2"),
     ("ENDED_BETWEEN", Each(1), "1 2"),
     ("BEGAN_BETWEEN", Each(8), "1 2"),
+    ("BEGAN_NEAR", Each(6), "1 2"),
+    ("THINNED_BETWEEN", Fixed(25), "1 2"),
     ("TURNED_SINCE", Each(5), "1"),
     ("SNAPSHOT_BEFORE", Fixed(25), "1"),
     ("VIOLATIONS_OF", Fixed(40), "KEY 2"),
