@@ -1,221 +1,17 @@
-//! A year of a small company by a script: launches, removals, retagging, another policy in May, a region that is denied for a
-//! week, a scanner that is down for three nights. What history tells of it is what the script says, worked out here without a
-//! ledger.
+//! What history, explanation and drift tell of the script's year is what the script says, worked out here without a ledger.
 
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{ToSpan, civil::Date};
 use serde_json::{Value, json};
-use shared::{
-    inventory::{Gap, GapReason, Listing, Resource, Scope, Tags},
-    policy::Policy,
+use shared::policy::Policy;
+
+use crate::{
+    asked::{Asked, Nights},
+    script::{CHANGED, Company, MAY, Night, day_of, denied, way, year},
 };
 
-use crate::asked::{ACCOUNT, Asked, Nights, scope};
-
 const TOOL: &str = "get_violation_history";
-
-const NIGHTS: i32 = 365;
-
-/// Requires a cost centre alone.
-const MAY: &str = r#"{"version": "2.0", "last_updated": "2027-05-01T00:00:00Z",
-    "required_tags": [{"name": "CostCenter", "allowed_values": ["Engineering", "Sales"]}]}"#;
-
-const CHANGED: i32 = 182;
-
-fn down(night: i32) -> bool {
-    (101..104).contains(&night)
-}
-
-fn denied(night: i32, region: &str) -> bool {
-    region == "us-east-1" && (221..228).contains(&night)
-}
-
-const WAYS: u64 = 5;
-
-/// Ways to tag, with the violations by the first policy.
-fn way(number: u64) -> (Vec<(&'static str, &'static str)>, Vec<&'static str>) {
-    let (cost, owner) = (("CostCenter", "Sales"), ("Owner", "ada@example.com"));
-    match number % WAYS {
-        0 => (vec![cost, owner], vec![]),
-        1 => (vec![owner], vec!["MISSING CostCenter"]),
-        2 => (vec![], vec!["MISSING CostCenter", "MISSING Owner"]),
-        3 => (vec![cost], vec!["MISSING Owner"]),
-        _ => (vec![("CostCenter", "Marketing"), owner], vec!["NOT_ALLOWED CostCenter"]),
-    }
-}
-
-fn dice(night: i32, id: u32) -> u64 {
-    let mut state = (u64::from(id) << 32) ^ u64::from(night.unsigned_abs()) ^ 0x9e37_79b9_7f4a_7c15;
-    for _ in 0..3 {
-        state = (state ^ (state >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    }
-    state >> 20
-}
-
-/// The company: region and way of each resource.
-#[derive(Default)]
-struct Company {
-    resources: BTreeMap<u32, (&'static str, u64)>,
-    next: u32,
-}
-
-impl Company {
-    fn day(&mut self, night: i32) {
-        // On the day of the new policy nobody touches anything.
-        if night == CHANGED {
-            return;
-        }
-        for _ in 0..if night == 1 { 40 } else { dice(night, 0) % 3 } {
-            let region = if self.next.is_multiple_of(3) { "us-east-1" } else { "eu-west-1" };
-            self.resources.insert(self.next, (region, dice(night, self.next)));
-            self.next += 1;
-        }
-        if night > 1 {
-            self.resources.retain(|id, _| !dice(night, *id).is_multiple_of(150));
-            for (id, (_, way)) in &mut self.resources {
-                let rolled = dice(night, *id);
-                // Tags get better in the course of the year.
-                if rolled % 40 == 1 {
-                    *way = if rolled % 7 < 3 + u64::from(night.unsigned_abs()) / 100 { 0 } else { rolled / 40 };
-                }
-            }
-        }
-    }
-
-    fn listing(&self, night: i32, region: &'static str) -> (Scope, Listing) {
-        let place = Scope { region: region.parse().unwrap(), ..scope("ec2:instance") };
-        if denied(night, region) {
-            let gap = Gap {
-                reason: GapReason::Denied,
-                operation: "ec2:DescribeInstances".to_owned(),
-                message: "no".to_owned(),
-            };
-            return (place, Listing { resources: Vec::new(), gap: Some(gap) });
-        }
-        let here = self.resources.iter().filter(|(_, (home, _))| *home == region);
-        let resources = here.map(|(id, (_, number))| Resource {
-            arn: format!("arn:aws:ec2:{region}:{ACCOUNT}:instance/i-{id:x}").parse().unwrap(),
-            created_at: None,
-            tags: Tags::Known(way(*number).0.into_iter().collect()),
-            usage: None,
-        });
-        (place, Listing { resources: resources.collect(), gap: None })
-    }
-}
-
-/// What the script says of a night.
-#[derive(Debug, Clone, Default)]
-struct Night {
-    number: i64,
-    day: Date,
-    compliant: u64,
-    wrong: u64,
-    total: u64,
-    violations: u64,
-    partial: bool,
-    opened: u64,
-    reopened: u64,
-    fixed: u64,
-    otherwise: u64,
-    days_to_fix: Vec<i64>,
-    /// Each resource that is known: region, and way to tag as it was read last.
-    known: BTreeMap<u32, (&'static str, u64)>,
-    night: i32,
-}
-
-/// The script, played without a ledger: what is known of each resource, and since when what is wrong with it.
-#[derive(Default)]
-struct Truth {
-    known: BTreeMap<u32, (&'static str, Vec<&'static str>)>,
-    open: BTreeMap<(u32, &'static str), i32>,
-    ended: BTreeSet<(u32, &'static str)>,
-    ways: BTreeMap<u32, (&'static str, u64)>,
-    snapshots: i64,
-}
-
-impl Truth {
-    fn night(&mut self, company: &Company, night: i32) -> Night {
-        let read = |region: &str| !denied(night, region);
-        let rules = |number: u64| {
-            let mut rules = way(number).1;
-            rules.retain(|rule| night < CHANGED || *rule != "MISSING Owner");
-            rules
-        };
-        self.snapshots += 1;
-        let day = Date::constant(2026, 10, 31).saturating_add(night.days());
-        let mut told = Night { number: self.snapshots, day, partial: !read("us-east-1"), ..Night::default() };
-        let gone: Vec<u32> = self
-            .known
-            .iter()
-            .filter(|(id, (region, _))| read(region) && !company.resources.contains_key(id))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in gone {
-            self.known.remove(&id);
-            self.ways.remove(&id);
-            told.otherwise += self.end(id, &[]).len() as u64;
-        }
-        for (id, (region, number)) in company.resources.iter().filter(|(_, (region, _))| read(region)) {
-            let now = rules(*number);
-            let ended = self.end(*id, &now);
-            if night == CHANGED {
-                told.otherwise += ended.len() as u64;
-            } else {
-                told.fixed += ended.len() as u64;
-                told.days_to_fix.extend(ended.iter().map(|since| i64::from(night - since)));
-            }
-            for rule in &now {
-                let violation = (*id, *rule);
-                if let Entry::Vacant(place) = self.open.entry(violation) {
-                    place.insert(night);
-                    told.opened += 1;
-                    told.reopened += u64::from(self.ended.contains(&violation));
-                }
-            }
-            self.known.insert(*id, (region, now));
-            self.ways.insert(*id, (region, number % WAYS));
-        }
-        for (region, rules) in self.known.values() {
-            told.total += 1;
-            if read(region) {
-                told.violations += rules.len() as u64;
-                *if rules.is_empty() { &mut told.compliant } else { &mut told.wrong } += 1;
-            }
-        }
-        (told.known, told.night) = (self.ways.clone(), night);
-        told
-    }
-
-    /// Ends what is not among the rules; the nights on which it had begun.
-    fn end(&mut self, id: u32, rules: &[&str]) -> Vec<i32> {
-        let over: Vec<_> = self.open.keys().filter(|(of, rule)| *of == id && !rules.contains(rule)).copied().collect();
-        self.ended.extend(over.iter().copied());
-        over.iter().map(|violation| self.open.remove(violation).unwrap()).collect()
-    }
-}
-
-fn year() -> (Nights, Vec<Night>) {
-    let (mut nights, mut company, mut truth) = (Nights::new(), Company::default(), Truth::default());
-    let mut told = Vec::new();
-    for night in 1..=NIGHTS {
-        company.day(night);
-        if night == CHANGED {
-            nights.judge_by(MAY);
-        }
-        if !down(night) {
-            let listings = ["eu-west-1", "us-east-1"].map(|region| company.listing(night, region)).to_vec();
-            nights.append(night, listings);
-            told.push(truth.night(&company, night));
-        }
-    }
-    // Of the first night everything was new.
-    told[0].opened = 0;
-    let sum = |of: fn(&Night) -> u64| told.iter().map(of).sum::<u64>();
-    let eventful = [sum(|night| night.reopened), sum(|night| night.fixed), sum(|night| night.otherwise)];
-    assert!(eventful.iter().all(|events| *events > 10), "{eventful:?}");
-    (nights, told)
-}
 
 fn first_of(group_by: &str, day: Date) -> Date {
     match group_by {
@@ -266,7 +62,7 @@ async fn every_point_of_a_year_is_what_the_script_says() {
             }
             let days = nights.iter().flat_map(|night| night.days_to_fix.iter().copied()).collect();
             assert_eq!(point.get("median_days_to_fix").and_then(Value::as_f64), median(days), "{group_by} {first}");
-            let earlier = stands.day < Date::constant(2026, 10, 31).saturating_add(CHANGED.days());
+            let earlier = stands.day < day_of(CHANGED);
             assert_eq!(point.get("other_policy").is_some(), earlier, "{point}");
         }
         // What began and ended explains every change, where nothing was denied.
@@ -300,7 +96,7 @@ async fn the_trend_is_of_nights_by_one_policy_and_of_scopes_that_all_of_them_rea
     let server = Asked::of(&nights).await;
     let (answer, _) = server.ask(TOOL, json!({"group_by": "week", "days_back": 365})).await;
     assert_eq!(answer["trend"], "improving");
-    let changed = Date::constant(2026, 10, 31).saturating_add(CHANGED.days());
+    let changed = day_of(CHANGED);
     let mut weeks: BTreeMap<Date, &Night> = BTreeMap::new();
     for night in script.iter().filter(|night| !night.partial) {
         weeks.insert(first_of("week", night.day), night);
@@ -318,8 +114,7 @@ async fn the_trend_is_of_nights_by_one_policy_and_of_scopes_that_all_of_them_rea
     assert_eq!((&answer["trend_basis"]["points"], &answer["trend_basis"]["scopes"]), (&json!(points.len()), &json!(2)));
     // Days in which a region was denied: the trend is of the other region alone.
     let last = script.last().unwrap().day;
-    let back =
-        shared::day::number_of(last) - shared::day::number_of(Date::constant(2026, 10, 31).saturating_add(215.days()));
+    let back = shared::day::number_of(last) - shared::day::number_of(day_of(215));
     let from = json!({"group_by": "day", "days_back": back.min(100)});
     let (answer, _) = server.ask(TOOL, from).await;
     assert_eq!(answer["trend_basis"]["scopes"], 2, "the week is longer ago than that");
@@ -400,7 +195,7 @@ async fn a_question_as_of_a_day_is_answered_as_it_was_known_then() {
         assert_eq!(pages["untagged_resources"].as_array().unwrap().len() as u64, lacking.min(100), "{pages}");
     }
     // Nights 101 to 103 were missed.
-    let between = Date::constant(2026, 10, 31).saturating_add(102.days());
+    let between = day_of(102);
     let told = late.ask("check_tag_compliance", json!({"as_of": between.to_string()})).await.0;
     assert_eq!(told["as_of"]["snapshot_id"], 100);
     assert!(told["notes"].to_string().contains(&format!("There is no night of {between}")), "{told}");

@@ -11,4 +11,6 @@ mod history;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod script;
+#[cfg(test)]
 mod untrusted;
