@@ -88,7 +88,7 @@ fn tagledger(file: &Path) -> Router {
     router(ledger, &CancellationToken::new())
 }
 
-fn calls(region: &Value) -> [(&'static str, Value); 12] {
+fn calls(region: &Value) -> [(&'static str, Value); 16] {
     [
         ("check_tag_compliance", json!({})),
         ("check_tag_compliance", json!({"filters": {"region": region}})),
@@ -96,6 +96,10 @@ fn calls(region: &Value) -> [(&'static str, Value); 12] {
         ("find_untagged_resources", json!({})),
         ("find_untagged_resources", json!({"min_age_days": 30})),
         ("find_untagged_resources", json!({"regions": [region], "limit": 100})),
+        ("find_untagged_resources", json!({"sort_by": "missing_tags"})),
+        ("find_untagged_resources", json!({"min_cost_threshold": 100})),
+        ("get_cost_attribution_gap", json!({})),
+        ("get_cost_attribution_gap", json!({"grouping": "by_account"})),
         ("get_tagging_policy", json!({})),
         ("get_violation_history", json!({"days_back": 90})),
         ("get_violation_history", json!({"days_back": 90, "group_by": "day"})),
@@ -163,6 +167,13 @@ fn next(answer: &Value, tool: &str, arguments: &Value, asked: usize) -> Option<V
     let number = i64::try_from(asked).ok().filter(|number| *number < 40)?;
     let mut question = arguments.clone();
     match tool {
+        // Days of which nothing is known yet are left out: the whole month each time.
+        "get_cost_attribution_gap" => {
+            let period = &answer["time_period"];
+            let end: jiff::civil::Date = period["end"].as_str()?.parse().ok()?;
+            let later = end.checked_add(jiff::Span::new().days(number)).ok()?;
+            question["time_period"] = json!({"start": period["start"], "end": later.to_string()});
+        }
         "get_violation_history" => question["days_back"] = json!(90 - number),
         "detect_tag_drift" | "explain_compliance_change" => {
             let newest: jiff::civil::Date = answer["to"]["date"].as_str()?.parse().ok()?;

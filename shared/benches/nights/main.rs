@@ -13,14 +13,20 @@
     reason = "a measurement prints, rounds, and ends where something is missing"
 )]
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use jiff::{Timestamp, ToSpan};
 use shared::{
+    day::day_of,
     policy::Policy,
-    store::{NightHeader, Writer},
+    store::{Harvest, NightHeader, Writer},
 };
 
+mod bill;
 mod estate;
 
 use estate::Estate;
@@ -41,7 +47,7 @@ fn main() {
     println!("{} resources, {} accounts, {nights} nights", estate.size(), estate.accounts.len());
     let (mut later, mut first_size) = (Vec::new(), 0);
     for night in 1..=nights {
-        let (cpu, changes) = write(&estate, &store, &policy, night);
+        let (cpu, changes) = write(&estate, &store, &policy, night, night == nights);
         let size = fs::metadata(&store).expect("the ledger").len();
         if night == 1 {
             first_size = size;
@@ -71,7 +77,8 @@ fn main() {
     }
 }
 
-fn write(estate: &Estate, store: &std::path::Path, policy: &Policy, number: usize) -> (Duration, u64) {
+/// The last night reads a bill too, so that questions about money can be measured on the ledger.
+fn write(estate: &Estate, store: &Path, policy: &Policy, number: usize, last: bool) -> (Duration, u64) {
     let started_at = FIRST + (24 * i64::try_from(number).expect("few nights")).hours();
     let begun = thread_cpu();
     let mut writer = Writer::open(store).expect("the ledger opens");
@@ -83,7 +90,11 @@ fn write(estate: &Estate, store: &std::path::Path, policy: &Policy, number: usiz
         night.record(scope, &listing).expect("a scope");
         spent += thread_cpu() - begun;
     }
+    let harvest = last.then(|| bill::harvest(estate, day_of(started_at)));
     let begun = thread_cpu();
+    if let Some(harvest) = harvest {
+        night.bill(&Harvest { asked_at: started_at, ..harvest }).expect("a bill");
+    }
     let summary = night.finish(started_at + 1.minute(), 0).expect("a commit");
     writer.checkpoint().expect("a checkpoint");
     (spent + (thread_cpu() - begun), summary.changes.values().sum())

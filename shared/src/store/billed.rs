@@ -1,15 +1,18 @@
 //! What was billed, as questions need it: sums of days, and months with the policy that decides what of them is a gap.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use jiff::civil::Date;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{
     Attempt, BillGap, BillPart, KnownMonth, StoreError, View,
     bill::{months, requests_on, tags},
     intern::statement,
-    rows::{rows, time},
+    rows::time,
     sql,
 };
 use crate::{
@@ -174,16 +177,22 @@ impl View<'_> {
 }
 
 pub(super) fn bill(db: &Connection, days: Days) -> Result<Bill, StoreError> {
-    let parameters = params![number_of(days.first), number_of(days.end)];
-    let columns = |row: &Row<'_>| {
-        let names: [String; 3] = [row.get(3)?, row.get(1)?, row.get(2)?];
-        Ok((row.get::<_, i64>(0)?, names, row.get::<_, i64>(4)?))
-    };
+    let mut sums: HashMap<(i64, [i64; 3]), i64> = HashMap::new();
+    let mut lines = statement(db, sql::BILL_LINES)?;
+    let mut lines = lines.query([number_of(days.first), number_of(days.end)]).attempt("read the bill")?;
+    while let Some(row) = lines.next().attempt("read the bill")? {
+        let line = || Ok(((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?]), row.get::<_, i64>(4)?));
+        let (of, micros) = line().attempt("read the bill")?;
+        *sums.entry(of).or_default() += micros;
+    }
+    let mut text_of = statement(db, sql::BILL_TEXT)?;
     let mut bill = Bill::default();
-    for (part, [currency, a, b], micros) in rows(db, sql::BILL_SUMS, parameters, columns)? {
+    for ((part, names), micros) in sums {
         let known = BillPart::ALL.into_iter().find(|known| *known as i64 == part);
         let part = known.ok_or_else(|| StoreError::Content { what: "a part of the bill", given: part.to_string() })?;
-        bill.sums.insert((part, currency, a, b), Amount::from_micros(micros));
+        let mut text = |id: i64| text_of.query_row([id], |row| row.get::<_, String>(0)).attempt("read the bill");
+        let [currency, a, b] = names;
+        bill.sums.insert((part, text(currency)?, text(a)?, text(b)?), Amount::from_micros(micros));
     }
     Ok(bill)
 }

@@ -211,9 +211,9 @@ statements! {
     BILL_MONTHS = "SELECT m.first_day, m.end_day, m.open_from, m.asked_at, m.metric, m.payer, p.digest, m.terms
         FROM bill_month m JOIN policy p ON p.id = m.policy_id ORDER BY m.first_day";
     BILL_REQUESTS = "SELECT coalesce(sum(requests), 0) FROM bill_requests WHERE day = ?1";
-    BILL_SUMS = "SELECT b.part, a.text, o.text, c.text, sum(b.micros) FROM bill b
-        JOIN bill_text a ON a.id = b.a JOIN bill_text o ON o.id = b.b JOIN bill_text c ON c.id = b.currency_id
-        WHERE b.day >= ?1 AND b.day < ?2 GROUP BY b.part, b.a, b.b, b.currency_id";
+    /// Neither summed nor joined: SQLite would sort all days of the lines to group them.
+    BILL_LINES = "SELECT part, currency_id, a, b, micros FROM bill WHERE day >= ?1 AND day < ?2";
+    BILL_TEXT = "SELECT text FROM bill_text WHERE id = ?1";
     ALLOCATION_TAGS = "SELECT key, status FROM allocation_tag ORDER BY key";
     BILL_NEEDS = "SELECT max((SELECT coalesce(max(requests), 0) FROM bill_month),
         (SELECT coalesce(max(needs), 0) FROM bill_gap))";
