@@ -94,16 +94,8 @@ pub(crate) struct ScanArguments {
     /// Member accounts to scan beside the caller's own, or `organization` for all of the organization's.
     #[arg(long, env = "TAGLEDGER_ACCOUNTS", value_name = "ACCOUNT,...", value_delimiter = ',')]
     pub(crate) accounts: Vec<AccountSetting>,
-    /// The role to assume in member accounts.
-    #[arg(long, env = "TAGLEDGER_ROLE_NAME", value_name = "NAME", default_value = "TagLedgerScanner")]
-    pub(crate) role_name: String,
-    /// The external id that the role asks for.
-    #[arg(long, env = "TAGLEDGER_EXTERNAL_ID", value_name = "ID")]
-    pub(crate) external_id: Option<String>,
-    /// Share of AWS's published request rates to use, in percent.
-    #[arg(long, env = "TAGLEDGER_RATE_PERCENT", value_name = "PERCENT", default_value_t = 50,
-        value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub(crate) rate_percent: u32,
+    #[command(flatten)]
+    pub(crate) access: AccessArguments,
     /// Lists read at once.
     #[arg(long, env = "TAGLEDGER_CONCURRENCY", value_name = "N", default_value_t = 64,
         value_parser = clap::value_parser!(u32).range(1..=256))]
@@ -120,6 +112,21 @@ pub(crate) struct ScanArguments {
     pub(crate) redis_url: Option<String>,
     #[command(flatten)]
     pub(crate) retention: RetentionSetting,
+}
+
+/// How AWS is entered, by those who list it and by those who look at single resources.
+#[derive(Debug, Args)]
+pub(crate) struct AccessArguments {
+    /// The role to assume in member accounts.
+    #[arg(long, env = "TAGLEDGER_ROLE_NAME", value_name = "NAME", default_value = "TagLedgerScanner")]
+    pub(crate) role_name: String,
+    /// The external id that the role asks for.
+    #[arg(long, env = "TAGLEDGER_EXTERNAL_ID", value_name = "ID")]
+    pub(crate) external_id: Option<String>,
+    /// Share of AWS's published request rates to use, in percent.
+    #[arg(long, env = "TAGLEDGER_RATE_PERCENT", value_name = "PERCENT", default_value_t = 50,
+        value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) rate_percent: u32,
 }
 
 #[derive(Debug, Args)]
@@ -226,6 +233,8 @@ pub(crate) struct ServerArguments {
     /// Where to serve.
     #[arg(long, env = "TAGLEDGER_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) access: AccessArguments,
     /// Hours after which a snapshot is too old for /health to be healthy.
     #[arg(long, env = "TAGLEDGER_MAX_AGE_HOURS", value_name = "HOURS", default_value_t = 36,
         value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -238,6 +247,8 @@ pub(crate) struct McpArguments {
     pub(crate) store: StoreArguments,
     #[command(flatten)]
     pub(crate) policy: PolicySetting,
+    #[command(flatten)]
+    pub(crate) access: AccessArguments,
 }
 
 #[derive(Debug, Args)]

@@ -2,14 +2,14 @@
 
 #![cfg(test)]
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, civil::Date};
 use proptest::prelude::*;
 use scanner::{Choice, Narrow, Scan};
 use shared::{
-    AccountId,
-    cloud::{AccountRegion, Accounts, Cloud, OperationCalls, simulated::Simulated},
+    AccountId, Arn,
+    cloud::{AccountRegion, Accounts, Cloud, Looked, OperationCalls, simulated::Simulated},
     inventory::{Gap, GapReason, Listing, Scope},
     money::{
         AllocationTag, Amount, Attribution, BillAnswer, BillProblem, BillQuestion, BillRow, Billed, Bucket, Condition,
@@ -162,6 +162,12 @@ impl Cloud for Bills {
         let rows = sums.into_iter().map(row).collect();
         let answer = BillAnswer { rows, estimated: [].into(), metric: Metric::NetAmortized };
         Billed { requests: self.pages, answer: Ok(answer) }
+    }
+    async fn look(&self, scope: &Scope, arns: &[Arn], patience: Duration) -> Vec<Looked> {
+        Cloud::look(&self.company, scope, arns, patience).await
+    }
+    async fn locate(&self, buckets: &[Arn]) -> Result<Vec<(Arn, Scope)>, Gap> {
+        Cloud::locate(&self.company, buckets).await
     }
     fn payer(&self) -> Option<AccountId> {
         self.company.payer()

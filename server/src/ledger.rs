@@ -9,13 +9,14 @@ use std::{
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use shared::{
     chain::Chain,
+    cloud::Look,
     day::day_of,
     store::{Reader, Snapshot, StoreError, View},
 };
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{announce::Announcements, policy_file::PolicyFile, tools::ToolFailure};
+use crate::{announce::Announcements, live::Live, policy_file::PolicyFile, tools::ToolFailure};
 
 /// Where the time comes from.
 pub type Clock = fn() -> Timestamp;
@@ -31,6 +32,7 @@ pub struct Ledger {
     max_age: Duration,
     announcements: Announcements,
     end: OnceLock<CancellationToken>,
+    live: Live,
 }
 
 /// All that an answer depends on beside the question.
@@ -47,7 +49,22 @@ impl Ledger {
     pub fn new(store: &Path, policy: Option<&Path>, max_age: Duration, clock: Clock) -> Self {
         let policy = Arc::new(PolicyFile::open(policy));
         let (announcements, end) = (Announcements::default(), OnceLock::new());
-        Self { reader: Reader::new(store), policy, clock, started_at: clock(), max_age, announcements, end }
+        let live = Live::new(None);
+        Self { reader: Reader::new(store), policy, clock, started_at: clock(), max_age, announcements, end, live }
+    }
+
+    /// Also looks at named resources through this cloud, when it is asked to.
+    #[must_use]
+    pub fn looking_through(self, cloud: Arc<dyn Look>) -> Self {
+        Self { live: Live::new(Some(cloud)), ..self }
+    }
+
+    pub(crate) fn live(&self) -> &Live {
+        &self.live
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
     }
 
     pub(crate) fn announcements(&self) -> &Announcements {

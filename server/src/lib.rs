@@ -1,11 +1,12 @@
-//! TagLedger's MCP server: answers from the ledger, and only from it.
+//! TagLedger's MCP server: answers from the ledger, and asks AWS only about resources that a question names.
 //!
-//! It opens the ledger read-only, has no AWS credentials and makes no request of its own. One [`Ledger`] serves every
+//! It opens the ledger read-only, and reaches a cloud only through [`shared::cloud::Look`], if it is given one. One [`Ledger`] serves every
 //! transport: streamable HTTP ([`serve_http`]) and stdio ([`serve_stdio`]).
 
 mod announce;
 mod http;
 mod ledger;
+mod live;
 mod mcp;
 mod policy_file;
 mod text;

@@ -1,17 +1,17 @@
-//! The MCP surface: eight tools and a resource, read-only, served statelessly to every protocol version since 2025-06-18.
+//! The MCP surface: tools and a resource, read-only, served statelessly to every protocol version since 2025-06-18.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rmcp::{
-    ErrorData, Json, RoleServer, ServerHandler, ServiceExt,
-    handler::server::{router::tool::ToolRouter, tool::ToolCallContext, wrapper::Parameters},
+    ErrorData, RoleServer, ServerHandler, ServiceExt,
+    handler::server::{router::tool::ToolRouter, tool::ToolCallContext},
     model::{
         CacheScope, CallToolRequestParams, CallToolResponse, Implementation, InitializeRequestParams, InitializeResult,
         ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
         ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
     },
     service::{RequestContext, SubscriptionContext},
-    tool, tool_handler, tool_router,
+    tool_handler,
     transport::stdio,
 };
 use tokio_util::sync::CancellationToken;
@@ -19,26 +19,21 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     announce::{self, NEWEST, tell_peer},
     ledger::Ledger,
-    tools::{
-        ToolFailure, answer::Answer, check_tag_compliance, detect_tag_drift, explain_compliance_change,
-        find_untagged_resources, generate_compliance_report, get_cost_attribution_gap, get_tagging_policy,
-        get_violation_history,
-    },
 };
 
 mod answers;
 mod checked;
 mod resources;
 mod schema;
+mod toolbox;
 
 use answers::Answers;
-use checked::Checked;
 
 /// How long a client may keep the list of tools: it changes with the program only. Milliseconds.
 const TOOLS_TTL_MS: u64 = 3_600_000;
 
 const INSTRUCTIONS: &str = "TagLedger answers how well an AWS estate is tagged, from nightly snapshots, in milliseconds; \
-it makes no AWS call. Start with check_tag_compliance: score, counts by type, region, account and rule, and a page of \
+only validate_resource_tags asks AWS, about the resources that you name. Start with check_tag_compliance: score, counts by type, region, account and rule, and a page of \
 violations. find_untagged_resources lists what has no tags at all, or lacks required ones. get_cost_attribution_gap says \
 what spend cannot be attributed, and where. get_violation_history says whether it gets better, explain_compliance_change why, detect_tag_drift which tags changed; generate_compliance_report puts it all on one page. get_tagging_policy shows the rules. Every answer says `as_of` (which snapshot), `policy` (which rules judged it) and `coverage` (what was not seen, and \
 why): tell people about gaps. A resource whose tags could not be read is `unknown`, never a violation. Lists come in \
@@ -68,129 +63,12 @@ pub(crate) enum Transport {
     Connection,
 }
 
-#[tool_router]
 impl Mcp {
     pub(crate) fn new(ledger: Arc<Ledger>, transport: Transport) -> Self {
         let router = Self::tool_router();
         let tools = router.list_all().into_iter().map(schema::portable).collect();
         let (router, tools) = (Arc::new(router), Arc::new(tools));
         Self { ledger, router, tools, transport, answers: Answers::default(), subscribed: Arc::default() }
-    }
-
-    /// How well the estate is tagged: compliance score, totals by state, counts by resource type, region, account and
-    /// rule, and a page of violating resources with the fix for each finding. Answers from the newest snapshot.
-    #[tool(
-        name = "check_tag_compliance",
-        title = "Check tag compliance",
-        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
-    )]
-    async fn check_tag_compliance(
-        &self,
-        Parameters(Checked(arguments)): Parameters<Checked<check_tag_compliance::Arguments>>,
-    ) -> Result<Json<Answer<check_tag_compliance::Body>>, ToolFailure> {
-        check_tag_compliance::answer(&self.ledger, arguments).map(Json)
-    }
-
-    /// Which tags changed between two nights, from what to what, on which resources, and what these cost: removed required tags
-    /// first.
-    #[tool(
-        name = "detect_tag_drift",
-        title = "Detect tag drift",
-        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
-    )]
-    async fn detect_tag_drift(
-        &self,
-        Parameters(Checked(arguments)): Parameters<Checked<detect_tag_drift::Arguments>>,
-    ) -> Result<Json<Answer<detect_tag_drift::Body>>, ToolFailure> {
-        detect_tag_drift::answer(&self.ledger, arguments).map(Json)
-    }
-
-    /// Why the compliance score moved between two nights: new and removed resources, tags added, tags removed or changed, another
-    /// policy, other scopes or coverage. The parts add up to the change.
-    #[tool(
-        name = "explain_compliance_change",
-        title = "Explain compliance change",
-        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
-    )]
-    async fn explain_compliance_change(
-        &self,
-        Parameters(Checked(arguments)): Parameters<Checked<explain_compliance_change::Arguments>>,
-    ) -> Result<Json<Answer<explain_compliance_change::Body>>, ToolFailure> {
-        explain_compliance_change::answer(&self.ledger, arguments).map(Json)
-    }
-
-    /// Resources without any user tag and resources that lack a required one, those that cost most first, with what they cost a
-    /// month and their age. Answers from the newest snapshot. Resources whose tags could not be read are counted as unknown and
-    /// not listed.
-    #[tool(
-        name = "find_untagged_resources",
-        title = "Find untagged resources",
-        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
-    )]
-    async fn find_untagged_resources(
-        &self,
-        Parameters(Checked(arguments)): Parameters<Checked<find_untagged_resources::Arguments>>,
-    ) -> Result<Json<Answer<find_untagged_resources::Body>>, ToolFailure> {
-        find_untagged_resources::answer(&self.ledger, arguments).map(Json)
-    }
-
-    /// One page on how the estate is tagged: score by count and by cost, what moved since last month and why, the most frequent and
-    /// the costliest violations, the worst accounts and types, what was not seen, and what to tag first. As data, as CSV for
-    /// spreadsheets, or as Markdown to be handed on.
-    #[tool(
-        name = "generate_compliance_report",
-        title = "Generate compliance report",
-        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
-    )]
-    async fn generate_compliance_report(
-        &self,
-        Parameters(Checked(arguments)): Parameters<Checked<generate_compliance_report::Arguments>>,
-    ) -> Result<Json<Answer<generate_compliance_report::Body>>, ToolFailure> {
-        generate_compliance_report::answer(&self.ledger, arguments).map(Json)
-    }
-
-    /// What of the bill cannot be attributed, for required tags are missing or wrong: total, attributable and unattributable
-    /// spend, every other part of the bill, the gap by resource type, region or account, each required tag by itself, and the same
-    /// spend by the tags of today. From Cost Explorer as the scanner read it; the parts add up to the bill to the cent.
-    #[tool(
-        name = "get_cost_attribution_gap",
-        title = "Get cost attribution gap",
-        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
-    )]
-    async fn get_cost_attribution_gap(
-        &self,
-        Parameters(Checked(arguments)): Parameters<Checked<get_cost_attribution_gap::Arguments>>,
-    ) -> Result<Json<Answer<get_cost_attribution_gap::Body>>, ToolFailure> {
-        get_cost_attribution_gap::answer(&self.ledger, arguments).map(Json)
-    }
-
-    /// How compliance moved over days, weeks or months: score, violations and resources at the end of each period, what began,
-    /// came back and was fixed in it, the median days to fix, what could not be attributed, and whether it gets better. From
-    /// the nights that the ledger keeps.
-    #[tool(
-        name = "get_violation_history",
-        title = "Get violation history",
-        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
-    )]
-    async fn get_violation_history(
-        &self,
-        Parameters(Checked(arguments)): Parameters<Checked<get_violation_history::Arguments>>,
-    ) -> Result<Json<Answer<get_violation_history::Body>>, ToolFailure> {
-        get_violation_history::answer(&self.ledger, arguments).map(Json)
-    }
-
-    /// The tagging policy in force: required and optional tags, allowed values, patterns, the resource types each
-    /// applies to, naming rules and exemptions.
-    #[tool(
-        name = "get_tagging_policy",
-        title = "Get tagging policy",
-        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
-    )]
-    async fn get_tagging_policy(
-        &self,
-        Parameters(Checked(get_tagging_policy::Arguments {})): Parameters<Checked<get_tagging_policy::Arguments>>,
-    ) -> Result<Json<get_tagging_policy::Reply>, ToolFailure> {
-        get_tagging_policy::answer(&self.ledger).map(Json)
     }
 }
 
@@ -358,6 +236,7 @@ pub async fn serve_stdio(ledger: Arc<Ledger>, end: CancellationToken) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tools::LIVE;
 
     #[test]
     fn instructions_fit_what_clients_keep_of_them() {
@@ -369,7 +248,8 @@ mod tests {
         for tool in Mcp::tool_router().list_all() {
             let annotations = tool.annotations.unwrap();
             assert_eq!(annotations.read_only_hint, Some(true), "{}", tool.name);
-            assert_eq!(annotations.open_world_hint, Some(false), "{}", tool.name);
+            let live = LIVE.contains(&tool.name.as_ref());
+            assert_eq!(annotations.open_world_hint, Some(live), "{}", tool.name);
         }
     }
 

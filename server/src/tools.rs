@@ -30,7 +30,12 @@ pub(crate) mod report_csv;
 pub(crate) mod report_facts;
 pub(crate) mod report_markdown;
 pub(crate) mod resource_cost;
+pub(crate) mod validate_resource_tags;
+pub(crate) mod validated;
 pub(crate) mod violation;
+
+/// The tools that ask AWS, and not only the ledger.
+pub(crate) const LIVE: [&str; 1] = [validate_resource_tags::NAME];
 
 /// Why a tool gives no answer, split by who can do something about it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! The seam through which AWS is read, in the domain's own terms.
 
-use std::future::Future;
+use std::{collections::HashMap, future::Future, pin::Pin, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, Partition, Region,
-    inventory::{Gap, Listing, Scope},
+    AccountId, Arn, Partition, Region,
+    inventory::{Gap, Listing, Resource, Scope},
     money::{AllocationTag, BillQuestion, Billed},
 };
 
@@ -48,6 +48,13 @@ pub trait Cloud: Send + Sync + 'static {
     /// Lists one scope to its last page, or to what stopped it.
     fn list(&self, scope: &Scope) -> impl Future<Output = Listing> + Send;
 
+    /// Looks at resources of one scope by their names, now: an answer for each, in their order, after that time at the
+    /// latest.
+    fn look(&self, scope: &Scope, arns: &[Arn], patience: Duration) -> impl Future<Output = Vec<Looked>> + Send;
+
+    /// Where buckets are, for their names say neither account nor region: those of them that the caller's own account has.
+    fn locate(&self, buckets: &[Arn]) -> impl Future<Output = Result<Vec<(Arn, Scope)>, Gap>> + Send;
+
     /// Asks the bill of the account that pays, read to its last page, with at most so many requests: each costs money.
     fn bill(&self, question: &BillQuestion, most_requests: u64) -> impl Future<Output = Billed> + Send;
 
@@ -63,6 +70,46 @@ pub trait Cloud: Send + Sync + 'static {
 
     /// The same by operation, with how often each was answered that there were too many.
     fn calls(&self) -> Vec<OperationCalls>;
+}
+
+/// What a cloud says of a resource that it is asked for by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Looked {
+    /// It is there.
+    There(Resource),
+    /// There is none of that name, or none any more.
+    Gone,
+    /// It could not be read, which says nothing about it.
+    Unread(Gap),
+}
+
+/// What a list that has only these resources, and perhaps breaks off, says of each.
+fn looked(arns: &[Arn], listed: Vec<Resource>, gap: Option<&Gap>) -> Vec<Looked> {
+    let mut listed: HashMap<Arn, Resource> = listed.into_iter().map(|found| (found.arn.clone(), found)).collect();
+    let unseen = || gap.map_or(Looked::Gone, |gap| Looked::Unread(gap.clone()));
+    arns.iter().map(|arn| listed.remove(arn).map_or_else(unseen, Looked::There)).collect()
+}
+
+/// A future of a trait that is used without knowing its implementor.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What may be asked of a cloud by those who neither list nor bill: named resources, now.
+pub trait Look: Send + Sync + 'static {
+    /// As [`Cloud::look`].
+    fn look<'a>(&'a self, scope: &'a Scope, arns: &'a [Arn], patience: Duration) -> Pending<'a, Vec<Looked>>;
+
+    /// As [`Cloud::locate`].
+    fn locate<'a>(&'a self, buckets: &'a [Arn]) -> Pending<'a, Result<Vec<(Arn, Scope)>, Gap>>;
+}
+
+impl<C: Cloud> Look for C {
+    fn look<'a>(&'a self, scope: &'a Scope, arns: &'a [Arn], patience: Duration) -> Pending<'a, Vec<Looked>> {
+        Box::pin(Cloud::look(self, scope, arns, patience))
+    }
+
+    fn locate<'a>(&'a self, buckets: &'a [Arn]) -> Pending<'a, Result<Vec<(Arn, Scope)>, Gap>> {
+        Box::pin(Cloud::locate(self, buckets))
+    }
 }
 
 /// What was sent of one operation.

@@ -149,6 +149,11 @@ impl GapReason {
         }
     }
 
+    /// Whether somebody has decided that the caller may not: another call of the same kind need not be tried.
+    pub const fn is_refusal(self) -> bool {
+        matches!(self, Self::Denied | Self::DeniedByScp)
+    }
+
     /// What a person can do about it.
     pub const fn remedy(self) -> &'static str {
         match self {

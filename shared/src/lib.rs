@@ -1,7 +1,7 @@
 //! TagLedger's domain, and what it stands on.
 //!
-//! In reading order: [`ids`] names things, [`resource_type`] lists what can be scanned, [`inventory`] is what a scan
-//! saw, [`policy`] judges it, [`money`] is what it costs, [`store`] keeps both, [`cloud`] is the seam through which AWS is read.
+//! In reading order: [`ids`] names things, [`resource_type`] lists what can be scanned, [`named`] reads what people call a resource,
+//! [`inventory`] is what a scan saw, [`policy`] judges it, [`money`] is what it costs, [`store`] keeps both, [`cloud`] is the seam through which AWS is read.
 
 #[macro_use]
 pub mod resource_type;
@@ -14,6 +14,7 @@ pub mod explain;
 pub mod ids;
 pub mod inventory;
 pub mod money;
+pub mod named;
 pub mod policy;
 pub mod store;
 pub mod trend;

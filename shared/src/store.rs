@@ -34,6 +34,7 @@ mod keep;
 mod lackers;
 mod lifecycle;
 mod lives;
+mod named;
 mod newcomers;
 mod night;
 mod open;

@@ -56,7 +56,8 @@ pub(crate) async fn run(arguments: DemoArguments) -> Result<ExitCode, Failure> {
     let estate = Simulated::new(SEED, arguments.resources, yesterday);
     let nights = record(&estate, &store, Arc::new(policy)).await?;
     let max_age = Duration::from_secs(14 * 24 * 3600);
-    let ledger = Arc::new(Ledger::new(&store, None, max_age, now));
+    let ledger = Ledger::new(&store, None, max_age, now).looking_through(Arc::new(estate));
+    let ledger = Arc::new(ledger);
     let reader = Reader::new(&store);
     let mut told = Ok(());
     drop(held);

@@ -75,9 +75,9 @@ pub(super) fn settings(arguments: &ScanArguments) -> Result<shared::cloud::aws::
     Ok(AwsSettings {
         accounts,
         payer: arguments.payer_account.clone(),
-        role_name: Some(arguments.role_name.clone()),
-        external_id: arguments.external_id.clone(),
-        rate_percent: arguments.rate_percent,
+        role_name: Some(arguments.access.role_name.clone()),
+        external_id: arguments.access.external_id.clone(),
+        rate_percent: arguments.access.rate_percent,
         ..AwsSettings::default()
     })
 }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::now;
 use crate::{
-    cli::{DEFAULT_POLICY, McpArguments, ServerArguments},
+    cli::{AccessArguments, DEFAULT_POLICY, McpArguments, ServerArguments},
     failure::Failure,
 };
 
@@ -18,26 +18,47 @@ const ANY_AGE: Duration = Duration::from_secs(u64::MAX);
 pub(crate) async fn http(arguments: ServerArguments) -> Result<ExitCode, Failure> {
     let max_age = Duration::from_secs(u64::from(arguments.max_age_hours) * 3600);
     refuse_strangers(arguments.listen)?;
-    let ledger = ledger(&arguments.store.store, &arguments.policy.policy, max_age)?;
+    let ledger = ledger(&arguments.store.store, &arguments.policy.policy, &arguments.access, max_age)?;
     serve_http(ledger, arguments.listen, end_signal(), |_| {}).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) async fn stdio(arguments: McpArguments) -> Result<ExitCode, Failure> {
-    let ledger = ledger(&arguments.store.store, &arguments.policy.policy, ANY_AGE)?;
+    let ledger = ledger(&arguments.store.store, &arguments.policy.policy, &arguments.access, ANY_AGE)?;
     serve_stdio(ledger, end_signal()).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// A desktop client starts us in some folder of its own, so the default policy file is not missed there: the ledger keeps
 /// the policy that judged it. A file that somebody named is.
-fn ledger(store: &Path, policy: &Path, max_age: Duration) -> Result<Arc<Ledger>, Failure> {
+fn ledger(store: &Path, policy: &Path, access: &AccessArguments, max_age: Duration) -> Result<Arc<Ledger>, Failure> {
     let there = policy.exists();
     if !there && policy != Path::new(DEFAULT_POLICY) {
         let source = io::ErrorKind::NotFound.into();
         return Err(Failure::Read { path: policy.to_owned(), source });
     }
-    Ok(Arc::new(Ledger::new(store, there.then_some(policy), max_age, now)))
+    Ok(Arc::new(looking(Ledger::new(store, there.then_some(policy), max_age, now), access)))
+}
+
+#[cfg(not(feature = "aws"))]
+fn looking(ledger: Ledger, _: &AccessArguments) -> Ledger {
+    ledger
+}
+
+/// With a way to look at named resources. Whoever asks waits, so that little is tried again: what fails is said.
+#[cfg(feature = "aws")]
+fn looking(ledger: Ledger, access: &AccessArguments) -> Ledger {
+    use shared::cloud::aws::{AwsSettings, OnDemand};
+
+    let AccessArguments { role_name, external_id, rate_percent } = access;
+    ledger.looking_through(Arc::new(OnDemand::new(AwsSettings {
+        role_name: Some(role_name.clone()),
+        external_id: external_id.clone(),
+        rate_percent: *rate_percent,
+        attempt_timeout: Duration::from_secs(6),
+        max_attempts: 4,
+        ..AwsSettings::default()
+    })))
 }
 
 /// Whoever reaches the server may ask it anything.

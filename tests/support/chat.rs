@@ -8,8 +8,27 @@ use super::binary::{finish, tagledger};
 
 /// What a tool answers: `structuredContent`, or the text of its refusal.
 pub(crate) fn ask(store: &Path, tool: &str, arguments: &Value) -> Result<Value, String> {
+    ask_with(store, &[], tool, arguments)
+}
+
+/// The same with access to a cloud, with further environment variables.
+pub(crate) fn ask_live(
+    store: &Path,
+    endpoint: &str,
+    variables: &[(&str, &str)],
+    tool: &str,
+    arguments: &Value,
+) -> Result<Value, String> {
+    let mut all = vec![("AWS_ENDPOINT_URL", endpoint), ("AWS_REGION", "us-east-1")];
+    all.extend([("AWS_ACCESS_KEY_ID", "AKIAFAKEFAKEFAKEFAKE"), ("AWS_SECRET_ACCESS_KEY", "fake")]);
+    all.extend(variables);
+    ask_with(store, &all, tool, arguments)
+}
+
+fn ask_with(store: &Path, variables: &[(&str, &str)], tool: &str, arguments: &Value) -> Result<Value, String> {
     let home = store.parent().expect("a folder");
     let mut command = tagledger(home);
+    command.envs(variables.iter().copied());
     command.args(["mcp", "--policy"]).arg(super::binary::sample_policy()).arg("--store").arg(store);
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");

@@ -1,10 +1,10 @@
 //! A cloud that answers when a test lets it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use shared::{
-    AccountId,
-    cloud::{AccountRegion, Accounts, Cloud, OperationCalls, simulated::Simulated},
+    AccountId, Arn,
+    cloud::{AccountRegion, Accounts, Cloud, Looked, OperationCalls, simulated::Simulated},
     inventory::{Gap, Listing, Scope},
     money::{AllocationTag, BillQuestion, Billed},
 };
@@ -29,6 +29,12 @@ impl Cloud for Gated {
     }
     async fn bill(&self, question: &BillQuestion, most_requests: u64) -> Billed {
         self.cloud.bill(question, most_requests).await
+    }
+    async fn look(&self, scope: &Scope, arns: &[Arn], patience: Duration) -> Vec<Looked> {
+        Cloud::look(&self.cloud, scope, arns, patience).await
+    }
+    async fn locate(&self, buckets: &[Arn]) -> Result<Vec<(Arn, Scope)>, Gap> {
+        Cloud::locate(&self.cloud, buckets).await
     }
     fn payer(&self) -> Option<AccountId> {
         self.cloud.payer()

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use moka::sync::Cache;
 use rmcp::model::{CallToolRequestParams, CallToolResult};
 
-use crate::ledger::{Ledger, Moment};
+use crate::{
+    ledger::{Ledger, Moment},
+    tools::LIVE,
+};
 
 /// What all answers kept may have together, bytes. Some hundred: who asks the same over and over asks a handful.
 const MOST_BYTES: u64 = 16 << 20;
@@ -32,8 +35,11 @@ impl Default for Answers {
 
 impl Answers {
     /// The question, if its answer may be kept. None when there is no snapshot or the ledger cannot be read: that is for the
-    /// tool to tell. None for a later page, which hardly anybody asks for twice.
+    /// tool to tell. None for what asks AWS, nor for a later page, which hardly anybody asks for twice.
     pub(super) fn question(ledger: &Ledger, request: &CallToolRequestParams) -> Option<Question> {
+        if LIVE.contains(&request.name.as_ref()) {
+            return None;
+        }
         if request.arguments.as_ref().is_some_and(|arguments| arguments.contains_key("cursor")) {
             return None;
         }

@@ -125,13 +125,18 @@ impl Coverage {
     pub(crate) fn of(view: &View<'_>, snapshot: &Snapshot, filter: &Filter) -> Result<Self, StoreError> {
         let mut rows = view.scopes(snapshot)?;
         rows.retain(|row| filter.admits(&row.scope));
-        let scopes_ok = rows.iter().filter(|row| row.gap.is_none()).count() as u64;
         let carried_over = carried_over(view, snapshot, &rows)?;
-        let mut gaps = groups(&rows);
+        Ok(Self { carried_over, ..Self::of_rows(&rows) })
+    }
+
+    /// Of lists that were read just now.
+    pub(crate) fn of_rows(rows: &[ScopeRow]) -> Self {
+        let scopes_ok = rows.iter().filter(|row| row.gap.is_none()).count() as u64;
+        let mut gaps = groups(rows);
         let more_gaps = gaps.len().saturating_sub(MOST_GAPS) as u64;
         gaps.truncate(MOST_GAPS);
         let status = if gaps.is_empty() { "complete" } else { "partial" };
-        Ok(Self { status, scopes: rows.len() as u64, scopes_ok, carried_over, gaps, more_gaps })
+        Self { status, scopes: rows.len() as u64, scopes_ok, carried_over: None, gaps, more_gaps }
     }
 }
 

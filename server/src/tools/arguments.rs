@@ -49,6 +49,11 @@ pub(crate) fn nullable_number(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "anyOf": [{ "type": "number" }, { "type": "null" }] })
 }
 
+/// The schema of a yes or no that may not be known.
+pub(crate) fn nullable_bool(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "anyOf": [{ "type": "boolean" }, { "type": "null" }] })
+}
+
 /// The schema of a text that may not be there.
 pub(crate) fn nullable_text(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "anyOf": [{ "type": "string" }, { "type": "null" }] })

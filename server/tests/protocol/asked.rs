@@ -11,7 +11,7 @@ use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
 use server::{Ledger, serve_http};
 use shared::{
-    cloud::Account,
+    cloud::{Account, Look},
     inventory::{Gap, Listing, Resource, Scope, Tags},
     policy::Policy,
     store::{NightHeader, Writer},
@@ -128,6 +128,12 @@ pub(crate) struct Asked {
 impl Asked {
     pub(crate) async fn of(nights: &Nights) -> Self {
         Self::serving(Ledger::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon)).await
+    }
+
+    /// The server with a way to look at resources.
+    pub(crate) async fn looking_through(nights: &Nights, cloud: impl Look) -> Self {
+        let ledger = Ledger::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon);
+        Self::serving(ledger.looking_through(Arc::new(cloud))).await
     }
 
     /// The server at another time, which all servers of this process then share.

@@ -9,6 +9,8 @@ mod asked;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
+mod live;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod script;

@@ -5,10 +5,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+pub use self::on_demand::OnDemand;
 use self::session::{Role, Session, Sessions};
-use super::{Account, AccountRegion, Accounts, Cloud, OperationCalls};
+use super::{Account, AccountRegion, Accounts, Cloud, Looked, OperationCalls};
 use crate::{
-    AccountId, Region, ResourceType,
+    AccountId, Arn, Region, ResourceType,
     inventory::{Gap, Listing, Scope},
     money::{AllocationTag, BillProblem, BillQuestion, Billed},
 };
@@ -22,6 +23,8 @@ mod errors;
 mod found;
 mod http;
 mod limits;
+mod look;
+mod on_demand;
 mod pages;
 mod session;
 mod tags;
@@ -33,6 +36,21 @@ macro_rules! list_by_type {
         async fn list_type(session: &Session, resource_type: ResourceType) -> Listing {
             match resource_type {
                 $(ResourceType::$variant => $module::list(session).await,)*
+            }
+        }
+
+        /// What AWS now says of these, of which there are no more than [`look_at_once`]. What the listing does not have, and
+        /// has no gap for, is not there.
+        async fn look_batch(session: &Session, resource_type: ResourceType, arns: &[Arn]) -> Listing {
+            match resource_type {
+                $(ResourceType::$variant => $module::look(session, arns).await,)*
+            }
+        }
+
+        /// How many resources of a type one request can be about.
+        const fn look_at_once(resource_type: ResourceType) -> usize {
+            match resource_type {
+                $(ResourceType::$variant => $module::LOOK_AT_ONCE,)*
             }
         }
     };
@@ -156,6 +174,16 @@ impl Cloud for Aws {
     async fn list(&self, scope: &Scope) -> Listing {
         let session = self.sessions.get(&scope.account, &scope.region).await;
         list_type(&session, scope.resource_type).await
+    }
+
+    async fn look(&self, scope: &Scope, arns: &[Arn], patience: Duration) -> Vec<Looked> {
+        let session = self.sessions.get(&scope.account, &scope.region).await;
+        Box::pin(look::look(&session, scope.resource_type, arns, patience)).await
+    }
+
+    async fn locate(&self, buckets: &[Arn]) -> Result<Vec<(Arn, Scope)>, Gap> {
+        let session = self.sessions.get(&self.caller().id, self.default_region()).await;
+        s3_bucket::locate(&session, buckets).await
     }
 
     async fn bill(&self, question: &BillQuestion, most_requests: u64) -> Billed {

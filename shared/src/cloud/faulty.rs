@@ -1,8 +1,10 @@
 //! A cloud with faults: any other cloud, of which some scopes cannot be read, or not whole.
 
-use super::{AccountRegion, Accounts, Cloud, OperationCalls};
+use std::time::Duration;
+
+use super::{AccountRegion, Accounts, Cloud, Looked, OperationCalls};
 use crate::{
-    AccountId,
+    AccountId, Arn,
     inventory::{Gap, Listing, Scope, Tags},
     money::{AllocationTag, BillQuestion, Billed},
 };
@@ -57,6 +59,23 @@ impl<C: Cloud, F: Fn(&Scope) -> Option<Fault> + Send + Sync + 'static> Cloud for
             }
         }
         listing
+    }
+
+    async fn look(&self, scope: &Scope, arns: &[Arn], patience: Duration) -> Vec<Looked> {
+        let mut looked = self.cloud.look(scope, arns, patience).await;
+        let (every, gap) = match (self.fault)(scope) {
+            None | Some(Fault::CutAfter(..)) => return looked,
+            Some(Fault::Refused(gap)) => (1, gap),
+            Some(Fault::TagsUnread(every, gap)) => (every.max(1), gap),
+        };
+        for answer in looked.iter_mut().step_by(every) {
+            *answer = Looked::Unread(gap.clone());
+        }
+        looked
+    }
+
+    async fn locate(&self, buckets: &[Arn]) -> Result<Vec<(Arn, Scope)>, Gap> {
+        self.cloud.locate(buckets).await
     }
 
     async fn bill(&self, question: &BillQuestion, most_requests: u64) -> Billed {

@@ -4,14 +4,17 @@
 //! memory, and any day can be asked for. Some teams tag well and some do not; most mistakes are mended in the course of
 //! the 90 days, some are made.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
-use super::{Account, AccountRegion, Accounts, Cloud, OperationCalls};
+use super::{Account, AccountRegion, Accounts, Cloud, Looked, OperationCalls, looked};
 use crate::{
     AccountId, Arn, Region, ResourceType,
     inventory::{Gap, GapReason, Listing, Resource, Scope, TagSet, Tags},
@@ -145,6 +148,23 @@ impl Cloud for Simulated {
             return Listing { resources: Vec::new(), gap: Some(gap) };
         }
         Listing { resources: (0..numbers).filter_map(|number| self.resource(scope, number)).collect(), gap: None }
+    }
+
+    async fn look(&self, scope: &Scope, arns: &[Arn], _: Duration) -> Vec<Looked> {
+        let Listing { resources, gap } = self.list(scope).await;
+        looked(arns, resources, gap.as_ref())
+    }
+
+    async fn locate(&self, buckets: &[Arn]) -> Result<Vec<(Arn, Scope)>, Gap> {
+        let (Some(account), resource_type) = (self.payer(), ResourceType::S3Bucket) else { return Ok(Vec::new()) };
+        let mut located = Vec::new();
+        for (region, _) in REGIONS.iter().filter(|(_, enabled)| *enabled) {
+            let Ok(region) = region.parse() else { continue };
+            let scope = Scope { account: account.clone(), region, resource_type };
+            let listed = self.list(&scope).await.resources.into_iter().map(|resource| resource.arn);
+            located.extend(listed.filter(|arn| buckets.contains(arn)).map(|arn| (arn, scope.clone())));
+        }
+        Ok(located)
     }
 
     async fn bill(&self, question: &BillQuestion, most_requests: u64) -> Billed {

@@ -364,7 +364,7 @@ impl View<'_> {
         self.totals
     }
 
-    fn pages<'p>(&'p self, snapshot: &'p Snapshot) -> Pages<'p> {
+    pub(super) fn pages<'p>(&'p self, snapshot: &'p Snapshot) -> Pages<'p> {
         Pages { sql: self.sql, dimensions: &self.dimensions, snapshot, whole: self.wholes.of(snapshot) }
     }
 }

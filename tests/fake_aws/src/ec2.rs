@@ -13,6 +13,7 @@ use crate::{
 };
 
 const PAGE: usize = 1000;
+const FILTER_VALUES: usize = 200;
 
 pub(crate) fn answer(cell: &Cell<'_>, call: &Call) -> Outcome {
     match call.operation.as_str() {
@@ -60,6 +61,27 @@ fn describe_regions(cell: &Cell<'_>, call: &Call) -> Outcome {
 fn filters(call: &Call) -> Vec<(&str, Vec<&str>)> {
     let named = (1..).map_while(|n| Some((n, call.param(&format!("Filter.{n}.Name"))?)));
     named.map(|(n, name)| (name, call.param_list(&format!("Filter.{n}.Value")))).collect()
+}
+
+/// Refuses filters that the call does not have, and more values than EC2 takes.
+fn known_filters(filters: &[(&str, Vec<&str>)], known: &[&str]) -> Result<(), ApiError> {
+    for (name, values) in filters {
+        if !known.contains(name) {
+            return Err(invalid(format!("The filter '{name}' is invalid")));
+        }
+        if values.len() > FILTER_VALUES {
+            return Err(ApiError::new(400, "FilterLimitExceeded", "The maximum length for a filter value list is 200"));
+        }
+    }
+    Ok(())
+}
+
+/// The index of an instance; that of a dead one is past the count.
+fn number(mix: Mix, place: Place) -> usize {
+    match place {
+        Place::Live(index) => index,
+        Place::Dead(number) => mix.live + number,
+    }
 }
 
 /// The page asked for, within AWS's limits, of the places that are wanted.
@@ -110,10 +132,13 @@ fn state(cell: &Cell<'_>, place: Place) -> (u8, &'static str) {
 fn describe_instances(cell: &Cell<'_>, call: &Call) -> Outcome {
     let mix = Mix { live: cell.count(Kind::Instance), every: cell.estate.traps.terminated_every };
     let filters = filters(call);
-    if let Some((name, _)) = filters.iter().find(|(name, _)| *name != "instance-state-name") {
-        return Err(invalid(format!("The filter '{name}' is invalid")));
-    }
-    let wanted = |place: Place| filters.iter().all(|(_, states)| states.contains(&state(cell, place).1));
+    known_filters(&filters, &["instance-id", "instance-state-name"])?;
+    let wanted = |place: Place| {
+        filters.iter().all(|(name, values)| match *name {
+            "instance-id" => values.contains(&cell.id(Kind::Instance, number(mix, place)).as_str()),
+            _ => values.contains(&state(cell, place).1),
+        })
+    };
     let ids = call.param_list("InstanceId");
     let page = page(call, &ids, "instances", mix.len(), |at| wanted(mix.at(at)))?;
     let places: Vec<(usize, Place)> = if ids.is_empty() {
@@ -155,10 +180,7 @@ fn reservations(cell: &Cell<'_>, places: &[(usize, Place)]) -> String {
 }
 
 fn instance(cell: &Cell<'_>, place: Place) -> String {
-    let index = match place {
-        Place::Live(index) => index,
-        Place::Dead(number) => cell.count(Kind::Instance) + number,
-    };
+    let index = number(Mix { live: cell.count(Kind::Instance), every: 0 }, place);
     let (code, name) = state(cell, place);
     let (id, launched, region) = (cell.id(Kind::Instance, index), cell.created(index), escape(cell.region));
     let (kind, tags) = (instance_type(index), tag_set(cell, Kind::Instance, index));
@@ -181,13 +203,15 @@ fn tag_set(cell: &Cell<'_>, kind: Kind, index: usize) -> String {
 }
 
 fn describe_volumes(cell: &Cell<'_>, call: &Call) -> Outcome {
-    if let Some((name, _)) = filters(call).first() {
-        return Err(invalid(format!("The filter '{name}' is invalid")));
-    }
+    let filters = filters(call);
+    known_filters(&filters, &["volume-id"])?;
+    let wanted = |index: usize| filters.iter().all(|(_, ids)| ids.contains(&cell.id(Kind::Volume, index).as_str()));
     let len = cell.count(Kind::Volume);
     let ids = call.param_list("VolumeId");
-    let page = page(call, &ids, "volumes", len, |_| true)?;
-    let listed = if ids.is_empty() { page.places.collect() } else { indexes(cell, Kind::Volume, &ids, len)? };
+    let page = page(call, &ids, "volumes", len, wanted)?;
+    let listed: Vec<usize> =
+        if ids.is_empty() { page.places.collect() } else { indexes(cell, Kind::Volume, &ids, len)? };
+    let listed: Vec<usize> = listed.into_iter().filter(|index| wanted(*index)).collect();
     let volumes: String = listed.iter().map(|index| volume(cell, *index)).collect();
     let next = page.next.filter(|_| ids.is_empty());
     let content = format!("<volumeSet>{volumes}</volumeSet>{}", optional("nextToken", next.as_deref()));

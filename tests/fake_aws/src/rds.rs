@@ -18,6 +18,7 @@ struct List {
     plural: &'static str,
     element: &'static str,
     missing: &'static str,
+    filter: &'static str,
 }
 
 const INSTANCES: List = List {
@@ -26,6 +27,7 @@ const INSTANCES: List = List {
     plural: "DBInstances",
     element: "DBInstance",
     missing: "DBInstanceNotFound",
+    filter: "db-instance-id",
 };
 
 const CLUSTERS: List = List {
@@ -34,6 +36,7 @@ const CLUSTERS: List = List {
     plural: "DBClusters",
     element: "DBCluster",
     missing: "DBClusterNotFoundFault",
+    filter: "db-cluster-id",
 };
 
 pub(crate) fn answer(cell: &Cell<'_>, call: &Call) -> Outcome {
@@ -52,9 +55,6 @@ fn describe(cell: &Cell<'_>, call: &Call, list: &List) -> Outcome {
     let size = call.number("MaxRecords").map_err(invalid)?.unwrap_or(PAGE);
     if !(20..=PAGE).contains(&size) {
         return Err(invalid(format!("Invalid value {size} for MaxRecords. Must be between 20 and 100")));
-    }
-    if call.params.iter().any(|(key, _)| key.starts_with("Filters.")) {
-        return Err(invalid("The fake does not serve Filters."));
     }
     let (indexes, next) = selection(cell, call, list, size)?;
     let items = indexes.len();
@@ -79,10 +79,29 @@ fn selection(cell: &Cell<'_>, call: &Call, list: &List, size: usize) -> Result<(
         let missing = || ApiError::new(404, list.missing, format!("{} {id} not found.", list.element));
         return found.map(|index| (vec![index], None)).ok_or_else(missing);
     }
+    if let Some(ids) = filtered(call, list)? {
+        let by_arn = |id: &str| cell.find_arn(id).filter(|(kind, _)| *kind == list.kind).map(|(_, index)| index);
+        let index = |id: &&str| by_arn(id).or_else(|| cell.find_id(list.kind, id)).filter(|index| *index < len);
+        // A filter passes over names that it does not find.
+        return Ok((ids.iter().filter_map(index).collect(), None));
+    }
     let scope = call.scope(list.plural);
     let paging = Paging { scope: &scope, token: call.param("Marker"), size, effect: call.effect.as_ref() };
     let page = paging.page(len).ok_or_else(|| invalid("Invalid or expired value for Marker."))?;
     Ok((page.places.collect(), page.next))
+}
+
+/// The identifiers of the one filter that is served; none without a filter.
+fn filtered<'c>(call: &'c Call, list: &List) -> Result<Option<Vec<&'c str>>, ApiError> {
+    let Some(name) = call.param("Filters.Filter.1.Name") else { return Ok(None) };
+    if name != list.filter || call.param("Filters.Filter.2.Name").is_some() {
+        return Err(invalid(format!("Unrecognized filter name: {name}")));
+    }
+    let ids = call.param_list("Filters.Filter.1.Values.Value");
+    if ids.is_empty() {
+        return Err(invalid("The filter values must not be empty."));
+    }
+    Ok(Some(ids))
 }
 
 fn database(cell: &Cell<'_>, list: &List, index: usize) -> String {

@@ -9,7 +9,10 @@ use super::{
     pages::Pages,
     session::Session,
 };
-use crate::inventory::{Gap, Listing, Resource, Tags, Usage};
+use crate::{
+    Arn,
+    inventory::{Gap, Listing, Resource, Tags, Usage},
+};
 
 const DESCRIBE: Operation = Operation::new("ec2:DescribeInstances", Family::Ec2Instances);
 
@@ -19,14 +22,26 @@ const PER_PAGE: u32 = 1000;
 /// A stopped instance still has volumes that cost; a terminated one is shown for an hour and is no more.
 const STATES: [&str; 4] = ["pending", "running", "stopping", "stopped"];
 
+/// By a filter, which passes over names that are not there; a list of ids is refused as a whole because of one.
+pub(super) const LOOK_AT_ONCE: usize = 100;
+
 pub(super) async fn list(session: &Session) -> Listing {
+    read(session, Request::default()).await
+}
+
+pub(super) async fn look(session: &Session, arns: &[Arn]) -> Listing {
+    let ids: Vec<&str> = arns.iter().map(Arn::resource_id).collect();
+    read(session, Request::default().filter("instance-id", &ids)).await
+}
+
+async fn read(session: &Session, request: Request) -> Listing {
     let mut found = Found::default();
-    let end = read(session, &mut found).await;
+    let end = pages(session, request, &mut found).await;
     found.listing(end)
 }
 
-async fn read(session: &Session, found: &mut Found) -> Result<(), Gap> {
-    let request = Request::default().filter("instance-state-name", &STATES).max_results(PER_PAGE);
+async fn pages(session: &Session, request: Request, found: &mut Found) -> Result<(), Gap> {
+    let request = request.filter("instance-state-name", &STATES).max_results(PER_PAGE);
     // Else an account's settings may hide the instances that AWS services run in it.
     let request = request.include_managed_resources();
     let mut pages = Pages::of(DESCRIBE);

@@ -33,6 +33,22 @@ pub(super) async fn list(session: &Session) -> Listing {
     found.listing(end)
 }
 
+/// As many as a request describes.
+pub(super) const LOOK_AT_ONCE: usize = 100;
+
+pub(super) async fn look(session: &Session, arns: &[Arn]) -> Listing {
+    let names: Vec<String> = arns.iter().map(Arn::to_string).collect();
+    match describe(session, &names).await {
+        Ok(described) => {
+            let mut found = Found::default();
+            described.into_iter().for_each(|cluster| found.add_described(DESCRIBE, cluster));
+            found.listing(Ok(()))
+        }
+        Err(gap) if gap.reason.is_refusal() => tags::look::<EcsTags>(session, arns).await,
+        Err(gap) => Listing { resources: Vec::new(), gap: Some(gap) },
+    }
+}
+
 async fn read(session: &Session, found: &mut Found) -> Result<(), Gap> {
     let mut pages = Pages::of(LIST);
     while let Some(token) = pages.next() {

@@ -13,7 +13,10 @@ use super::{
     session::Session,
     tags,
 };
-use crate::inventory::{Gap, GapReason, Listing, Tags};
+use crate::{
+    Arn,
+    inventory::{Gap, Listing, Tags},
+};
 
 const LIST_CLUSTERS: Operation = Operation::new("ecs:ListClusters", Family::EcsClusters);
 const LIST: Operation = Operation::new("ecs:ListServices", Family::EcsServices);
@@ -29,6 +32,34 @@ pub(super) async fn list(session: &Session) -> Listing {
     let mut reader = Reader { session, found: Found::default(), may_describe: true };
     let end = reader.clusters().await;
     reader.found.listing(end)
+}
+
+/// As many as a request describes, of one cluster.
+pub(super) const LOOK_AT_ONCE: usize = PER_DESCRIPTION;
+
+/// Services of one cluster, by long names.
+pub(super) async fn look(session: &Session, arns: &[Arn]) -> Listing {
+    let cluster = arns.first().and_then(|arn| arn.resource_id().split_once('/')).map(|(cluster, _)| cluster);
+    let names: Vec<String> = arns.iter().map(Arn::to_string).collect();
+    let request = session.ecs().describe_services().set_cluster(cluster.map(str::to_owned));
+    let request = request.set_services(Some(names.clone())).include(ServiceField::Tags);
+    let mut found = Found::default();
+    match session.ask(DESCRIBE, request.send()).await {
+        Ok(answer) => {
+            let services = answer.services().iter().filter_map(|s| Some((s.service_arn()?, description(s))));
+            let described = reconcile(DESCRIBE, &names, services.collect(), answer.failures());
+            described.into_iter().for_each(|service| found.add_described(DESCRIBE, service));
+        }
+        Err(error) if error.code() == Some("ClusterNotFoundException") => {}
+        Err(error) => {
+            let gap = session.gap(DESCRIBE, &error);
+            if gap.reason.is_refusal() {
+                return tags::look::<EcsTags>(session, arns).await;
+            }
+            found.miss(gap);
+        }
+    }
+    found.listing(Ok(()))
 }
 
 struct Reader<'a> {
@@ -105,7 +136,7 @@ impl Reader<'_> {
                 Some(reconcile(DESCRIBE, arns, services.collect(), answer.failures()))
             }
             Err(gap) => {
-                self.may_describe = !matches!(gap.reason, GapReason::Denied | GapReason::DeniedByScp);
+                self.may_describe = !gap.reason.is_refusal();
                 None
             }
         }

@@ -26,6 +26,13 @@ pub(super) async fn list(session: &Session) -> Listing {
     found.listing(end)
 }
 
+/// Only a function's own answer tells one without tags from one that is not there.
+pub(super) const LOOK_AT_ONCE: usize = 1;
+
+pub(super) async fn look(session: &Session, arns: &[Arn]) -> Listing {
+    tags::look::<Functions>(session, arns).await
+}
+
 async fn read(session: &Session, found: &mut Found) -> Result<(), Gap> {
     let mut listed = Vec::new();
     let end = pages(session, found, &mut listed).await;

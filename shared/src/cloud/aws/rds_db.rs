@@ -1,6 +1,6 @@
 //! RDS database instances.
 
-use aws_sdk_rds::types::DbInstance;
+use aws_sdk_rds::types::{DbInstance, Filter};
 
 use super::{
     found::{Found, arn, tag_set, timestamp},
@@ -8,21 +8,38 @@ use super::{
     pages::Pages,
     session::Session,
 };
-use crate::inventory::{Gap, Listing, Resource, Tags, Usage};
+use crate::{
+    Arn,
+    inventory::{Gap, Listing, Resource, Tags, Usage},
+};
 
 const DESCRIBE: Operation = Operation::new("rds:DescribeDBInstances", Family::Rds);
 
 /// The most that AWS gives on a page.
 const PER_PAGE: i32 = 100;
 
+/// By a filter, which passes over names that are not there.
+pub(super) const LOOK_AT_ONCE: usize = 100;
+
 pub(super) async fn list(session: &Session) -> Listing {
+    read(session, Vec::new()).await
+}
+
+pub(super) async fn look(session: &Session, arns: &[Arn]) -> Listing {
+    let ids = arns.iter().map(|arn| arn.resource_id().to_owned()).collect();
+    let filter = Filter::builder().name("db-instance-id").set_values(Some(ids)).build();
+    read(session, vec![filter]).await
+}
+
+async fn read(session: &Session, filters: Vec<Filter>) -> Listing {
     let mut found = Found::default();
-    let end = read(session, &mut found).await;
+    let end = pages(session, filters, &mut found).await;
     found.listing(end)
 }
 
-async fn read(session: &Session, found: &mut Found) -> Result<(), Gap> {
-    let request = session.rds().describe_db_instances().max_records(PER_PAGE);
+async fn pages(session: &Session, filters: Vec<Filter>, found: &mut Found) -> Result<(), Gap> {
+    let filters = (!filters.is_empty()).then_some(filters);
+    let request = session.rds().describe_db_instances().set_filters(filters).max_records(PER_PAGE);
     let mut pages = Pages::of(DESCRIBE);
     while let Some(marker) = pages.next() {
         let page = session.send(DESCRIBE, request.clone().set_marker(marker).send()).await?;

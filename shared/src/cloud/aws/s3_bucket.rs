@@ -3,15 +3,15 @@
 use aws_sdk_s3::{error::ProvideErrorMetadata, types::Bucket};
 
 use super::{
-    found::{Found, arn, tag_set, timestamp},
+    found::{Found, arn, senseless, tag_set, timestamp},
     limits::{Family, Operation},
     pages::Pages,
     session::Session,
     tags::{self, NativeTags, Untagged},
 };
 use crate::{
-    Arn, Partition, Region,
-    inventory::{Gap, Listing, TagSet},
+    Arn, Partition, Region, ResourceType,
+    inventory::{Gap, Listing, Scope, TagSet},
 };
 
 // The permission to list buckets is not named as the call.
@@ -25,6 +25,42 @@ pub(super) async fn list(session: &Session) -> Listing {
     let mut found = Found::default();
     let end = read(session, &mut found).await;
     found.listing(end)
+}
+
+/// Only a bucket's own answer tells one without tags from one that is not there.
+pub(super) const LOOK_AT_ONCE: usize = 1;
+
+pub(super) async fn look(session: &Session, arns: &[Arn]) -> Listing {
+    tags::look::<Buckets>(session, arns).await
+}
+
+/// Where those of the buckets are that the session's account has, by one list of all its buckets.
+///
+/// # Errors
+/// Its buckets could not be listed.
+pub(super) async fn locate(session: &Session, arns: &[Arn]) -> Result<Vec<(Arn, Scope)>, Gap> {
+    // Only with some parameter AWS says where buckets are.
+    let prefix = if let [only] = arns { only.resource() } else { "" };
+    let request = session.s3().list_buckets().set_prefix((!prefix.is_empty()).then(|| prefix.to_owned()));
+    let (mut located, mut pages) = (Vec::new(), Pages::of(LIST));
+    while let Some(token) = pages.next() {
+        let request = request.clone().max_buckets(PER_PAGE).set_continuation_token(token);
+        let page = session.send(LIST, request.send()).await?;
+        for bucket in page.buckets() {
+            let arn = untagged(&session.partition, bucket)?.arn;
+            if arns.contains(&arn) {
+                located.push((arn, scope(session, bucket)?));
+            }
+        }
+        pages.turn(page.continuation_token())?;
+    }
+    Ok(located)
+}
+
+fn scope(session: &Session, bucket: &Bucket) -> Result<Scope, Gap> {
+    let region = bucket.bucket_region().and_then(|given| canonical(given).parse().ok());
+    let region = region.ok_or_else(|| senseless(LIST, "AWS did not say in which region a bucket is"))?;
+    Ok(Scope { account: session.account.clone(), region, resource_type: ResourceType::S3Bucket })
 }
 
 async fn read(session: &Session, found: &mut Found) -> Result<(), Gap> {

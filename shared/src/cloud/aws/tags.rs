@@ -10,13 +10,14 @@ use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 
 use super::{
+    found::Found,
     limits::{Family, Operation},
     pages::Pages,
     session::Session,
 };
 use crate::{
     Arn,
-    inventory::{Gap, GapReason, Resource, TagSet, Tags},
+    inventory::{Gap, GapReason, Listing, Resource, TagSet, Tags},
 };
 
 const GET_RESOURCES: Operation = Operation::new("tag:GetResources", Family::Tagging);
@@ -105,6 +106,23 @@ fn collect(mappings: &[ResourceTagMapping], tags: &mut TagsByArn) {
 fn join(batch: &[Untagged], mut tags: TagsByArn) -> Vec<Resource> {
     let mut tag_set = |listed: &Untagged| tags.remove(listed.arn.as_str()).into_iter().flatten().collect();
     batch.iter().map(|listed| listed.clone().with(Tags::Known(tag_set(listed)))).collect()
+}
+
+/// Resources that may be there or not, each asked through its own service. One whose tags could not be read is a gap, for it
+/// is not known to be there.
+pub(super) async fn look<N: NativeTags>(session: &Session, arns: &[Arn]) -> Listing {
+    let mut found = Found::default();
+    for arn in arns {
+        match N::read(session, arn).await {
+            Ok(Some(tags)) => {
+                let there = Untagged { arn: arn.clone(), created_at: None };
+                found.add(Ok(there.with(Tags::Known(tags))));
+            }
+            Ok(None) => {}
+            Err(gap) => found.miss(gap),
+        }
+    }
+    found.listing(Ok(()))
 }
 
 async fn natively<N: NativeTags>(session: &Session, batch: &[Untagged]) -> Vec<Resource> {

@@ -1,0 +1,221 @@
+//! Resources as they are now: the one way in which the server asks AWS, and what it asks is named resources.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use moka::sync::Cache;
+use shared::{
+    Arn,
+    cloud::{Look, Looked},
+    inventory::{Gap, GapReason, Scope, Tags},
+};
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
+
+use crate::ledger::Clock;
+
+/// How long a question waits for AWS. Clients give a tool a minute, and some half of it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How much earlier the cloud itself gives up, so that what it has by then arrives.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// For how long an answer is given again without asking AWS: a chat asks about the same resource more than once.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// Answers kept; a resource and its tags take about a kilobyte.
+const KEPT: u64 = 10_000;
+
+/// Scopes asked about at the same time, of all questions together.
+const SCOPES_AT_ONCE: usize = 16;
+
+/// Looks at resources, and remembers for a minute what it saw.
+#[derive(Clone)]
+pub(crate) struct Live {
+    cloud: Option<Arc<dyn Look>>,
+    seen: Cache<Arn, Seen>,
+    turns: Arc<Semaphore>,
+    patience: Duration,
+}
+
+/// What was seen, and when.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) looked: Looked,
+    pub(crate) at: Timestamp,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live").field("cloud", &self.cloud.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    /// Through this cloud; through none, nothing can be read.
+    pub(crate) fn new(cloud: Option<Arc<dyn Look>>) -> Self {
+        let seen = Cache::builder().max_capacity(KEPT).time_to_live(FRESH).build();
+        Self { cloud, seen, turns: Arc::new(Semaphore::new(SCOPES_AT_ONCE)), patience: PATIENCE }
+    }
+
+    /// When a question that begins now must be answered.
+    pub(crate) fn until(&self) -> Instant {
+        Instant::now() + self.patience
+    }
+
+    /// Looks at resources, each in its scope; an answer for every one.
+    pub(crate) async fn look(&self, wanted: &[(Scope, Arn)], until: Instant, clock: Clock) -> HashMap<Arn, Seen> {
+        let mut answers = HashMap::new();
+        let mut unseen: BTreeMap<&Scope, Vec<Arn>> = BTreeMap::new();
+        for (scope, arn) in wanted {
+            match self.seen.get(arn) {
+                Some(seen) => drop(answers.insert(arn.clone(), seen)),
+                None => unseen.entry(scope).or_default().push(arn.clone()),
+            }
+        }
+        let mut asked = JoinSet::new();
+        for (scope, arns) in unseen {
+            asked.spawn(self.clone().scope(scope.clone(), arns, until));
+        }
+        while let Some(answered) = asked.join_next().await {
+            let at = clock();
+            for (arn, looked) in answered.into_iter().flatten() {
+                let seen = Seen { looked, at };
+                if lasts(&seen.looked) {
+                    self.seen.insert(arn.clone(), seen.clone());
+                }
+                answers.insert(arn, seen);
+            }
+        }
+        answers
+    }
+
+    /// Where buckets are that the ledger does not know, as far as they are the caller's own.
+    pub(crate) async fn locate(&self, buckets: &[Arn], until: Instant) -> Result<Vec<(Arn, Scope)>, Gap> {
+        let Some(cloud) = &self.cloud else { return Err(no_cloud()) };
+        timeout_at(until, cloud.locate(buckets)).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn scope(self, scope: Scope, arns: Vec<Arn>, until: Instant) -> Vec<(Arn, Looked)> {
+        let unread = |gap: Gap| vec![Looked::Unread(gap); arns.len()];
+        let looked = match &self.cloud {
+            None => unread(no_cloud()),
+            Some(cloud) => {
+                let answered = timeout_at(until, async {
+                    let _turn = self.turns.acquire().await;
+                    let left = until.saturating_duration_since(Instant::now()).saturating_sub(MARGIN);
+                    cloud.look(&scope, &arns, left).await
+                });
+                answered.await.unwrap_or_else(|_| unread(late()))
+            }
+        };
+        arns.into_iter().zip(looked).collect()
+    }
+}
+
+/// Whether an answer is worth keeping: what could not be read is asked for again.
+fn lasts(looked: &Looked) -> bool {
+    match looked {
+        Looked::There(resource) => !matches!(resource.tags, Tags::Unknown(_)),
+        Looked::Gone => true,
+        Looked::Unread(_) => false,
+    }
+}
+
+fn late() -> Gap {
+    Gap { reason: GapReason::Failed, operation: "aws".to_owned(), message: "AWS did not answer in time".to_owned() }
+}
+
+fn no_cloud() -> Gap {
+    let message = "this server was built or started without access to AWS".to_owned();
+    Gap { reason: GapReason::Denied, operation: "aws".to_owned(), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use shared::{cloud::Pending, inventory::Resource};
+
+    use super::*;
+
+    /// Answers of `gone` that there is no such resource, of `slow` never, and of all others that they have no tags.
+    #[derive(Default)]
+    struct Script {
+        asked: AtomicUsize,
+    }
+
+    impl Look for Script {
+        fn look<'a>(&'a self, _: &'a Scope, arns: &'a [Arn], _: Duration) -> Pending<'a, Vec<Looked>> {
+            self.asked.fetch_add(arns.len(), Ordering::Relaxed);
+            Box::pin(async move {
+                if arns.iter().any(|arn| arn.as_str().ends_with("slow")) {
+                    std::future::pending::<()>().await;
+                }
+                let tags = || Tags::Known(std::iter::empty::<(String, String)>().collect());
+                let there = |arn: &Arn| {
+                    Looked::There(Resource { arn: arn.clone(), created_at: None, tags: tags(), usage: None })
+                };
+                let gone = |arn: &Arn| arn.as_str().ends_with("gone");
+                arns.iter().map(|arn| if gone(arn) { Looked::Gone } else { there(arn) }).collect()
+            })
+        }
+
+        fn locate<'a>(&'a self, _: &'a [Arn]) -> Pending<'a, Result<Vec<(Arn, Scope)>, Gap>> {
+            Box::pin(std::future::ready(Ok(Vec::new())))
+        }
+    }
+
+    fn wanted(region: &str, name: &str) -> (Scope, Arn) {
+        let account = "123456789012";
+        let arn = format!("arn:aws:rds:{region}:{account}:db:{name}").parse().unwrap();
+        let (account, region) = (account.parse().unwrap(), region.parse().unwrap());
+        (Scope { account, region, resource_type: "rds:db".parse().unwrap() }, arn)
+    }
+
+    fn noon() -> Timestamp {
+        "2026-11-01T12:00:00Z".parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_was_seen_is_told_for_a_minute_without_asking_again() {
+        let script = Arc::new(Script::default());
+        let live = Live::new(Some(Arc::<Script>::clone(&script)));
+        let both = [wanted("eu-west-1", "there"), wanted("us-east-1", "gone")];
+        let first = live.look(&both, live.until(), noon).await;
+        let again = live.look(&both, live.until(), noon).await;
+        assert_eq!(script.asked.load(Ordering::Relaxed), 2);
+        for answers in [first, again] {
+            assert!(matches!(answers[&both[0].1].looked, Looked::There(_)));
+            assert_eq!(answers[&both[1].1].looked, Looked::Gone);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_answer_in_time_holds_nothing_else_up() {
+        let script = Arc::new(Script::default());
+        let live = Live { patience: Duration::from_millis(50), ..Live::new(Some(Arc::<Script>::clone(&script))) };
+        let both = [wanted("eu-west-1", "there"), wanted("us-east-1", "slow")];
+        for asked in [2, 3] {
+            let answers = live.look(&both, live.until(), noon).await;
+            assert!(matches!(answers[&both[0].1].looked, Looked::There(_)));
+            assert!(matches!(&answers[&both[1].1].looked, Looked::Unread(gap) if gap.message.contains("in time")));
+            assert_eq!(script.asked.load(Ordering::Relaxed), asked, "only what was not seen is asked for again");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_cloud_nothing_is_read() {
+        let (live, one) = (Live::new(None), wanted("eu-west-1", "there"));
+        let answers = live.look(std::slice::from_ref(&one), live.until(), noon).await;
+        assert!(matches!(&answers[&one.1].looked, Looked::Unread(gap) if gap.reason == GapReason::Denied));
+        assert!(live.locate(&[one.1], live.until()).await.is_err());
+    }
+}

@@ -1,0 +1,284 @@
+//! validate_resource_tags: named resources, read from AWS now and judged by the policy in force.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use shared::{
+    AccountId, Arn, Partition, ResourceType,
+    cloud::Looked,
+    inventory::{Gap, Scope, Tags},
+    named::{Misnamed, Named},
+    policy::Policy,
+    store::{Row, ScopeRow, Snapshot, View},
+};
+
+use tokio::time::Instant;
+
+use super::{
+    ToolFailure,
+    answer::{Answer, AsOf, Coverage, PolicyUsed},
+    validated::{Problem, Validated},
+};
+use crate::{ledger::Ledger, live::Seen, text::visible};
+
+pub(crate) const NAME: &str = "validate_resource_tags";
+
+/// Most resources that a call may name.
+const MOST_ARNS: usize = 100;
+
+/// Bytes that the results may take with all their details; beyond, they are told briefly.
+const MOST_BYTES: usize = 60_000;
+
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Arguments {
+    /// ARNs of 1 to 100 resources, of any supported types, accounts and regions.
+    #[schemars(length(min = 1, max = 100))]
+    resource_arns: Vec<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Body {
+    summary: Summary,
+    /// One for each ARN, in the order in which they were given.
+    results: Vec<Validated>,
+}
+
+/// How many ended how.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+struct Summary {
+    compliant: u64,
+    non_compliant: u64,
+    /// Read, but exempted by the policy, or of a type to which no required tag applies.
+    not_judged: u64,
+    /// AWS has no such resource.
+    not_found: u64,
+    /// Not read, or not to be read: neither compliant nor not.
+    not_read: u64,
+}
+
+/// What becomes of one of the texts that were given.
+enum Asked {
+    /// It is looked at, in this scope.
+    Reachable(Scope, Arn),
+    /// AWS has no such bucket.
+    Nowhere(Named),
+    /// It is not looked at.
+    Refused(Option<Named>, Problem),
+}
+
+/// Where buckets are that the snapshot does not have, or why that is not known.
+type Located = Result<BTreeMap<Arn, Scope>, Gap>;
+
+/// What is known before AWS is asked.
+struct Known {
+    snapshot: Snapshot,
+    policy: Arc<Policy>,
+    accounts: BTreeMap<AccountId, Partition>,
+    rows: BTreeMap<Arn, Row>,
+    notes: Vec<String>,
+}
+
+pub(crate) async fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Body>, ToolFailure> {
+    let (texts, repeated) = distinct(arguments.resource_arns)?;
+    let named: Vec<Result<Named, Misnamed>> = texts.iter().map(|text| Named::parse(text)).collect();
+    let known = ledger.ask(|view, snapshot| Known::read(ledger, view, snapshot, &named))?;
+    let until = ledger.live().until();
+    let located = known.locate(ledger, &named, until).await;
+    let asked: Vec<Asked> = named.into_iter().map(|named| known.address(named, &located)).collect();
+    let wanted: Vec<(Scope, Arn)> = asked.iter().filter_map(Asked::wanted).collect();
+    let seen = ledger.live().look(&wanted, until, ledger.clock()).await;
+    let told = |brief| -> Vec<Validated> {
+        texts.iter().zip(&asked).map(|(text, asked)| known.told(ledger, text, asked, &seen, brief)).collect()
+    };
+    let mut results = told(false);
+    let mut notes = known.notes.clone();
+    if serde_json::to_vec(&results).map_or(0, |json| json.len()) > MOST_BYTES {
+        results = told(true);
+        notes.push("Values and fixes are left out of this long answer; ask about fewer resources for them.".to_owned());
+    }
+    if repeated > 0 {
+        notes.push(format!("{repeated} of the ARNs were given more than once; each is answered once."));
+    }
+    let coverage = Coverage::of_rows(&scope_rows(&asked, &seen, known.snapshot.id));
+    let body = Body { summary: Summary::of(&results), results };
+    Ok(Answer { body, as_of: AsOf::of(&known.snapshot), policy: PolicyUsed::of(&known.policy), coverage, notes })
+}
+
+/// Each text once, in their order, and how many were left out.
+fn distinct(texts: Vec<String>) -> Result<(Vec<String>, usize), ToolFailure> {
+    let given = texts.len();
+    if !(1..=MOST_ARNS).contains(&given) {
+        let reason = format!("`resource_arns` must name 1 to {MOST_ARNS} resources, not {given}");
+        return Err(ToolFailure::Caller(reason));
+    }
+    let mut seen = BTreeSet::new();
+    let texts: Vec<String> = texts.into_iter().filter(|text| seen.insert(text.trim().to_owned())).collect();
+    let repeated = given - texts.len();
+    Ok((texts, repeated))
+}
+
+impl Known {
+    fn read(
+        ledger: &Ledger,
+        view: &View<'_>,
+        snapshot: Snapshot,
+        named: &[Result<Named, Misnamed>],
+    ) -> Result<Self, ToolFailure> {
+        let judged_by = view.policy(&snapshot)?;
+        let policy = ledger.policy().get().0.unwrap_or_else(|| Arc::clone(&judged_by));
+        let mut notes = Vec::new();
+        if policy.digest() != judged_by.digest() {
+            let version = visible(policy.version());
+            notes.push(format!(
+                "Judged by the policy file as it is now, version {version}; the snapshot was judged by another."
+            ));
+        }
+        let scanned: BTreeSet<AccountId> = view.scopes(&snapshot)?.into_iter().map(|row| row.scope.account).collect();
+        let accounts = view.accounts().into_iter().filter(|account| scanned.contains(&account.id));
+        let accounts = accounts.map(|account| (account.id, account.partition)).collect();
+        let arns: Vec<Arn> = named.iter().flatten().map(|named| named.arn.clone()).collect();
+        let rows = view.resources(&snapshot, &arns)?.into_iter().map(|row| (row.arn.clone(), row)).collect();
+        Ok(Self { snapshot, policy, accounts, rows, notes })
+    }
+
+    /// Where those buckets are that the snapshot does not have.
+    async fn locate(&self, ledger: &Ledger, named: &[Result<Named, Misnamed>], until: Instant) -> Located {
+        let known = |named: &&Named| {
+            named.resource_type != ResourceType::S3Bucket
+                || self.rows.contains_key(&named.arn)
+                || self.foreign(&named.arn)
+        };
+        let buckets: Vec<Arn> = named.iter().flatten().filter(|n| !known(n)).map(|named| named.arn.clone()).collect();
+        if buckets.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        ledger.live().locate(&buckets, until).await.map(|located| located.into_iter().collect())
+    }
+
+    /// Whether a bucket is of a partition that was not scanned.
+    fn foreign(&self, bucket: &Arn) -> bool {
+        !self.accounts.values().any(|partition| partition.as_str() == bucket.partition())
+    }
+
+    /// Where a resource is to be looked for. Only accounts that were scanned are entered: whoever asks could otherwise have
+    /// roles assumed in accounts of others.
+    fn address(&self, named: Result<Named, Misnamed>, located: &Located) -> Asked {
+        let named = match named {
+            Ok(named) => named,
+            Err(misnamed) => return Asked::Refused(None, Problem::misnamed(misnamed)),
+        };
+        let Named { arn, resource_type } = &named;
+        let (Some(account), Some(region)) = (arn.account(), arn.region()) else {
+            return self.address_of_bucket(named, located);
+        };
+        match self.accounts.get(&account) {
+            None => Asked::Refused(Some(named), Problem::foreign_account()),
+            Some(partition) if partition.as_str() != arn.partition() => {
+                Asked::Refused(Some(named), Problem::foreign_partition())
+            }
+            Some(_) => Asked::Reachable(Scope { account, region, resource_type: *resource_type }, arn.clone()),
+        }
+    }
+
+    fn address_of_bucket(&self, named: Named, located: &Located) -> Asked {
+        if self.foreign(&named.arn) {
+            return Asked::Refused(Some(named), Problem::foreign_partition());
+        }
+        if let Some(row) = self.rows.get(&named.arn) {
+            return Asked::Reachable(row.scope.clone(), named.arn);
+        }
+        match located.as_ref().map(|located| located.get(&named.arn)) {
+            Ok(Some(scope)) => Asked::Reachable(scope.clone(), named.arn),
+            Ok(None) => Asked::Nowhere(named),
+            Err(gap) => Asked::Refused(Some(named), Problem::unread(gap)),
+        }
+    }
+
+    fn told(&self, ledger: &Ledger, text: &str, asked: &Asked, seen: &HashMap<Arn, Seen>, brief: bool) -> Validated {
+        match asked {
+            Asked::Refused(named, problem) => {
+                Validated::refused(text, named.as_ref().map(|named| named.resource_type), problem.clone())
+            }
+            Asked::Nowhere(named) => Validated::not_found(text, named.resource_type, None, ledger.now()),
+            Asked::Reachable(scope, arn) => {
+                let row = self.rows.get(arn);
+                match seen.get(arn) {
+                    Some(Seen { looked: Looked::There(resource), at }) => {
+                        Validated::read(text, scope, resource, &self.policy, *at, row, brief)
+                    }
+                    Some(Seen { looked: Looked::Gone, at }) => {
+                        Validated::not_found(text, scope.resource_type, row, *at)
+                    }
+                    Some(Seen { looked: Looked::Unread(gap), .. }) => {
+                        Validated::refused(text, Some(scope.resource_type), Problem::unread(gap))
+                    }
+                    None => Validated::refused(text, Some(scope.resource_type), Problem::unanswered()),
+                }
+            }
+        }
+    }
+}
+
+impl Asked {
+    fn wanted(&self) -> Option<(Scope, Arn)> {
+        match self {
+            Self::Reachable(scope, arn) => Some((scope.clone(), arn.clone())),
+            Self::Nowhere(_) | Self::Refused(..) => None,
+        }
+    }
+}
+
+/// The scopes that were asked, each with what could not be read of it.
+fn scope_rows(asked: &[Asked], seen: &HashMap<Arn, Seen>, snapshot: i64) -> Vec<ScopeRow> {
+    let mut rows: BTreeMap<Scope, ScopeRow> = BTreeMap::new();
+    for (scope, arn) in asked.iter().filter_map(Asked::wanted) {
+        let row = rows.entry(scope.clone()).or_insert_with(|| ScopeRow {
+            scope,
+            scanned_in: snapshot,
+            listed_all: false,
+            resources: 0,
+            unknown: 0,
+            stale: 0,
+            gap: None,
+        });
+        row.resources += 1;
+        if let Some(gap) = seen.get(&arn).and_then(unread) {
+            row.unknown += 1;
+            row.gap.get_or_insert_with(|| gap.clone());
+        }
+    }
+    rows.into_values().collect()
+}
+
+fn unread(seen: &Seen) -> Option<&Gap> {
+    match &seen.looked {
+        Looked::Unread(gap) => Some(gap),
+        Looked::There(resource) => match &resource.tags {
+            Tags::Unknown(gap) => Some(gap),
+            _ => None,
+        },
+        Looked::Gone => None,
+    }
+}
+
+impl Summary {
+    fn of(results: &[Validated]) -> Self {
+        let mut summary = Self::default();
+        for result in results {
+            let count = match (result.status(), result.compliant()) {
+                ("read", Some(true)) => &mut summary.compliant,
+                ("read", Some(false)) => &mut summary.non_compliant,
+                ("read", None) => &mut summary.not_judged,
+                ("not_found", _) => &mut summary.not_found,
+                _ => &mut summary.not_read,
+            };
+            *count += 1;
+        }
+        summary
+    }
+}
