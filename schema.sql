@@ -100,6 +100,12 @@ CREATE TABLE finding_set (
     warnings INTEGER NOT NULL
 ) STRICT;
 
+-- Security groups, roles, subnets and VPCs, as sets that resources share.
+CREATE TABLE link_set (
+    id    INTEGER PRIMARY KEY,
+    links TEXT NOT NULL UNIQUE        -- a line each: kind, a blank, id or ARN; in order
+) STRICT;
+
 -- Every resource ever seen. Never deleted: a resource that comes back is the same one.
 CREATE TABLE resource (
     key        INTEGER PRIMARY KEY CHECK (key >= 0),
@@ -128,7 +134,10 @@ CREATE TABLE current (
     -- What it takes of something that is billed in one sum for many resources, as it was seen last: 1 of `m5.large` when it
     -- runs and 0 when it is stopped, or the gigabytes of a volume. It opens no version, and ended versions do not have it.
     driver_id      INTEGER REFERENCES bill_text (id),
-    quantity       INTEGER
+    quantity       INTEGER,
+    -- What it stands in and belongs to, as it was seen last; likewise.
+    link_set_id    INTEGER REFERENCES link_set (id),
+    parent         INTEGER            -- key of the resource that it is a part of, which the ledger need not have
 ) STRICT;
 
 CREATE INDEX current_scope ON current (account_id, region_id, type_id, state, finding_set_id, since);
@@ -343,4 +352,21 @@ CREATE TABLE bill_gap (
     needs     INTEGER NOT NULL        -- requests that a month takes at least, as far as that is known
 ) STRICT;
 
-PRAGMA user_version = 4;
+-- What living resources with right values tell of those without, made anew after each scan: for something that resources
+-- share (a stack, a security group, another tag, a word of their names), which values they have how often.
+CREATE TABLE evidence (
+    feature INTEGER PRIMARY KEY,      -- 63 bits of a hash of what is shared
+    counts  BLOB NOT NULL             -- for each key of the policy: its place, resources, and pairs of value and resources
+) STRICT;
+
+-- The values that stand in `evidence`, by numbers that hold for it alone.
+CREATE TABLE evidence_value (id INTEGER PRIMARY KEY, value TEXT NOT NULL UNIQUE) STRICT;
+
+-- How evidence is weighed; one row, or none before the first scan by a version that learns.
+CREATE TABLE evidence_model (
+    snapshot_id INTEGER PRIMARY KEY REFERENCES snapshot (id), -- of whose resources it is
+    policy_id   INTEGER NOT NULL REFERENCES policy (id),      -- by which values are right
+    model       TEXT NOT NULL         -- JSON
+) STRICT;
+
+PRAGMA user_version = 5;

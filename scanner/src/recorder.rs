@@ -19,7 +19,7 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::scan::{Progress, ScanError};
 
@@ -153,12 +153,21 @@ fn record(
                     return Ok(None);
                 }
                 let summary = night.finish(at, requests)?;
+                learn(&mut beginning.writer);
                 move_log(&beginning.writer);
                 return Ok(Some(summary));
             }
         }
     }
     Ok(None)
+}
+
+/// The night is committed; without this, what was learnt before stands.
+fn learn(writer: &mut Writer) {
+    match writer.learn() {
+        Ok(learned) => debug!(?learned, "learnt from the resources what they tell of each other"),
+        Err(error) => warn!("nothing new was learnt for suggestions: {}", Chain(&error)),
+    }
 }
 
 /// The night is committed; what hinders this only leaves the log longer until the next time.

@@ -142,7 +142,10 @@ fn no_cloud() -> Gap {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use shared::{cloud::Pending, inventory::Resource};
+    use shared::{
+        cloud::Pending,
+        inventory::{Links, Resource},
+    };
 
     use super::*;
 
@@ -161,7 +164,13 @@ mod tests {
                 }
                 let tags = || Tags::Known(std::iter::empty::<(String, String)>().collect());
                 let there = |arn: &Arn| {
-                    Looked::There(Resource { arn: arn.clone(), created_at: None, tags: tags(), usage: None })
+                    Looked::There(Resource {
+                        arn: arn.clone(),
+                        created_at: None,
+                        tags: tags(),
+                        usage: None,
+                        links: Links::default(),
+                    })
                 };
                 let gone = |arn: &Arn| arn.as_str().ends_with("gone");
                 arns.iter().map(|arn| if gone(arn) { Looked::Gone } else { there(arn) }).collect()

@@ -38,6 +38,67 @@ pub struct Resource {
     pub tags: Tags,
     /// What of it is billed by the hour or by the gigabyte; none where the list does not say.
     pub usage: Option<Usage>,
+    /// What it belongs to and stands in, as far as the list says.
+    pub links: Links,
+}
+
+/// What a resource belongs to and stands in. It opens no version: it says who may know the resource's tags, not which they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Links {
+    /// The resource that it is a part of: a volume's instance, a database's or service's cluster.
+    pub parent: Option<Arn>,
+    /// What it shares with others, in order.
+    pub neighbours: Vec<Neighbour>,
+}
+
+/// Something that many resources stand in or use.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Neighbour {
+    /// Of which kind it is.
+    pub kind: NeighbourKind,
+    /// Its id or ARN, as AWS gives it.
+    pub name: String,
+}
+
+/// Kinds of what many resources stand in or use, the narrowest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NeighbourKind {
+    /// A security group.
+    SecurityGroup,
+    /// The role or instance profile that it runs as.
+    Role,
+    /// A subnet.
+    Subnet,
+    /// A VPC.
+    Vpc,
+}
+
+impl NeighbourKind {
+    /// Every kind.
+    pub const ALL: &'static [Self] = &[Self::SecurityGroup, Self::Role, Self::Subnet, Self::Vpc];
+
+    /// The stable name, such as `security_group`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SecurityGroup => "security_group",
+            Self::Role => "role",
+            Self::Subnet => "subnet",
+            Self::Vpc => "vpc",
+        }
+    }
+}
+
+impl Links {
+    /// Neighbours by kind; names that are not given are left out.
+    pub fn to<'n>(parent: Option<Arn>, named: impl IntoIterator<Item = (NeighbourKind, Option<&'n str>)>) -> Self {
+        let neighbour = |(kind, name): (NeighbourKind, Option<&str>)| {
+            name.filter(|name| !name.is_empty()).map(|name| Neighbour { kind, name: name.to_owned() })
+        };
+        let mut neighbours: Vec<Neighbour> = named.into_iter().filter_map(neighbour).collect();
+        neighbours.sort();
+        neighbours.dedup();
+        Self { parent, neighbours }
+    }
 }
 
 /// What a resource takes of something that many resources take, and that the bill has one sum for.

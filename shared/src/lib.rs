@@ -17,6 +17,7 @@ pub mod money;
 pub mod named;
 pub mod policy;
 pub mod store;
+pub mod suggest;
 pub mod trend;
 
 pub use ids::{AccountId, Arn, Partition, Region};

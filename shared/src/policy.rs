@@ -101,6 +101,19 @@ impl Policy {
         self.rules.iter().map(TagRule::name)
     }
 
+    /// The tags that it names, required ones first.
+    pub fn tags(&self) -> &[TagRule] {
+        &self.rules
+    }
+
+    /// The place among [`Policy::tags`] of the one that a key is, or was probably meant to be.
+    pub fn meant(&self, key: &str) -> Option<usize> {
+        let exact = self.rules.iter().position(|rule| rule.name() == key);
+        let form = spelling::normal_form(key);
+        let like = |rule: &TagRule| spelling::likeness(&form, rule.normal_form()) != spelling::Likeness::Other;
+        exact.or_else(|| self.rules.iter().position(like))
+    }
+
     /// Whether resources of a type are judged at all: whether some required tag applies to them.
     pub fn applies(&self, resource_type: ResourceType) -> bool {
         self.required().iter().any(|rule| rule.applies(resource_type))

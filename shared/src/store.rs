@@ -27,13 +27,16 @@ mod check;
 mod cost;
 mod counter;
 mod diff;
+mod evidence;
 mod fingerprint;
 mod groups;
+mod guesses;
 mod intern;
 mod keep;
 mod lackers;
 mod lifecycle;
 mod lives;
+mod lore;
 mod named;
 mod newcomers;
 mod night;
@@ -60,6 +63,8 @@ pub use billed::{Bill, BilledMonth, MonthSpend, usual_month};
 pub use check::CheckReport;
 pub use cost::{CostBasis, CostSource, LiveSpend, ResourceCost, ScopeSpend, Turned};
 pub use diff::{Changed, Side, TagsRead};
+pub use evidence::Learned;
+pub use guesses::{Guess, Suspect, Weighing};
 pub use keep::StoreStats;
 pub use lackers::{LackingSums, Narrowing};
 pub use night::{Night, NightHeader, NightSummary, ScopeSummary};
@@ -75,7 +80,7 @@ pub use timeline::{DaySpend, Life, LifeOf, NightTotals};
 pub use upgrade::UpgradeProgress;
 
 /// The version of `schema.sql`, as SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 4;
+pub const SCHEMA_VERSION: i64 = 5;
 
 /// Marks the file as ours, as SQLite's `application_id`: "TagL".
 const APPLICATION_ID: i64 = 0x5461_674C;

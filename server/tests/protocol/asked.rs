@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use server::{Ledger, serve_http};
 use shared::{
     cloud::{Account, Look},
-    inventory::{Gap, Listing, Resource, Scope, Tags},
+    inventory::{Gap, Links, Listing, Resource, Scope, Tags},
     policy::Policy,
     store::{NightHeader, Writer},
 };
@@ -109,6 +109,7 @@ pub(crate) fn instances<'a>(found: impl IntoIterator<Item = (String, Vec<(&'a st
         created_at: None,
         tags: Tags::Known(tags.into_iter().collect()),
         usage: None,
+        links: Links::default(),
     };
     (scope("ec2:instance"), Listing { resources: found.into_iter().map(resource).collect(), gap: None })
 }

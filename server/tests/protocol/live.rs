@@ -6,7 +6,7 @@ use serde_json::json;
 use shared::{
     Arn,
     cloud::{Look, Looked, Pending},
-    inventory::{Gap, Resource, Scope, Tags},
+    inventory::{Gap, Links, Resource, Scope, Tags},
 };
 
 use crate::asked::{ACCOUNT, Asked, Nights, REGION, instances};
@@ -23,6 +23,7 @@ impl Look for Now {
                 created_at: None,
                 tags: Tags::Known(tags.iter().copied().collect()),
                 usage: None,
+                links: Links::default(),
             }),
         };
         Box::pin(std::future::ready(arns.iter().map(one).collect()))

@@ -1,7 +1,7 @@
 //! Text that others wrote reaches an agent only in leaf fields, made visible and cut.
 
 use serde_json::{Value, json};
-use shared::inventory::{Gap, GapReason, Listing, Resource, Tags};
+use shared::inventory::{Gap, GapReason, Links, Listing, Resource, Tags};
 
 use crate::asked::{ACCOUNT, Asked, Nights, REGION, instances, scope, unread};
 
@@ -44,6 +44,7 @@ fn estate(nights: &Nights) {
         created_at: None,
         tags: Tags::Known([("Owner", texts[1].as_str())].into_iter().collect()),
         usage: None,
+        links: Links::default(),
     });
     let functions = Listing { resources: functions.collect(), gap: None };
     let message = texts[..7].concat();

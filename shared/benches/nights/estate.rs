@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use shared::{
     AccountId, Region, ResourceType,
     cloud::Account,
-    inventory::{Listing, Resource, Scope, TagSet, Tags, Usage},
+    inventory::{Links, Listing, NeighbourKind, Resource, Scope, TagSet, Tags, Usage},
 };
 
 const REGIONS: [&str; 4] = ["eu-central-1", "eu-west-1", "us-east-1", "us-west-2"];
@@ -107,7 +107,25 @@ fn resource(scope: &Scope, place: u64, number: u64, slot: Slot) -> Resource {
         created_at: Timestamp::from_second(created).ok(),
         tags: Tags::Known(tags(scope, seed, slot.edits, &name)),
         usage: usage(scope, seed),
+        links: links(scope, seed, &home),
     }
+}
+
+/// Five security groups and a role for each application in each place, three subnets and a VPC; a volume is one of an instance.
+fn links(scope: &Scope, seed: u64, home: &str) -> Links {
+    let own = format!("{:x}", mix(&[seed % 300, seed / 300 % 5]) & 0xff_ffff);
+    let group = (NeighbourKind::SecurityGroup, format!("sg-0{own}{home}"));
+    let role = (NeighbourKind::Role, format!("arn:aws:iam::{}:role/app{}", scope.account, seed % 300));
+    let subnet = (NeighbourKind::Subnet, format!("subnet-{}{home}", seed % 3));
+    let vpc = (NeighbourKind::Vpc, format!("vpc-0{home}"));
+    let named = match scope.resource_type {
+        ResourceType::Ec2Instance | ResourceType::LambdaFunction => vec![group, role, subnet, vpc],
+        ResourceType::RdsDb | ResourceType::RdsCluster => vec![group, vpc],
+        _ => Vec::new(),
+    };
+    let attached = scope.resource_type == ResourceType::Ec2Volume;
+    let parent = attached.then(|| format!("arn:aws:ec2:{home}:instance/i-0{seed:016x}").parse().unwrap());
+    Links::to(parent, named.iter().map(|(kind, name)| (*kind, Some(name.as_str()))))
 }
 
 fn usage(scope: &Scope, seed: u64) -> Option<Usage> {

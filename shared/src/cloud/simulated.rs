@@ -17,7 +17,7 @@ use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use super::{Account, AccountRegion, Accounts, Cloud, Looked, OperationCalls, looked};
 use crate::{
     AccountId, Arn, Region, ResourceType,
-    inventory::{Gap, GapReason, Listing, Resource, Scope, TagSet, Tags},
+    inventory::{Gap, GapReason, Links, Listing, NeighbourKind, Resource, Scope, TagSet, Tags},
     money::{AllocationTag, BillProblem, BillQuestion, Billed, Days, TagStatus},
 };
 
@@ -108,7 +108,30 @@ impl Simulated {
             created_at: self.moment(born, &mut dice),
             tags: Tags::Known(tags),
             usage: self.usage(scope, number),
+            links: self.links(&application, scope),
         })
+    }
+
+    /// An application's machines, databases and functions have a security group and a role of their own in each account, and
+    /// share the network with others.
+    fn links(&self, application: &Application, scope: &Scope) -> Links {
+        let connected = matches!(
+            scope.resource_type,
+            ResourceType::Ec2Instance | ResourceType::RdsDb | ResourceType::RdsCluster | ResourceType::LambdaFunction
+        );
+        if !connected {
+            return Links::default();
+        }
+        let place = format!("{}/{}", scope.account, scope.region);
+        let own = format!("{place}/{}/{}", application.name, application.environment);
+        let id = |kind: &str, of: &str| format!("{kind}-0{:016x}", Dice::new(self.seed, of, 0).next());
+        let role = format!("arn:aws:iam::{}:role/{}", scope.account, application.name);
+        let named = [
+            (NeighbourKind::SecurityGroup, id("sg", &own)),
+            (NeighbourKind::Role, role),
+            (NeighbourKind::Vpc, id("vpc", &place)),
+        ];
+        Links::to(None, named.iter().map(|(kind, name)| (*kind, Some(name.as_str()))))
     }
 
     fn moment(&self, day: i32, dice: &mut Dice) -> Option<Timestamp> {

@@ -10,7 +10,7 @@ use super::{
     version::{Attributable, Version},
 };
 use crate::{
-    inventory::{Resource, Scope, Tags},
+    inventory::{Links, Resource, Scope, Tags},
     policy::State,
 };
 
@@ -46,12 +46,12 @@ impl Night<'_> {
         for (key, version) in known {
             if same_verdicts || version.state == State::Unknown {
                 if !same_verdicts {
-                    self.usage.count(ids, version.usage, Attributable::NotJudged);
+                    self.usage.count(ids, version.aside.usage, Attributable::NotJudged);
                 }
                 self.counter.count_known(&self.sql, ids, key, version)?;
             } else {
                 let resource = self.resource(ids, &row.scope, key, &version)?;
-                self.observe(ids, &row.scope, key, &resource, version.usage, Some(version))?;
+                self.observe(ids, &row.scope, key, &resource, version.aside, Some(version))?;
             }
         }
         Ok(())
@@ -67,6 +67,12 @@ impl Night<'_> {
             Some(set) => Tags::Known(page::tags(&self.sql, Some(set), version.name.clone())?),
             None => Tags::Untaggable,
         };
-        Ok(Resource { arn: arn(&local, scope, partition)?, created_at: None, tags, usage: None })
+        Ok(Resource {
+            arn: arn(&local, scope, partition)?,
+            created_at: None,
+            tags,
+            usage: None,
+            links: Links::default(),
+        })
     }
 }

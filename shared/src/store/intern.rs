@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Attempt, Rule, StoreError, fingerprint::Fingerprint, sql};
 use crate::{
-    inventory::TagSet,
+    inventory::{Neighbour, TagSet},
     policy::{Code, Finding, Severity},
 };
 
@@ -27,6 +27,7 @@ pub(super) struct Interner {
     findings_by_set: HashMap<i64, Findings>,
     tags_by_set: HashMap<i64, Vec<i64>>,
     drivers: HashMap<String, i64>,
+    link_sets: HashMap<Vec<Neighbour>, i64>,
 }
 
 /// What an interned set of findings counts as: its rules, how bad each is, and the set's hash.
@@ -99,6 +100,21 @@ impl Interner {
         let id = statement(sql, sql::ADD_BILL_TEXT)?.query_row([driver], |row| row.get(0)).attempt(FAILED)?;
         self.drivers.insert(driver.to_owned(), id);
         Ok(id)
+    }
+
+    /// The id of a set of neighbours; none of the empty one.
+    pub(super) fn link_set(&mut self, sql: &Connection, links: &[Neighbour]) -> Result<Option<i64>, StoreError> {
+        if links.is_empty() {
+            return Ok(None);
+        }
+        if let Some(id) = self.link_sets.get(links) {
+            return Ok(Some(*id));
+        }
+        let line = |link: &Neighbour| format!("{} {}", link.kind.as_str(), link.name);
+        let text = links.iter().map(line).collect::<Vec<_>>().join("\n");
+        let id = statement(sql, sql::ADD_LINK_SET)?.query_row([text], |row| row.get(0)).attempt(FAILED)?;
+        self.link_sets.insert(links.to_vec(), id);
+        Ok(Some(id))
     }
 
     /// The ids of the rules of some findings, in their order.
@@ -200,7 +216,7 @@ pub(super) fn statement<'c>(sql: &'c Connection, text: &str) -> Result<rusqlite:
     sql.prepare_cached(text).attempt("prepare a statement")
 }
 
-fn push_varint(blob: &mut Vec<u8>, id: i64) {
+pub(super) fn push_varint(blob: &mut Vec<u8>, id: i64) {
     let mut rest = id.unsigned_abs();
     loop {
         let low = rest.to_le_bytes().first().copied().unwrap_or_default() & 0x7f;

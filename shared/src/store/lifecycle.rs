@@ -155,7 +155,7 @@ impl Night<'_> {
                     row.stale += 1;
                     let judged = Judged::unjudged(Version::unknown(reason, Some(&version)));
                     self.counter.count(&self.sql, ids, key, &judged)?;
-                    self.usage.count(ids, version.usage, judged.attributable);
+                    self.usage.count(ids, version.aside.usage, judged.attributable);
                     if !version.goes_on_as(&judged.version) {
                         self.change(ids, key, &version, &judged)?;
                     }

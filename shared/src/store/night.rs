@@ -18,12 +18,13 @@ use super::{
     seal, sql,
     tally::UNTAGGED,
     usage::{self, UsageTally},
-    version::{Attributable, Ending, Judged, UsageIds, Version, version, version_columns},
+    version::{Aside, Attributable, Ending, Judged, Version, version, version_columns},
 };
 use crate::{
+    Arn,
     cloud::Account,
     day::day_of,
-    inventory::{Listing, Resource, Scope, Tags},
+    inventory::{Links, Listing, Resource, Scope, Tags, Usage},
     policy::{Finding, Policy, Severity, State, Subject, ViolationType},
 };
 
@@ -163,8 +164,8 @@ impl<'w> Night<'w> {
                 row.unknown += 1;
                 row.gap.get_or_insert_with(|| gap.clone());
             }
-            let usage = self.usage_of(resource)?;
-            self.observe(ids, scope, key, resource, usage, known.remove(&key))?;
+            let aside = self.aside(resource)?;
+            self.observe(ids, scope, key, resource, aside, known.remove(&key))?;
         }
         self.settle_unseen(ids, known, &mut row)?;
         self.write_enough_newcomers()?;
@@ -173,9 +174,12 @@ impl<'w> Night<'w> {
         Ok(ScopeSummary { row, tally: self.counter.cells.get(&ids).copied().unwrap_or_default() })
     }
 
-    fn usage_of(&mut self, resource: &Resource) -> Result<Option<UsageIds>, StoreError> {
-        let Some(usage) = &resource.usage else { return Ok(None) };
-        Ok(Some((self.counter.interner.driver(&self.sql, &usage.driver)?, usage.quantity)))
+    fn aside(&mut self, resource: &Resource) -> Result<Aside, StoreError> {
+        let mut driver = |of: &Usage| self.counter.interner.driver(&self.sql, &of.driver).map(|id| (id, of.quantity));
+        let usage = resource.usage.as_ref().map(&mut driver).transpose()?;
+        let Links { parent, neighbours } = &resource.links;
+        let links = self.counter.interner.link_set(&self.sql, neighbours)?;
+        Ok(Aside { usage, links, parent: parent.as_ref().map(Arn::key) })
     }
 
     fn scope_ids(&mut self, scope: &Scope) -> Result<ScopeIds, StoreError> {
@@ -198,12 +202,9 @@ impl<'w> Night<'w> {
 
     pub(super) fn known_in(&self, ids: ScopeIds) -> Result<HashMap<i64, Version>, StoreError> {
         let parameters = params![ids.account, ids.region, ids.resource_type];
-        let columns = |row: &Row<'_>| {
-            let usage = row.get::<_, Option<i64>>(8)?.zip(row.get::<_, Option<u32>>(9)?);
-            Ok((row.get(0)?, version_columns(row, 1)?, usage))
-        };
+        let columns = |row: &Row<'_>| Ok((row.get(0)?, version_columns(row, 1)?, Aside::read(row, 8)?));
         let found = rows(&self.sql, sql::KNOWN_IN_SCOPE, parameters, columns)?;
-        let known = |(key, columns, usage)| Ok((key, Version { usage, ..version(columns)? }));
+        let known = |(key, columns, aside)| Ok((key, Version { aside, ..version(columns)? }));
         found.into_iter().map(known).collect()
     }
 
@@ -213,22 +214,22 @@ impl<'w> Night<'w> {
         scope: &Scope,
         key: i64,
         resource: &Resource,
-        usage: Option<UsageIds>,
+        aside: Aside,
         known: Option<Version>,
     ) -> Result<(), StoreError> {
         let mut judged = self.judge(scope, resource, known.as_ref())?;
-        judged.version.usage = usage;
+        judged.version.aside = aside;
         self.counter.count(&self.sql, ids, key, &judged)?;
-        self.usage.count(ids, usage, judged.attributable);
+        self.usage.count(ids, aside.usage, judged.attributable);
         if let Tags::Known(tags) = &resource.tags {
             self.counter.count_tags(&self.sql, tags, judged.version.state)?;
         }
         match known {
             Some(known) if known.goes_on_as(&judged.version) => {
-                if known.usage == usage {
+                if known.aside == aside {
                     Ok(())
                 } else {
-                    self.put_usage(key, usage)
+                    self.put_aside(key, aside)
                 }
             }
             Some(known) => self.change(ids, key, &known, &judged),
@@ -260,7 +261,7 @@ impl<'w> Night<'w> {
             finding_set: set.map(|set| set.id),
             errors: set.map_or(0, |set| set.errors),
             lacking: missing(&findings) + if untagged { UNTAGGED } else { 0 },
-            usage: None,
+            aside: Aside::default(),
         };
         let found = findings.iter().map(|finding| (finding.code, finding.tag));
         let attributable = Attributable::of(verdict.state, self.header.policy, found);

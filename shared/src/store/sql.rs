@@ -24,7 +24,7 @@ pub(super) const READER_PRAGMAS: &str = "
     PRAGMA temp_store = MEMORY;
     PRAGMA trusted_schema = OFF;";
 
-pub(super) const ALLOW_WRITES: &str = "PRAGMA query_only = OFF";
+pub(in crate::store) const ALLOW_WRITES: &str = "PRAGMA query_only = OFF";
 
 /// No ANALYZE: with statistics of one small night the planner leaves the indexes that the tests prove it takes.
 pub(super) const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
@@ -46,14 +46,15 @@ pub(super) const VERSION_2_NIGHT: &str = "INSERT INTO history
 pub(super) const VERSION_2_END: &str = include_str!("upgrade/version_2_end.sql");
 pub(super) const VERSION_3: &str = include_str!("upgrade/version_3.sql");
 pub(super) const VERSION_4: &str = include_str!("upgrade/version_4.sql");
+pub(super) const VERSION_5: &str = include_str!("upgrade/version_5.sql");
 
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {
-        $($(#[$doc])* pub(super) const $name: &str = $text;)*
+        $($(#[$doc])* pub(in crate::store) const $name: &str = $text;)*
 
         /// All of them by name, for the tests.
         #[cfg(test)]
-        pub(super) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
+        pub(in crate::store) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
     };
 }
 
@@ -68,56 +69,18 @@ macro_rules! as_of {
     };
 }
 
-/// The filter of ?2 types, ?3 regions, ?4 accounts: JSON arrays of local ids, or null for all.
-macro_rules! filtered {
+/// The columns of `current`, as parameters.
+macro_rules! current_columns {
     () => {
-        "(?2 IS NULL OR c.type_id IN (SELECT value FROM json_each(?2))) \
-         AND (?3 IS NULL OR c.region_id IN (SELECT value FROM json_each(?3))) \
-         AND (?4 IS NULL OR c.account_id IN (SELECT value FROM json_each(?4)))"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
     };
 }
 
-/// The same of one type, one region, one account: each a local id, or null for all. Lists cost twice as much a row.
-macro_rules! filtered_one {
-    () => {
-        "(?4 IS NULL OR c.account_id = ?4) AND (?2 IS NULL OR c.type_id = ?2) AND (?3 IS NULL OR c.region_id = ?3)"
-    };
-}
+mod questions;
 
-/// A page of resources by rank.
-macro_rules! page {
-    ($filter:ident, $rank:literal, $($condition:tt)*) => {
-        concat!(
-            as_of!(
-                $rank,
-                $filter!(), " AND ", $($condition)*
-            ),
-            " ORDER BY rank DESC, key DESC LIMIT ?8"
-        )
-    };
-}
-
-macro_rules! worst {
-    ($filter:ident, $place:literal) => {
-        page!(
-            $filter,
-            "c.key, c.errors AS rank, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id",
-            "c.finding_set_id IS NOT NULL AND ", $place, " AND (?7 & 1 AND c.errors > 0
-             OR ?7 & 2 AND c.finding_set_id IN (SELECT id FROM finding_set WHERE warnings > 0))"
-        )
-    };
-}
-
-macro_rules! lacking {
-    ($filter:ident, $place:literal) => {
-        page!(
-            $filter,
-            "c.key, c.lacking AS rank, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id",
-            "c.lacking > 0 AND ", $place,
-            " AND (?7 IS NULL OR (SELECT r.created_at FROM resource r WHERE r.key = c.key) <= ?7)"
-        )
-    };
-}
+#[cfg(test)]
+pub(super) use questions::ALL as QUESTIONS;
+pub(super) use questions::*;
 
 statements! {
     // Writing a night.
@@ -138,6 +101,7 @@ statements! {
     FIND_TAG = "SELECT id FROM tag WHERE key = ?1 AND value = ?2";
     FIND_TAG_SET = "SELECT id FROM tag_set WHERE hash = ?1";
     ADD_TAG_SET = "INSERT INTO tag_set (hash, tags) VALUES (?1, ?2)";
+    ADD_LINK_SET = "INSERT INTO link_set (links) VALUES (?1) ON CONFLICT (links) DO UPDATE SET links = links RETURNING id";
     TAG_SET_HASH = "SELECT hash FROM tag_set WHERE id = ?1";
     ADD_RULE = "INSERT INTO rule (code, severity, tag) VALUES (?1, ?2, ?3)
         ON CONFLICT (code, severity, tag) DO UPDATE SET tag = tag RETURNING id";
@@ -145,15 +109,15 @@ statements! {
     ADD_FINDING_SET = "INSERT INTO finding_set (hash, rules, errors, warnings) VALUES (?1, ?2, ?3, ?4) RETURNING id";
     FINDING_SET = "SELECT hash, rules FROM finding_set WHERE id = ?1";
     FINDING_SET_RULES = "SELECT rules FROM finding_set WHERE id = ?1";
-    KNOWN_IN_SCOPE = "SELECT key, tag_set_id, name, state, reason, finding_set_id, errors, lacking, driver_id, quantity
-        FROM current WHERE account_id = ?1 AND region_id = ?2 AND type_id = ?3";
+    KNOWN_IN_SCOPE = "SELECT key, tag_set_id, name, state, reason, finding_set_id, errors, lacking, driver_id, quantity,
+        link_set_id, parent FROM current WHERE account_id = ?1 AND region_id = ?2 AND type_id = ?3";
     KNOWN_SCOPES = "SELECT DISTINCT account_id, region_id, type_id FROM current";
     ADD_RESOURCE = "INSERT INTO resource VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (key) DO NOTHING";
     LOCAL_OF_RESOURCE = "SELECT local FROM resource WHERE key = ?1";
     /// Of a resource that has no row. To replace one SQLite copies every page that it touches, until the statement has ended.
-    ADD_CURRENT = "INSERT INTO current VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
-    PUT_CURRENT = "INSERT OR REPLACE INTO current VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
-    PUT_USAGE = "UPDATE current SET driver_id = ?2, quantity = ?3 WHERE key = ?1";
+    ADD_CURRENT = concat!("INSERT INTO current ", current_columns!());
+    PUT_CURRENT = concat!("INSERT OR REPLACE INTO current ", current_columns!());
+    PUT_ASIDE = "UPDATE current SET driver_id = ?2, quantity = ?3, link_set_id = ?4, parent = ?5 WHERE key = ?1";
     CLOSE_VERSION = "INSERT INTO history SELECT ?2, key, since, ?3, tag_set_id, name, state, reason, finding_set_id, errors,
         lacking, account_id, region_id, type_id FROM current WHERE key = ?1";
     CALL_OTHERWISE = "UPDATE history SET ended_by = ?4 WHERE until = ?1 AND key = ?2 AND ended_by = ?3";
@@ -234,10 +198,26 @@ statements! {
         AND key NOT IN (SELECT key FROM history) AND key NOT IN (SELECT key FROM violation)";
     DROP_UNUSED_TAG_SETS = "DELETE FROM tag_set WHERE id NOT IN (SELECT tag_set_id FROM current WHERE tag_set_id IS NOT NULL)
         AND id NOT IN (SELECT tag_set_id FROM history WHERE tag_set_id IS NOT NULL)";
+    DROP_UNUSED_LINK_SETS = "DELETE FROM link_set
+        WHERE id NOT IN (SELECT link_set_id FROM current WHERE link_set_id IS NOT NULL)";
     COUNTED_TAGS = "SELECT DISTINCT tag_id FROM rollup_tag";
     TAG_SETS = "SELECT tags FROM tag_set";
     TAG_IDS = "SELECT id FROM tag";
     DROP_TAG = "DELETE FROM tag WHERE id = ?1";
+
+    // Learning.
+    /// Living resources whose tags are known, with their Name tag where their type is one of ?1, else with what names them.
+    LIVING_TAGGED = "SELECT c.key, c.tag_set_id, iif(c.type_id IN (SELECT value FROM json_each(?1)), c.name,
+        (SELECT r.local FROM resource r WHERE r.key = c.key)), c.account_id, c.type_id, c.link_set_id, c.parent
+        FROM current c WHERE c.tag_set_id IS NOT NULL AND c.state <> 3";
+    TAG_SET_OF = "SELECT tag_set_id FROM current WHERE key = ?1";
+    LINK_SET = "SELECT links FROM link_set WHERE id = ?1";
+    DROP_EVIDENCE = "DELETE FROM evidence";
+    DROP_EVIDENCE_VALUES = "DELETE FROM evidence_value";
+    DROP_EVIDENCE_MODEL = "DELETE FROM evidence_model";
+    ADD_EVIDENCE = "INSERT INTO evidence VALUES (?1, ?2)";
+    ADD_EVIDENCE_VALUE = "INSERT INTO evidence_value VALUES (?1, ?2)";
+    ADD_EVIDENCE_MODEL = "INSERT INTO evidence_model SELECT id, policy_id, ?2 FROM snapshot WHERE id = ?1";
 
     // Checking and measuring.
     INTEGRITY = "PRAGMA integrity_check(20)";
@@ -286,114 +266,4 @@ statements! {
     COUNT_CLOSED = "SELECT count(*) FROM violation WHERE closed IS NOT NULL";
     TABLE_SIZES = "SELECT name, pgsize FROM dbstat WHERE aggregate = 1 ORDER BY pgsize DESC, name";
     COPY_INTO = "VACUUM INTO ?1";
-
-    // Dimensions.
-    ACCOUNTS = "SELECT id, account_id, partition, name FROM account";
-    REGIONS = "SELECT id, name FROM region";
-    TYPES = "SELECT id, name FROM resource_type";
-    TAGS_OF_SET = "SELECT tags FROM tag_set WHERE id = ?1";
-    TAG_BY_ID = "SELECT key, value FROM tag WHERE id = ?1";
-    RULE_BY_ID = "SELECT code, severity, tag FROM rule WHERE id = ?1";
-
-    // Reading a snapshot.
-    NEWEST_SNAPSHOT = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint,
-        s.narrowed
-        FROM snapshot s JOIN policy p ON p.id = s.policy_id ORDER BY s.id DESC LIMIT 1";
-    BEGAN = "SELECT started_at FROM snapshot WHERE id = ?1";
-    NEWEST_WHOLE = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint,
-        s.narrowed
-        FROM snapshot s JOIN policy p ON p.id = s.policy_id WHERE NOT s.narrowed ORDER BY s.id DESC LIMIT 1";
-    SNAPSHOT_BY_ID = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint,
-        s.narrowed
-        FROM snapshot s JOIN policy p ON p.id = s.policy_id WHERE s.id = ?1 AND s.kept";
-    SNAPSHOTS_SINCE = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint,
-        s.narrowed
-        FROM snapshot s JOIN policy p ON p.id = s.policy_id WHERE s.kept AND s.started_at >= ?1 ORDER BY s.id";
-    OLDEST_KEPT = "SELECT min(started_at) FROM snapshot WHERE kept";
-    /// What began and ended in nights since ?1, of a rule and types given as JSON arrays of local ids, or null for all.
-    LIFE = "SELECT s.started_at, sum(l.opened), sum(l.reopened), sum(l.fixed), sum(l.removed), sum(l.dropped)
-        FROM snapshot s JOIN rollup_life l ON l.snapshot_id = s.id WHERE s.started_at >= ?1
-        AND (?2 IS NULL OR l.rule_id IN (SELECT value FROM json_each(?2)))
-        AND (?3 IS NULL OR l.type_id IN (SELECT value FROM json_each(?3))) GROUP BY s.id";
-    FIXED_DAYS = "SELECT s.started_at, f.days, f.violations FROM snapshot s JOIN rollup_fixed f ON f.snapshot_id = s.id
-        WHERE s.started_at >= ?1";
-    RULES = "SELECT id, code, severity, tag FROM rule";
-    TAG_COUNT = "SELECT resources, non_compliant FROM rollup_tag WHERE snapshot_id = ?1 AND tag_id = ?2";
-    /// Spend that must carry tags (2), and what of it cannot be attributed (3), by day and currency.
-    SPEND_BY_DAY = "SELECT b.day, b.part, c.text, sum(b.micros) FROM bill b JOIN bill_text c ON c.id = b.currency_id
-        WHERE b.part IN (2, 3) GROUP BY b.day, b.part, b.currency_id";
-    POLICY_BODY = "SELECT body FROM policy WHERE digest = ?1";
-    SCOPES = "SELECT account_id, region_id, type_id, scanned_in, listed_all, resources, unknown, stale, reason, operation,
-        message FROM scope WHERE snapshot_id = ?1";
-    CELLS = "SELECT account_id, region_id, type_id, compliant, non_compliant, not_applicable, unknown, exempt, untagged,
-        lacking, warned, flagged, errors, warnings FROM rollup_cell WHERE snapshot_id = ?1";
-    RULE_COUNTS = "SELECT rule_id, sum(resources) FROM rollup_rule
-        WHERE snapshot_id = ?1 AND (?2 IS NULL OR type_id IN (SELECT value FROM json_each(?2))) GROUP BY rule_id";
-    FINDING_SET_COUNTS = concat!(
-        "SELECT account_id, region_id, type_id, finding_set_id, count(*) FROM (",
-        as_of!("c.account_id, c.region_id, c.type_id, c.finding_set_id", "c.finding_set_id IS NOT NULL"),
-        ") GROUP BY account_id, region_id, type_id, finding_set_id"
-    );
-    /// Resources with findings, those with most errors first: behind ?6 among those with ?5 errors, then those with fewer.
-    /// Two statements, for SQLite would look through all with ?5 errors for the place. ?7: bit 0 errors, bit 1 warnings.
-    WORST_SAME = worst!(filtered, "c.errors = ?5 AND c.key < ?6");
-    WORST_BELOW = worst!(filtered, "c.errors < ?5");
-    WORST_ONE_SAME = worst!(filtered_one, "c.errors = ?5 AND c.key < ?6");
-    WORST_ONE_BELOW = worst!(filtered_one, "c.errors < ?5");
-    /// Resources without user tags, then those that lack most required ones. ?7: created at that time or before it.
-    LACKING_SAME = lacking!(filtered, "c.lacking = ?5 AND c.key < ?6");
-    LACKING_BELOW = lacking!(filtered, "c.lacking < ?5");
-    LACKING_ONE_SAME = lacking!(filtered_one, "c.lacking = ?5 AND c.key < ?6");
-    LACKING_ONE_BELOW = lacking!(filtered_one, "c.lacking < ?5");
-    /// Of the same, all: whether there is no user tag at all, when the resource was created, and what its cost follows from.
-    LACKING_ALL = concat!(
-        "SELECT l.account_id, l.region_id, l.type_id, l.bare, l.key, r.created_at, u.driver_id, u.quantity, m.micros FROM (",
-        as_of!("c.key, c.account_id, c.region_id, c.type_id, c.lacking >= 1000 AS bare", "c.lacking > 0"),
-        ") l JOIN resource r ON r.key = l.key LEFT JOIN current u ON u.key = l.key
-        LEFT JOIN resource_cost m ON m.key = l.key"
-    );
-    /// One resource as of a snapshot.
-    AS_OF_KEY = as_of!(
-        "c.key, 0 AS rank, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id",
-        "c.key = ?2"
-    );
-    RESOURCE_BY_KEY = "SELECT r.local, r.created_at, s.started_at, u.driver_id, u.quantity, m.micros FROM resource r
-        JOIN snapshot s ON s.id = r.first_seen LEFT JOIN current u ON u.key = r.key
-        LEFT JOIN resource_cost m ON m.key = r.key WHERE r.key = ?1";
-    /// Living resources that the bill names, with what they cost.
-    COSTS_BY_VERDICT = "SELECT c.account_id, c.region_id, c.type_id, c.state, c.finding_set_id, sum(m.micros), count(*)
-        FROM resource_cost m CROSS JOIN current c ON c.key = m.key
-        GROUP BY c.account_id, c.region_id, c.type_id, c.state, c.finding_set_id";
-    TAG_VALUES = "SELECT key, count(*) FROM tag GROUP BY key";
-    /// All judged resources of the newest snapshot, with what their costs follow from.
-    JUDGED_WITH_TAGS = "SELECT c.account_id, c.region_id, c.type_id, c.tag_set_id, c.finding_set_id, c.driver_id, c.quantity,
-        m.micros FROM current c LEFT JOIN resource_cost m ON m.key = c.key
-        WHERE c.since <= ?1 AND c.state IN (0, 1)";
-    /// Versions that held in snapshot ?1 and had ended in ?2.
-    ENDED_BETWEEN = "SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM history
-        WHERE until > ?1 AND until <= ?2 AND since <= ?1";
-    /// Versions that hold in snapshot ?2 and began after ?1.
-    BEGAN_BETWEEN = "SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM current
-        WHERE since > ?1 AND since <= ?2
-        UNION ALL SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM history
-        WHERE until > ?2 AND since > ?1 AND since <= ?2";
-    /// The same where every night between them is kept: what began is what ended or came.
-    BEGAN_NEAR = "SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM current
-        WHERE key IN (SELECT key FROM history WHERE until > ?1 AND until <= ?2
-            UNION ALL SELECT key FROM arrival WHERE snapshot_id > ?1 AND snapshot_id <= ?2)
-        AND since > ?1 AND since <= ?2
-        UNION ALL SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM history
-        WHERE until > ?2 AND since > ?1 AND since <= ?2";
-    THINNED_BETWEEN = "SELECT count(*) FROM snapshot WHERE id > ?1 AND id <= ?2 AND NOT kept";
-    /// Living resources whose verdict at the end of snapshot ?1 was another one than now.
-    TURNED_SINCE = "SELECT c.account_id, c.region_id, c.type_id, c.driver_id, c.quantity, m.micros, h.state, h.finding_set_id,
-        c.state, c.finding_set_id FROM history h JOIN current c ON c.key = h.key LEFT JOIN resource_cost m ON m.key = h.key
-        WHERE h.until > ?1 AND h.since <= ?1";
-    /// The newest kept snapshot that began before a moment.
-    SNAPSHOT_BEFORE = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint,
-        s.narrowed
-        FROM snapshot s JOIN policy p ON p.id = s.policy_id WHERE s.kept AND s.started_at < ?1 ORDER BY s.id DESC LIMIT 1";
-    /// Violations of ?1 that were open in snapshot ?2, each with when it was first seen.
-    VIOLATIONS_OF = "SELECT v.rule_id, s.started_at FROM violation v JOIN snapshot s ON s.id = v.opened
-        WHERE v.key = ?1 AND v.opened <= ?2 AND (v.closed IS NULL OR v.closed > ?2)";
 }

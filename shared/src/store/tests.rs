@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::*;
 use crate::{
     cloud::Account,
-    inventory::{GapReason, Listing, Resource, TagSet, Tags, Usage},
+    inventory::{GapReason, Links, Listing, NeighbourKind, Resource, TagSet, Tags, Usage},
     policy::Policy,
 };
 
@@ -85,6 +85,14 @@ impl Book {
         summary
     }
 
+    /// Learns from the newest night.
+    fn learn(&self) -> Option<Learned> {
+        let mut writer = Writer::open(&self.path()).unwrap();
+        let learned = writer.learn().unwrap();
+        writer.checkpoint().unwrap();
+        learned
+    }
+
     /// One night that stays in the log as long as somebody reads.
     fn night_in_the_log(&mut self, listings: &[(Scope, Listing)]) -> NightSummary {
         self.write_in_the_log(listings, |_| Ok(())).1
@@ -128,11 +136,23 @@ fn tagged(tags: &[(&str, &str)]) -> Tags {
 
 fn instance(id: &str, tags: &[(&str, &str)]) -> Resource {
     let arn = format!("arn:aws:ec2:eu-west-1:111122223333:instance/i-{id}").parse().unwrap();
-    Resource { arn, created_at: Some(Timestamp::constant(1_700_000_000, 0)), tags: tagged(tags), usage: None }
+    Resource {
+        arn,
+        created_at: Some(Timestamp::constant(1_700_000_000, 0)),
+        tags: tagged(tags),
+        usage: None,
+        links: Links::default(),
+    }
 }
 
 fn bucket(name: &str, tags: Tags) -> Resource {
-    Resource { arn: format!("arn:aws:s3:::{name}").parse().unwrap(), created_at: None, tags, usage: None }
+    Resource {
+        arn: format!("arn:aws:s3:::{name}").parse().unwrap(),
+        created_at: None,
+        tags,
+        usage: None,
+        links: Links::default(),
+    }
 }
 
 fn whole(resources: Vec<Resource>) -> Listing {
@@ -157,6 +177,7 @@ fn representative() -> Book {
         created_at: None,
         tags: tagged(GOOD),
         usage: Some(Usage { driver: "gp3".to_owned(), quantity: 8 }),
+        links: Links::to(Some(instance("1", &[]).arn), [(NeighbourKind::Vpc, Some("vpc-1"))]),
     };
     let unread = Tags::Unknown(gap(GapReason::Throttled));
     book.night(&[
@@ -170,5 +191,6 @@ fn representative() -> Book {
         (volumes, whole(vec![volume])),
     ];
     book.write(&second, |night| night.bill(&bill::harvest()));
+    book.learn().unwrap();
     book
 }

@@ -120,6 +120,7 @@ fn sweep(db: &Connection, oldest: i64) -> Result<u64, StoreError> {
     run(db, sql::DROP_OLD_VIOLATIONS, params![oldest])?;
     let resources = run(db, sql::DROP_FORGOTTEN_RESOURCES, [])?;
     run(db, sql::DROP_UNUSED_TAG_SETS, [])?;
+    run(db, sql::DROP_UNUSED_LINK_SETS, [])?;
     let mut used: HashSet<i64> = all(db, sql::COUNTED_TAGS, |row| row.get(0))?.into_iter().collect();
     for blob in all(db, sql::TAG_SETS, |row| row.get::<_, Vec<u8>>(0))? {
         used.extend(varints(&blob));

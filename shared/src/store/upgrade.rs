@@ -46,6 +46,10 @@ pub(super) fn upgrade(
         }
         run_step(connection, sql::VERSION_4)?;
     }
+    // Room for what resources stand in, and for what follows from it.
+    if from < 5 {
+        run_step(connection, sql::VERSION_5)?;
+    }
     Ok(())
 }
 

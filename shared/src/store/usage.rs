@@ -10,7 +10,7 @@ use super::{
     night::FAILED,
     rows::{ScopeIds, int},
     sql,
-    version::{Attributable, UsageIds},
+    version::{Aside, Attributable, UsageIds},
 };
 
 /// Of what in which scope, and whether a bill can attribute those that take it.
@@ -59,8 +59,10 @@ pub(super) fn forget(db: &Connection, ids: ScopeIds) -> Result<(), StoreError> {
 }
 
 impl Night<'_> {
-    /// Notes what a resource takes now, where it is otherwise the same.
-    pub(super) fn put_usage(&self, key: i64, usage: Option<UsageIds>) -> Result<(), StoreError> {
-        self.run(sql::PUT_USAGE, params![key, usage.map(|(driver, _)| driver), usage.map(|(_, quantity)| quantity)])
+    /// Notes what a resource takes and stands in now, where its tags are the same.
+    pub(super) fn put_aside(&self, key: i64, aside: Aside) -> Result<(), StoreError> {
+        let Aside { usage, links, parent } = aside;
+        let usage = (usage.map(|(driver, _)| driver), usage.map(|(_, quantity)| quantity));
+        self.run(sql::PUT_ASIDE, params![key, usage.0, usage.1, links, parent])
     }
 }

@@ -22,8 +22,17 @@ pub(super) struct Version {
     pub(super) finding_set: Option<i64>,
     pub(super) errors: i64,
     pub(super) lacking: i64,
-    /// Other usage makes no other version.
+    pub(super) aside: Aside,
+}
+
+/// What is known of a resource beside its tags. When it becomes other, no other version begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Aside {
     pub(super) usage: Option<UsageIds>,
+    /// The set of its neighbours.
+    pub(super) links: Option<i64>,
+    /// The key of its parent.
+    pub(super) parent: Option<i64>,
 }
 
 /// What a resource takes of something that is billed in one sum for many: the id of what, and how much.
@@ -72,7 +81,7 @@ impl Version {
             finding_set: None,
             errors: 0,
             lacking: 0,
-            usage: known.and_then(|v| v.usage),
+            aside: known.map(|v| v.aside).unwrap_or_default(),
         }
     }
 
@@ -103,8 +112,10 @@ impl Version {
             ids.account,
             ids.region,
             ids.resource_type,
-            self.usage.map(|(driver, _)| driver),
-            self.usage.map(|(_, quantity)| quantity)
+            self.aside.usage.map(|(driver, _)| driver),
+            self.aside.usage.map(|(_, quantity)| quantity),
+            self.aside.links,
+            self.aside.parent
         ];
         statement.execute(columns).attempt(FAILED).map(drop)
     }
@@ -167,6 +178,14 @@ impl Ending {
     }
 }
 
+impl Aside {
+    /// The columns driver_id to parent of `current`, from the place given.
+    pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
+        let usage = row.get::<_, Option<i64>>(first)?.zip(row.get::<_, Option<u32>>(first + 1)?);
+        Ok(Self { usage, links: row.get(first + 2)?, parent: row.get(first + 3)? })
+    }
+}
+
 /// The columns tag_set_id to lacking of `current` or `history`, from the place given.
 pub(super) fn version_columns(row: &Row<'_>, first: usize) -> rusqlite::Result<(Version, Option<String>)> {
     let version = Version {
@@ -177,7 +196,7 @@ pub(super) fn version_columns(row: &Row<'_>, first: usize) -> rusqlite::Result<(
         finding_set: row.get(first + 4)?,
         errors: row.get(first + 5)?,
         lacking: row.get(first + 6)?,
-        usage: None,
+        aside: Aside::default(),
     };
     Ok((version, row.get(first + 3)?))
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Arn,
-    inventory::{Gap, Listing, Resource, Tags, Usage},
+    inventory::{Gap, Links, Listing, NeighbourKind, Resource, Tags, Usage},
 };
 
 const DESCRIBE: Operation = Operation::new("ec2:DescribeInstances", Family::Ec2Instances);
@@ -62,7 +62,18 @@ fn resource(session: &Session, instance: &Instance) -> Result<Resource, Gap> {
         created_at: created_at(instance),
         tags: Tags::Known(tag_set(instance.tags.iter().map(|tag| (tag.key.as_deref(), tag.value.as_deref())))),
         usage: usage(instance),
+        links: links(instance),
     })
+}
+
+fn links(instance: &Instance) -> Links {
+    let groups = instance.security_groups.iter().map(|group| (NeighbourKind::SecurityGroup, Some(group.as_str())));
+    let alone = [
+        (NeighbourKind::Role, instance.profile.as_deref()),
+        (NeighbourKind::Subnet, instance.subnet.as_deref()),
+        (NeighbourKind::Vpc, instance.vpc.as_deref()),
+    ];
+    Links::to(None, groups.chain(alone))
 }
 
 /// A stopped instance costs nothing but its volumes; one that is on its way down is not billed any more either.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Arn,
-    inventory::{Gap, Listing, Resource, Tags, Usage},
+    inventory::{Gap, Links, Listing, Resource, Tags, Usage},
 };
 
 const DESCRIBE: Operation = Operation::new("ec2:DescribeVolumes", Family::Ec2Volumes);
@@ -60,7 +60,15 @@ fn resource(session: &Session, volume: &Volume) -> Result<Resource, Gap> {
         created_at: volume.created.as_ref().and_then(timestamp),
         tags: Tags::Known(tag_set(volume.tags.iter().map(|tag| (tag.key.as_deref(), tag.value.as_deref())))),
         usage: volume.volume_type.clone().zip(volume.size).map(|(driver, quantity)| Usage { driver, quantity }),
+        links: links(session, volume),
     })
+}
+
+/// A volume that several instances share belongs to none of them.
+fn links(session: &Session, volume: &Volume) -> Links {
+    let only = if let [instance] = volume.instances.as_slice() { Some(instance) } else { None };
+    let parent = only.and_then(|instance| session.ec2_arn("instance", instance).parse().ok());
+    Links::to(parent, [])
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Arn,
-    inventory::{Gap, Listing, TagSet, Tags},
+    inventory::{Gap, Links, Listing, TagSet, Tags},
 };
 
 const LIST: Operation = Operation::new("ecs:ListClusters", Family::EcsClusters);
@@ -143,7 +143,7 @@ pub(super) fn named(operation: Operation, arns: &[String], found: &mut Found) ->
     let mut named = Vec::with_capacity(arns.len());
     for text in arns {
         match arn(operation, Some(text)) {
-            Ok(arn) => named.push(Untagged { arn, created_at: None }),
+            Ok(arn) => named.push(Untagged { links: links(&arn), arn, created_at: None }),
             Err(gap) => found.miss(gap),
         }
     }
@@ -154,8 +154,15 @@ impl Found {
     /// Keeps what ECS described.
     pub(super) fn add_described(&mut self, operation: Operation, described: Described) {
         let Described { arn: name, created_at, tags } = described;
-        self.add(arn(operation, Some(&name)).map(|arn| Untagged { arn, created_at }.with(tags)));
+        self.add(arn(operation, Some(&name)).map(|arn| Untagged { links: links(&arn), arn, created_at }.with(tags)));
     }
+}
+
+/// A service is a part of its cluster, which its name tells.
+fn links(arn: &Arn) -> Links {
+    let service = arn.as_str().split_once(":service/");
+    let cluster = service.and_then(|(home, rest)| Some((home, rest.split_once('/')?.0)));
+    Links::to(cluster.and_then(|(home, cluster)| format!("{home}:cluster/{cluster}").parse().ok()), [])
 }
 
 /// Tags through `ecs:ListTagsForResource`.

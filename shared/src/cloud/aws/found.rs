@@ -88,6 +88,7 @@ mod tests {
             created_at: timestamp(&DateTime::from_secs(0)),
             tags: crate::inventory::Tags::Untaggable,
             usage: None,
+            links: crate::inventory::Links::default(),
         }));
         let later = Gap { reason: GapReason::Throttled, operation: "x".to_owned(), message: String::new() };
         let listing = found.listing(Err(later));

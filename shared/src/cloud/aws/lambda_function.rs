@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Arn,
-    inventory::{Gap, Listing, TagSet},
+    inventory::{Gap, Links, Listing, NeighbourKind, TagSet},
 };
 
 const LIST: Operation = Operation::new("lambda:ListFunctions", Family::Lambda);
@@ -63,7 +63,18 @@ async fn pages(session: &Session, found: &mut Found, listed: &mut Vec<Untagged>)
 /// Lambda says when a function was last changed, not when it was made.
 fn untagged(function: &FunctionConfiguration) -> Result<Untagged, Gap> {
     let name = function.function_arn().map(without_qualifier);
-    Ok(Untagged { arn: arn(LIST, name.as_deref())?, created_at: None })
+    Ok(Untagged { arn: arn(LIST, name.as_deref())?, created_at: None, links: links(function) })
+}
+
+fn links(function: &FunctionConfiguration) -> Links {
+    let network = function.vpc_config();
+    let groups = network.into_iter().flat_map(|network| network.security_group_ids());
+    let subnets = network.into_iter().flat_map(|network| network.subnet_ids());
+    let groups = groups.map(|group| (NeighbourKind::SecurityGroup, Some(group.as_str())));
+    let subnets = subnets.map(|subnet| (NeighbourKind::Subnet, Some(subnet.as_str())));
+    let alone =
+        [(NeighbourKind::Role, function.role()), (NeighbourKind::Vpc, network.and_then(|network| network.vpc_id()))];
+    Links::to(None, groups.chain(subnets).chain(alone))
 }
 
 /// Versions and aliases have no tags of their own: `function:pay:3` is `function:pay`.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Arn,
-    inventory::{Gap, Listing, Resource, Tags},
+    inventory::{Gap, Links, Listing, NeighbourKind, Resource, Tags},
 };
 
 const DESCRIBE: Operation = Operation::new("rds:DescribeDBClusters", Family::Rds);
@@ -58,7 +58,13 @@ fn resource(cluster: &DbCluster) -> Result<Resource, Gap> {
         created_at: cluster.cluster_create_time().and_then(timestamp),
         tags: Tags::Known(tag_set(cluster.tag_list().iter().map(|tag| (tag.key(), tag.value())))),
         usage: None,
+        links: links(cluster),
     })
+}
+
+fn links(cluster: &DbCluster) -> Links {
+    let groups = cluster.vpc_security_groups().iter();
+    Links::to(None, groups.map(|group| (NeighbourKind::SecurityGroup, group.vpc_security_group_id())))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Arn,
-    inventory::{Gap, Listing, Resource, Tags, Usage},
+    inventory::{Gap, Links, Listing, NeighbourKind, Resource, Tags, Usage},
 };
 
 const DESCRIBE: Operation = Operation::new("rds:DescribeDBInstances", Family::Rds);
@@ -53,12 +53,24 @@ async fn pages(session: &Session, filters: Vec<Filter>, found: &mut Found) -> Re
 
 /// Neptune's and DocumentDB's are among them, under names of RDS; they are read nowhere else.
 fn resource(instance: &DbInstance) -> Result<Resource, Gap> {
+    let name = arn(DESCRIBE, instance.db_instance_arn())?;
     Ok(Resource {
-        arn: arn(DESCRIBE, instance.db_instance_arn())?,
+        links: links(&name, instance),
+        arn: name,
         created_at: instance.instance_create_time().and_then(timestamp),
         tags: Tags::Known(tag_set(instance.tag_list().iter().map(|tag| (tag.key(), tag.value())))),
         usage: usage(instance),
     })
+}
+
+fn links(name: &Arn, instance: &DbInstance) -> Links {
+    let home = name.as_str().strip_suffix(name.resource());
+    let cluster = home.zip(instance.db_cluster_identifier());
+    let parent = cluster.and_then(|(home, cluster)| format!("{home}cluster:{cluster}").parse().ok());
+    let groups = instance.vpc_security_groups().iter();
+    let groups = groups.map(|group| (NeighbourKind::SecurityGroup, group.vpc_security_group_id()));
+    let vpc = (NeighbourKind::Vpc, instance.db_subnet_group().and_then(|group| group.vpc_id()));
+    Links::to(parent, groups.chain([vpc]))
 }
 
 /// The hours of an instance class. None of a database that does not run, for its storage is billed all the same, and none of

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Arn, Partition, Region, ResourceType,
-    inventory::{Gap, Listing, Scope, TagSet},
+    inventory::{Gap, Links, Listing, Scope, TagSet},
 };
 
 // The permission to list buckets is not named as the call.
@@ -97,7 +97,7 @@ fn canonical(location: &str) -> &str {
 
 fn untagged(partition: &Partition, bucket: &Bucket) -> Result<Untagged, Gap> {
     let name = bucket.name().map(|name| format!("arn:{partition}:s3:::{name}"));
-    Ok(Untagged { arn: arn(LIST, name.as_deref())?, created_at: bucket.creation_date().and_then(timestamp) })
+    Ok(Untagged { arn: arn(LIST, name.as_deref())?, created_at: bucket.creation_date().and_then(timestamp), links: Links::default() })
 }
 
 /// Tags through `s3:GetBucketTagging`.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Arn,
-    inventory::{Gap, GapReason, Listing, Resource, TagSet, Tags},
+    inventory::{Gap, GapReason, Links, Listing, Resource, TagSet, Tags},
 };
 
 const GET_RESOURCES: Operation = Operation::new("tag:GetResources", Family::Tagging);
@@ -33,11 +33,12 @@ const NATIVE_AT_ONCE: usize = 8;
 pub(super) struct Untagged {
     pub(super) arn: Arn,
     pub(super) created_at: Option<Timestamp>,
+    pub(super) links: Links,
 }
 
 impl Untagged {
     pub(super) fn with(self, tags: Tags) -> Resource {
-        Resource { arn: self.arn, created_at: self.created_at, tags, usage: None }
+        Resource { arn: self.arn, created_at: self.created_at, tags, usage: None, links: self.links }
     }
 }
 
@@ -115,7 +116,7 @@ pub(super) async fn look<N: NativeTags>(session: &Session, arns: &[Arn]) -> List
     for arn in arns {
         match N::read(session, arn).await {
             Ok(Some(tags)) => {
-                let there = Untagged { arn: arn.clone(), created_at: None };
+                let there = Untagged { arn: arn.clone(), created_at: None, links: Links::default() };
                 found.add(Ok(there.with(Tags::Known(tags))));
             }
             Ok(None) => {}
@@ -146,7 +147,7 @@ mod tests {
     use super::*;
 
     fn listed(name: &str) -> Untagged {
-        Untagged { arn: format!("arn:aws:s3:::{name}").parse().unwrap(), created_at: None }
+        Untagged { arn: format!("arn:aws:s3:::{name}").parse().unwrap(), created_at: None, links: Links::default() }
     }
 
     fn mapping(name: &str, key: &str, value: &str) -> ResourceTagMapping {

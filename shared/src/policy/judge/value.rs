@@ -25,6 +25,15 @@ impl TagRule {
         self.judge_value(value, on).is_none()
     }
 
+    /// The value as it should be: itself where it satisfies the rule, else what it was clearly meant to be; none where nothing
+    /// is clear.
+    pub fn right_value<'a>(&'a self, value: &'a str, on: Date) -> Option<Cow<'a, str>> {
+        match self.judge_value(value, on) {
+            None => Some(value.into()),
+            Some((_, fix)) => fix,
+        }
+    }
+
     /// The one thing that is wrong with a value, the most telling one where there are several.
     pub(super) fn judge_value<'a>(&'a self, value: &'a str, on: Date) -> Option<Wrong<'a>> {
         if self.allows(value) {

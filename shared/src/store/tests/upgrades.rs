@@ -138,6 +138,23 @@ fn an_upgraded_ledger_of_version_3_has_its_bill_and_learns_what_resources_take()
 }
 
 #[test]
+fn an_upgraded_ledger_of_version_4_has_its_nights_and_learns_what_resources_stand_in() {
+    let mut book = kept(4);
+    drop(Writer::open(&book.path()).unwrap());
+    let told = book.reader().read(|view| Ok((view.newest()?.unwrap().fingerprint, view.weighing()?)));
+    // Read off the file with the sqlite3 program when it was made.
+    assert_eq!(told.unwrap(), (-7_150_797_867_061_624_810, None));
+    book.nights = 3;
+    let links = Links::to(None, [(NeighbourKind::Vpc, Some("vpc-1")), (NeighbourKind::SecurityGroup, Some("sg-1"))]);
+    let standing = |id: &str, tags| Resource { links: links.clone(), ..instance(id, tags) };
+    let next = book.night(&[(instances(), whole(vec![standing("1", GOOD), standing("2", SHORT)]))]);
+    assert_eq!(next.changes.get("tags"), None, "what a resource stands in is no change of it");
+    let placed = book.reader().read(|view| view.placed(&instance("1", &[]).arn)).unwrap();
+    assert_eq!(placed, (links.neighbours, None));
+    assert!(book.learn().is_some());
+}
+
+#[test]
 fn a_scan_goes_on_in_an_upgraded_ledger() {
     let mut book = version_1();
     let before = Writer::open(&book.path()).unwrap();

@@ -24,6 +24,11 @@ pub(in super::super) struct Instance {
     pub(in super::super) usage_operation_updated: Option<DateTime>,
     /// When its network interfaces and volumes were attached.
     pub(in super::super) attached: Vec<DateTime>,
+    pub(in super::super) vpc: Option<String>,
+    pub(in super::super) subnet: Option<String>,
+    pub(in super::super) security_groups: Vec<String>,
+    /// The ARN of its instance profile.
+    pub(in super::super) profile: Option<String>,
     pub(in super::super) tags: Vec<Tag>,
 }
 
@@ -44,6 +49,8 @@ pub(in super::super) struct Volume {
     /// In GiB.
     pub(in super::super) size: Option<u32>,
     pub(in super::super) created: Option<DateTime>,
+    /// The instances that it is attached to, one for nearly all.
+    pub(in super::super) instances: Vec<String>,
     pub(in super::super) tags: Vec<Tag>,
 }
 
@@ -110,11 +117,15 @@ fn instance(element: &mut Element<'_, '_>) -> Read<Instance> {
         match field.start_el().local() {
             "instanceId" => instance.id = Some(text(&mut field)?),
             "instanceType" => instance.instance_type = Some(text(&mut field)?),
-            "instanceState" => instance.state = state(&mut field)?,
+            "instanceState" => instance.state = within(&mut field, "name")?,
             "launchTime" => instance.launched = Some(time(&mut field)?),
             "usageOperationUpdateTime" => instance.usage_operation_updated = Some(time(&mut field)?),
             "networkInterfaceSet" => attach_times(&mut field, "attachment", &mut instance.attached)?,
             "blockDeviceMapping" => attach_times(&mut field, "ebs", &mut instance.attached)?,
+            "vpcId" => instance.vpc = Some(text(&mut field)?),
+            "subnetId" => instance.subnet = Some(text(&mut field)?),
+            "groupSet" => instance.security_groups = texts(&mut field, "groupId")?,
+            "iamInstanceProfile" => instance.profile = within(&mut field, "arn")?,
             "tagSet" => instance.tags = tags(&mut field)?,
             _ => {}
         }
@@ -122,14 +133,25 @@ fn instance(element: &mut Element<'_, '_>) -> Read<Instance> {
     Ok(instance)
 }
 
-fn state(element: &mut Element<'_, '_>) -> Read<Option<String>> {
-    let mut name = None;
+/// The text of an element's field.
+fn within(element: &mut Element<'_, '_>, name: &str) -> Read<Option<String>> {
+    let mut found = None;
     while let Some(mut field) = element.next_tag() {
-        if field.start_el().local() == "name" {
-            name = Some(text(&mut field)?);
+        if field.start_el().local() == name {
+            found = Some(text(&mut field)?);
         }
     }
-    Ok(name)
+    Ok(found)
+}
+
+/// The same of each item of a list.
+fn texts(element: &mut Element<'_, '_>, name: &str) -> Read<Vec<String>> {
+    let mut found = Vec::new();
+    list(element, |item| {
+        found.extend(within(item, name)?);
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// Of a list whose items each hold an element of that name, which holds the time.
@@ -185,6 +207,7 @@ impl Item for Volume {
                 // It decides a share of money, and no resource is lost for it.
                 "size" => volume.size = text(&mut field)?.parse().ok(),
                 "createTime" => volume.created = Some(time(&mut field)?),
+                "attachmentSet" => volume.instances = texts(&mut field, "instanceId")?,
                 "tagSet" => volume.tags = tags(&mut field)?,
                 _ => {}
             }

@@ -52,6 +52,15 @@ const INSTANCES: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
                             <association><publicIp>203.0.113.5</publicIp></association>
                         </item>
                     </networkInterfaceSet>
+                    <vpcId>vpc-1</vpcId>
+                    <subnetId>subnet-1</subnetId>
+                    <groupSet>
+                        <item><groupId>sg-2</groupId><groupName>web</groupName></item>
+                        <item><groupId>sg-1</groupId><groupName>default</groupName></item>
+                    </groupSet>
+                    <iamInstanceProfile>
+                        <arn>arn:aws:iam::111122223333:instance-profile/web</arn><id>AIPA</id>
+                    </iamInstanceProfile>
                     <instanceType>m5.large</instanceType>
                     <instanceState><code>80</code><name>stopped</name></instanceState>
                     <somethingNew><tagSet><item><key>Deep</key></item></tagSet></somethingNew>
@@ -76,6 +85,10 @@ fn instances() -> Page<Instance> {
         launched: at(1_704_164_645),
         usage_operation_updated: Some(DateTime::from_millis(1_672_531_200_500)),
         attached: vec![DateTime::from_secs(1_640_995_201), DateTime::from_secs(1_640_995_200)],
+        vpc: Some("vpc-1".to_owned()),
+        subnet: Some("subnet-1".to_owned()),
+        security_groups: vec!["sg-2".to_owned(), "sg-1".to_owned()],
+        profile: Some("arn:aws:iam::111122223333:instance-profile/web".to_owned()),
         tags: vec![
             tag("Owner", Some("R&D <team>")),
             tag("Notes", Some("a\nb\tc\"'")),
@@ -108,7 +121,7 @@ fn volumes_are_read_with_their_state_and_size() {
             <item>
                 <volumeId>vol-1</volumeId><size>80</size><snapshotId/><status>in-use</status>
                 <volumeType>gp3</volumeType><createTime>2023-11-14T22:13:20.000Z</createTime>
-                <attachmentSet><item><volumeId>vol-other</volumeId><status>attached</status>
+                <attachmentSet><item><volumeId>vol-other</volumeId><instanceId>i-1</instanceId><status>attached</status>
                     <attachTime>2020-01-01T00:00:00.000Z</attachTime></item></attachmentSet>
                 <tagSet><item><key>Owner</key><value>a@b</value></item></tagSet>
             </item>
@@ -121,6 +134,7 @@ fn volumes_are_read_with_their_state_and_size() {
         volume_type: Some("gp3".to_owned()),
         size: Some(80),
         created: at(1_700_000_000),
+        instances: vec!["i-1".to_owned()],
         tags: vec![tag("Owner", Some("a@b"))],
     };
     let page = Page { items: vec![read, Volume::default()], next_token: None };

@@ -1,0 +1,343 @@
+//! All that living resources tell of each other, for whoever learns or examines.
+
+use std::collections::HashMap;
+
+use jiff::civil::Date;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::{
+    Attempt, StoreError,
+    intern::statement,
+    page::tags,
+    rows::{all, int},
+    sql,
+};
+use crate::{
+    ResourceType,
+    inventory::{Neighbour, NeighbourKind, TagSet},
+    policy::{Policy, TagRule, ValueType},
+    suggest::{
+        Case, Feature, Model, Reading, Source,
+        counts::{Counter, FOLDS, Table, Tally, Without},
+        features, fit,
+        lacks::{Kin, Lacks, Pattern},
+    },
+};
+
+pub(super) const FAILED: &str = "learn from resources";
+
+/// Resources that weights and confidence are learnt from, about.
+const SAMPLES: i64 = 6_000;
+
+/// All that is known of the living, for whoever learns or examines.
+pub(super) struct Lore {
+    pub(super) policy: Policy,
+    pub(super) table: Table,
+    pub(super) samples: Vec<Sample>,
+    pub(super) values: Vec<String>,
+    sets: HashMap<i64, SetFacts>,
+    neighbours: HashMap<i64, Vec<Feature>>,
+    spelt: Vec<(u64, u64)>,
+    /// Living resources by their tag set.
+    by_set: HashMap<i64, u32>,
+    /// For each tag, what else is known of the resources that lack it.
+    lacks: Vec<Lacks>,
+}
+
+/// A resource that is learnt from.
+pub(super) struct Sample {
+    pub(super) fold: usize,
+    set: i64,
+    links: Option<i64>,
+    account: Feature,
+    name: Vec<Feature>,
+    /// The tag set of the resource that it is a part of.
+    parent: Option<i64>,
+}
+
+/// What follows from a set of tags.
+#[derive(Default)]
+struct SetFacts {
+    /// The policy's tags that stand in it rightly, with the number of the value.
+    right: Vec<(usize, u32)>,
+    /// Tags that it has in two spellings, and whether with one value.
+    twice: Vec<(usize, bool)>,
+    features: Vec<Feature>,
+    group: Option<i64>,
+}
+
+/// Values with numbers in the order in which they were met.
+#[derive(Default)]
+struct Values {
+    numbers: HashMap<String, u32>,
+    texts: Vec<String>,
+}
+
+impl Values {
+    fn number(&mut self, value: &str) -> u32 {
+        if let Some(number) = self.numbers.get(value) {
+            return *number;
+        }
+        let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        self.numbers.insert(value.to_owned(), number);
+        self.texts.push(value.to_owned());
+        number
+    }
+}
+
+struct Living {
+    key: i64,
+    set: i64,
+    name: Option<String>,
+    account: i64,
+    resource_type: i64,
+    links: Option<i64>,
+    parent: Option<i64>,
+}
+
+fn living(row: &Row<'_>) -> rusqlite::Result<Living> {
+    Ok(Living {
+        key: row.get(0)?,
+        set: row.get(1)?,
+        name: row.get(2)?,
+        account: row.get(3)?,
+        resource_type: row.get(4)?,
+        links: row.get(5)?,
+        parent: row.get(6)?,
+    })
+}
+
+/// The tags of a policy whose values others can know: the day on which something expires is its own.
+pub(super) fn shared_tags(policy: &Policy) -> impl Iterator<Item = usize> + '_ {
+    let text = |(place, rule): (usize, &TagRule)| (rule.value_type() == ValueType::Text).then_some(place);
+    policy.tags().iter().enumerate().filter_map(text)
+}
+
+fn set_facts(tags: &TagSet, policy: &Policy, on: Date, values: &mut Values) -> SetFacts {
+    let features = features::of_tags(tags, policy);
+    let mut facts = SetFacts { group: features::group(&features), features, ..SetFacts::default() };
+    for place in shared_tags(policy) {
+        let Some(rule) = policy.tags().get(place) else { continue };
+        let right = tags.get(rule.name()).and_then(|value| rule.right_value(value, on));
+        let Some(right) = right else { continue };
+        facts.right.push((place, values.number(&right)));
+        let others = tags.user().filter(|(key, _)| *key != rule.name() && policy.meant(key) == Some(place));
+        let same = |value: &str| rule.right_value(value, on).is_some_and(|other| other == right);
+        facts.twice.extend(others.map(|(_, value)| (place, same(value))));
+    }
+    facts
+}
+
+impl Lore {
+    /// Reads all living resources whose tags are known.
+    pub(super) fn gather(db: &Connection, policy: Policy, on: Date) -> Result<Self, StoreError> {
+        let living_now: i64 = statement(db, sql::COUNT_LIVING)?.query_row([], |row| row.get(0)).attempt(FAILED)?;
+        let stride = (living_now / SAMPLES).max(1);
+        let accounts: HashMap<i64, Feature> = accounts(db)?;
+        let unnamed = unnamed_types(db)?;
+        let (mut values, mut counter) = (Values::default(), Counter::default());
+        let spelt = vec![(0, 0); policy.tags().len()];
+        let (sets, neighbours) = (HashMap::new(), HashMap::new());
+        let mut lore = Self {
+            policy,
+            table: Table::default(),
+            samples: Vec::new(),
+            values: Vec::new(),
+            sets,
+            neighbours,
+            spelt,
+            by_set: HashMap::new(),
+            lacks: Vec::new(),
+        };
+        let mut alike: HashMap<(i64, Option<i64>, i64), [u32; FOLDS]> = HashMap::new();
+        let mut read = statement(db, sql::LIVING_TAGGED)?;
+        let found = read.query_map([format!("{unnamed:?}")], living).attempt(FAILED)?;
+        for one in found {
+            let one = one.attempt(FAILED)?;
+            lore.meet(db, &one, on, &mut values)?;
+            *lore.by_set.entry(one.set).or_default() += 1;
+            let Some(facts) = lore.sets.get(&one.set) else { continue };
+            let fold = fold(facts.group.or(one.parent).unwrap_or(one.key));
+            if facts.right.is_empty() {
+                continue;
+            }
+            if let Some(count) = alike.entry((one.set, one.links, one.account)).or_default().get_mut(fold) {
+                *count += 1;
+            }
+            let named = if unnamed.contains(&one.resource_type) {
+                one.name.as_deref()
+            } else {
+                one.name.as_deref().map(last_part)
+            };
+            let name = named.map(features::of_name).unwrap_or_default();
+            for (key, value) in &facts.right {
+                name.iter().for_each(|feature| counter.add(feature.hash, *key, *value, fold, 1));
+            }
+            if let (0, Some(account)) = (one.key % stride, accounts.get(&one.account)) {
+                let Living { set, links, parent, .. } = one;
+                lore.samples.push(Sample { fold, set, links, account: *account, name, parent });
+            }
+        }
+        drop(read);
+        lore.count(&alike, &accounts, &mut counter);
+        lore.table = counter.table(|feature| Feature::source_of(feature).map_or(1, Source::fewest));
+        lore.lacks = (0..lore.policy.tags().len()).map(|key| lore.lacks(key)).collect();
+        lore.meet_parents(db, on, &mut values)?;
+        lore.values = values.texts;
+        Ok(lore)
+    }
+
+    /// Reads what a resource's sets say, unless that is known.
+    fn meet(&mut self, db: &Connection, one: &Living, on: Date, values: &mut Values) -> Result<(), StoreError> {
+        if !self.sets.contains_key(&one.set) {
+            let tags = tags(db, Some(one.set), None)?;
+            self.sets.insert(one.set, set_facts(&tags, &self.policy, on, values));
+        }
+        if let Some(links) = one.links.filter(|links| !self.neighbours.contains_key(links)) {
+            self.neighbours.insert(links, features::of_neighbours(&link_set(db, links)?));
+        }
+        Ok(())
+    }
+
+    /// Adds up resources that have the same tags in the same place.
+    fn count(
+        &mut self,
+        alike: &HashMap<(i64, Option<i64>, i64), [u32; FOLDS]>,
+        accounts: &HashMap<i64, Feature>,
+        counter: &mut Counter,
+    ) {
+        for ((set, links, account), folds) in alike {
+            let Some(facts) = self.sets.get(set) else { continue };
+            let neighbours = links.and_then(|links| self.neighbours.get(&links)).map(Vec::as_slice).unwrap_or_default();
+            let place = accounts.get(account).into_iter().chain(neighbours).chain(&facts.features);
+            for (fold, resources) in folds.iter().enumerate().filter(|(_, resources)| **resources > 0) {
+                for (key, value) in &facts.right {
+                    counter.add(features::estate(), *key, *value, fold, *resources);
+                    let told = place.clone().filter(|feature| feature.of != Some(*key));
+                    told.for_each(|feature| counter.add(feature.hash, *key, *value, fold, *resources));
+                }
+                for (key, same) in &facts.twice {
+                    if let Some((both, agree)) = self.spelt.get_mut(*key) {
+                        *both += u64::from(*resources);
+                        *agree += u64::from(*same) * u64::from(*resources);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What else is known of resources that lack a tag.
+    fn lacks(&self, key: usize) -> Lacks {
+        let mut patterns: HashMap<Pattern, u64> = HashMap::new();
+        for (set, resources) in &self.by_set {
+            let Some(facts) = self.sets.get(set).filter(|facts| facts.right.iter().all(|(of, _)| *of != key)) else {
+                continue;
+            };
+            let kin = match facts.group {
+                None => Kin::None,
+                Some(group) if self.table.tally(group, key, Without::default()).total > 0 => Kin::Tells,
+                Some(_) => Kin::Silent,
+            };
+            *patterns.entry(Pattern::of(&facts.features, kin)).or_default() += u64::from(*resources);
+        }
+        Lacks::of(patterns)
+    }
+
+    /// Puts the tag set of each sample's parent in the place of its key.
+    fn meet_parents(&mut self, db: &Connection, on: Date, values: &mut Values) -> Result<(), StoreError> {
+        let mut samples = std::mem::take(&mut self.samples);
+        for sample in &mut samples {
+            let set = sample.parent.map(|key| set_of(db, key)).transpose()?.flatten();
+            sample.parent = set;
+            if let Some(set) = set.filter(|set| !self.sets.contains_key(set)) {
+                let facts = set_facts(&tags(db, Some(set), None)?, &self.policy, on, values);
+                self.sets.insert(set, facts);
+            }
+        }
+        self.samples = samples;
+        Ok(())
+    }
+
+    /// The cases of samples of a fold: each of their tags as if it were missing, and with it what resources that do lack it lack.
+    ///
+    /// Where nobody of its kin would have the tag, a sample is told without all of its fold, and so without its kin.
+    fn lessons(&self, fold: usize, withheld: &[usize], hidden: &[usize]) -> Vec<Case> {
+        let alone = Without::folds(withheld.iter().copied());
+        let apart = Without::folds(withheld.iter().chain(hidden).copied().chain([fold]));
+        let mut cases = Vec::new();
+        for (number, sample) in self.samples.iter().enumerate().filter(|(_, sample)| sample.fold == fold) {
+            let Some(facts) = self.sets.get(&sample.set) else { continue };
+            for (key, right) in &facts.right {
+                let pattern = self.lacks.get(*key).map_or(Pattern::WHOLE, |lacks| lacks.pick(number));
+                let without_kin = pattern.kin == Kin::Silent && facts.group.is_some();
+                let without = if without_kin { apart } else { Without { one: Some(*right), ..alone } };
+                cases.push(Case { key: *key, reading: self.reading(sample, *key, without, pattern), right: *right });
+            }
+        }
+        cases
+    }
+
+    fn reading(&self, sample: &Sample, key: usize, without: Without, pattern: Pattern) -> Reading {
+        let facts = self.sets.get(&sample.set);
+        let own = facts.map(|facts| facts.features.as_slice()).unwrap_or_default();
+        let links = sample.links.and_then(|links| self.neighbours.get(&links));
+        let all = own.iter().chain(links.into_iter().flatten()).chain(&sample.name).chain([&sample.account]);
+        let told = all.filter(|feature| feature.of != Some(key) && pattern.shows(feature));
+        let tally = |feature: &Feature| (feature.source, self.table.tally(feature.hash, key, without));
+        let mut evidence: Vec<(Source, Tally)> = told.map(tally).filter(|(_, tally)| tally.total > 0).collect();
+        // A parent is kin, and as silent.
+        let parent = sample.parent.filter(|_| without.one.is_some()).and_then(|set| self.sets.get(&set));
+        let known = parent.and_then(|facts| facts.right.iter().find(|(of, _)| *of == key));
+        evidence.extend(known.map(|(_, value)| (Source::Parent, Tally::one(*value))));
+        Reading { prior: self.table.tally(features::estate(), key, without), evidence }
+    }
+
+    /// The model that samples of two folds teach and check, knowing nothing of the folds that are withheld.
+    pub(super) fn model(&self, teach: usize, check: usize, withheld: &[usize]) -> Model {
+        let keys: Vec<&str> = self.policy.keys().collect();
+        let mut model = fit(&keys, &self.lessons(teach, withheld, &[check]), &self.lessons(check, withheld, &[]));
+        for (key, spelt) in model.keys.iter_mut().zip(&self.spelt) {
+            key.spelt_twice = *spelt;
+        }
+        model
+    }
+}
+
+/// Resources of one group are of one fold.
+fn fold(group: i64) -> usize {
+    usize::try_from((group >> 8) % int(FOLDS)).unwrap_or_default()
+}
+
+/// The name behind the last mark of what stands in `resource.local`.
+pub(super) fn last_part(local: &str) -> &str {
+    local.rsplit([':', '/']).next().unwrap_or(local)
+}
+
+fn accounts(db: &Connection) -> Result<HashMap<i64, Feature>, StoreError> {
+    let found = all(db, sql::ACCOUNTS, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    let feature = |(id, account): (i64, String)| Some((id, features::of_account(&account.parse().ok()?)));
+    Ok(found.into_iter().filter_map(feature).collect())
+}
+
+/// Local ids of the types whose ids are no names.
+fn unnamed_types(db: &Connection) -> Result<Vec<i64>, StoreError> {
+    let types = all(db, sql::TYPES, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    let unnamed = |name: &String| name.parse().is_ok_and(|of: ResourceType| features::name(of, None, "x").is_none());
+    Ok(types.into_iter().filter(|(_, name)| unnamed(name)).map(|(id, _)| id).collect())
+}
+
+/// The tag set of a living resource.
+pub(super) fn set_of(db: &Connection, key: i64) -> Result<Option<i64>, StoreError> {
+    let found = statement(db, sql::TAG_SET_OF)?.query_row([key], |row| row.get(0)).optional();
+    Ok(found.attempt(FAILED)?.flatten())
+}
+
+pub(super) fn link_set(db: &Connection, id: i64) -> Result<Vec<Neighbour>, StoreError> {
+    let text: String = statement(db, sql::LINK_SET)?.query_row([id], |row| row.get(0)).attempt("read neighbours")?;
+    let neighbour = |line: &str| {
+        let (kind, name) = line.split_once(' ')?;
+        let kind = NeighbourKind::ALL.iter().copied().find(|known| known.as_str() == kind)?;
+        Some(Neighbour { kind, name: name.to_owned() })
+    };
+    Ok(text.lines().filter_map(neighbour).collect())
+}

@@ -1,0 +1,171 @@
+//! What is asked: of single snapshots, of nights together, and of evidence.
+
+/// The filter of ?2 types, ?3 regions, ?4 accounts: JSON arrays of local ids, or null for all.
+macro_rules! filtered {
+    () => {
+        "(?2 IS NULL OR c.type_id IN (SELECT value FROM json_each(?2))) \
+         AND (?3 IS NULL OR c.region_id IN (SELECT value FROM json_each(?3))) \
+         AND (?4 IS NULL OR c.account_id IN (SELECT value FROM json_each(?4)))"
+    };
+}
+
+/// The same of one type, one region, one account: each a local id, or null for all. Lists cost twice as much a row.
+macro_rules! filtered_one {
+    () => {
+        "(?4 IS NULL OR c.account_id = ?4) AND (?2 IS NULL OR c.type_id = ?2) AND (?3 IS NULL OR c.region_id = ?3)"
+    };
+}
+
+/// A page of resources by rank.
+macro_rules! page {
+    ($filter:ident, $rank:literal, $($condition:tt)*) => {
+        concat!(
+            as_of!(
+                $rank,
+                $filter!(), " AND ", $($condition)*
+            ),
+            " ORDER BY rank DESC, key DESC LIMIT ?8"
+        )
+    };
+}
+
+macro_rules! worst {
+    ($filter:ident, $place:literal) => {
+        page!(
+            $filter,
+            "c.key, c.errors AS rank, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id",
+            "c.finding_set_id IS NOT NULL AND ", $place, " AND (?7 & 1 AND c.errors > 0
+             OR ?7 & 2 AND c.finding_set_id IN (SELECT id FROM finding_set WHERE warnings > 0))"
+        )
+    };
+}
+
+macro_rules! lacking {
+    ($filter:ident, $place:literal) => {
+        page!(
+            $filter,
+            "c.key, c.lacking AS rank, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id",
+            "c.lacking > 0 AND ", $place,
+            " AND (?7 IS NULL OR (SELECT r.created_at FROM resource r WHERE r.key = c.key) <= ?7)"
+        )
+    };
+}
+
+statements! {
+    // Dimensions.
+    ACCOUNTS = "SELECT id, account_id, partition, name FROM account";
+    REGIONS = "SELECT id, name FROM region";
+    TYPES = "SELECT id, name FROM resource_type";
+    TAGS_OF_SET = "SELECT tags FROM tag_set WHERE id = ?1";
+    TAG_BY_ID = "SELECT key, value FROM tag WHERE id = ?1";
+    RULE_BY_ID = "SELECT code, severity, tag FROM rule WHERE id = ?1";
+
+    // Reading a snapshot.
+    NEWEST_SNAPSHOT = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint,
+        s.narrowed
+        FROM snapshot s JOIN policy p ON p.id = s.policy_id ORDER BY s.id DESC LIMIT 1";
+    BEGAN = "SELECT started_at FROM snapshot WHERE id = ?1";
+    NEWEST_WHOLE = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint,
+        s.narrowed
+        FROM snapshot s JOIN policy p ON p.id = s.policy_id WHERE NOT s.narrowed ORDER BY s.id DESC LIMIT 1";
+    SNAPSHOT_BY_ID = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint,
+        s.narrowed
+        FROM snapshot s JOIN policy p ON p.id = s.policy_id WHERE s.id = ?1 AND s.kept";
+    SNAPSHOTS_SINCE = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint,
+        s.narrowed
+        FROM snapshot s JOIN policy p ON p.id = s.policy_id WHERE s.kept AND s.started_at >= ?1 ORDER BY s.id";
+    OLDEST_KEPT = "SELECT min(started_at) FROM snapshot WHERE kept";
+    /// What began and ended in nights since ?1, of a rule and types given as JSON arrays of local ids, or null for all.
+    LIFE = "SELECT s.started_at, sum(l.opened), sum(l.reopened), sum(l.fixed), sum(l.removed), sum(l.dropped)
+        FROM snapshot s JOIN rollup_life l ON l.snapshot_id = s.id WHERE s.started_at >= ?1
+        AND (?2 IS NULL OR l.rule_id IN (SELECT value FROM json_each(?2)))
+        AND (?3 IS NULL OR l.type_id IN (SELECT value FROM json_each(?3))) GROUP BY s.id";
+    FIXED_DAYS = "SELECT s.started_at, f.days, f.violations FROM snapshot s JOIN rollup_fixed f ON f.snapshot_id = s.id
+        WHERE s.started_at >= ?1";
+    RULES = "SELECT id, code, severity, tag FROM rule";
+    TAG_COUNT = "SELECT resources, non_compliant FROM rollup_tag WHERE snapshot_id = ?1 AND tag_id = ?2";
+    /// Spend that must carry tags (2), and what of it cannot be attributed (3), by day and currency.
+    SPEND_BY_DAY = "SELECT b.day, b.part, c.text, sum(b.micros) FROM bill b JOIN bill_text c ON c.id = b.currency_id
+        WHERE b.part IN (2, 3) GROUP BY b.day, b.part, b.currency_id";
+    POLICY_BODY = "SELECT body FROM policy WHERE digest = ?1";
+    SCOPES = "SELECT account_id, region_id, type_id, scanned_in, listed_all, resources, unknown, stale, reason, operation,
+        message FROM scope WHERE snapshot_id = ?1";
+    CELLS = "SELECT account_id, region_id, type_id, compliant, non_compliant, not_applicable, unknown, exempt, untagged,
+        lacking, warned, flagged, errors, warnings FROM rollup_cell WHERE snapshot_id = ?1";
+    RULE_COUNTS = "SELECT rule_id, sum(resources) FROM rollup_rule
+        WHERE snapshot_id = ?1 AND (?2 IS NULL OR type_id IN (SELECT value FROM json_each(?2))) GROUP BY rule_id";
+    FINDING_SET_COUNTS = concat!(
+        "SELECT account_id, region_id, type_id, finding_set_id, count(*) FROM (",
+        as_of!("c.account_id, c.region_id, c.type_id, c.finding_set_id", "c.finding_set_id IS NOT NULL"),
+        ") GROUP BY account_id, region_id, type_id, finding_set_id"
+    );
+    /// Resources with findings, those with most errors first: behind ?6 among those with ?5 errors, then those with fewer.
+    /// Two statements, for SQLite would look through all with ?5 errors for the place. ?7: bit 0 errors, bit 1 warnings.
+    WORST_SAME = worst!(filtered, "c.errors = ?5 AND c.key < ?6");
+    WORST_BELOW = worst!(filtered, "c.errors < ?5");
+    WORST_ONE_SAME = worst!(filtered_one, "c.errors = ?5 AND c.key < ?6");
+    WORST_ONE_BELOW = worst!(filtered_one, "c.errors < ?5");
+    /// Resources without user tags, then those that lack most required ones. ?7: created at that time or before it.
+    LACKING_SAME = lacking!(filtered, "c.lacking = ?5 AND c.key < ?6");
+    LACKING_BELOW = lacking!(filtered, "c.lacking < ?5");
+    LACKING_ONE_SAME = lacking!(filtered_one, "c.lacking = ?5 AND c.key < ?6");
+    LACKING_ONE_BELOW = lacking!(filtered_one, "c.lacking < ?5");
+    /// Of the same, all: whether there is no user tag at all, when the resource was created, and what its cost follows from.
+    LACKING_ALL = concat!(
+        "SELECT l.account_id, l.region_id, l.type_id, l.bare, l.key, r.created_at, u.driver_id, u.quantity, m.micros FROM (",
+        as_of!("c.key, c.account_id, c.region_id, c.type_id, c.lacking >= 1000 AS bare", "c.lacking > 0"),
+        ") l JOIN resource r ON r.key = l.key LEFT JOIN current u ON u.key = l.key
+        LEFT JOIN resource_cost m ON m.key = l.key"
+    );
+    /// One resource as of a snapshot.
+    AS_OF_KEY = as_of!(
+        "c.key, 0 AS rank, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id",
+        "c.key = ?2"
+    );
+    RESOURCE_BY_KEY = "SELECT r.local, r.created_at, s.started_at, u.driver_id, u.quantity, m.micros FROM resource r
+        JOIN snapshot s ON s.id = r.first_seen LEFT JOIN current u ON u.key = r.key
+        LEFT JOIN resource_cost m ON m.key = r.key WHERE r.key = ?1";
+    /// Living resources that the bill names, with what they cost.
+    COSTS_BY_VERDICT = "SELECT c.account_id, c.region_id, c.type_id, c.state, c.finding_set_id, sum(m.micros), count(*)
+        FROM resource_cost m CROSS JOIN current c ON c.key = m.key
+        GROUP BY c.account_id, c.region_id, c.type_id, c.state, c.finding_set_id";
+    TAG_VALUES = "SELECT key, count(*) FROM tag GROUP BY key";
+    /// All judged resources of the newest snapshot, with what their costs follow from.
+    JUDGED_WITH_TAGS = "SELECT c.account_id, c.region_id, c.type_id, c.tag_set_id, c.finding_set_id, c.driver_id, c.quantity,
+        m.micros FROM current c LEFT JOIN resource_cost m ON m.key = c.key
+        WHERE c.since <= ?1 AND c.state IN (0, 1)";
+    /// Versions that held in snapshot ?1 and had ended in ?2.
+    ENDED_BETWEEN = "SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM history
+        WHERE until > ?1 AND until <= ?2 AND since <= ?1";
+    /// Versions that hold in snapshot ?2 and began after ?1.
+    BEGAN_BETWEEN = "SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM current
+        WHERE since > ?1 AND since <= ?2
+        UNION ALL SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM history
+        WHERE until > ?2 AND since > ?1 AND since <= ?2";
+    /// The same where every night between them is kept: what began is what ended or came.
+    BEGAN_NEAR = "SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM current
+        WHERE key IN (SELECT key FROM history WHERE until > ?1 AND until <= ?2
+            UNION ALL SELECT key FROM arrival WHERE snapshot_id > ?1 AND snapshot_id <= ?2)
+        AND since > ?1 AND since <= ?2
+        UNION ALL SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM history
+        WHERE until > ?2 AND since > ?1 AND since <= ?2";
+    THINNED_BETWEEN = "SELECT count(*) FROM snapshot WHERE id > ?1 AND id <= ?2 AND NOT kept";
+    /// Living resources whose verdict at the end of snapshot ?1 was another one than now.
+    TURNED_SINCE = "SELECT c.account_id, c.region_id, c.type_id, c.driver_id, c.quantity, m.micros, h.state, h.finding_set_id,
+        c.state, c.finding_set_id FROM history h JOIN current c ON c.key = h.key LEFT JOIN resource_cost m ON m.key = h.key
+        WHERE h.until > ?1 AND h.since <= ?1";
+    /// The newest kept snapshot that began before a moment.
+    SNAPSHOT_BEFORE = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint,
+        s.narrowed
+        FROM snapshot s JOIN policy p ON p.id = s.policy_id WHERE s.kept AND s.started_at < ?1 ORDER BY s.id DESC LIMIT 1";
+    /// Violations of ?1 that were open in snapshot ?2, each with when it was first seen.
+    VIOLATIONS_OF = "SELECT v.rule_id, s.started_at FROM violation v JOIN snapshot s ON s.id = v.opened
+        WHERE v.key = ?1 AND v.opened <= ?2 AND (v.closed IS NULL OR v.closed > ?2)";
+
+    // Suggesting.
+    EVIDENCE_MODEL = "SELECT snapshot_id, model FROM evidence_model";
+    EVIDENCE = "SELECT counts FROM evidence WHERE feature = ?1";
+    EVIDENCE_VALUE = "SELECT value FROM evidence_value WHERE id = ?1";
+    EVIDENCE_VALUE_NAMED = "SELECT id FROM evidence_value WHERE value = ?1";
+    PLACE_OF = "SELECT link_set_id, parent FROM current WHERE key = ?1";
+}

@@ -1,0 +1,24 @@
+-- What resources stand in, and what they tell of each other. An earlier night does not know it; the next scan does.
+
+ALTER TABLE current ADD COLUMN link_set_id INTEGER REFERENCES link_set (id);
+ALTER TABLE current ADD COLUMN parent INTEGER;
+
+CREATE TABLE link_set (
+    id    INTEGER PRIMARY KEY,
+    links TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE evidence (
+    feature INTEGER PRIMARY KEY,
+    counts  BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE evidence_value (id INTEGER PRIMARY KEY, value TEXT NOT NULL UNIQUE) STRICT;
+
+CREATE TABLE evidence_model (
+    snapshot_id INTEGER PRIMARY KEY REFERENCES snapshot (id),
+    policy_id   INTEGER NOT NULL REFERENCES policy (id),
+    model       TEXT NOT NULL
+) STRICT;
+
+PRAGMA user_version = 5;
