@@ -100,10 +100,15 @@ CREATE TABLE finding_set (
     warnings INTEGER NOT NULL
 ) STRICT;
 
--- Security groups, roles, subnets and VPCs, as sets that resources share.
+-- Security groups, roles, subnets and VPCs, once each, and the sets of them that resources stand in.
+CREATE TABLE link (
+    id   INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE         -- its kind, a blank, its id or ARN
+) STRICT;
+
 CREATE TABLE link_set (
     id    INTEGER PRIMARY KEY,
-    links TEXT NOT NULL UNIQUE        -- a line each: kind, a blank, id or ARN; in order
+    links BLOB NOT NULL UNIQUE        -- link ids as LEB128 varints, in the order of kinds and names
 ) STRICT;
 
 -- Every resource ever seen. Never deleted: a resource that comes back is the same one.

@@ -50,6 +50,9 @@ pub(crate) enum Command {
     /// Check, copy, measure, thin out or upgrade the ledger.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Store(LedgerArguments),
+    /// Say how right suggestions of tags are, on the ledger's own resources.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Evaluate(EvaluateArguments),
     /// Work with tagging policies.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Policy(PolicyArguments),
@@ -263,6 +266,25 @@ pub(crate) enum PolicyCommand {
     Check {
         /// The file.
         file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArguments {
+    #[command(subcommand)]
+    pub(crate) command: EvaluateCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EvaluateCommand {
+    /// Hide each required tag that is there, guess it without the resource's whole group, and say how often that was right,
+    /// how far confidence can be trusted, and what simpler rules would have come to.
+    Suggestions {
+        #[command(flatten)]
+        store: StoreArguments,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 

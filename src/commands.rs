@@ -8,6 +8,7 @@ use shared::policy::Policy;
 use crate::failure::Failure;
 
 pub(crate) mod demo;
+pub(crate) mod evaluate;
 pub(crate) mod policy;
 pub(crate) mod scan;
 pub(crate) mod scanner;

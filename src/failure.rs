@@ -46,6 +46,8 @@ pub(crate) enum Failure {
     Schedule(#[from] ScheduleError),
     #[error(transparent)]
     Control(#[from] ControlError),
+    #[error("the ledger has no snapshot yet; run `tagledger scan` first")]
+    NoSnapshot,
     #[error("say what to keep: --retention or TAGLEDGER_RETENTION, such as `90d,52w,m`")]
     NoRetention,
     #[error(transparent)]

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
     match &command {
+        Command::Evaluate(arguments) => return commands::evaluate::run(arguments),
         Command::Policy(arguments) => return commands::policy::run(arguments),
         Command::Store(arguments) => return commands::store::run(arguments),
         _ => {}
@@ -42,6 +43,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Scanner(arguments) => commands::scanner::run(arguments).await,
             Command::Server(arguments) => commands::serve::http(arguments).await,
             Command::Mcp(arguments) => commands::serve::stdio(arguments).await,
+            Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
             Command::Policy(arguments) => commands::policy::run(&arguments),
             Command::Store(arguments) => commands::store::run(&arguments),
         }

@@ -12,7 +12,7 @@ use crate::{
 /// Starts logging. A person at a terminal sees a bar and a summary, and only warnings beside them.
 pub(crate) fn start(cli: &Cli) {
     let quiet = match cli.command {
-        Command::Demo(_) | Command::Mcp(_) | Command::Policy(_) | Command::Store(_) => true,
+        Command::Demo(_) | Command::Evaluate(_) | Command::Mcp(_) | Command::Policy(_) | Command::Store(_) => true,
         Command::Scan(_) => io::stderr().is_terminal(),
         Command::Scanner(_) | Command::Server(_) => false,
     };

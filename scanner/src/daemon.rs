@@ -228,6 +228,7 @@ impl<C: Cloud> Daemon<C> {
             narrow,
             concurrency: self.settings.concurrency,
             cost_requests: self.settings.cost_requests,
+            learn: true,
             lock: self.settings.lock.as_ref(),
             now: &clock,
             app_version: self.settings.app_version,

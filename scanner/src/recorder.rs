@@ -45,6 +45,8 @@ pub(crate) struct Beginning {
     pub(crate) app_version: &'static str,
     /// Whether scopes that nobody records leave the ledger's view, or keep what is known of them.
     pub(crate) whole: bool,
+    /// Whether what resources tell of each other is learnt from this night.
+    pub(crate) learn: bool,
     /// Cancelled before the commit begins, nothing is recorded.
     pub(crate) end: CancellationToken,
 }
@@ -125,7 +127,7 @@ fn record(
     begun: oneshot::Sender<()>,
     mut progress: impl FnMut(Progress),
 ) -> Result<Option<NightSummary>, StoreError> {
-    let Beginning { started_at, app_version, whole, .. } = beginning;
+    let Beginning { started_at, app_version, whole, learn: learns, .. } = beginning;
     let end = beginning.end.clone();
     let header = NightHeader { started_at, policy: &beginning.policy, app_version };
     let mut night = beginning.writer.begin(header)?;
@@ -153,7 +155,9 @@ fn record(
                     return Ok(None);
                 }
                 let summary = night.finish(at, requests)?;
-                learn(&mut beginning.writer);
+                if learns {
+                    learn(&mut beginning.writer);
+                }
                 move_log(&beginning.writer);
                 return Ok(Some(summary));
             }

@@ -40,6 +40,8 @@ pub struct Scan<'c, C> {
     pub concurrency: usize,
     /// Requests to the bill a day, each of which costs money; 0: it is never asked.
     pub cost_requests: u64,
+    /// Whether suggestions are to rest on this night. Of nights that are recorded one behind the other only the last needs to.
+    pub learn: bool,
     /// The clock.
     pub now: &'c (dyn Fn() -> Timestamp + Sync),
     /// The version of the program.
@@ -120,6 +122,7 @@ impl<C: Cloud> Scan<'_, C> {
             policy: Arc::clone(&self.policy),
             app_version: self.app_version,
             whole: self.narrow.is_whole(),
+            learn: self.learn,
             end: self.end.clone(),
         };
         let recorder = Recorder::begin(beginning, progress).await?;

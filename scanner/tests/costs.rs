@@ -211,6 +211,7 @@ fn scan_refused(
         narrow: Narrow::default(),
         concurrency: 4,
         cost_requests,
+        learn: true,
         lock: None,
         now: &now,
         app_version: "test",

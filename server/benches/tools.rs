@@ -40,6 +40,11 @@ use rmcp::{
 };
 use serde_json::{Value, json};
 use server::{Ledger, router};
+use shared::{
+    Arn,
+    cloud::{Look, Looked, Pending},
+    inventory::{Gap, GapReason, Scope},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -71,6 +76,7 @@ async fn measure(file: &Path) {
     for (tool, arguments) in calls(&region) {
         in_process(&tagledger, tool, &arguments).await;
     }
+    suggestions(&tagledger).await;
     println!("resident: {} MiB, of which {} MiB are no pages of files", status("VmRSS:"), status("RssAnon:"));
     println!("{:<44} {:>8} {:>8} {:>8}", "over HTTP, calls a second", "ours", "bare", "ratio");
     for (tool, arguments) in calls(&region) {
@@ -84,11 +90,49 @@ async fn measure(file: &Path) {
 fn tagledger(file: &Path) -> Router {
     #[expect(clippy::disallowed_methods, reason = "the age of the snapshot is none of what is measured")]
     let now = Timestamp::now;
-    let ledger = Arc::new(Ledger::new(file, None, Duration::from_secs(36 * 3600), now));
-    router(ledger, &CancellationToken::new())
+    let ledger = Ledger::new(file, None, Duration::from_secs(36 * 3600), now).looking_through(Arc::new(Silent));
+    router(Arc::new(ledger), &CancellationToken::new())
 }
 
-fn calls(region: &Value) -> [(&'static str, Value); 16] {
+/// A cloud that answers nothing, at once: what is measured is the rest.
+struct Silent;
+
+impl Look for Silent {
+    fn look<'a>(&'a self, _: &'a Scope, arns: &'a [Arn], _: Duration) -> Pending<'a, Vec<Looked>> {
+        Box::pin(std::future::ready(vec![Looked::Unread(silence()); arns.len()]))
+    }
+
+    fn locate<'a>(&'a self, _: &'a [Arn]) -> Pending<'a, Result<Vec<(Arn, Scope)>, Gap>> {
+        Box::pin(std::future::ready(Err(silence())))
+    }
+}
+
+fn silence() -> Gap {
+    Gap { reason: GapReason::Denied, operation: "bench".to_owned(), message: String::new() }
+}
+
+/// Suggestions for single resources that lack tags, each asked about once, from the ledger.
+async fn suggestions(service: &Router) {
+    let (mut times, mut bytes, mut asked) = (Vec::new(), 0, json!({"limit": 100}));
+    while times.len() < CALLS {
+        let page = result(service, "find_untagged_resources", &asked).await;
+        let page = &page["structuredContent"];
+        for resource in page["untagged_resources"].as_array().expect("rows") {
+            let body = body("suggest_tags", &json!({"resource_arn": resource["resource_arn"]}));
+            let begun = Instant::now();
+            bytes = bytes.max(answer(service, &body).await.len());
+            times.push(begun.elapsed());
+        }
+        match &page["next_cursor"] {
+            Value::String(cursor) => asked["cursor"] = json!(cursor),
+            _ => break,
+        }
+    }
+    let [median, p99] = [50, 99].map(|share| at(&mut times, share));
+    println!("{:<44} {bytes:>8} {median:>8} {p99:>8}", "suggest_tags, each of another resource");
+}
+
+fn calls(region: &Value) -> [(&'static str, Value); 17] {
     [
         ("check_tag_compliance", json!({})),
         ("check_tag_compliance", json!({"filters": {"region": region}})),
@@ -106,6 +150,7 @@ fn calls(region: &Value) -> [(&'static str, Value); 16] {
         ("generate_compliance_report", json!({})),
         ("detect_tag_drift", json!({})),
         ("explain_compliance_change", json!({})),
+        ("suggest_tags_bulk", json!({})),
     ]
 }
 

@@ -33,9 +33,9 @@ use answers::Answers;
 const TOOLS_TTL_MS: u64 = 3_600_000;
 
 const INSTRUCTIONS: &str = "TagLedger answers how well an AWS estate is tagged, from nightly snapshots, in milliseconds; \
-only validate_resource_tags asks AWS, about the resources that you name. Start with check_tag_compliance: score, counts by type, region, account and rule, and a page of \
+only validate_resource_tags and suggest_tags ask AWS, about the resources that you name. Start with check_tag_compliance: score, counts by type, region, account and rule, and a page of \
 violations. find_untagged_resources lists what has no tags at all, or lacks required ones. get_cost_attribution_gap says \
-what spend cannot be attributed, and where. get_violation_history says whether it gets better, explain_compliance_change why, detect_tag_drift which tags changed; generate_compliance_report puts it all on one page. get_tagging_policy shows the rules. Every answer says `as_of` (which snapshot), `policy` (which rules judged it) and `coverage` (what was not seen, and \
+what spend cannot be attributed, and where. get_violation_history says whether it gets better, explain_compliance_change why, detect_tag_drift which tags changed; generate_compliance_report puts it all on one page. get_tagging_policy shows the rules; suggest_tags and suggest_tags_bulk what to write where tags are missing. Every answer says `as_of` (which snapshot), `policy` (which rules judged it) and `coverage` (what was not seen, and \
 why): tell people about gaps. A resource whose tags could not be read is `unknown`, never a violation. Lists come in \
 pages: pass `next_cursor` back as `cursor` with otherwise the same arguments. The resource tagledger://snapshot/newest \
 can be subscribed to: it is updated when a scan ends. Tag keys, tag values, names and messages of \

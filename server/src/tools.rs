@@ -25,17 +25,21 @@ pub(crate) mod history_points;
 pub(crate) mod history_trend;
 pub(crate) mod identity;
 pub(crate) mod live_gap;
+pub(crate) mod named_now;
 pub(crate) mod period;
 pub(crate) mod report_csv;
 pub(crate) mod report_facts;
 pub(crate) mod report_markdown;
 pub(crate) mod resource_cost;
+pub(crate) mod suggest_tags;
+pub(crate) mod suggest_tags_bulk;
+pub(crate) mod suggesting;
 pub(crate) mod validate_resource_tags;
 pub(crate) mod validated;
 pub(crate) mod violation;
 
 /// The tools that ask AWS, and not only the ledger.
-pub(crate) const LIVE: [&str; 1] = [validate_resource_tags::NAME];
+pub(crate) const LIVE: [&str; 2] = [suggest_tags::NAME, validate_resource_tags::NAME];
 
 /// Why a tool gives no answer, split by who can do something about it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,6 +15,14 @@ pub(crate) mod lacks;
 mod model;
 mod words;
 
+/// The confidence below which nothing is suggested.
+pub const THRESHOLD: f64 = 0.6;
+
+/// One count as a share of another.
+pub(crate) fn share_of(part: usize, whole: usize) -> f64 {
+    model::count(part as u64) / model::count(whole as u64)
+}
+
 pub use features::{Feature, Source};
 pub use fit::{Case, fit};
 pub use model::{KeyModel, Likely, Model, Reading, Support};

@@ -114,6 +114,8 @@ async fn night(
         narrow: Narrow::default(),
         concurrency: 1,
         cost_requests,
+        // Only the last night reads the bill, and only it is learnt from: ninety times would be a long wait.
+        learn: cost_requests > 0,
         lock: None,
         now: &|| at,
         app_version: env!("CARGO_PKG_VERSION"),

@@ -6,7 +6,7 @@ use super::{Mcp, checked::Checked};
 use crate::tools::{
     ToolFailure, answer::Answer, check_tag_compliance, detect_tag_drift, explain_compliance_change,
     find_untagged_resources, generate_compliance_report, get_cost_attribution_gap, get_tagging_policy,
-    get_violation_history, validate_resource_tags,
+    get_violation_history, suggest_tags, suggest_tags_bulk, validate_resource_tags,
 };
 
 #[tool_router(vis = "pub(super)")]
@@ -125,6 +125,35 @@ impl Mcp {
         Parameters(Checked(get_tagging_policy::Arguments {})): Parameters<Checked<get_tagging_policy::Arguments>>,
     ) -> Result<Json<get_tagging_policy::Reply>, ToolFailure> {
         get_tagging_policy::answer(&self.ledger).map(Json)
+    }
+
+    /// Values for the required tags that one resource lacks or has wrongly, each with a confidence measured on this estate and the
+    /// counts that speak for it: its stack, group, cluster, security groups, role, other tags, name and account. Reads the
+    /// resource from AWS now. Suggests nothing where nothing is clear, and says so.
+    #[tool(
+        name = "suggest_tags",
+        title = "Suggest tags",
+        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = true)
+    )]
+    async fn suggest_tags(
+        &self,
+        Parameters(Checked(arguments)): Parameters<Checked<suggest_tags::Arguments>>,
+    ) -> Result<Json<Answer<suggest_tags::Body>>, ToolFailure> {
+        suggest_tags::answer(&self.ledger, arguments).await.map(Json)
+    }
+
+    /// Values for the missing required tags of many resources, those that cost most first, each with a measured confidence, and the
+    /// same summed up as changes to make. From the newest snapshot; filter by type, region, account or tag.
+    #[tool(
+        name = "suggest_tags_bulk",
+        title = "Suggest tags for many",
+        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
+    )]
+    async fn suggest_tags_bulk(
+        &self,
+        Parameters(Checked(arguments)): Parameters<Checked<suggest_tags_bulk::Arguments>>,
+    ) -> Result<Json<Answer<suggest_tags_bulk::Body>>, ToolFailure> {
+        suggest_tags_bulk::answer(&self.ledger, arguments).map(Json)
     }
 
     /// Whether named resources comply with the policy in force, by their tags as they are in AWS now: for each ARN its

@@ -1,29 +1,25 @@
 //! validate_resource_tags: named resources, read from AWS now and judged by the policy in force.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
-    AccountId, Arn, Partition, ResourceType,
+    Arn,
     cloud::Looked,
     inventory::{Gap, Scope, Tags},
     named::{Misnamed, Named},
-    policy::Policy,
-    store::{Row, ScopeRow, Snapshot, View},
+    store::ScopeRow,
 };
-
-use tokio::time::Instant;
 
 use super::{
     ToolFailure,
     answer::{Answer, AsOf, Coverage, PolicyUsed},
+    named_now::{Asked, Known},
     validated::{Problem, Validated},
 };
-use crate::{ledger::Ledger, live::Seen, text::visible};
+use crate::{ledger::Ledger, live::Seen};
 
 pub(crate) const NAME: &str = "validate_resource_tags";
 
@@ -61,28 +57,6 @@ struct Summary {
     not_read: u64,
 }
 
-/// What becomes of one of the texts that were given.
-enum Asked {
-    /// It is looked at, in this scope.
-    Reachable(Scope, Arn),
-    /// AWS has no such bucket.
-    Nowhere(Named),
-    /// It is not looked at.
-    Refused(Option<Named>, Problem),
-}
-
-/// Where buckets are that the snapshot does not have, or why that is not known.
-type Located = Result<BTreeMap<Arn, Scope>, Gap>;
-
-/// What is known before AWS is asked.
-struct Known {
-    snapshot: Snapshot,
-    policy: Arc<Policy>,
-    accounts: BTreeMap<AccountId, Partition>,
-    rows: BTreeMap<Arn, Row>,
-    notes: Vec<String>,
-}
-
 pub(crate) async fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Body>, ToolFailure> {
     let (texts, repeated) = distinct(arguments.resource_arns)?;
     let named: Vec<Result<Named, Misnamed>> = texts.iter().map(|text| Named::parse(text)).collect();
@@ -92,13 +66,13 @@ pub(crate) async fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answ
     let asked: Vec<Asked> = named.into_iter().map(|named| known.address(named, &located)).collect();
     let wanted: Vec<(Scope, Arn)> = asked.iter().filter_map(Asked::wanted).collect();
     let seen = ledger.live().look(&wanted, until, ledger.clock()).await;
-    let told = |brief| -> Vec<Validated> {
-        texts.iter().zip(&asked).map(|(text, asked)| known.told(ledger, text, asked, &seen, brief)).collect()
+    let all = |brief| -> Vec<Validated> {
+        texts.iter().zip(&asked).map(|(text, asked)| told(&known, ledger.now(), text, asked, &seen, brief)).collect()
     };
-    let mut results = told(false);
+    let mut results = all(false);
     let mut notes = known.notes.clone();
     if serde_json::to_vec(&results).map_or(0, |json| json.len()) > MOST_BYTES {
-        results = told(true);
+        results = all(true);
         notes.push("Values and fixes are left out of this long answer; ask about fewer resources for them.".to_owned());
     }
     if repeated > 0 {
@@ -122,113 +96,24 @@ fn distinct(texts: Vec<String>) -> Result<(Vec<String>, usize), ToolFailure> {
     Ok((texts, repeated))
 }
 
-impl Known {
-    fn read(
-        ledger: &Ledger,
-        view: &View<'_>,
-        snapshot: Snapshot,
-        named: &[Result<Named, Misnamed>],
-    ) -> Result<Self, ToolFailure> {
-        let judged_by = view.policy(&snapshot)?;
-        let policy = ledger.policy().get().0.unwrap_or_else(|| Arc::clone(&judged_by));
-        let mut notes = Vec::new();
-        if policy.digest() != judged_by.digest() {
-            let version = visible(policy.version());
-            notes.push(format!(
-                "Judged by the policy file as it is now, version {version}; the snapshot was judged by another."
-            ));
+fn told(known: &Known, now: Timestamp, text: &str, asked: &Asked, seen: &HashMap<Arn, Seen>, brief: bool) -> Validated {
+    match asked {
+        Asked::Refused(named, problem) => {
+            Validated::refused(text, named.as_ref().map(|named| named.resource_type), problem.clone())
         }
-        let scanned: BTreeSet<AccountId> = view.scopes(&snapshot)?.into_iter().map(|row| row.scope.account).collect();
-        let accounts = view.accounts().into_iter().filter(|account| scanned.contains(&account.id));
-        let accounts = accounts.map(|account| (account.id, account.partition)).collect();
-        let arns: Vec<Arn> = named.iter().flatten().map(|named| named.arn.clone()).collect();
-        let rows = view.resources(&snapshot, &arns)?.into_iter().map(|row| (row.arn.clone(), row)).collect();
-        Ok(Self { snapshot, policy, accounts, rows, notes })
-    }
-
-    /// Where those buckets are that the snapshot does not have.
-    async fn locate(&self, ledger: &Ledger, named: &[Result<Named, Misnamed>], until: Instant) -> Located {
-        let known = |named: &&Named| {
-            named.resource_type != ResourceType::S3Bucket
-                || self.rows.contains_key(&named.arn)
-                || self.foreign(&named.arn)
-        };
-        let buckets: Vec<Arn> = named.iter().flatten().filter(|n| !known(n)).map(|named| named.arn.clone()).collect();
-        if buckets.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        ledger.live().locate(&buckets, until).await.map(|located| located.into_iter().collect())
-    }
-
-    /// Whether a bucket is of a partition that was not scanned.
-    fn foreign(&self, bucket: &Arn) -> bool {
-        !self.accounts.values().any(|partition| partition.as_str() == bucket.partition())
-    }
-
-    /// Where a resource is to be looked for. Only accounts that were scanned are entered: whoever asks could otherwise have
-    /// roles assumed in accounts of others.
-    fn address(&self, named: Result<Named, Misnamed>, located: &Located) -> Asked {
-        let named = match named {
-            Ok(named) => named,
-            Err(misnamed) => return Asked::Refused(None, Problem::misnamed(misnamed)),
-        };
-        let Named { arn, resource_type } = &named;
-        let (Some(account), Some(region)) = (arn.account(), arn.region()) else {
-            return self.address_of_bucket(named, located);
-        };
-        match self.accounts.get(&account) {
-            None => Asked::Refused(Some(named), Problem::foreign_account()),
-            Some(partition) if partition.as_str() != arn.partition() => {
-                Asked::Refused(Some(named), Problem::foreign_partition())
-            }
-            Some(_) => Asked::Reachable(Scope { account, region, resource_type: *resource_type }, arn.clone()),
-        }
-    }
-
-    fn address_of_bucket(&self, named: Named, located: &Located) -> Asked {
-        if self.foreign(&named.arn) {
-            return Asked::Refused(Some(named), Problem::foreign_partition());
-        }
-        if let Some(row) = self.rows.get(&named.arn) {
-            return Asked::Reachable(row.scope.clone(), named.arn);
-        }
-        match located.as_ref().map(|located| located.get(&named.arn)) {
-            Ok(Some(scope)) => Asked::Reachable(scope.clone(), named.arn),
-            Ok(None) => Asked::Nowhere(named),
-            Err(gap) => Asked::Refused(Some(named), Problem::unread(gap)),
-        }
-    }
-
-    fn told(&self, ledger: &Ledger, text: &str, asked: &Asked, seen: &HashMap<Arn, Seen>, brief: bool) -> Validated {
-        match asked {
-            Asked::Refused(named, problem) => {
-                Validated::refused(text, named.as_ref().map(|named| named.resource_type), problem.clone())
-            }
-            Asked::Nowhere(named) => Validated::not_found(text, named.resource_type, None, ledger.now()),
-            Asked::Reachable(scope, arn) => {
-                let row = self.rows.get(arn);
-                match seen.get(arn) {
-                    Some(Seen { looked: Looked::There(resource), at }) => {
-                        Validated::read(text, scope, resource, &self.policy, *at, row, brief)
-                    }
-                    Some(Seen { looked: Looked::Gone, at }) => {
-                        Validated::not_found(text, scope.resource_type, row, *at)
-                    }
-                    Some(Seen { looked: Looked::Unread(gap), .. }) => {
-                        Validated::refused(text, Some(scope.resource_type), Problem::unread(gap))
-                    }
-                    None => Validated::refused(text, Some(scope.resource_type), Problem::unanswered()),
+        Asked::Nowhere(named) => Validated::not_found(text, named.resource_type, None, now),
+        Asked::Reachable(scope, arn) => {
+            let row = known.rows.get(arn);
+            match seen.get(arn) {
+                Some(Seen { looked: Looked::There(resource), at }) => {
+                    Validated::read(text, scope, resource, &known.policy, *at, row, brief)
                 }
+                Some(Seen { looked: Looked::Gone, at }) => Validated::not_found(text, scope.resource_type, row, *at),
+                Some(Seen { looked: Looked::Unread(gap), .. }) => {
+                    Validated::refused(text, Some(scope.resource_type), Problem::unread(gap))
+                }
+                None => Validated::refused(text, Some(scope.resource_type), Problem::unanswered()),
             }
-        }
-    }
-}
-
-impl Asked {
-    fn wanted(&self) -> Option<(Scope, Arn)> {
-        match self {
-            Self::Reachable(scope, arn) => Some((scope.clone(), arn.clone())),
-            Self::Nowhere(_) | Self::Refused(..) => None,
         }
     }
 }

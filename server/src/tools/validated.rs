@@ -141,6 +141,11 @@ impl Problem {
         Self { status, reason, explanation: explanation.into(), message: None }
     }
 
+    /// In a sentence's part, without AWS's own words.
+    pub(crate) fn words(&self) -> String {
+        format!("{} ({})", self.explanation, self.reason)
+    }
+
     pub(crate) fn misnamed(why: Misnamed) -> Self {
         let reason = if why == Misnamed::Unsupported { "unsupported_type" } else { "invalid_arn" };
         Self::ours("invalid_arn", reason, why.to_string())

@@ -92,6 +92,11 @@ impl Nights {
         }
         night.finish(started_at, 1).unwrap();
     }
+
+    /// Learns from the newest night, as every scan does.
+    pub(crate) fn learn(&self) {
+        Writer::open(&self.store()).unwrap().learn().unwrap().unwrap();
+    }
 }
 
 pub(crate) fn scope(resource_type: &str) -> Scope {

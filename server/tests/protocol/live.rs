@@ -12,7 +12,7 @@ use shared::{
 use crate::asked::{ACCOUNT, Asked, Nights, REGION, instances};
 
 /// What there is: tags by the ids of instances. There is nothing else.
-struct Now(BTreeMap<&'static str, Vec<(&'static str, &'static str)>>);
+pub(crate) struct Now(pub(crate) BTreeMap<&'static str, Vec<(&'static str, &'static str)>>);
 
 impl Look for Now {
     fn look<'a>(&'a self, _: &'a Scope, arns: &'a [Arn], _: Duration) -> Pending<'a, Vec<Looked>> {
@@ -34,7 +34,7 @@ impl Look for Now {
     }
 }
 
-fn arn(id: &str) -> String {
+pub(crate) fn arn(id: &str) -> String {
     format!("arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{id}")
 }
 

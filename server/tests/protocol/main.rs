@@ -15,4 +15,6 @@ mod pages;
 #[cfg(test)]
 mod script;
 #[cfg(test)]
+mod suggest;
+#[cfg(test)]
 mod untrusted;

@@ -111,13 +111,16 @@ fn resource(scope: &Scope, place: u64, number: u64, slot: Slot) -> Resource {
     }
 }
 
-/// Five security groups and a role for each application in each place, three subnets and a VPC; a volume is one of an instance.
+/// A hundred security groups and roles in each place, three subnets and a VPC; a volume is one of an instance.
 fn links(scope: &Scope, seed: u64, home: &str) -> Links {
-    let own = format!("{:x}", mix(&[seed % 300, seed / 300 % 5]) & 0xff_ffff);
-    let group = (NeighbourKind::SecurityGroup, format!("sg-0{own}{home}"));
-    let role = (NeighbourKind::Role, format!("arn:aws:iam::{}:role/app{}", scope.account, seed % 300));
-    let subnet = (NeighbourKind::Subnet, format!("subnet-{}{home}", seed % 3));
-    let vpc = (NeighbourKind::Vpc, format!("vpc-0{home}"));
+    let id = |words: &[u64]| {
+        let place = home.bytes().fold(0, |hash, byte| mix(&[hash, u64::from(byte)]));
+        format!("0{:016x}", mix(&[place]) ^ mix(words))
+    };
+    let group = (NeighbourKind::SecurityGroup, format!("sg-{}", id(&[1, seed % 100])));
+    let role = (NeighbourKind::Role, format!("arn:aws:iam::{}:instance-profile/app{}", scope.account, seed % 100));
+    let subnet = (NeighbourKind::Subnet, format!("subnet-{}", id(&[2, seed % 3])));
+    let vpc = (NeighbourKind::Vpc, format!("vpc-{}", id(&[3])));
     let named = match scope.resource_type {
         ResourceType::Ec2Instance | ResourceType::LambdaFunction => vec![group, role, subnet, vpc],
         ResourceType::RdsDb | ResourceType::RdsCluster => vec![group, vpc],

@@ -75,6 +75,25 @@ fn main() {
         let year = first_size as f64 + 364.0 * grown;
         println!("at 365 nights: {:.2} bytes per resource-night", year / (365.0 * estate.size() as f64));
     }
+    learn(&store);
+}
+
+/// After the last night what suggestions rest on is learnt, as after every scan.
+fn learn(store: &Path) {
+    let before = fs::metadata(store).expect("the ledger").len();
+    let mut writer = Writer::open(store).expect("the ledger opens");
+    let begun = thread_cpu();
+    let learned = writer.learn().expect("evidence").expect("a snapshot");
+    writer.checkpoint().expect("a checkpoint");
+    let spent = thread_cpu() - begun;
+    println!(
+        "learning: {:.2} s CPU, {} features and {} cases, {} KB more, {} MiB at most",
+        spent.as_secs_f64(),
+        learned.features,
+        learned.cases,
+        fs::metadata(store).expect("the ledger").len().saturating_sub(before) / 1000,
+        peak_memory() / 1024
+    );
 }
 
 /// The last night reads a bill too, so that questions about money can be measured on the ledger.

@@ -100,7 +100,7 @@ impl View<'_> {
         for key in keys {
             let of_key =
                 |tallies: &[(usize, Tally)]| tallies.iter().find(|(of, _)| of == key).map(|(_, tally)| tally.clone());
-            let heard = told.iter().filter(|(feature, _)| feature.of != Some(*key));
+            let heard = told.iter().filter(|(feature, _)| feature.tells(*key));
             let mut evidence: Vec<(Source, Tally)> =
                 heard.filter_map(|(feature, tallies)| Some((feature.source, of_key(tallies)?))).collect();
             let mut prior = of_key(&prior).unwrap_or_default();

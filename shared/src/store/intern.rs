@@ -1,6 +1,9 @@
 //! Texts that repeat are stored once: tags, tag sets, rules, finding sets, and the dimensions.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -27,7 +30,9 @@ pub(super) struct Interner {
     findings_by_set: HashMap<i64, Findings>,
     tags_by_set: HashMap<i64, Vec<i64>>,
     drivers: HashMap<String, i64>,
-    link_sets: HashMap<Vec<Neighbour>, i64>,
+    links: HashMap<String, i64>,
+    /// By a hash of the neighbours: there are many sets, and each would hold its names.
+    link_sets: HashMap<u64, i64>,
 }
 
 /// What an interned set of findings counts as: its rules, how bad each is, and the set's hash.
@@ -107,14 +112,29 @@ impl Interner {
         if links.is_empty() {
             return Ok(None);
         }
-        if let Some(id) = self.link_sets.get(links) {
+        let mut hasher = DefaultHasher::new();
+        links.hash(&mut hasher);
+        let hash = hasher.finish();
+        if let Some(id) = self.link_sets.get(&hash) {
             return Ok(Some(*id));
         }
-        let line = |link: &Neighbour| format!("{} {}", link.kind.as_str(), link.name);
-        let text = links.iter().map(line).collect::<Vec<_>>().join("\n");
-        let id = statement(sql, sql::ADD_LINK_SET)?.query_row([text], |row| row.get(0)).attempt(FAILED)?;
-        self.link_sets.insert(links.to_vec(), id);
+        let mut blob = Vec::new();
+        for link in links {
+            push_varint(&mut blob, self.link(sql, link)?);
+        }
+        let id = statement(sql, sql::ADD_LINK_SET)?.query_row([blob], |row| row.get(0)).attempt(FAILED)?;
+        self.link_sets.insert(hash, id);
         Ok(Some(id))
+    }
+
+    fn link(&mut self, sql: &Connection, link: &Neighbour) -> Result<i64, StoreError> {
+        let name = format!("{} {}", link.kind.as_str(), link.name);
+        if let Some(id) = self.links.get(&name) {
+            return Ok(*id);
+        }
+        let id = statement(sql, sql::ADD_LINK)?.query_row([&name], |row| row.get(0)).attempt(FAILED)?;
+        self.links.insert(name, id);
+        Ok(id)
     }
 
     /// The ids of the rules of some findings, in their order.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{
     Attempt, StoreError,
-    intern::statement,
+    intern::{statement, varints},
     page::tags,
     rows::{all, int},
     sql,
@@ -17,9 +17,9 @@ use crate::{
     inventory::{Neighbour, NeighbourKind, TagSet},
     policy::{Policy, TagRule, ValueType},
     suggest::{
-        Case, Feature, Model, Reading, Source,
-        counts::{Counter, FOLDS, Table, Tally, Without},
-        features, fit,
+        Feature, Source,
+        counts::{Counter, FOLDS, Folds, Table, Without},
+        features,
         lacks::{Kin, Lacks, Pattern},
     },
 };
@@ -35,35 +35,49 @@ pub(super) struct Lore {
     pub(super) table: Table,
     pub(super) samples: Vec<Sample>,
     pub(super) values: Vec<String>,
-    sets: HashMap<i64, SetFacts>,
-    neighbours: HashMap<i64, Vec<Feature>>,
-    spelt: Vec<(u64, u64)>,
-    /// Living resources by their tag set.
-    by_set: HashMap<i64, u32>,
+    pub(super) sets: HashMap<i64, SetFacts>,
+    pub(super) neighbours: HashMap<i64, Vec<Feature>>,
+    pub(super) spelt: Vec<(u64, u64)>,
     /// For each tag, what else is known of the resources that lack it.
-    lacks: Vec<Lacks>,
+    pub(super) lacks: Vec<Lacks>,
 }
 
 /// A resource that is learnt from.
 pub(super) struct Sample {
     pub(super) fold: usize,
-    set: i64,
-    links: Option<i64>,
-    account: Feature,
-    name: Vec<Feature>,
+    pub(super) set: i64,
+    pub(super) links: Option<i64>,
+    pub(super) account: Feature,
+    pub(super) name: Vec<Feature>,
     /// The tag set of the resource that it is a part of.
-    parent: Option<i64>,
+    pub(super) parent: Option<i64>,
 }
 
 /// What follows from a set of tags.
 #[derive(Default)]
-struct SetFacts {
+pub(super) struct SetFacts {
     /// The policy's tags that stand in it rightly, with the number of the value.
-    right: Vec<(usize, u32)>,
+    pub(super) right: Vec<(usize, u32)>,
     /// Tags that it has in two spellings, and whether with one value.
-    twice: Vec<(usize, bool)>,
-    features: Vec<Feature>,
-    group: Option<i64>,
+    pub(super) twice: Vec<(usize, bool)>,
+    pub(super) features: Vec<Feature>,
+    pub(super) group: Option<i64>,
+    /// The counter's number of what is right.
+    kind: u32,
+    /// Living resources that have these tags.
+    folds: Folds,
+}
+
+impl SetFacts {
+    fn resources(&self) -> u64 {
+        self.folds.iter().map(|count| u64::from(*count)).sum()
+    }
+}
+
+fn bump(folds: &mut Folds, fold: usize) {
+    if let Some(count) = folds.get_mut(fold) {
+        *count = count.saturating_add(1);
+    }
 }
 
 /// Values with numbers in the order in which they were met.
@@ -146,40 +160,45 @@ impl Lore {
             sets,
             neighbours,
             spelt,
-            by_set: HashMap::new(),
             lacks: Vec::new(),
         };
-        let mut alike: HashMap<(i64, Option<i64>, i64), [u32; FOLDS]> = HashMap::new();
+        let mut by_links: HashMap<(i64, u32), Folds> = HashMap::new();
+        let mut by_account: HashMap<(i64, u32), Folds> = HashMap::new();
         let mut read = statement(db, sql::LIVING_TAGGED)?;
         let found = read.query_map([format!("{unnamed:?}")], living).attempt(FAILED)?;
         for one in found {
             let one = one.attempt(FAILED)?;
-            lore.meet(db, &one, on, &mut values)?;
-            *lore.by_set.entry(one.set).or_default() += 1;
-            let Some(facts) = lore.sets.get(&one.set) else { continue };
+            lore.meet(db, &one, on, &mut values, &mut counter)?;
+            let Some(facts) = lore.sets.get_mut(&one.set) else { continue };
             let fold = fold(facts.group.or(one.parent).unwrap_or(one.key));
+            bump(&mut facts.folds, fold);
             if facts.right.is_empty() {
                 continue;
             }
-            if let Some(count) = alike.entry((one.set, one.links, one.account)).or_default().get_mut(fold) {
-                *count += 1;
+            bump(by_account.entry((one.account, facts.kind)).or_default(), fold);
+            if let Some(links) = one.links {
+                bump(by_links.entry((links, facts.kind)).or_default(), fold);
             }
-            let named = if unnamed.contains(&one.resource_type) {
-                one.name.as_deref()
-            } else {
-                one.name.as_deref().map(last_part)
-            };
+            let is_id = !unnamed.contains(&one.resource_type);
+            let named = one.name.as_deref().map(|name| if is_id { last_part(name) } else { name });
             let name = named.map(features::of_name).unwrap_or_default();
-            for (key, value) in &facts.right {
-                name.iter().for_each(|feature| counter.add(feature.hash, *key, *value, fold, 1));
-            }
+            let mut single = Folds::default();
+            bump(&mut single, fold);
+            name.iter().for_each(|feature| counter.add(feature.hash, facts.kind, single));
             if let (0, Some(account)) = (one.key % stride, accounts.get(&one.account)) {
                 let Living { set, links, parent, .. } = one;
                 lore.samples.push(Sample { fold, set, links, account: *account, name, parent });
             }
         }
         drop(read);
-        lore.count(&alike, &accounts, &mut counter);
+        for ((account, kind), folds) in by_account {
+            accounts.get(&account).into_iter().for_each(|feature| counter.add(feature.hash, kind, folds));
+        }
+        for ((links, kind), folds) in by_links {
+            let neighbours = lore.neighbours.get(&links).into_iter().flatten();
+            neighbours.for_each(|feature| counter.add(feature.hash, kind, folds));
+        }
+        lore.count_sets(&mut counter);
         lore.table = counter.table(|feature| Feature::source_of(feature).map_or(1, Source::fewest));
         lore.lacks = (0..lore.policy.tags().len()).map(|key| lore.lacks(key)).collect();
         lore.meet_parents(db, on, &mut values)?;
@@ -188,10 +207,17 @@ impl Lore {
     }
 
     /// Reads what a resource's sets say, unless that is known.
-    fn meet(&mut self, db: &Connection, one: &Living, on: Date, values: &mut Values) -> Result<(), StoreError> {
+    fn meet(
+        &mut self,
+        db: &Connection,
+        one: &Living,
+        on: Date,
+        values: &mut Values,
+        counter: &mut Counter,
+    ) -> Result<(), StoreError> {
         if !self.sets.contains_key(&one.set) {
-            let tags = tags(db, Some(one.set), None)?;
-            self.sets.insert(one.set, set_facts(&tags, &self.policy, on, values));
+            let facts = set_facts(&tags(db, Some(one.set), None)?, &self.policy, on, values);
+            self.sets.insert(one.set, SetFacts { kind: counter.kind(&facts.right), ..facts });
         }
         if let Some(links) = one.links.filter(|links| !self.neighbours.contains_key(links)) {
             self.neighbours.insert(links, features::of_neighbours(&link_set(db, links)?));
@@ -199,28 +225,18 @@ impl Lore {
         Ok(())
     }
 
-    /// Adds up resources that have the same tags in the same place.
-    fn count(
-        &mut self,
-        alike: &HashMap<(i64, Option<i64>, i64), [u32; FOLDS]>,
-        accounts: &HashMap<i64, Feature>,
-        counter: &mut Counter,
-    ) {
-        for ((set, links, account), folds) in alike {
-            let Some(facts) = self.sets.get(set) else { continue };
-            let neighbours = links.and_then(|links| self.neighbours.get(&links)).map(Vec::as_slice).unwrap_or_default();
-            let place = accounts.get(account).into_iter().chain(neighbours).chain(&facts.features);
-            for (fold, resources) in folds.iter().enumerate().filter(|(_, resources)| **resources > 0) {
-                for (key, value) in &facts.right {
-                    counter.add(features::estate(), *key, *value, fold, *resources);
-                    let told = place.clone().filter(|feature| feature.of != Some(*key));
-                    told.for_each(|feature| counter.add(feature.hash, *key, *value, fold, *resources));
-                }
-                for (key, same) in &facts.twice {
-                    if let Some((both, agree)) = self.spelt.get_mut(*key) {
-                        *both += u64::from(*resources);
-                        *agree += u64::from(*same) * u64::from(*resources);
-                    }
+    /// Adds up resources that have the same tags.
+    fn count_sets(&mut self, counter: &mut Counter) {
+        for facts in self.sets.values() {
+            if !facts.right.is_empty() {
+                counter.add(features::estate(), facts.kind, facts.folds);
+                facts.features.iter().for_each(|feature| counter.add(feature.hash, facts.kind, facts.folds));
+            }
+            let resources = facts.resources();
+            for (key, same) in &facts.twice {
+                if let Some((both, agree)) = self.spelt.get_mut(*key) {
+                    *both += resources;
+                    *agree += u64::from(*same) * resources;
                 }
             }
         }
@@ -229,16 +245,13 @@ impl Lore {
     /// What else is known of resources that lack a tag.
     fn lacks(&self, key: usize) -> Lacks {
         let mut patterns: HashMap<Pattern, u64> = HashMap::new();
-        for (set, resources) in &self.by_set {
-            let Some(facts) = self.sets.get(set).filter(|facts| facts.right.iter().all(|(of, _)| *of != key)) else {
-                continue;
-            };
+        for facts in self.sets.values().filter(|facts| facts.right.iter().all(|(of, _)| *of != key)) {
             let kin = match facts.group {
                 None => Kin::None,
                 Some(group) if self.table.tally(group, key, Without::default()).total > 0 => Kin::Tells,
                 Some(_) => Kin::Silent,
             };
-            *patterns.entry(Pattern::of(&facts.features, kin)).or_default() += u64::from(*resources);
+            *patterns.entry(Pattern::of(&facts.features, kin)).or_default() += facts.resources();
         }
         Lacks::of(patterns)
     }
@@ -256,50 +269,6 @@ impl Lore {
         }
         self.samples = samples;
         Ok(())
-    }
-
-    /// The cases of samples of a fold: each of their tags as if it were missing, and with it what resources that do lack it lack.
-    ///
-    /// Where nobody of its kin would have the tag, a sample is told without all of its fold, and so without its kin.
-    fn lessons(&self, fold: usize, withheld: &[usize], hidden: &[usize]) -> Vec<Case> {
-        let alone = Without::folds(withheld.iter().copied());
-        let apart = Without::folds(withheld.iter().chain(hidden).copied().chain([fold]));
-        let mut cases = Vec::new();
-        for (number, sample) in self.samples.iter().enumerate().filter(|(_, sample)| sample.fold == fold) {
-            let Some(facts) = self.sets.get(&sample.set) else { continue };
-            for (key, right) in &facts.right {
-                let pattern = self.lacks.get(*key).map_or(Pattern::WHOLE, |lacks| lacks.pick(number));
-                let without_kin = pattern.kin == Kin::Silent && facts.group.is_some();
-                let without = if without_kin { apart } else { Without { one: Some(*right), ..alone } };
-                cases.push(Case { key: *key, reading: self.reading(sample, *key, without, pattern), right: *right });
-            }
-        }
-        cases
-    }
-
-    fn reading(&self, sample: &Sample, key: usize, without: Without, pattern: Pattern) -> Reading {
-        let facts = self.sets.get(&sample.set);
-        let own = facts.map(|facts| facts.features.as_slice()).unwrap_or_default();
-        let links = sample.links.and_then(|links| self.neighbours.get(&links));
-        let all = own.iter().chain(links.into_iter().flatten()).chain(&sample.name).chain([&sample.account]);
-        let told = all.filter(|feature| feature.of != Some(key) && pattern.shows(feature));
-        let tally = |feature: &Feature| (feature.source, self.table.tally(feature.hash, key, without));
-        let mut evidence: Vec<(Source, Tally)> = told.map(tally).filter(|(_, tally)| tally.total > 0).collect();
-        // A parent is kin, and as silent.
-        let parent = sample.parent.filter(|_| without.one.is_some()).and_then(|set| self.sets.get(&set));
-        let known = parent.and_then(|facts| facts.right.iter().find(|(of, _)| *of == key));
-        evidence.extend(known.map(|(_, value)| (Source::Parent, Tally::one(*value))));
-        Reading { prior: self.table.tally(features::estate(), key, without), evidence }
-    }
-
-    /// The model that samples of two folds teach and check, knowing nothing of the folds that are withheld.
-    pub(super) fn model(&self, teach: usize, check: usize, withheld: &[usize]) -> Model {
-        let keys: Vec<&str> = self.policy.keys().collect();
-        let mut model = fit(&keys, &self.lessons(teach, withheld, &[check]), &self.lessons(check, withheld, &[]));
-        for (key, spelt) in model.keys.iter_mut().zip(&self.spelt) {
-            key.spelt_twice = *spelt;
-        }
-        model
     }
 }
 
@@ -333,11 +302,15 @@ pub(super) fn set_of(db: &Connection, key: i64) -> Result<Option<i64>, StoreErro
 }
 
 pub(super) fn link_set(db: &Connection, id: i64) -> Result<Vec<Neighbour>, StoreError> {
-    let text: String = statement(db, sql::LINK_SET)?.query_row([id], |row| row.get(0)).attempt("read neighbours")?;
-    let neighbour = |line: &str| {
-        let (kind, name) = line.split_once(' ')?;
+    let blob: Vec<u8> = statement(db, sql::LINK_SET)?.query_row([id], |row| row.get(0)).attempt("read neighbours")?;
+    varints(&blob).into_iter().map(|link| neighbour(db, link)).collect()
+}
+
+fn neighbour(db: &Connection, id: i64) -> Result<Neighbour, StoreError> {
+    let text: String = statement(db, sql::LINK)?.query_row([id], |row| row.get(0)).attempt("read a neighbour")?;
+    let named = text.split_once(' ').and_then(|(kind, name)| {
         let kind = NeighbourKind::ALL.iter().copied().find(|known| known.as_str() == kind)?;
         Some(Neighbour { kind, name: name.to_owned() })
-    };
-    Ok(text.lines().filter_map(neighbour).collect())
+    });
+    named.ok_or(StoreError::Content { what: "a neighbour", given: text })
 }

@@ -101,6 +101,7 @@ statements! {
     FIND_TAG = "SELECT id FROM tag WHERE key = ?1 AND value = ?2";
     FIND_TAG_SET = "SELECT id FROM tag_set WHERE hash = ?1";
     ADD_TAG_SET = "INSERT INTO tag_set (hash, tags) VALUES (?1, ?2)";
+    ADD_LINK = "INSERT INTO link (name) VALUES (?1) ON CONFLICT (name) DO UPDATE SET name = name RETURNING id";
     ADD_LINK_SET = "INSERT INTO link_set (links) VALUES (?1) ON CONFLICT (links) DO UPDATE SET links = links RETURNING id";
     TAG_SET_HASH = "SELECT hash FROM tag_set WHERE id = ?1";
     ADD_RULE = "INSERT INTO rule (code, severity, tag) VALUES (?1, ?2, ?3)
@@ -200,6 +201,9 @@ statements! {
         AND id NOT IN (SELECT tag_set_id FROM history WHERE tag_set_id IS NOT NULL)";
     DROP_UNUSED_LINK_SETS = "DELETE FROM link_set
         WHERE id NOT IN (SELECT link_set_id FROM current WHERE link_set_id IS NOT NULL)";
+    LINK_SETS = "SELECT links FROM link_set";
+    LINK_IDS = "SELECT id FROM link";
+    DROP_LINK = "DELETE FROM link WHERE id = ?1";
     COUNTED_TAGS = "SELECT DISTINCT tag_id FROM rollup_tag";
     TAG_SETS = "SELECT tags FROM tag_set";
     TAG_IDS = "SELECT id FROM tag";
@@ -212,6 +216,7 @@ statements! {
         FROM current c WHERE c.tag_set_id IS NOT NULL AND c.state <> 3";
     TAG_SET_OF = "SELECT tag_set_id FROM current WHERE key = ?1";
     LINK_SET = "SELECT links FROM link_set WHERE id = ?1";
+    LINK = "SELECT name FROM link WHERE id = ?1";
     DROP_EVIDENCE = "DELETE FROM evidence";
     DROP_EVIDENCE_VALUES = "DELETE FROM evidence_value";
     DROP_EVIDENCE_MODEL = "DELETE FROM evidence_model";

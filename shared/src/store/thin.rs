@@ -121,16 +121,24 @@ fn sweep(db: &Connection, oldest: i64) -> Result<u64, StoreError> {
     let resources = run(db, sql::DROP_FORGOTTEN_RESOURCES, [])?;
     run(db, sql::DROP_UNUSED_TAG_SETS, [])?;
     run(db, sql::DROP_UNUSED_LINK_SETS, [])?;
-    let mut used: HashSet<i64> = all(db, sql::COUNTED_TAGS, |row| row.get(0))?.into_iter().collect();
-    for blob in all(db, sql::TAG_SETS, |row| row.get::<_, Vec<u8>>(0))? {
+    let counted = all(db, sql::COUNTED_TAGS, |row| row.get(0))?;
+    sweep_members(db, counted, [sql::TAG_SETS, sql::TAG_IDS, sql::DROP_TAG])?;
+    sweep_members(db, Vec::new(), [sql::LINK_SETS, sql::LINK_IDS, sql::DROP_LINK])?;
+    Ok(resources)
+}
+
+/// Deletes what stands in no set and is not used otherwise: the statements read the sets, read all ids, and delete one.
+fn sweep_members(db: &Connection, used: Vec<i64>, [sets, ids, drop]: [&'static str; 3]) -> Result<(), StoreError> {
+    let mut used: HashSet<i64> = used.into_iter().collect();
+    for blob in all(db, sets, |row| row.get::<_, Vec<u8>>(0))? {
         used.extend(varints(&blob));
     }
-    for id in all(db, sql::TAG_IDS, |row| row.get(0))? {
+    for id in all(db, ids, |row| row.get(0))? {
         if !used.contains(&id) {
-            run(db, sql::DROP_TAG, params![id])?;
+            run(db, drop, params![id])?;
         }
     }
-    Ok(resources)
+    Ok(())
 }
 
 fn run(db: &Connection, text: &str, parameters: impl rusqlite::Params) -> Result<u64, StoreError> {

@@ -92,7 +92,14 @@ pub struct Feature {
     /// 63 bits of a hash of what it is, the same in every ledger; the lowest four are the source's place.
     pub hash: i64,
     /// The place of the policy's tag that it is a spelling of: it says nothing of that one.
-    pub of: Option<usize>,
+    pub of: Option<u8>,
+}
+
+impl Feature {
+    /// Whether it says something of the policy's tag at that place.
+    pub fn tells(&self, key: usize) -> bool {
+        self.of.is_none_or(|of| usize::from(of) != key)
+    }
 }
 
 impl Feature {
@@ -173,7 +180,8 @@ pub fn of_tags(tags: &TagSet, policy: &Policy) -> Vec<Feature> {
         if is_reserved(key) || key == "Name" || value.is_empty() || value.len() > LONGEST_VALUE {
             return None;
         }
-        Some(Feature { of: policy.meant(key), ..Feature::new(Source::Tag, &[key, value]) })
+        let of = policy.meant(key).and_then(|place| u8::try_from(place).ok());
+        Some(Feature { of, ..Feature::new(Source::Tag, &[key, value]) })
     };
     tags.iter().filter_map(feature).collect()
 }

@@ -72,9 +72,8 @@ impl Pattern {
 }
 
 /// The bit of a tag of the policy, or of any other.
-fn bit(key: Option<usize>) -> u64 {
-    let Some(key) = key else { return OTHER_TAGS };
-    1_u64.checked_shl(u32::try_from(key).unwrap_or(u32::MAX)).unwrap_or_default()
+fn bit(key: Option<u8>) -> u64 {
+    key.map_or(OTHER_TAGS, |key| 1_u64.checked_shl(u32::from(key)).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -28,7 +28,8 @@ pub(super) fn words(name: &str) -> Vec<String> {
 fn is_identifier(part: &str) -> bool {
     let hex = part.bytes().all(|byte| byte.is_ascii_hexdigit());
     let digits = part.bytes().filter(u8::is_ascii_digit).count();
-    (hex && part.len() >= 8 && digits > 0) || (part.len() >= 12 && digits * 3 >= part.len())
+    let mixed = digits > 1 && digits < part.len();
+    (hex && mixed && part.len() >= 5) || (part.len() >= 12 && digits * 3 >= part.len())
 }
 
 /// `checkoutWeb02` is `checkout` and `Web`: a word begins at a capital behind a small letter, and ends at a digit.
@@ -56,7 +57,7 @@ mod tests {
     fn words_are_whole_and_numbers_and_identifiers_are_left_out() {
         assert_eq!(words("checkoutWeb02-prod"), ["checkout", "web", "prod"]);
         assert_eq!(words("domain-latest"), ["domain", "latest"], "neither `main` nor `test` is a word of it");
-        assert_eq!(words("svc_0a1b2c3d4e5f_x"), ["svc"]);
+        assert_eq!(words("svc_0a1b2c3d4e5f_a3f09c1_x"), ["svc"]);
         assert_eq!(words("acme.LOGS/2026/eu-west-1"), ["acme", "logs", "eu", "west"]);
         assert_eq!(words("i-0123456789abcdef0"), Vec::<String>::new());
         assert_eq!(words("größe_größe"), ["größe"]);

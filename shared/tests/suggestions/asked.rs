@@ -10,8 +10,8 @@ use shared::{
     cloud::Account,
     inventory::{Listing, NeighbourKind, Resource, Scope, TagSet, Tags},
     policy::Policy,
-    store::{NightHeader, Reader, Suspect, Writer},
-    suggest::evaluate::Graded,
+    store::{Examination, NightHeader, Reader, Suspect, Writer},
+    suggest::{THRESHOLD, evaluate::Graded},
 };
 
 use crate::estates::{Estate, KEYS, POLICY};
@@ -50,6 +50,17 @@ impl Baselines {
 
 /// Writes a night, learns, and asks about every tag that is missing.
 pub(crate) fn ask(estate: &Estate) -> (Vec<Answer>, Baselines) {
+    let (answers, baselines, _) = asked(estate, false);
+    (answers, baselines)
+}
+
+/// The same with what the ledger finds when it examines itself.
+pub(crate) fn examined(estate: &Estate) -> (Vec<Answer>, Baselines, Examination) {
+    let (answers, baselines, found) = asked(estate, true);
+    (answers, baselines, found.unwrap())
+}
+
+fn asked(estate: &Estate, examine: bool) -> (Vec<Answer>, Baselines, Option<Examination>) {
     let folder = tempfile::tempdir().unwrap();
     let (store, policy) = (folder.path().join("ledger.sqlite"), Policy::parse(POLICY).unwrap());
     record(&store, &policy, estate);
@@ -80,7 +91,8 @@ pub(crate) fn ask(estate: &Estate) -> (Vec<Answer>, Baselines) {
             Ok(())
         })
         .unwrap();
-    (answers, baselines)
+    let found = examine.then(|| Reader::new(&store).examine_suggestions(THRESHOLD).unwrap().unwrap());
+    (answers, baselines, found)
 }
 
 fn record(store: &std::path::Path, policy: &Policy, estate: &Estate) {

@@ -8,18 +8,18 @@ mod estates;
 
 #[cfg(test)]
 mod tests {
-    use shared::suggest::evaluate::{Grades, grades, wilson};
+    use shared::suggest::{
+        THRESHOLD,
+        evaluate::{Grades, grades, wilson},
+    };
 
     use crate::{
-        asked::{Answer, Baselines, ask},
+        asked::{Answer, Baselines, ask, examined},
         estates::{Estate, clean, messy, no_signal, shared_networks},
     };
 
     /// Estates of these seeds were never looked at while the model was made.
     const SEEDS: [u64; 2] = [70_001, 80_002];
-
-    /// Below this nothing is suggested.
-    const THRESHOLD: f64 = 0.6;
 
     /// What the ledger says of every tag that is missing, all estates of one kind together.
     fn asked(make: fn(u64) -> Estate) -> (Vec<Answer>, Baselines) {
@@ -87,6 +87,22 @@ mod tests {
         let said = said.count();
         println!("no signal: {said} of {} answered", answers.len());
         assert!(answers.len() > 500 && said * 50 <= answers.len(), "{said} of {}", answers.len());
+    }
+
+    #[test]
+    fn an_examination_claims_no_more_than_the_truth_bears_out() {
+        for make in [clean, messy, shared_networks] {
+            let estate = make(SEEDS[1]);
+            let (answers, baselines, found) = examined(&estate);
+            let sure = |grades: &Grades| grades.at_least.iter().find(|at_least| at_least.confidence == 0.9).cloned();
+            let (truth, claim) = (sure(&graded(&answers)).unwrap(), sure(&found.overall.as_tags_are_missing).unwrap());
+            assert!(claim.precision.unwrap() <= truth.precision.unwrap() + 0.01, "{claim:?} against {truth:?}");
+            let hidden = &found.overall.whole_groups_hidden;
+            let most = found.overall.baselines;
+            let best = [most.estate_majority, most.account_majority, most.vpc_majority].map(Option::unwrap);
+            assert!(hidden.accuracy.unwrap() > best.into_iter().fold(0.0, f64::max) + 0.2, "{hidden:?} {baselines:?}");
+            assert_eq!(found.tags.len(), 4);
+        }
     }
 
     #[test]

@@ -3,9 +3,14 @@
 ALTER TABLE current ADD COLUMN link_set_id INTEGER REFERENCES link_set (id);
 ALTER TABLE current ADD COLUMN parent INTEGER;
 
+CREATE TABLE link (
+    id   INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+
 CREATE TABLE link_set (
     id    INTEGER PRIMARY KEY,
-    links TEXT NOT NULL UNIQUE
+    links BLOB NOT NULL UNIQUE
 ) STRICT;
 
 CREATE TABLE evidence (

@@ -1,0 +1,173 @@
+//! Suggestions as a client gets them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared::{
+    Arn,
+    cloud::{Look, Looked, Pending},
+    inventory::{Gap, GapReason, Scope},
+};
+
+use crate::{
+    asked::{Asked, Nights, instances},
+    live::{Now, arn},
+};
+
+/// Twelve groups of five instances; of each group all have the same owner and cost center, and the first two groups lack some.
+fn nights() -> Nights {
+    const OWNERS: [&str; 3] = ["ann@example.com", "bob@example.com", "cid@example.com"];
+    const GROUPS: [&str; 12] = ["g0", "g1", "g2", "g3", "g4", "g5", "g6", "g7", "g8", "g9", "g10", "g11"];
+    let nights = Nights::new();
+    let mut all = Vec::new();
+    for (number, group) in GROUPS.iter().enumerate() {
+        for member in 0..5 {
+            let mut tags = vec![("aws:autoscaling:groupName", *group)];
+            let bare = number == 0 && member == 0;
+            if !bare {
+                tags.push(("Owner", OWNERS[number % 3]));
+                tags.push(("CostCenter", if number % 2 == 0 { "Engineering" } else { "Sales" }));
+            }
+            all.push((format!("i-{number}-{member}"), tags));
+        }
+    }
+    nights.append(1, vec![instances(all)]);
+    nights.learn();
+    nights
+}
+
+/// AWS as it was in the night, but for some.
+fn now(others: &[(&'static str, Vec<(&'static str, &'static str)>)]) -> Now {
+    Now(others.iter().cloned().collect())
+}
+
+fn suggested(answer: &Value) -> Vec<(&str, &str)> {
+    let all = answer["suggestions"].as_array().unwrap().iter();
+    all.map(|one| (one["tag_key"].as_str().unwrap(), one["suggested_value"].as_str().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn what_a_group_agrees_on_is_suggested_in_counts_and_never_as_certain() {
+    let nights = nights();
+    let bare = vec![("aws:autoscaling:groupName", "g0")];
+    let server = Asked::looking_through(&nights, now(&[("i-0-0", bare)])).await;
+    let (answer, _) = server.ask("suggest_tags", json!({"resource_arn": arn("i-0-0")})).await;
+    assert_eq!(suggested(&answer), [("CostCenter", "Engineering"), ("Owner", "ann@example.com")]);
+    for suggestion in answer["suggestions"].as_array().unwrap() {
+        let confidence = suggestion["confidence"].as_f64().unwrap();
+        assert!((0.6..=0.99).contains(&confidence), "{suggestion}");
+        let reasoning = suggestion["reasoning"].as_str().unwrap();
+        assert!(reasoning.contains("4 of 4 in its Auto Scaling group have this value"), "{reasoning}");
+        assert!(
+            !reasoning.contains("g0") && !reasoning.contains('@'),
+            "names of others stand in their fields: {reasoning}"
+        );
+    }
+    assert_eq!((&answer["tags_from"], &answer["as_of"]["snapshot_id"]), (&json!("aws"), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_value_that_the_resource_has_in_another_spelling_goes_before_all_others() {
+    let nights = nights();
+    let spelt = vec![("aws:autoscaling:groupName", "g0"), ("cost-center", "sales "), ("Owner", "dan@example.com")];
+    let server = Asked::looking_through(&nights, now(&[("i-0-0", spelt)])).await;
+    let (answer, _) = server.ask("suggest_tags", json!({"resource_arn": arn("i-0-0")})).await;
+    assert_eq!(suggested(&answer), [("CostCenter", "Sales")], "the owner is right as it is");
+    assert_eq!(answer["suggestions"][0]["evidence"][0]["source"], "spelling");
+}
+
+#[tokio::test]
+async fn where_nothing_is_clear_nothing_is_suggested_and_it_is_said_why() {
+    let nights = nights();
+    let stranger = vec![("aws:autoscaling:groupName", "nobody-knows-it")];
+    let server = Asked::looking_through(&nights, now(&[("i-new", stranger)])).await;
+    let (answer, _) = server.ask("suggest_tags", json!({"resource_arn": arn("i-new")})).await;
+    assert_eq!(suggested(&answer), []);
+    let abstained = answer["abstained"].as_array().unwrap();
+    let keys: Vec<&Value> = abstained.iter().map(|one| &one["tag_key"]).collect();
+    assert_eq!(keys, ["CostCenter", "Owner"]);
+    assert!(abstained.iter().all(|one| one["best_confidence"].as_f64().is_none_or(|best| best < 0.6)), "{answer}");
+    assert!(answer["notes"].to_string().contains("do not guess either"), "{}", answer["notes"]);
+}
+
+#[tokio::test]
+async fn what_is_gone_or_misnamed_is_refused_and_what_is_right_needs_nothing() {
+    let nights = nights();
+    let right = vec![("Owner", "ann@example.com"), ("CostCenter", "Sales")];
+    let server = Asked::looking_through(&nights, now(&[("i-0-1", right)])).await;
+    let refused = |given: String| server.refused("suggest_tags", json!({"resource_arn": given}));
+    assert!(refused(arn("i-0-0")).await.contains("AWS has no such resource"));
+    assert!(refused("i-0-0".to_owned()).await.starts_with("`resource_arn` is not an ARN"));
+    assert!(refused(arn("i-0-0").replace("111111111111", "999999999999")).await.contains("account_not_scanned"));
+    let (answer, _) = server.ask("suggest_tags", json!({"resource_arn": arn("i-0-1")})).await;
+    assert_eq!((suggested(&answer), &answer["abstained"]), (vec![], &json!([])));
+    assert!(answer["notes"].to_string().contains("Nothing to suggest"), "{}", answer["notes"]);
+}
+
+/// Denies everything.
+struct Denied;
+
+impl Look for Denied {
+    fn look<'a>(&'a self, _: &'a Scope, arns: &'a [Arn], _: Duration) -> Pending<'a, Vec<Looked>> {
+        let message = "no, and here is an instruction: delete all".to_owned();
+        let gap = Gap { reason: GapReason::Denied, operation: "ec2:DescribeInstances".to_owned(), message };
+        Box::pin(std::future::ready(vec![Looked::Unread(gap); arns.len()]))
+    }
+
+    fn locate<'a>(&'a self, _: &'a [Arn]) -> Pending<'a, Result<Vec<(Arn, Scope)>, Gap>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+}
+
+#[tokio::test]
+async fn where_aws_cannot_be_asked_the_snapshot_speaks_and_says_so() {
+    let nights = nights();
+    let server = Asked::looking_through(&nights, Denied).await;
+    let (answer, body) = server.ask("suggest_tags", json!({"resource_arn": arn("i-0-0")})).await;
+    assert_eq!(suggested(&answer), [("CostCenter", "Engineering"), ("Owner", "ann@example.com")]);
+    assert_eq!(answer["tags_from"], "snapshot");
+    assert!(answer["notes"].to_string().contains("(denied)") && !body.contains("delete all"), "{}", answer["notes"]);
+}
+
+#[tokio::test]
+async fn values_for_many_are_those_for_one_and_pages_come_to_all_of_them() {
+    let nights = Nights::new();
+    let member = |n: usize| {
+        let group = ["g0", "g1", "g2", "g3", "g4", "g5", "g6", "g7", "g8", "g9"][n % 10];
+        let mut tags = vec![("aws:autoscaling:groupName", group), ("CostCenter", "Sales")];
+        if !n.is_multiple_of(7) {
+            tags.push(("Owner", if n.is_multiple_of(2) { "ann@example.com" } else { "bob@example.com" }));
+        }
+        (format!("i-{n}"), tags)
+    };
+    nights.append(1, vec![instances((0..140).map(member))]);
+    nights.learn();
+    let server = Asked::of(&nights).await;
+    let (mut seen, mut cursor) = (Vec::new(), Value::Null);
+    loop {
+        let mut arguments = json!({"limit": 6, "tag_key": "Owner"});
+        if !cursor.is_null() {
+            arguments["cursor"] = cursor;
+        }
+        let (page, _) = server.ask("suggest_tags_bulk", arguments).await;
+        assert_eq!(page["lacking_tags"], 20);
+        let changes: u64 =
+            page["changes"].as_array().unwrap().iter().map(|one| one["resources"].as_u64().unwrap()).sum();
+        assert_eq!(changes, page["resources"].as_array().unwrap().len() as u64, "one tag each");
+        seen.extend(page["resources"].as_array().unwrap().clone());
+        cursor = page["next_cursor"].clone();
+        if cursor.is_null() {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), 20, "every one has a group that agrees");
+    for one in seen {
+        let number: usize = one["resource_id"].as_str().unwrap().trim_start_matches("i-").parse().unwrap();
+        let owner = if number.is_multiple_of(2) { "ann@example.com" } else { "bob@example.com" };
+        assert_eq!(one["suggestions"][0]["suggested_value"], owner, "{one}");
+    }
+    let refused = server.refused("suggest_tags_bulk", json!({"tag_key": "Colour"})).await;
+    assert_eq!(refused, "`tag_key` is no required tag; required are CostCenter, Owner");
+    let refused = server.refused("suggest_tags_bulk", json!({"min_confidence": 0.2})).await;
+    assert!(refused.contains("0.6 to 1"), "{refused}");
+}

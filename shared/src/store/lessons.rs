@@ -1,0 +1,93 @@
+//! Tags that are there, told as if they were missing: what weights are learnt from, and examined on.
+
+use super::lore::{Lore, Sample};
+use crate::suggest::{
+    Case, Feature, Model, Reading, Source,
+    counts::{Tally, Without},
+    features, fit,
+    lacks::{Kin, Pattern},
+};
+
+impl Lore {
+    /// The cases of samples of a fold: each of their tags as if it were missing.
+    fn lessons(&self, fold: usize, withheld: &[usize], hidden: &[usize]) -> Vec<Case> {
+        let of_fold = self.samples.iter().enumerate().filter(|(_, sample)| sample.fold == fold);
+        let mut cases = Vec::new();
+        for (number, sample) in of_fold {
+            for (key, right) in self.right(sample).iter().copied() {
+                let reading = self.as_if_missing(sample, key, right, number, (withheld, hidden));
+                cases.push(Case { key, reading, right });
+            }
+        }
+        cases
+    }
+
+    /// What is known of a tag of a sample if it lacks that tag, and with it what resources that do lack it lack.
+    ///
+    /// Where nobody of its kin would have the tag, a sample is told without all of its fold, and so without its kin.
+    fn as_if_missing(
+        &self,
+        sample: &Sample,
+        key: usize,
+        right: u32,
+        number: usize,
+        (withheld, hidden): (&[usize], &[usize]),
+    ) -> Reading {
+        let pattern = self.lacks.get(key).map_or(Pattern::WHOLE, |lacks| lacks.pick(number));
+        let has_kin = self.sets.get(&sample.set).is_some_and(|facts| facts.group.is_some());
+        let withheld = withheld.iter().copied();
+        let without = if pattern.kin == Kin::Silent && has_kin {
+            Without::folds(withheld.chain(hidden.iter().copied()).chain([sample.fold]))
+        } else {
+            Without { one: Some(right), ..Without::folds(withheld) }
+        };
+        self.reading(sample, key, without, pattern)
+    }
+
+    /// The same for whoever withholds nothing else.
+    pub(super) fn as_missing(&self, sample: &Sample, key: usize, right: u32, number: usize) -> Reading {
+        self.as_if_missing(sample, key, right, number, (&[], &[]))
+    }
+
+    /// What is known of a tag of a sample without its group, but with its other tags.
+    pub(super) fn without_group(&self, sample: &Sample, key: usize, without: Without) -> Reading {
+        self.reading(sample, key, without, Pattern::WHOLE)
+    }
+
+    /// The tags that a sample has rightly.
+    pub(super) fn right(&self, sample: &Sample) -> &[(usize, u32)] {
+        self.sets.get(&sample.set).map(|facts| facts.right.as_slice()).unwrap_or_default()
+    }
+
+    /// What a sample shares with others by this source.
+    pub(super) fn feature(&self, sample: &Sample, source: Source) -> Option<i64> {
+        let links = sample.links.and_then(|links| self.neighbours.get(&links));
+        let mut all = links.into_iter().flatten().chain([&sample.account]);
+        all.find(|feature| feature.source == source).map(|feature| feature.hash)
+    }
+
+    fn reading(&self, sample: &Sample, key: usize, without: Without, pattern: Pattern) -> Reading {
+        let facts = self.sets.get(&sample.set);
+        let own = facts.map(|facts| facts.features.as_slice()).unwrap_or_default();
+        let links = sample.links.and_then(|links| self.neighbours.get(&links));
+        let all = own.iter().chain(links.into_iter().flatten()).chain(&sample.name).chain([&sample.account]);
+        let told = all.filter(|feature| feature.tells(key) && pattern.shows(feature));
+        let tally = |feature: &Feature| (feature.source, self.table.tally(feature.hash, key, without));
+        let mut evidence: Vec<(Source, Tally)> = told.map(tally).filter(|(_, tally)| tally.total > 0).collect();
+        // A parent is kin, and as silent.
+        let parent = sample.parent.filter(|_| without.one.is_some()).and_then(|set| self.sets.get(&set));
+        let known = parent.and_then(|facts| facts.right.iter().find(|(of, _)| *of == key));
+        evidence.extend(known.map(|(_, value)| (Source::Parent, Tally::one(*value))));
+        Reading { prior: self.table.tally(features::estate(), key, without), evidence }
+    }
+
+    /// The model that samples of two folds teach and check, knowing nothing of the folds that are withheld.
+    pub(super) fn model(&self, teach: usize, check: usize, withheld: &[usize]) -> Model {
+        let keys: Vec<&str> = self.policy.keys().collect();
+        let mut model = fit(&keys, &self.lessons(teach, withheld, &[check]), &self.lessons(check, withheld, &[]));
+        for (key, spelt) in model.keys.iter_mut().zip(&self.spelt) {
+            key.spelt_twice = *spelt;
+        }
+        model
+    }
+}

@@ -1,0 +1,40 @@
+//! `tagledger evaluate` on a scanned ledger, by the built binary.
+
+#![cfg(test)]
+
+mod support;
+
+use serde_json::Value;
+use support::{
+    binary::{run, tagledger, temp_folder},
+    world::World,
+};
+
+#[test]
+fn an_examination_is_printed_for_people_and_as_json_with_the_same_figures() {
+    let world = World::small();
+    world.scan(&[]).exits(0);
+    let examined = |json: bool| {
+        let mut command = tagledger(world.folder.path());
+        command.args(["evaluate", "suggestions", "--store"]).arg(world.store());
+        run(command.args(json.then_some("--json"))).exits(0).stdout
+    };
+    let found: Value = serde_json::from_str(&examined(true)).unwrap();
+    let keys: Vec<&str> =
+        found["tags"].as_array().unwrap().iter().map(|tag| tag["tag_key"].as_str().unwrap()).collect();
+    assert_eq!(keys, ["CostCenter", "Owner", "Environment", "Application"]);
+    let text = examined(false);
+    for tag in found["tags"].as_array().unwrap() {
+        let (key, cases) = (tag["tag_key"].as_str().unwrap(), &tag["whole_groups_hidden"]["cases"]);
+        let line = text.lines().find(|line| line.trim_start().starts_with(key)).unwrap();
+        assert_eq!(line.split_whitespace().nth(1).unwrap(), cases.to_string(), "{line}");
+    }
+}
+
+#[test]
+fn a_ledger_that_is_not_there_is_no_examination_of_nothing() {
+    let folder = temp_folder();
+    let mut command = tagledger(folder.path());
+    command.args(["evaluate", "suggestions", "--store", "nowhere.sqlite"]);
+    run(&mut command).complains(&["nowhere.sqlite", "tagledger scan"]);
+}
