@@ -132,7 +132,15 @@ async fn suggestions(service: &Router) {
     println!("{:<44} {bytes:>8} {median:>8} {p99:>8}", "suggest_tags, each of another resource");
 }
 
-fn calls(region: &Value) -> [(&'static str, Value); 17] {
+/// The sample policy with a tag more.
+fn draft() -> Value {
+    let mut draft: Value =
+        serde_json::from_str(include_str!("../../policies/tagging_policy.json")).expect("the sample policy");
+    draft["required_tags"].as_array_mut().expect("tags").push(json!({"name": "Team"}));
+    draft
+}
+
+fn calls(region: &Value) -> [(&'static str, Value); 18] {
     [
         ("check_tag_compliance", json!({})),
         ("check_tag_compliance", json!({"filters": {"region": region}})),
@@ -151,6 +159,7 @@ fn calls(region: &Value) -> [(&'static str, Value); 17] {
         ("detect_tag_drift", json!({})),
         ("explain_compliance_change", json!({})),
         ("suggest_tags_bulk", json!({})),
+        ("simulate_policy", json!({"policy": draft()})),
     ]
 }
 
@@ -220,6 +229,7 @@ fn next(answer: &Value, tool: &str, arguments: &Value, asked: usize) -> Option<V
             question["time_period"] = json!({"start": period["start"], "end": later.to_string()});
         }
         "get_violation_history" => question["days_back"] = json!(90 - number),
+        "simulate_policy" => question["limit"] = json!(number),
         "detect_tag_drift" | "explain_compliance_change" => {
             let newest: jiff::civil::Date = answer["to"]["date"].as_str()?.parse().ok()?;
             question["between"] = json!({"to": newest.yesterday().ok()?.to_string()});

@@ -40,6 +40,12 @@ impl PolicyFile {
         file
     }
 
+    /// Where the file is; none without a file.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        let folder = self.path.as_deref()?.parent()?;
+        Some(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+    }
+
     /// The policy, and why the file now fails to load if it does.
     pub fn get(&self) -> (Option<Arc<Policy>>, Option<String>) {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);

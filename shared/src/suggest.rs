@@ -25,4 +25,5 @@ pub(crate) fn share_of(part: usize, whole: usize) -> f64 {
 
 pub use features::{Feature, Source};
 pub use fit::{Case, fit};
+pub(crate) use model::count;
 pub use model::{KeyModel, Likely, Model, Reading, Support};

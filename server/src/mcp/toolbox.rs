@@ -6,7 +6,7 @@ use super::{Mcp, checked::Checked};
 use crate::tools::{
     ToolFailure, answer::Answer, check_tag_compliance, detect_tag_drift, explain_compliance_change,
     find_untagged_resources, generate_compliance_report, get_cost_attribution_gap, get_tagging_policy,
-    get_violation_history, suggest_tags, suggest_tags_bulk, validate_resource_tags,
+    get_violation_history, simulate_policy, suggest_tags, suggest_tags_bulk, validate_resource_tags,
 };
 
 #[tool_router(vis = "pub(super)")]
@@ -125,6 +125,20 @@ impl Mcp {
         Parameters(Checked(get_tagging_policy::Arguments {})): Parameters<Checked<get_tagging_policy::Arguments>>,
     ) -> Result<Json<get_tagging_policy::Reply>, ToolFailure> {
         get_tagging_policy::answer(&self.ledger).map(Json)
+    }
+
+    /// What a draft of a tagging policy would come to on the estate as the newest snapshot knows it: new score by count and by cost,
+    /// who would newly fail or pass by type, account and reason, examples, and on request the last nights. Changes nothing.
+    #[tool(
+        name = "simulate_policy",
+        title = "Simulate policy",
+        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
+    )]
+    async fn simulate_policy(
+        &self,
+        Parameters(Checked(arguments)): Parameters<Checked<simulate_policy::Arguments>>,
+    ) -> Result<Json<Answer<simulate_policy::Body>>, ToolFailure> {
+        simulate_policy::answer(&self.ledger, arguments).map(Json)
     }
 
     /// Values for the required tags that one resource lacks or has wrongly, each with a confidence measured on this estate and the

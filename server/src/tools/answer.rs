@@ -46,9 +46,9 @@ pub(crate) struct AsOf {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct PolicyUsed {
     /// Its version, as its author writes it.
-    version: String,
+    pub(crate) version: String,
     /// The first 12 digits of the SHA-256 of its content.
-    digest: String,
+    pub(crate) digest: String,
 }
 
 /// Of the scopes that the question is about: (account, region, resource type) lists.
@@ -254,5 +254,10 @@ pub(crate) fn units(cents: i64) -> f64 {
 
 /// A score to four places, as it is handed out.
 pub(crate) fn score(tally: &Tally) -> Option<f64> {
-    tally.score().map(|score| (score * 10_000.0).round() / 10_000.0)
+    tally.score().map(rounded)
+}
+
+/// To four places.
+pub(crate) fn rounded(score: f64) -> f64 {
+    (score * 10_000.0).round() / 10_000.0
 }

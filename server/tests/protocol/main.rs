@@ -15,6 +15,8 @@ mod pages;
 #[cfg(test)]
 mod script;
 #[cfg(test)]
+mod simulate;
+#[cfg(test)]
 mod suggest;
 #[cfg(test)]
 mod untrusted;

@@ -8,7 +8,7 @@ use super::{
     Attempt, ResourceCost, Snapshot, StoreError, View,
     intern::statement,
     page::Remembered,
-    rows::{ScopeIds, arn, rows, state},
+    rows::{ScopeIds, rows, state},
     sql,
 };
 use crate::{
@@ -40,6 +40,11 @@ pub struct Changed {
 }
 
 impl Side {
+    /// Its tag set and name, as local ids and text.
+    pub(super) fn tags_known(&self) -> (Option<i64>, Option<&str>) {
+        (self.tag_set, self.name.as_deref())
+    }
+
     /// Whether another night knew the same tags.
     pub fn same_tags(&self, other: &Self) -> bool {
         self.tag_set == other.tag_set && self.name == other.name
@@ -112,20 +117,9 @@ impl View<'_> {
         };
         let (local, usage, charged) =
             statement(self.db(), sql::RESOURCE_BY_KEY)?.query_row([changed.key], columns).attempt("read a resource")?;
-        let outsider = || StoreError::Content { what: "an account", given: changed.scope.account.to_string() };
-        let mut accounts = self.dimensions().accounts.iter();
-        let (account, home) = accounts.find(|(_, known)| known.id == changed.scope.account).ok_or_else(outsider)?;
-        let [region, kind] = [
-            self.dimensions().regions.iter().find(|(_, known)| **known == changed.scope.region).map(|(id, _)| *id),
-            self.dimensions().types.iter().find(|(_, known)| **known == changed.scope.resource_type).map(|(id, _)| *id),
-        ];
+        let ids = self.dimensions().ids(&changed.scope)?;
         let whole = self.whole(newest);
-        let cost = match (whole.costs(self.db(), self.dimensions())?, region, kind) {
-            (Some(book), Some(region), Some(resource_type)) => {
-                book.of(ScopeIds { account: *account, region, resource_type }, usage, charged)
-            }
-            _ => None,
-        };
-        Ok((arn(&local, &changed.scope, &home.partition)?, cost))
+        let cost = whole.costs(self.db(), self.dimensions())?.and_then(|book| book.of(ids, usage, charged));
+        Ok((self.dimensions().arn(&local, &changed.scope, ids)?, cost))
     }
 }

@@ -160,7 +160,7 @@ fn said(tally: &Tally, value: u32, share: f64) -> f64 {
 
 /// Counts of resources are far below 2^52.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-pub(super) const fn count(n: u64) -> f64 {
+pub(crate) const fn count(n: u64) -> f64 {
     n as f64
 }
 

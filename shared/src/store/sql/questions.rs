@@ -162,6 +162,14 @@ statements! {
     VIOLATIONS_OF = "SELECT v.rule_id, s.started_at FROM violation v JOIN snapshot s ON s.id = v.opened
         WHERE v.key = ?1 AND v.opened <= ?2 AND (v.closed IS NULL OR v.closed > ?2)";
 
+    // Judging by a draft.
+    ALL_TAGS = "SELECT id, key, value FROM tag";
+    ALL_TAG_SETS = "SELECT id, tags FROM tag_set";
+    /// All living resources of the newest snapshot ?1; with their Name tag if ?2, with what names them if ?3.
+    LIVING_TO_JUDGE = "SELECT c.key, c.account_id, c.region_id, c.type_id, c.tag_set_id, iif(?2, c.name, NULL), c.state, c.driver_id,
+        c.quantity, m.micros, iif(?3, (SELECT r.local FROM resource r WHERE r.key = c.key), NULL)
+        FROM current c LEFT JOIN resource_cost m ON m.key = c.key WHERE c.since <= ?1";
+
     // Suggesting.
     EVIDENCE_MODEL = "SELECT snapshot_id, model FROM evidence_model";
     EVIDENCE = "SELECT counts FROM evidence WHERE feature = ?1";

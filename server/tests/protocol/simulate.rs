@@ -1,0 +1,143 @@
+//! A draft policy against ledgers that were really judged by it.
+
+use serde_json::{Value, json};
+
+use crate::asked::{Asked, Nights, instances};
+
+/// Other values, a tag more, one less strict, and an exemption.
+const DRAFT: &str = r#"{
+    "version": "2.0-draft",
+    "last_updated": "2026-11-01T00:00:00Z",
+    "required_tags": [
+        {"name": "CostCenter", "allowed_values": ["Engineering", "Marketing"]},
+        {"name": "Owner"},
+        {"name": "Stage", "allowed_values": ["live", "test"]}
+    ],
+    "exemptions": [{"resource_arn": "arn:aws:ec2:*:*:instance/i-2*", "reason": "lab"}]
+}"#;
+
+/// What there is in a night: a hundred instances, of which some come, go and are tagged otherwise from night to night.
+fn night(number: usize) -> Vec<(String, Vec<(&'static str, &'static str)>)> {
+    let living = (0..100).filter(|n| !(n + number).is_multiple_of(17));
+    living
+        .map(|n| {
+            let turn = n + number / 2 * usize::from(n.is_multiple_of(9));
+            let mut tags = Vec::new();
+            match turn % 4 {
+                0 => tags.push(("CostCenter", "Engineering")),
+                1 => tags.push(("CostCenter", "Sales")),
+                2 => tags.push(("costcenter", "Marketing")),
+                _ => {}
+            }
+            match turn % 3 {
+                0 => tags.push(("Owner", "ann@example.com")),
+                1 => tags.push(("Owner", "nobody in particular")),
+                _ => {}
+            }
+            if turn.is_multiple_of(2) {
+                tags.push(("Stage", if turn.is_multiple_of(8) { "live" } else { "test" }));
+            }
+            tags.push(("Ticket", ["a", "b", "c", "d", "e"][n % 5]));
+            (format!("i-{n}"), tags)
+        })
+        .collect()
+}
+
+fn ledger(policy: Option<&str>) -> Nights {
+    let mut nights = Nights::new();
+    if let Some(policy) = policy {
+        nights.judge_by(policy);
+    }
+    for number in 1..=6 {
+        nights.append(i32::try_from(number).unwrap(), vec![instances(night(number))]);
+    }
+    nights
+}
+
+#[tokio::test]
+async fn a_draft_comes_to_what_a_ledger_says_that_was_judged_by_it() {
+    let draft: Value = serde_json::from_str(DRAFT).unwrap();
+    let (in_force, judged) = (ledger(None), ledger(Some(DRAFT)));
+    let (server, truth) = (Asked::of(&in_force).await, Asked::of(&judged).await);
+    let (simulated, _) = server.ask("simulate_policy", json!({"policy": draft, "nights": 5})).await;
+    let before = server.ask("check_tag_compliance", json!({})).await.0;
+    let after = truth.ask("check_tag_compliance", json!({})).await.0;
+    for (told, checked) in [(&simulated["now"], &before), (&simulated["with_draft"], &after)] {
+        assert_eq!(told["compliance_score"], checked["compliance_score"]);
+        assert_eq!(told["non_compliant"], checked["states"]["non_compliant"], "{checked}");
+        assert_eq!(told["compliant"], checked["states"]["compliant"]);
+    }
+    let nights = simulated["nights"].as_array().unwrap();
+    assert_eq!(nights.len(), 6);
+    let history = truth.ask("get_violation_history", json!({"days_back": 10, "group_by": "day"})).await.0;
+    let in_truth: Vec<(&Value, &Value)> = history["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|point| (&point["date"], &point["compliance_score"]))
+        .collect();
+    for night in nights {
+        assert!(in_truth.contains(&(&night["date"], &night["with_draft"])), "{night} is not of {in_truth:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_newly_fails_and_why_adds_up_to_what_changes() {
+    let draft: Value = serde_json::from_str(DRAFT).unwrap();
+    let nights = ledger(None);
+    let server = Asked::of(&nights).await;
+    let (told, _) = server.ask("simulate_policy", json!({"policy": draft, "limit": 50})).await;
+    let number = |value: &Value| value.as_i64().unwrap();
+    let totals = &told["totals"];
+    let (now, then) = (number(&told["now"]["compliant"]), number(&told["with_draft"]["compliant"]));
+    // Worked out from the estate: who is compliant now, and by the draft.
+    let (mut failing, mut passing, mut exempt) = (0, 0, 0);
+    for (id, tags) in night(6) {
+        let value = |key: &str| tags.iter().find(|(known, _)| known.eq_ignore_ascii_case(key)).map(|(_, value)| *value);
+        let right =
+            matches!(value("CostCenter"), Some("Engineering" | "Sales")) && value("Owner") == Some("ann@example.com");
+        let by_draft = matches!(value("CostCenter"), Some("Engineering" | "Marketing"))
+            && value("Owner").is_some()
+            && value("Stage").is_some();
+        let left_out = id.starts_with("i-2");
+        exempt += i64::from(left_out && right);
+        failing += i64::from(right && !by_draft && !left_out);
+        passing += i64::from(!right && by_draft && !left_out);
+    }
+    assert!(failing > 0 && passing > 0 && exempt > 0, "{failing} {passing} {exempt}");
+    assert_eq!((number(&totals["newly_failing"]), number(&totals["newly_passing"])), (failing, passing));
+    assert_eq!(then, now - failing + passing - exempt);
+    let examples = told["examples"].as_array().unwrap();
+    assert_eq!(i64::try_from(examples.len()).unwrap(), failing.min(50));
+    let changes = told["draft"]["changes"].to_string();
+    for line in ["required tag CostCenter: another allowed_values", "required tag Stage: new", "exemptions: others"] {
+        assert!(changes.contains(line), "{changes}");
+    }
+    let by_type = &told["by_type"][0];
+    assert_eq!((by_type["name"].as_str().unwrap(), number(&by_type["newly_failing"])), ("ec2:instance", failing));
+}
+
+#[tokio::test]
+async fn a_draft_with_faults_is_told_all_of_them_and_files_elsewhere_are_not_read() {
+    let nights = ledger(None);
+    let policy = nights.policy_file();
+    std::fs::write(policy.with_file_name("draft.json"), DRAFT).unwrap();
+    let server = Asked::following(&nights, &policy).await;
+    let refused = |arguments: Value| server.refused("simulate_policy", arguments);
+    let faulty = json!({"version": "1", "required_tags": [{"name": "A", "validation_regex": "("}, {"nome": "B"}]});
+    let told = refused(json!({"policy": faulty})).await;
+    for place in ["last_updated", "required_tags[0].validation_regex", "required_tags[1]"] {
+        assert!(told.contains(place), "{told}");
+    }
+    for name in ["../policy.json", "/etc/passwd", "..", ".hidden.json", "draft", "a/b.json"] {
+        assert!(refused(json!({"policy_file": name})).await.contains("plain file name"), "{name}");
+    }
+    assert!(refused(json!({"policy_file": "other.json"})).await.contains("is not there"));
+    assert!(refused(json!({})).await.contains("either `policy` or `policy_file`"));
+    assert!(refused(json!({"policy": {}, "nights": 31})).await.contains("0 to 30"));
+    let by_name = json!({"policy_file": "draft.json"});
+    let (first, _) = server.ask("simulate_policy", by_name.clone()).await;
+    std::fs::write(policy.with_file_name("draft.json"), DRAFT.replace("2.0-draft", "2.1-draft")).unwrap();
+    let (second, _) = server.ask("simulate_policy", by_name).await;
+    assert_eq!((&first["draft"]["version"], &second["draft"]["version"]), (&json!("2.0-draft"), &json!("2.1-draft")));
+}
