@@ -28,6 +28,7 @@ pub(crate) mod identity;
 pub(crate) mod live_gap;
 pub(crate) mod named_now;
 pub(crate) mod period;
+pub(crate) mod plan_fixes;
 pub(crate) mod report_csv;
 pub(crate) mod report_facts;
 pub(crate) mod report_markdown;

@@ -11,6 +11,7 @@ pub mod chain;
 pub mod cloud;
 pub mod day;
 pub mod explain;
+pub mod fixes;
 pub mod ids;
 pub mod inventory;
 pub mod money;

@@ -56,6 +56,7 @@ mod tally;
 mod tests;
 mod thin;
 mod timeline;
+mod to_fix;
 mod upgrade;
 mod usage;
 mod version;
@@ -82,6 +83,7 @@ pub use single::KnownBasis;
 pub use tally::Tally;
 pub use thin::Thinned;
 pub use timeline::{DaySpend, Life, LifeOf, NightTotals};
+pub use to_fix::Broken;
 pub use upgrade::UpgradeProgress;
 
 /// The version of `schema.sql`, as SQLite's `user_version`.

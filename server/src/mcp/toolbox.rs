@@ -6,7 +6,7 @@ use super::{Mcp, checked::Checked};
 use crate::tools::{
     ToolFailure, answer::Answer, check_tag_compliance, detect_tag_drift, explain_compliance_change,
     find_untagged_resources, generate_compliance_report, get_cost_attribution_gap, get_tagging_policy,
-    get_violation_history, simulate_policy, suggest_tags, suggest_tags_bulk, validate_resource_tags,
+    get_violation_history, plan_fixes, simulate_policy, suggest_tags, suggest_tags_bulk, validate_resource_tags,
 };
 
 #[tool_router(vis = "pub(super)")]
@@ -125,6 +125,20 @@ impl Mcp {
         Parameters(Checked(get_tagging_policy::Arguments {})): Parameters<Checked<get_tagging_policy::Arguments>>,
     ) -> Result<Json<get_tagging_policy::Reply>, ToolFailure> {
         get_tagging_policy::answer(&self.ledger).map(Json)
+    }
+
+    /// The fewest tag changes that reach a compliance score by cost or by count: which resources, which values (with a measured
+    /// confidence, or left to a person), and on request the text to run: AWS CLI, Terraform or Cloud Custodian. Changes nothing.
+    #[tool(
+        name = "plan_fixes",
+        title = "Plan fixes",
+        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
+    )]
+    async fn plan_fixes(
+        &self,
+        Parameters(Checked(arguments)): Parameters<Checked<plan_fixes::Arguments>>,
+    ) -> Result<Json<Answer<plan_fixes::Body>>, ToolFailure> {
+        plan_fixes::answer(&self.ledger, arguments).map(Json)
     }
 
     /// What a draft of a tagging policy would come to on the estate as the newest snapshot knows it: new score by count and by cost,

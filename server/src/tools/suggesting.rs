@@ -98,41 +98,58 @@ impl Adviser<'_> {
         Ok(said)
     }
 
+    /// The same as values to write, to the letter: none where none is clear.
+    pub(crate) fn values(&self, suspect: &Suspect<'_>) -> Result<Vec<Wanted>, ToolFailure> {
+        let needed = self.policy.required().iter().filter(|rule| self.is_needed(rule, suspect));
+        let value = |rule: &TagRule| {
+            let found = self.find(rule, suspect)?;
+            Ok((rule.name().to_owned(), found.ok().map(|found| found.value())))
+        };
+        needed.map(value).collect()
+    }
+
     fn is_needed(&self, rule: &TagRule, suspect: &Suspect<'_>) -> bool {
         let right = suspect.tags.get(rule.name()).is_some_and(|value| rule.accepts(value, self.on));
         rule.applies(suspect.scope.resource_type) && !right
     }
 
     fn value(&self, rule: &TagRule, suspect: &Suspect<'_>) -> Result<Result<Suggestion, Abstained>, ToolFailure> {
-        let abstained = |reason: &str, best: Option<f64>| Abstained {
-            tag_key: visible(rule.name()),
-            reason: reason.to_owned(),
-            best_confidence: best.map(rounded),
-        };
+        Ok(match self.find(rule, suspect)? {
+            Ok(Found::Spelt(value, confidence)) => Ok(Suggestion::spelt(rule, &value, confidence)),
+            Ok(Found::Guessed(guess)) => Ok(Suggestion::of(rule, &guess, self.on)),
+            Err((reason, best)) => Err(Abstained {
+                tag_key: visible(rule.name()),
+                reason: reason.to_owned(),
+                best_confidence: best.map(rounded),
+            }),
+        })
+    }
+
+    /// A value for a tag, or why there is none, with the confidence of the likeliest.
+    fn find(&self, rule: &TagRule, suspect: &Suspect<'_>) -> Result<Result<Found, Unclear>, ToolFailure> {
         let place = self.learnt_by.tags().iter().position(|known| known.name() == rule.name());
         if let Some(value) = self.spelt(rule, suspect.tags) {
             let known = self.weighing.as_ref().zip(place).and_then(|(w, place)| w.model.keys.get(place));
-            let confidence = known.map_or(UNCOUNTED, KeyModel::confidence_in_spelling);
-            return Ok(Ok(Suggestion::spelt(rule, &value, confidence)));
+            return Ok(Ok(Found::Spelt(value, known.map_or(UNCOUNTED, KeyModel::confidence_in_spelling))));
         }
         if rule.value_type() != ValueType::Text {
-            return Ok(Err(abstained("a date is the resource's own: others do not tell it", None)));
+            return Ok(Err(("a date is the resource's own: others do not tell it", None)));
         }
         let Some((weighing, place)) = self.weighing.as_ref().zip(place) else {
-            return Ok(Err(abstained("nothing has been learnt of this tag yet; the next scan does", None)));
+            return Ok(Err(("nothing has been learnt of this tag yet; the next scan does", None)));
         };
         let guesses = self.view.guesses(suspect, weighing, self.learnt_by, &[place], self.on)?;
-        let Some(guess) = guesses.into_iter().flatten().next() else {
-            return Ok(Err(abstained("no resource carries this tag rightly: there is nothing to learn from", None)));
-        };
-        if !rule.accepts(&guess.value, self.on) {
-            return Ok(Err(abstained("the likeliest value does not satisfy the policy as it is now", None)));
-        }
-        if guess.confidence < THRESHOLD {
-            let reason = "what is known of the resource does not point to one value clearly enough";
-            return Ok(Err(abstained(reason, Some(guess.confidence))));
-        }
-        Ok(Ok(Suggestion::of(rule, &guess, self.on)))
+        Ok(match guesses.into_iter().flatten().next() {
+            None => Err(("no resource carries this tag rightly: there is nothing to learn from", None)),
+            Some(guess) if !rule.accepts(&guess.value, self.on) => {
+                Err(("the likeliest value does not satisfy the policy as it is now", None))
+            }
+            Some(guess) if guess.confidence < THRESHOLD => {
+                let reason = "what is known of the resource does not point to one value clearly enough";
+                Err((reason, Some(guess.confidence)))
+            }
+            Some(guess) => Ok(Found::Guessed(guess)),
+        })
     }
 
     /// The value that the resource itself has, under another spelling of the key or in another spelling of its own; none where
@@ -145,6 +162,29 @@ impl Adviser<'_> {
         values.all(|other| other == first).then(|| first.into_owned())
     }
 }
+
+/// A tag that is needed, with a value and its confidence where one is clear.
+pub(crate) type Wanted = (String, Option<(String, f64)>);
+
+/// A value that is clear enough.
+enum Found {
+    /// The resource's own in another spelling, with how often such a one is right.
+    Spelt(String, f64),
+    /// What others have.
+    Guessed(Guess),
+}
+
+impl Found {
+    fn value(self) -> (String, f64) {
+        match self {
+            Self::Spelt(value, confidence) => (value, confidence),
+            Self::Guessed(guess) => (guess.value, guess.confidence),
+        }
+    }
+}
+
+/// Why no value is clear, and the confidence of the likeliest.
+type Unclear = (&'static str, Option<f64>);
 
 /// Of a spelling, before any were counted.
 const UNCOUNTED: f64 = 0.95;

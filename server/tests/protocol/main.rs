@@ -13,6 +13,8 @@ mod live;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod plan;
+#[cfg(test)]
 mod script;
 #[cfg(test)]
 mod simulate;

@@ -12,10 +12,6 @@ use super::{
 };
 use crate::{day::day_of, suggest::counts::Tally};
 
-/// The folds whose resources teach the weights and check the confidence.
-const TEACH: usize = 3;
-const CHECK: usize = 4;
-
 /// What was learnt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Learned {
@@ -41,7 +37,7 @@ impl Writer {
 fn learn(connection: &mut Connection) -> Result<Option<Learned>, StoreError> {
     let db = connection.transaction_with_behavior(TransactionBehavior::Immediate).attempt(FAILED)?;
     let Some((snapshot, lore)) = newest_lore(&db)? else { return Ok(None) };
-    let model = lore.model(TEACH, CHECK, &[]);
+    let model = lore.model(None);
     for clear in [sql::DROP_EVIDENCE, sql::DROP_EVIDENCE_VALUES, sql::DROP_EVIDENCE_MODEL] {
         statement(&db, clear)?.execute([]).attempt(FAILED)?;
     }

@@ -78,7 +78,7 @@ fn examine(snapshot_id: i64, lore: &Lore, threshold: f64) -> Examination {
     let required = lore.policy.required().len();
     let mut exams = Vec::new();
     for fold in 0..FOLDS {
-        let model = lore.model((fold + 1) % FOLDS, (fold + 2) % FOLDS, &[fold]);
+        let model = lore.model(Some(fold));
         let samples = lore.samples.iter().enumerate().filter(|(_, sample)| sample.fold == fold);
         samples.for_each(|(number, sample)| exams.extend(sit(lore, &model, sample, number)));
     }

@@ -3,10 +3,16 @@
 use super::lore::{Lore, Sample};
 use crate::suggest::{
     Case, Feature, Model, Reading, Source,
-    counts::{Tally, Without},
+    counts::{FOLDS, Tally, Without},
     features, fit,
     lacks::{Kin, Pattern},
 };
+
+/// Where the folds begin when none is withheld.
+const FIRST: usize = 2;
+
+/// Samples below which two folds are too few to learn from.
+const FEW: usize = 1_000;
 
 impl Lore {
     /// The cases of samples of a fold: each of their tags as if it were missing.
@@ -81,10 +87,21 @@ impl Lore {
         Reading { prior: self.table.tally(features::estate(), key, without), evidence }
     }
 
-    /// The model that samples of two folds teach and check, knowing nothing of the folds that are withheld.
-    pub(super) fn model(&self, teach: usize, check: usize, withheld: &[usize]) -> Model {
+    /// The model that samples of one fold teach and those of another check, knowing nothing of the fold that is withheld. Where
+    /// there are few samples, every other fold teaches and the rest checks: of a handful of groups none may be in a single one.
+    pub(super) fn model(&self, withheld: Option<usize>) -> Model {
         let keys: Vec<&str> = self.policy.keys().collect();
-        let mut model = fit(&keys, &self.lessons(teach, withheld, &[check]), &self.lessons(check, withheld, &[]));
+        let start = withheld.unwrap_or(FIRST);
+        let folds = (1..=FOLDS).map(|step| (start + step) % FOLDS).filter(|fold| Some(*fold) != withheld);
+        let taken = if self.samples.len() < FEW { FOLDS } else { 2 };
+        let (teach, check): (Vec<_>, Vec<_>) =
+            folds.take(taken).enumerate().partition(|(place, _)| place.is_multiple_of(2));
+        let withheld: Vec<usize> = withheld.into_iter().collect();
+        let hidden: Vec<usize> = if taken == 2 { check.iter().map(|(_, fold)| *fold).collect() } else { Vec::new() };
+        let lessons = |folds: Vec<(usize, usize)>, hidden: &[usize]| -> Vec<Case> {
+            folds.into_iter().flat_map(|(_, fold)| self.lessons(fold, &withheld, hidden)).collect()
+        };
+        let mut model = fit(&keys, &lessons(teach, &hidden), &lessons(check, &[]));
         for (key, spelt) in model.keys.iter_mut().zip(&self.spelt) {
             key.spelt_twice = *spelt;
         }

@@ -55,7 +55,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    fn add(&mut self, state: State, cost: Amount) {
+    pub(super) fn add(&mut self, state: State, cost: Amount) {
         match state {
             State::Compliant => {
                 self.compliant += 1;

@@ -169,6 +169,8 @@ statements! {
     LIVING_TO_JUDGE = "SELECT c.key, c.account_id, c.region_id, c.type_id, c.tag_set_id, iif(?2, c.name, NULL), c.state, c.driver_id,
         c.quantity, m.micros, iif(?3, (SELECT r.local FROM resource r WHERE r.key = c.key), NULL)
         FROM current c LEFT JOIN resource_cost m ON m.key = c.key WHERE c.since <= ?1";
+    JUDGED_TO_FIX = "SELECT c.key, c.account_id, c.region_id, c.type_id, c.state, c.errors, c.driver_id, c.quantity, m.micros
+        FROM current c LEFT JOIN resource_cost m ON m.key = c.key WHERE c.since <= ?1 AND c.state IN (0, 1)";
 
     // Suggesting.
     EVIDENCE_MODEL = "SELECT snapshot_id, model FROM evidence_model";
