@@ -41,6 +41,9 @@ pub(crate) mod validate_resource_tags;
 pub(crate) mod validated;
 pub(crate) mod violation;
 
+/// The tools that rest on what is learnt of a snapshot, some seconds after it is there.
+pub(crate) const LEARNT: [&str; 2] = [plan_fixes::NAME, suggest_tags_bulk::NAME];
+
 /// The tools that ask AWS, and not only the ledger.
 pub(crate) const LIVE: [&str; 2] = [suggest_tags::NAME, validate_resource_tags::NAME];
 

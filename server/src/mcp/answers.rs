@@ -7,7 +7,7 @@ use rmcp::model::{CallToolRequestParams, CallToolResult, JsonObject};
 
 use crate::{
     ledger::{Ledger, Moment},
-    tools::LIVE,
+    tools::{LEARNT, LIVE},
 };
 
 /// What all answers kept may have together, bytes. Some hundred: who asks the same over and over asks a handful.
@@ -35,9 +35,9 @@ impl Default for Answers {
 
 impl Answers {
     /// The question, if its answer may be kept. None when there is no snapshot or the ledger cannot be read: that is for the
-    /// tool to tell. None for what asks AWS, nor for a later page, which hardly anybody asks for twice.
+    /// tool to tell. None for what asks AWS or rests on what is learnt after a snapshot, nor for a later page, which hardly anybody asks for twice.
     pub(super) fn question(ledger: &Ledger, request: &CallToolRequestParams) -> Option<Question> {
-        if LIVE.contains(&request.name.as_ref()) {
+        if LIVE.contains(&request.name.as_ref()) || LEARNT.contains(&request.name.as_ref()) {
             return None;
         }
         // What stands in a file of the caller's choice is nowhere in the question.

@@ -25,6 +25,8 @@ use super::{
 };
 use crate::{ledger::Ledger, text::visible};
 
+pub(crate) const NAME: &str = "plan_fixes";
+
 /// Resources told on one page of the plan, at most and when nobody says otherwise.
 const RESOURCES: [i64; 2] = [200, 25];
 

@@ -1,25 +1,28 @@
 //! All that living resources tell of each other, for whoever learns or examines.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::BuildHasherDefault,
+};
 
 use jiff::civil::Date;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{
     Attempt, StoreError,
-    intern::{statement, varints},
-    page::tags,
+    intern::{statement, tag_ids, varints},
+    page::tag,
     rows::{all, int},
     sql,
 };
 use crate::{
     ResourceType,
-    inventory::{Neighbour, NeighbourKind, TagSet},
+    inventory::{Neighbour, NeighbourKind, is_reserved},
     policy::{Policy, TagRule, ValueType},
     suggest::{
         Feature, Source,
-        counts::{Counter, FOLDS, Folds, Table, Without},
-        features,
+        counts::{Counter, FOLDS, Folds, Mixer, Table, Without},
+        features::{self, Namer},
         lacks::{Kin, Lacks, Pattern},
     },
 };
@@ -35,8 +38,8 @@ pub(super) struct Lore {
     pub(super) table: Table,
     pub(super) samples: Vec<Sample>,
     pub(super) values: Vec<String>,
-    pub(super) sets: HashMap<i64, SetFacts>,
-    pub(super) neighbours: HashMap<i64, Vec<Feature>>,
+    pub(super) sets: ByNumber<SetFacts>,
+    pub(super) neighbours: ByNumber<Vec<Feature>>,
     pub(super) spelt: Vec<(u64, u64)>,
     /// For each tag, what else is known of the resources that lack it.
     pub(super) lacks: Vec<Lacks>,
@@ -127,19 +130,99 @@ pub(super) fn shared_tags(policy: &Policy) -> impl Iterator<Item = usize> + '_ {
     policy.tags().iter().enumerate().filter_map(text)
 }
 
-fn set_facts(tags: &TagSet, policy: &Policy, on: Date, values: &mut Values) -> SetFacts {
-    let features = features::of_tags(tags, policy);
-    let mut facts = SetFacts { group: features::group(&features), features, ..SetFacts::default() };
-    for place in shared_tags(policy) {
-        let Some(rule) = policy.tags().get(place) else { continue };
-        let right = tags.get(rule.name()).and_then(|value| rule.right_value(value, on));
-        let Some(right) = right else { continue };
-        facts.right.push((place, values.number(&right)));
-        let others = tags.user().filter(|(key, _)| *key != rule.name() && policy.meant(key) == Some(place));
-        let same = |value: &str| rule.right_value(value, on).is_some_and(|other| other == right);
-        facts.twice.extend(others.map(|(_, value)| (place, same(value))));
+/// What follows from one tag.
+#[derive(Debug, Clone, Copy)]
+struct TagFacts {
+    feature: Option<Feature>,
+    of: Option<Meant>,
+}
+
+/// A tag that is one of the policy's, or was probably meant to be.
+#[derive(Debug, Clone, Copy)]
+struct Meant {
+    place: usize,
+    /// Whether the key is the policy's to the letter.
+    exact: bool,
+    /// The number of the value as it should be; none where that is not clear.
+    right: Option<u32>,
+}
+
+/// What is known while all resources are read.
+struct Gathering<'p> {
+    policy: &'p Policy,
+    on: Date,
+    shared: Vec<usize>,
+    keys: HashMap<String, Option<usize>>,
+    tags: ByNumber<TagFacts>,
+    values: Values,
+    counter: Counter,
+    namer: Namer,
+}
+
+/// By local ids.
+type ByNumber<T> = HashMap<i64, T, BuildHasherDefault<Mixer>>;
+
+impl<'p> Gathering<'p> {
+    fn new(policy: &'p Policy, on: Date) -> Self {
+        Self {
+            policy,
+            on,
+            shared: shared_tags(policy).collect(),
+            keys: HashMap::new(),
+            tags: ByNumber::default(),
+            values: Values::default(),
+            counter: Counter::default(),
+            namer: Namer::default(),
+        }
     }
-    facts
+
+    fn meant(&mut self, key: &str) -> Option<usize> {
+        if let Some(known) = self.keys.get(key) {
+            return *known;
+        }
+        let meant = self.policy.meant(key);
+        self.keys.insert(key.to_owned(), meant);
+        meant
+    }
+
+    fn tag(&mut self, db: &Connection, id: i64) -> Result<TagFacts, StoreError> {
+        if let Some(known) = self.tags.get(&id) {
+            return Ok(*known);
+        }
+        let (key, value) = tag(db, id)?;
+        let place = self.meant(&key);
+        let rule = place.filter(|place| self.shared.contains(place)).and_then(|place| self.policy.tags().get(place));
+        let of = rule.zip(place).filter(|_| !is_reserved(&key)).map(|(rule, place)| {
+            let right = rule.right_value(&value, self.on).map(|right| self.values.number(&right));
+            Meant { place, exact: rule.name() == key, right }
+        });
+        let facts = TagFacts { feature: features::of_tag(&key, &value, place), of };
+        self.tags.insert(id, facts);
+        Ok(facts)
+    }
+
+    fn set(&mut self, db: &Connection, set: i64) -> Result<SetFacts, StoreError> {
+        let mut facts = SetFacts::default();
+        let mut others = Vec::new();
+        for id in tag_ids(db, set)? {
+            let TagFacts { feature, of } = self.tag(db, id)?;
+            facts.features.extend(feature);
+            match of {
+                Some(Meant { place, exact: true, right }) => facts.right.extend(right.map(|right| (place, right))),
+                Some(Meant { place, exact: false, right }) => others.push((place, right)),
+                None => {}
+            }
+        }
+        facts.right.sort_unstable();
+        let right = |place: usize| facts.right.iter().find(|(of, _)| *of == place).map(|(_, right)| *right);
+        facts.twice = others
+            .into_iter()
+            .filter_map(|(place, other)| right(place).map(|right| (place, other == Some(right))))
+            .collect();
+        facts.group = features::group(&facts.features);
+        facts.kind = self.counter.kind(&facts.right);
+        Ok(facts)
+    }
 }
 
 impl Lore {
@@ -147,28 +230,17 @@ impl Lore {
     pub(super) fn gather(db: &Connection, policy: Policy, on: Date) -> Result<Self, StoreError> {
         let living_now: i64 = statement(db, sql::COUNT_LIVING)?.query_row([], |row| row.get(0)).attempt(FAILED)?;
         let stride = (living_now / SAMPLES).max(1);
-        let accounts: HashMap<i64, Feature> = accounts(db)?;
+        let accounts = accounts(db)?;
         let unnamed = unnamed_types(db)?;
-        let (mut values, mut counter) = (Values::default(), Counter::default());
-        let spelt = vec![(0, 0); policy.tags().len()];
-        let (sets, neighbours) = (HashMap::new(), HashMap::new());
-        let mut lore = Self {
-            policy,
-            table: Table::default(),
-            samples: Vec::new(),
-            values: Vec::new(),
-            sets,
-            neighbours,
-            spelt,
-            lacks: Vec::new(),
-        };
-        let mut by_links: HashMap<(i64, u32), Folds> = HashMap::new();
-        let mut by_account: HashMap<(i64, u32), Folds> = HashMap::new();
+        let mut lore = Self { spelt: vec![(0, 0); policy.tags().len()], ..Self::empty(policy.clone()) };
+        let mut gathering = Gathering::new(&policy, on);
+        let mut by_links: HashMap<(i64, u32), Folds, BuildHasherDefault<Mixer>> = HashMap::default();
+        let mut by_account: HashMap<(i64, u32), Folds, BuildHasherDefault<Mixer>> = HashMap::default();
         let mut read = statement(db, sql::LIVING_TAGGED)?;
         let found = read.query_map([format!("{unnamed:?}")], living).attempt(FAILED)?;
         for one in found {
             let one = one.attempt(FAILED)?;
-            lore.meet(db, &one, on, &mut values, &mut counter)?;
+            lore.meet(db, &one, &mut gathering)?;
             let Some(facts) = lore.sets.get_mut(&one.set) else { continue };
             let fold = fold(facts.group.or(one.parent).unwrap_or(one.key));
             bump(&mut facts.folds, fold);
@@ -181,16 +253,18 @@ impl Lore {
             }
             let is_id = !unnamed.contains(&one.resource_type);
             let named = one.name.as_deref().map(|name| if is_id { last_part(name) } else { name });
-            let name = named.map(features::of_name).unwrap_or_default();
+            let name = named.map(|name| gathering.namer.features(name)).unwrap_or_default();
             let mut single = Folds::default();
             bump(&mut single, fold);
-            name.iter().for_each(|feature| counter.add(feature.hash, facts.kind, single));
+            name.iter().for_each(|feature| gathering.counter.add(feature.hash, facts.kind, single));
             if let (0, Some(account)) = (one.key % stride, accounts.get(&one.account)) {
                 let Living { set, links, parent, .. } = one;
                 lore.samples.push(Sample { fold, set, links, account: *account, name, parent });
             }
         }
         drop(read);
+        lore.meet_parents(db, &mut gathering)?;
+        let Gathering { values, mut counter, .. } = gathering;
         for ((account, kind), folds) in by_account {
             accounts.get(&account).into_iter().for_each(|feature| counter.add(feature.hash, kind, folds));
         }
@@ -201,23 +275,27 @@ impl Lore {
         lore.count_sets(&mut counter);
         lore.table = counter.table(|feature| Feature::source_of(feature).map_or(1, Source::fewest));
         lore.lacks = (0..lore.policy.tags().len()).map(|key| lore.lacks(key)).collect();
-        lore.meet_parents(db, on, &mut values)?;
         lore.values = values.texts;
         Ok(lore)
     }
 
+    fn empty(policy: Policy) -> Self {
+        Self {
+            policy,
+            table: Table::default(),
+            samples: Vec::new(),
+            values: Vec::new(),
+            sets: ByNumber::default(),
+            neighbours: ByNumber::default(),
+            spelt: Vec::new(),
+            lacks: Vec::new(),
+        }
+    }
+
     /// Reads what a resource's sets say, unless that is known.
-    fn meet(
-        &mut self,
-        db: &Connection,
-        one: &Living,
-        on: Date,
-        values: &mut Values,
-        counter: &mut Counter,
-    ) -> Result<(), StoreError> {
-        if !self.sets.contains_key(&one.set) {
-            let facts = set_facts(&tags(db, Some(one.set), None)?, &self.policy, on, values);
-            self.sets.insert(one.set, SetFacts { kind: counter.kind(&facts.right), ..facts });
+    fn meet(&mut self, db: &Connection, one: &Living, gathering: &mut Gathering<'_>) -> Result<(), StoreError> {
+        if let Entry::Vacant(unknown) = self.sets.entry(one.set) {
+            unknown.insert(gathering.set(db, one.set)?);
         }
         if let Some(links) = one.links.filter(|links| !self.neighbours.contains_key(links)) {
             self.neighbours.insert(links, features::of_neighbours(&link_set(db, links)?));
@@ -257,14 +335,14 @@ impl Lore {
     }
 
     /// Puts the tag set of each sample's parent in the place of its key.
-    fn meet_parents(&mut self, db: &Connection, on: Date, values: &mut Values) -> Result<(), StoreError> {
+    fn meet_parents(&mut self, db: &Connection, gathering: &mut Gathering<'_>) -> Result<(), StoreError> {
         let mut samples = std::mem::take(&mut self.samples);
         for sample in &mut samples {
             let set = sample.parent.map(|key| set_of(db, key)).transpose()?.flatten();
             sample.parent = set;
-            if let Some(set) = set.filter(|set| !self.sets.contains_key(set)) {
-                let facts = set_facts(&tags(db, Some(set), None)?, &self.policy, on, values);
-                self.sets.insert(set, facts);
+            if let Some(Entry::Vacant(unknown)) = set.map(|set| self.sets.entry(set)) {
+                let facts = gathering.set(db, *unknown.key())?;
+                unknown.insert(facts);
             }
         }
         self.samples = samples;
@@ -282,7 +360,7 @@ pub(super) fn last_part(local: &str) -> &str {
     local.rsplit([':', '/']).next().unwrap_or(local)
 }
 
-fn accounts(db: &Connection) -> Result<HashMap<i64, Feature>, StoreError> {
+fn accounts(db: &Connection) -> Result<ByNumber<Feature>, StoreError> {
     let found = all(db, sql::ACCOUNTS, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
     let feature = |(id, account): (i64, String)| Some((id, features::of_account(&account.parse().ok()?)));
     Ok(found.into_iter().filter_map(feature).collect())

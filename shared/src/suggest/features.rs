@@ -1,5 +1,7 @@
 //! What a resource shares with others.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -132,9 +134,31 @@ pub fn of_account(account: &AccountId) -> Feature {
 
 /// Of the words of its name, and of the first two together.
 pub fn of_name(name: &str) -> Vec<Feature> {
-    let words = words(name);
-    let pair = words.first().zip(words.get(1)).map(|(a, b)| Feature::new(Source::Name, &[a, b]));
-    words.iter().map(|word| Feature::new(Source::Name, &[word])).chain(pair).collect()
+    Namer::default().features(name)
+}
+
+/// Gives the features of many names: most words repeat.
+#[derive(Debug, Default)]
+pub struct Namer(HashMap<String, Feature>);
+
+impl Namer {
+    /// As [`of_name`].
+    pub fn features(&mut self, name: &str) -> Vec<Feature> {
+        let mut words = words(name);
+        if let [first, second, ..] = words.as_slice() {
+            words.push(format!("{first} {second}"));
+        }
+        words.into_iter().map(|word| self.feature(word)).collect()
+    }
+
+    fn feature(&mut self, word: String) -> Feature {
+        if let Some(known) = self.0.get(&word) {
+            return *known;
+        }
+        let feature = Feature::new(Source::Name, &[&word]);
+        self.0.insert(word, feature);
+        feature
+    }
 }
 
 /// The name that people gave it: its Name tag, or its id where that is a name.
@@ -173,17 +197,19 @@ const LONGEST_VALUE: usize = 128;
 
 /// Of its tags.
 pub fn of_tags(tags: &TagSet, policy: &Policy) -> Vec<Feature> {
-    let feature = |(key, value): (&str, &str)| {
-        if let Some((_, source)) = MARKS.iter().find(|(mark, _)| *mark == key) {
-            return Some(Feature::new(*source, &[value]));
-        }
-        if is_reserved(key) || key == "Name" || value.is_empty() || value.len() > LONGEST_VALUE {
-            return None;
-        }
-        let of = policy.meant(key).and_then(|place| u8::try_from(place).ok());
-        Some(Feature { of, ..Feature::new(Source::Tag, &[key, value]) })
-    };
-    tags.iter().filter_map(feature).collect()
+    tags.iter().filter_map(|(key, value)| of_tag(key, value, policy.meant(key))).collect()
+}
+
+/// Of one tag, whose key is a spelling of the policy's tag at a place or of none; none of a tag that says nothing of others.
+pub fn of_tag(key: &str, value: &str, meant: Option<usize>) -> Option<Feature> {
+    if let Some((_, source)) = MARKS.iter().find(|(mark, _)| *mark == key) {
+        return Some(Feature::new(*source, &[value]));
+    }
+    if is_reserved(key) || key == "Name" || value.is_empty() || value.len() > LONGEST_VALUE {
+        return None;
+    }
+    let of = meant.and_then(|place| u8::try_from(place).ok());
+    Some(Feature { of, ..Feature::new(Source::Tag, &[key, value]) })
 }
 
 /// What it belongs together with, from its tags: a stack, a group or a cluster.

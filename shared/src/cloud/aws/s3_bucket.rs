@@ -97,7 +97,11 @@ fn canonical(location: &str) -> &str {
 
 fn untagged(partition: &Partition, bucket: &Bucket) -> Result<Untagged, Gap> {
     let name = bucket.name().map(|name| format!("arn:{partition}:s3:::{name}"));
-    Ok(Untagged { arn: arn(LIST, name.as_deref())?, created_at: bucket.creation_date().and_then(timestamp), links: Links::default() })
+    Ok(Untagged {
+        arn: arn(LIST, name.as_deref())?,
+        created_at: bucket.creation_date().and_then(timestamp),
+        links: Links::default(),
+    })
 }
 
 /// Tags through `s3:GetBucketTagging`.
