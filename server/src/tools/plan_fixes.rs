@@ -193,7 +193,7 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
             view,
             policy: &policy,
             learnt_by: &policy,
-            weighing: view.weighing()?,
+            weighing: view.weighing(&snapshot)?,
             on: day_of(snapshot.started_at),
         };
         let first: Vec<&Broken> = chosen.iter().take(asked.limit).filter_map(|one| broken.get(one.place)).collect();

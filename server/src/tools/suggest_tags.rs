@@ -123,7 +123,7 @@ fn told(
     let suspect = Suspect { scope, arn, tags, neighbours: &neighbours, parent };
     let learnt_by = view.policy(newest)?;
     let on = day_of(newest.started_at);
-    let adviser = Adviser { view, policy: &known.policy, learnt_by: &learnt_by, weighing: view.weighing()?, on };
+    let adviser = Adviser { view, policy: &known.policy, learnt_by: &learnt_by, weighing: view.weighing(newest)?, on };
     let Said { suggestions, abstained } = adviser.advise(&suspect, None)?;
     let mut notes = known.notes.clone();
     notes.extend(facts.note.clone());

@@ -126,7 +126,7 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
         known_key(&policy, arguments.tag_key.as_deref())?;
         let costs = view.cost_basis(&snapshot)?.is_some_and(|basis| !basis.types.is_empty());
         let on = day_of(snapshot.started_at);
-        let adviser = Adviser { view, policy: &policy, learnt_by: &policy, weighing: view.weighing()?, on };
+        let adviser = Adviser { view, policy: &policy, learnt_by: &policy, weighing: view.weighing(&snapshot)?, on };
         let mut notes: Vec<String> = policy_note(ledger, &snapshot).into_iter().collect();
         if adviser.weighing.is_none() {
             notes.push("Nothing has been learnt yet: the next scan does.".to_owned());

@@ -4,7 +4,7 @@ use jiff::civil::Date;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{
-    Attempt, StoreError, View,
+    Attempt, Snapshot, StoreError, View,
     intern::{NAME, statement, varints},
     lore::{last_part, link_set, set_of},
     page::Remembered,
@@ -51,22 +51,29 @@ pub struct Guess {
 pub struct Weighing {
     /// The snapshot that it was learnt from.
     pub snapshot: i64,
-    /// For each tag of that snapshot's policy.
+    /// The digest of that snapshot's policy, by whose places the tags are known.
+    pub policy_digest: String,
+    /// For each tag of that policy.
     pub model: Model,
 }
 
 impl View<'_> {
-    /// How evidence is weighed; none before the first scan by a version that learns.
+    /// How evidence is weighed by the policy of a snapshot; none before the first scan by a version that learns, and none as long
+    /// as only what was learnt by another policy is there.
     ///
     /// # Errors
     ///
     /// When the ledger cannot be read; so for every question below.
-    pub fn weighing(&self) -> Result<Option<Weighing>, StoreError> {
-        let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
+    pub fn weighing(&self, snapshot: &Snapshot) -> Result<Option<Weighing>, StoreError> {
+        Ok(self.learnt()?.filter(|weighing| weighing.policy_digest == snapshot.policy_digest))
+    }
+
+    fn learnt(&self) -> Result<Option<Weighing>, StoreError> {
+        let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get(2)?));
         let found = statement(self.db(), sql::EVIDENCE_MODEL)?.query_row([], columns).optional();
-        let Some((snapshot, text)) = found.attempt("read what was learnt")? else { return Ok(None) };
+        let Some((snapshot, text, policy_digest)) = found.attempt("read what was learnt")? else { return Ok(None) };
         let unreadable = |_| StoreError::Content { what: "what was learnt", given: text.clone() };
-        Ok(Some(Weighing { snapshot, model: serde_json::from_str(&text).map_err(unreadable)? }))
+        Ok(Some(Weighing { snapshot, policy_digest, model: serde_json::from_str(&text).map_err(unreadable)? }))
     }
 
     /// What a living resource stands in, and the key of its parent, as the scan saw them.

@@ -69,7 +69,8 @@ fn asked(estate: &Estate, examine: bool) -> (Vec<Answer>, Baselines, Option<Exam
     let (mut answers, mut baselines) = (Vec::new(), Baselines::default());
     Reader::new(&store)
         .read(|view| {
-            let weighing = view.weighing()?.expect("something was learnt");
+            let newest = view.newest()?.unwrap();
+            let weighing = view.weighing(&newest)?.expect("something was learnt");
             for (scope, resource) in &estate.resources {
                 let Tags::Known(tags) = &resource.tags else { continue };
                 let missing: Vec<usize> = (0..KEYS.len()).filter(|key| tags.get(KEYS[*key]).is_none()).collect();

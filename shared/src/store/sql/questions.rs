@@ -173,7 +173,7 @@ statements! {
         FROM current c LEFT JOIN resource_cost m ON m.key = c.key WHERE c.since <= ?1 AND c.state IN (0, 1)";
 
     // Suggesting.
-    EVIDENCE_MODEL = "SELECT snapshot_id, model FROM evidence_model";
+    EVIDENCE_MODEL = "SELECT e.snapshot_id, e.model, p.digest FROM evidence_model e JOIN policy p ON p.id = e.policy_id";
     EVIDENCE = "SELECT counts FROM evidence WHERE feature = ?1";
     EVIDENCE_VALUE = "SELECT value FROM evidence_value WHERE id = ?1";
     EVIDENCE_VALUE_NAMED = "SELECT id FROM evidence_value WHERE value = ?1";

@@ -252,7 +252,7 @@ const BUDGETS: &[(&str, Budget, &str)] = &[
     ("ALL_TAG_SETS", Fixed(35), ""),
     ("LIVING_TO_JUDGE", Each(40), "2 1 1"),
     ("JUDGED_TO_FIX", Each(35), "2"),
-    ("EVIDENCE_MODEL", Fixed(15), ""),
+    ("EVIDENCE_MODEL", Fixed(20), ""),
     ("EVIDENCE", Fixed(15), "5"),
     ("EVIDENCE_VALUE", Fixed(15), "1"),
     ("EVIDENCE_VALUE_NAMED", Fixed(15), "Sales"),

@@ -141,7 +141,10 @@ fn an_upgraded_ledger_of_version_3_has_its_bill_and_learns_what_resources_take()
 fn an_upgraded_ledger_of_version_4_has_its_nights_and_learns_what_resources_stand_in() {
     let mut book = kept(4);
     drop(Writer::open(&book.path()).unwrap());
-    let told = book.reader().read(|view| Ok((view.newest()?.unwrap().fingerprint, view.weighing()?)));
+    let told = book.reader().read(|view| {
+        let newest = view.newest()?.unwrap();
+        Ok((newest.fingerprint, view.weighing(&newest)?))
+    });
     // Read off the file with the sqlite3 program when it was made.
     assert_eq!(told.unwrap(), (-7_150_797_867_061_624_810, None));
     book.nights = 3;
@@ -150,8 +153,17 @@ fn an_upgraded_ledger_of_version_4_has_its_nights_and_learns_what_resources_stan
     let next = book.night(&[(instances(), whole(vec![standing("1", GOOD), standing("2", SHORT)]))]);
     assert_eq!(next.changes.get("tags"), None, "what a resource stands in is no change of it");
     let placed = book.reader().read(|view| view.placed(&instance("1", &[]).arn)).unwrap();
-    assert_eq!(placed, (links.neighbours, None));
+    assert_eq!(placed, (links.neighbours.clone(), None));
     assert!(book.learn().is_some());
+    let known = |book: &Book| book.reader().read(|view| view.weighing(&view.newest()?.unwrap())).unwrap();
+    assert!(known(&book).is_some());
+    // Its tags have other places: what was learnt by the one says nothing by the other.
+    let other = r#"{"version": "9", "last_updated": "2026-01-01T00:00:00Z", "required_tags": [{"name": "Other"}]}"#;
+    book.policy = Policy::parse(other).unwrap();
+    book.night(&[(instances(), whole(vec![standing("1", GOOD)]))]);
+    assert!(known(&book).is_none());
+    book.learn();
+    assert!(known(&book).is_some());
 }
 
 #[test]
