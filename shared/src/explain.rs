@@ -14,7 +14,8 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn score(self) -> Option<f64> {
+    /// Compliant of all; none when there are none.
+    pub fn score(self) -> Option<f64> {
         let (compliant, wrong) = (self.compliant.max(0), self.non_compliant.max(0));
         (compliant + wrong > 0).then(|| compliant as f64 / (compliant + wrong) as f64)
     }
@@ -52,10 +53,11 @@ fn weight(before: usize, all: usize) -> f64 {
     factorial(before) * factorial(all - before - 1) / factorial(all)
 }
 
-/// Parts in whole units that add up to their sum in whole units: those that lose most by rounding are rounded up.
-pub fn in_units(parts: &[f64], unit: f64) -> Vec<i64> {
+/// Parts in whole units that add up to the change in whole units: those that lose most by rounding are rounded up. The change is
+/// given, for the sum of the parts may lie on the other side of a half by a rounding error.
+pub fn in_units(parts: &[f64], change: f64, unit: f64) -> Vec<i64> {
     let exact: Vec<f64> = parts.iter().map(|part| part / unit).collect();
-    let sum = whole(exact.iter().sum::<f64>().round());
+    let sum = whole((change / unit).round());
     let mut units: Vec<i64> = exact.iter().map(|part| whole(part.floor())).collect();
     let mut by_rest: Vec<usize> = (0..units.len()).collect();
     let rest = |place: usize| exact.get(place).map_or(0.0, |part| part - part.floor());
@@ -104,6 +106,15 @@ mod tests {
     }
 
     #[test]
+    fn a_change_that_lies_on_a_half_adds_up_all_the_same() {
+        // From 80 of 240 to 82 of 192 it is 0.09375, which the sum of the parts misses by a rounding error.
+        let (before, causes) = (counts(80, 160), [(19, 36), (34, -31), (-41, -45), (-10, -10)]);
+        let causes = causes.map(|(compliant, wrong)| counts(compliant, wrong));
+        let parts = parts(before, &causes).unwrap();
+        assert_eq!(in_units(&parts, 82.0 / 192.0 - 80.0 / 240.0, 0.0001).iter().sum::<i64>(), 938);
+    }
+
+    #[test]
     fn without_a_score_before_or_after_there_is_nothing_to_explain() {
         assert_eq!(parts(counts(0, 0), &[counts(5, 0)]), None);
         assert_eq!(parts(counts(5, 0), &[counts(-5, 0)]), None);
@@ -122,7 +133,7 @@ mod tests {
                 (Some(first), Some(last)) => {
                     let parts = parts(before, &causes).unwrap();
                     prop_assert!((parts.iter().sum::<f64>() - (last - first)).abs() < 1e-9);
-                    let units = in_units(&parts, 0.0001);
+                    let units = in_units(&parts, last - first, 0.0001);
                     prop_assert_eq!(units.iter().sum::<i64>(), whole(((last - first) / 0.0001).round()));
                 }
                 _ => prop_assert_eq!(parts(before, &causes), None),

@@ -93,7 +93,10 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
         let (before, after) = totals(view, &earlier, &later)?;
         let counts: Vec<Counts> =
             Cause::ALL.iter().map(|cause| sums.get(cause).map_or_else(Counts::default, |sum| sum.1)).collect();
-        let told = parts(of(&before.tally), &counts).map(|parts| in_units(&parts, UNIT));
+        let scores = of(&before.tally).score().zip(of(&after.tally).score());
+        let told = parts(of(&before.tally), &counts)
+            .zip(scores)
+            .map(|(parts, (first, last))| in_units(&parts, last - first, UNIT));
         let part = |(place, cause): (usize, &Cause)| {
             let (resources, counts) = sums.get(cause).copied().unwrap_or_default();
             let units = told.as_ref().and_then(|told| told.get(place)).copied();
