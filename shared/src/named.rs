@@ -49,33 +49,59 @@ impl Named {
         if homeless && resource_type != ResourceType::S3Bucket {
             return Err(Misnamed::Homeless);
         }
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:$".contains(c);
-        if !canonical.as_str().chars().all(plain) {
+        if !well_formed(resource_type, canonical.resource_id()) {
             return Err(Misnamed::Malformed);
         }
         Ok(Self { arn: canonical, resource_type })
     }
 }
 
+/// Whether an id has only characters that its service takes: one that has others makes it refuse a whole request.
+fn well_formed(resource_type: ResourceType, id: &str) -> bool {
+    let only = |text: &str, others: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c))
+    };
+    match resource_type {
+        ResourceType::Ec2Instance => id.strip_prefix("i-").is_some_and(|rest| only(rest, "-")),
+        ResourceType::Ec2Volume => id.strip_prefix("vol-").is_some_and(|rest| only(rest, "-")),
+        ResourceType::EcsCluster => only(id, "-_"),
+        ResourceType::EcsService => id.split('/').all(|part| only(part, "-_")),
+        ResourceType::LambdaFunction => only(id, "-_"),
+        ResourceType::RdsCluster | ResourceType::RdsDb => {
+            id.starts_with(|c: char| c.is_ascii_alphabetic()) && only(id, "-")
+        }
+        ResourceType::S3Bucket => only(id, "-._"),
+    }
+}
+
 fn typed(arn: &Arn) -> Result<(ResourceType, Arn), Misnamed> {
     let resource = arn.resource();
+    let mark = resource.chars().find(|c| matches!(c, ':' | '/'));
     let (kind, id) = resource.split_once([':', '/']).unwrap_or(("", resource));
     let parts = id.split('/').count();
     let as_it_is = |resource_type| Ok((resource_type, arn.clone()));
-    match (arn.service(), kind, parts) {
+    match (arn.service(), kind, mark, parts) {
         _ if id.is_empty() || id.split('/').any(str::is_empty) => Err(Misnamed::Malformed),
-        ("ec2", "instance", 1) => as_it_is(ResourceType::Ec2Instance),
-        ("ec2", "volume", 1) => as_it_is(ResourceType::Ec2Volume),
-        ("ecs", "cluster", 1) => as_it_is(ResourceType::EcsCluster),
-        ("ecs", "service", 1) => Err(Misnamed::WithoutCluster),
-        ("ecs", "service", 2) => as_it_is(ResourceType::EcsService),
-        ("lambda", "function", 1) => Ok((ResourceType::LambdaFunction, unqualified(arn)?)),
-        ("rds", "cluster", 1) => as_it_is(ResourceType::RdsCluster),
-        ("rds", "db", 1) => as_it_is(ResourceType::RdsDb),
-        ("s3", "", 1) if arn.region().is_none() && arn.account().is_none() => as_it_is(ResourceType::S3Bucket),
-        ("s3", _, _) if arn.region().is_none() && resource.contains('/') => Err(Misnamed::Object),
+        ("ec2", "instance", Some('/'), 1) => as_it_is(ResourceType::Ec2Instance),
+        ("ec2", "volume", Some('/'), 1) => as_it_is(ResourceType::Ec2Volume),
+        ("ecs", "cluster", Some('/'), 1) => as_it_is(ResourceType::EcsCluster),
+        ("ecs", "service", Some('/'), 1) => Err(Misnamed::WithoutCluster),
+        ("ecs", "service", Some('/'), 2) => as_it_is(ResourceType::EcsService),
+        ("lambda", "function", Some(':'), 1) => Ok((ResourceType::LambdaFunction, unqualified(arn)?)),
+        ("rds", "cluster", Some(':'), 1) => Ok((ResourceType::RdsCluster, lower(arn)?)),
+        ("rds", "db", Some(':'), 1) => Ok((ResourceType::RdsDb, lower(arn)?)),
+        // The kind with another mark behind it.
+        ("ec2", "instance" | "volume", ..) | ("ecs", "cluster" | "service", ..) => Err(Misnamed::Malformed),
+        ("lambda", "function", ..) | ("rds", "cluster" | "db", ..) => Err(Misnamed::Malformed),
+        ("s3", "", _, 1) if arn.region().is_none() && arn.account().is_none() => as_it_is(ResourceType::S3Bucket),
+        ("s3", ..) if arn.region().is_none() && resource.contains('/') => Err(Misnamed::Object),
         _ => Err(Misnamed::Unsupported),
     }
+}
+
+/// RDS keeps identifiers in small letters, and takes them in any.
+fn lower(arn: &Arn) -> Result<Arn, Misnamed> {
+    arn.as_str().to_ascii_lowercase().parse().map_err(|_| Misnamed::Malformed)
 }
 
 /// Versions and aliases have no tags of their own: `function:pay:3` is `function:pay`.
@@ -114,6 +140,12 @@ mod tests {
     }
 
     #[test]
+    fn a_database_is_known_in_letters_of_any_case() {
+        let named = Named::parse("arn:aws:rds:eu-west-1:123456789012:db:Orders").unwrap();
+        assert_eq!(named.arn.resource(), "db:orders");
+    }
+
+    #[test]
     fn what_names_no_resource_is_told_apart() {
         let home = "eu-west-1:123456789012";
         for (text, why) in [
@@ -122,6 +154,10 @@ mod tests {
             (format!("arn:aws:ec2:{home}:instance/"), Misnamed::Malformed),
             (format!("arn:aws:ec2:{home}:instance/i-0 abc"), Misnamed::Malformed),
             (format!("arn:aws:ec2:{home}:instance/{}", "x".repeat(10_000)), Misnamed::Malformed),
+            (format!("arn:aws:ec2:{home}:instance:i-0abc"), Misnamed::Malformed),
+            (format!("arn:aws:rds:{home}:db/orders"), Misnamed::Malformed),
+            (format!("arn:aws:rds:{home}:db:my_orders"), Misnamed::Malformed),
+            (format!("arn:aws:ecs:{home}:cluster/a.b"), Misnamed::Malformed),
             (format!("arn:aws:ec2:{home}:instance/*"), Misnamed::Wildcard),
             ("arn:aws:s3:::logs-?".to_owned(), Misnamed::Wildcard),
             ("arn:aws:ec2:::instance/i-0abc".to_owned(), Misnamed::Homeless),

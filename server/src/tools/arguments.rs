@@ -97,6 +97,11 @@ impl PageRequest {
 }
 
 impl PageRequest {
+    /// Bytes that its rows may take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Which snapshot the page is of: that of the pages before, else that of a day, else the newest.
     pub(crate) fn which(&self, as_of: Option<Day>) -> Which {
         match (self.snapshot, as_of) {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use shared::{
-    AccountId, Arn, Partition, ResourceType,
+    AccountId, Arn, Partition, Region, ResourceType,
     inventory::{Gap, Scope},
     named::{Misnamed, Named},
     policy::Policy,
@@ -35,6 +35,7 @@ pub(crate) struct Known {
     pub(crate) snapshot: Snapshot,
     pub(crate) policy: Arc<Policy>,
     accounts: BTreeMap<AccountId, Partition>,
+    regions: BTreeSet<Region>,
     pub(crate) rows: BTreeMap<Arn, Row>,
     pub(crate) notes: Vec<String>,
 }
@@ -55,12 +56,13 @@ impl Known {
                 "Judged by the policy file as it is now, version {version}; the snapshot was judged by another."
             ));
         }
-        let scanned: BTreeSet<AccountId> = view.scopes(&snapshot)?.into_iter().map(|row| row.scope.account).collect();
+        let (scanned, regions): (BTreeSet<AccountId>, BTreeSet<Region>) =
+            view.scopes(&snapshot)?.into_iter().map(|row| (row.scope.account, row.scope.region)).unzip();
         let accounts = view.accounts().into_iter().filter(|account| scanned.contains(&account.id));
         let accounts = accounts.map(|account| (account.id, account.partition)).collect();
         let arns: Vec<Arn> = named.iter().flatten().map(|named| named.arn.clone()).collect();
         let rows = view.resources(&snapshot, &arns)?.into_iter().map(|row| (row.arn.clone(), row)).collect();
-        Ok(Self { snapshot, policy, accounts, rows, notes })
+        Ok(Self { snapshot, policy, accounts, regions, rows, notes })
     }
 
     /// Where those buckets are that the snapshot does not have.
@@ -98,6 +100,8 @@ impl Known {
             Some(partition) if partition.as_str() != arn.partition() => {
                 Asked::Refused(Some(named), Problem::foreign_partition())
             }
+            // Each region entered is kept ready, and there is no end of names that look like one.
+            Some(_) if !self.regions.contains(&region) => Asked::Refused(Some(named), Problem::foreign_region()),
             Some(_) => Asked::Reachable(Scope { account, region, resource_type: *resource_type }, arn.clone()),
         }
     }
@@ -111,6 +115,8 @@ impl Known {
         }
         match located.as_ref().map(|located| located.get(&named.arn)) {
             Ok(Some(scope)) => Asked::Reachable(scope.clone(), named.arn),
+            // Names of buckets are one for all accounts, but only the caller's own are listed.
+            Ok(None) if self.accounts.len() > 1 => Asked::Refused(Some(named), Problem::homeless_bucket()),
             Ok(None) => Asked::Nowhere(named),
             Err(gap) => Asked::Refused(Some(named), Problem::unread(gap)),
         }

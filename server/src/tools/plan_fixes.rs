@@ -21,7 +21,7 @@ use super::{
     answer::{Answer, AsOf, Coverage, PolicyUsed, policy_note, rounded, units},
     arguments::{Filters, covered, listed, nullable_number, nullable_text, type_list},
     resource_cost,
-    suggesting::{self, Adviser, Wanted},
+    suggesting::{self, Adviser, MOST_CONFIDENCE, Wanted},
 };
 use crate::{ledger::Ledger, text::visible};
 
@@ -52,8 +52,8 @@ pub(crate) struct Arguments {
     #[schemars(with = "Filters")]
     #[serde(default)]
     filters: Option<Filters>,
-    /// Values below this confidence are left for a person to find, 0.6 to 1; 0.9 when left out.
-    #[schemars(with = "f64", range(min = 0.6, max = 1))]
+    /// Values below this confidence are left for a person to find, 0.6 to 0.99; 0.9 when left out.
+    #[schemars(with = "f64", range(min = 0.6, max = 0.99))]
     #[serde(default)]
     min_confidence: Option<f64>,
     /// What to write the changes as: `aws_cli`, `terraform` or `custodian`; nothing when left out.
@@ -161,8 +161,8 @@ impl Asked {
             return Err(caller("`target` must be above 0 and at most 1, such as 0.9 for 90 %".to_owned()));
         }
         let least = arguments.min_confidence.unwrap_or(0.9);
-        if !(THRESHOLD..=1.0).contains(&least) {
-            return Err(caller(format!("`min_confidence` must be {THRESHOLD} to 1")));
+        if !(THRESHOLD..=MOST_CONFIDENCE).contains(&least) {
+            return Err(caller(format!("`min_confidence` must be {THRESHOLD} to {MOST_CONFIDENCE}")));
         }
         let [most, usual] = RESOURCES;
         let limit = arguments.limit.unwrap_or(usual);

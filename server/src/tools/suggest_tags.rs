@@ -4,11 +4,12 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
-    Arn,
+    Arn, ResourceType,
     cloud::Looked,
     day::day_of,
     inventory::{Neighbour, Resource, Scope, TagSet, Tags},
     named::Named,
+    policy::State,
     store::{Filter, Row, Snapshot, Suspect, View},
     suggest::THRESHOLD,
 };
@@ -18,7 +19,7 @@ use super::{
     answer::{Answer, AsOf, Coverage, PolicyUsed},
     named_now::{Asked, Known},
     suggesting::{Abstained, Adviser, Said, Suggestion},
-    validated::Problem,
+    validated::{Problem, never_read},
 };
 use crate::{ledger::Ledger, text::visible};
 
@@ -93,8 +94,9 @@ fn facts(known: &Known, scope: Scope, arn: Arn, looked: Looked, at: Timestamp) -
         }
         Looked::There(Resource { tags: Tags::Known(tags), links, .. }) => {
             let parent = links.parent.as_ref().map(Arn::key);
-            let said = parent.is_some() || !links.neighbours.is_empty();
-            let neighbours = said.then_some((links.neighbours, parent));
+            // Of functions and buckets only the tags are read.
+            let tags_alone = matches!(scope.resource_type, ResourceType::LambdaFunction | ResourceType::S3Bucket);
+            let neighbours = (!tags_alone).then_some((links.neighbours, parent));
             Ok(Facts { scope, arn, tags, neighbours, from: "aws", at, note: None })
         }
     }
@@ -103,6 +105,14 @@ fn facts(known: &Known, scope: Scope, arn: Arn, looked: Looked, at: Timestamp) -
 /// As the last snapshot knows it, where AWS cannot say.
 fn remembered(known: &Known, arn: &Arn, problem: &Problem) -> Result<Facts, ToolFailure> {
     let Some(row) = known.rows.get(arn) else { return Err(ToolFailure::Caller(problem.words())) };
+    let untaggable = row.state == State::NotApplicable && row.tags.iter().len() == 0;
+    if never_read(row) || (untaggable && known.policy.applies(row.scope.resource_type)) {
+        let why = format!(
+            "its tags are not known: no scan could read them, and AWS cannot be asked now: {}",
+            problem.words()
+        );
+        return Err(ToolFailure::Caller(why));
+    }
     let Row { scope, tags, .. } = row.clone();
     let note = Some(format!("By the tags of the snapshot, for AWS could not be asked now: {}.", problem.words()));
     Ok(Facts { scope, arn: arn.clone(), tags, neighbours: None, from: "snapshot", at: known.snapshot.started_at, note })
@@ -122,7 +132,7 @@ fn told(
     let Facts { scope, arn, tags, .. } = facts;
     let suspect = Suspect { scope, arn, tags, neighbours: &neighbours, parent };
     let learnt_by = view.policy(newest)?;
-    let on = day_of(newest.started_at);
+    let on = day_of(facts.at);
     let adviser = Adviser { view, policy: &known.policy, learnt_by: &learnt_by, weighing: view.weighing(newest)?, on };
     let Said { suggestions, abstained } = adviser.advise(&suspect, None)?;
     let mut notes = known.notes.clone();

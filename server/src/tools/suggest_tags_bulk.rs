@@ -19,7 +19,7 @@ use super::{
     cursor::Cursor,
     identity::Identity,
     resource_cost,
-    suggesting::{Adviser, rounded},
+    suggesting::{Adviser, MOST_CONFIDENCE, rounded},
 };
 use crate::{ledger::Ledger, text::visible};
 
@@ -46,8 +46,8 @@ pub(crate) struct Arguments {
     #[schemars(with = "String")]
     #[serde(default)]
     tag_key: Option<String>,
-    /// Only values of at least this confidence, 0.6 to 1; 0.6 when left out.
-    #[schemars(with = "f64", range(min = 0.6, max = 1))]
+    /// Only values of at least this confidence, 0.6 to 0.99; 0.6 when left out.
+    #[schemars(with = "f64", range(min = 0.6, max = 0.99))]
     #[serde(default)]
     min_confidence: Option<f64>,
     /// Resources on a page, 1 to 100; 10 when left out.
@@ -111,8 +111,8 @@ struct Value {
 pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Body>, ToolFailure> {
     let page = PageRequest::parse(arguments.limit, arguments.cursor.as_deref(), NAME, &arguments)?;
     let least = arguments.min_confidence.unwrap_or(THRESHOLD);
-    if !(THRESHOLD..=1.0).contains(&least) {
-        return Err(ToolFailure::Caller(format!("`min_confidence` must be {THRESHOLD} to 1")));
+    if !(THRESHOLD..=MOST_CONFIDENCE).contains(&least) {
+        return Err(ToolFailure::Caller(format!("`min_confidence` must be {THRESHOLD} to {MOST_CONFIDENCE}")));
     }
     let place = arguments.filters.clone().unwrap_or_default();
     let filter = Filter {
@@ -166,18 +166,21 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn body(&self, arguments: &Arguments, page: &PageRequest) -> Result<Body, ToolFailure> {
-        let (mut resources, mut at, mut looked_at, mut more) = (Vec::new(), page.start, 0, true);
-        while more && resources.len() < page.limit && looked_at < MOST_LOOKED_AT {
+        let (mut resources, mut at, mut looked_at, mut more, mut bytes) = (Vec::new(), page.start, 0, true, 0);
+        while more && resources.len() < page.limit && bytes <= page.bytes() && looked_at < MOST_LOOKED_AT {
             let found = self.page(at)?;
             more = found.next.is_some();
             for row in &found.rows {
-                if resources.len() == page.limit {
+                if resources.len() == page.limit || bytes > page.bytes() {
                     more = true;
                     break;
                 }
                 looked_at += 1;
                 at = row.place;
-                resources.extend(self.suggested(row, arguments.tag_key.as_deref())?);
+                let told = self.suggested(row, arguments.tag_key.as_deref())?;
+                // Each value stands there twice, with its resource and among the changes.
+                bytes += told.iter().map(|one| 2 * serde_json::to_vec(one).map_or(0, |json| json.len())).sum::<usize>();
+                resources.extend(told);
             }
         }
         let sums = self.view.lacking_sums(self.snapshot, self.filter, Narrowing::default())?;

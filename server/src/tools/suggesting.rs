@@ -109,6 +109,9 @@ impl Adviser<'_> {
     }
 
     fn is_needed(&self, rule: &TagRule, suspect: &Suspect<'_>) -> bool {
+        if self.policy.exemption(suspect.arn, self.on).is_some() {
+            return false;
+        }
         let right = suspect.tags.get(rule.name()).is_some_and(|value| rule.accepts(value, self.on));
         rule.applies(suspect.scope.resource_type) && !right
     }
@@ -130,7 +133,11 @@ impl Adviser<'_> {
         let place = self.learnt_by.tags().iter().position(|known| known.name() == rule.name());
         if let Some(value) = self.spelt(rule, suspect.tags) {
             let known = self.weighing.as_ref().zip(place).and_then(|(w, place)| w.model.keys.get(place));
-            return Ok(Ok(Found::Spelt(value, known.map_or(UNCOUNTED, KeyModel::confidence_in_spelling))));
+            let confidence = known.map_or(UNCOUNTED, KeyModel::confidence_in_spelling);
+            // Where spellings are seen to mean different things, others know better.
+            if confidence >= THRESHOLD {
+                return Ok(Ok(Found::Spelt(value, confidence)));
+            }
         }
         if rule.value_type() != ValueType::Text {
             return Ok(Err(("a date is the resource's own: others do not tell it", None)));
@@ -253,7 +260,10 @@ fn clause(support: &Support) -> String {
     format!("{with} of {of} {whose} have this value")
 }
 
+/// The highest confidence that is told.
+pub(crate) const MOST_CONFIDENCE: f64 = 0.99;
+
 /// To two places, and never certain: more would claim more than was measured.
 pub(crate) fn rounded(confidence: f64) -> f64 {
-    (confidence.min(0.99) * 100.0).round() / 100.0
+    (confidence.min(MOST_CONFIDENCE) * 100.0).round() / 100.0
 }

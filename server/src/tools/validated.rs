@@ -125,7 +125,7 @@ struct ChangedTag {
 pub(crate) struct Problem {
     #[serde(skip)]
     status: &'static str,
-    /// `invalid_arn`, `unsupported_type`, `account_not_scanned`, `other_partition`, or as in coverage: `denied`, `denied_by_scp`,
+    /// `invalid_arn`, `unsupported_type`, `account_not_scanned`, `region_not_scanned`, `other_partition`, `account_unknown`, or as in coverage: `denied`, `denied_by_scp`,
     /// `throttled`, `not_enabled`, `failed`.
     reason: &'static str,
     /// What is wrong, and what to do.
@@ -154,6 +154,16 @@ impl Problem {
     pub(crate) fn foreign_account() -> Self {
         let explanation = "its account is none of those that are scanned; add it to TAGLEDGER_ACCOUNTS and scan";
         Self::ours("out_of_reach", "account_not_scanned", explanation)
+    }
+
+    pub(crate) fn foreign_region() -> Self {
+        Self::ours("out_of_reach", "region_not_scanned", "its region is none of those that are scanned")
+    }
+
+    pub(crate) fn homeless_bucket() -> Self {
+        let explanation = "the ledger does not know the bucket, and the scanner's own account has none of that name; if another \
+            account has it, scan first";
+        Self::ours("not_read", "account_unknown", explanation)
     }
 
     pub(crate) fn foreign_partition() -> Self {
@@ -270,6 +280,11 @@ impl Found {
     }
 }
 
+/// Whether nothing is known of a row's tags: none there is not none known.
+pub(crate) fn never_read(row: &Row) -> bool {
+    row.state == State::Unknown && row.tags.iter().len() == 0
+}
+
 /// What the snapshot said, when it is something else.
 fn before(row: Option<&Row>, now: &Tags, state: State, brief: bool) -> Option<Before> {
     let Some(row) = row else {
@@ -277,7 +292,7 @@ fn before(row: Option<&Row>, now: &Tags, state: State, brief: bool) -> Option<Be
     };
     let none = TagSet::default();
     let now = if let Tags::Known(tags) = now { tags } else { &none };
-    let changed = changes(&row.tags, now);
+    let changed = if never_read(row) { Vec::new() } else { changes(&row.tags, now) };
     let same = changed.is_empty() && row.state == state;
     (!same).then(|| Before::of(row, if brief { Vec::new() } else { changed }))
 }

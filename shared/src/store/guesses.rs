@@ -110,9 +110,9 @@ impl View<'_> {
             let heard = told.iter().filter(|(feature, _)| feature.tells(*key));
             let mut evidence: Vec<(Source, Tally)> =
                 heard.filter_map(|(feature, tallies)| Some((feature.source, of_key(tallies)?))).collect();
-            let mut prior = of_key(&prior).unwrap_or_default();
+            let prior = of_key(&prior).unwrap_or_default();
             if let Some(value) = parent.as_ref().and_then(|tags| right_of(tags, policy, *key, on)) {
-                evidence.push((Source::Parent, Tally::one(number_of(db, &mut prior, &value)?)));
+                evidence.push((Source::Parent, Tally::one(number_of(db, &value)?)));
             }
             let likely = weighing.model.keys.get(*key).and_then(|model| model.likely(&Reading { prior, evidence }));
             guesses.push(likely.map(|likely| guess(db, likely)).transpose()?.flatten());
@@ -141,14 +141,8 @@ fn right_of(tags: &TagSet, policy: &Policy, key: usize, on: Date) -> Option<Stri
     rule.right_value(tags.get(rule.name())?, on).map(std::borrow::Cow::into_owned)
 }
 
-/// The number of a value of the estate. A parent's value that is not among the frequent ones is looked for, and one that nobody
-/// had when it was counted is left out.
-fn number_of(db: &Connection, prior: &mut Tally, value: &str) -> Result<u32, StoreError> {
-    for (number, _) in &prior.values {
-        if text_of(db, *number)?.as_deref() == Some(value) {
-            return Ok(*number);
-        }
-    }
+/// The number of a value of the estate; one that nobody had when all were counted stands for none.
+fn number_of(db: &Connection, value: &str) -> Result<u32, StoreError> {
     let found = rows(db, sql::EVIDENCE_VALUE_NAMED, [value], |row| row.get::<_, u32>(0))?;
     Ok(found.into_iter().next().unwrap_or(u32::MAX))
 }

@@ -219,6 +219,7 @@ impl<'p> Gathering<'p> {
             .into_iter()
             .filter_map(|(place, other)| right(place).map(|right| (place, other == Some(right))))
             .collect();
+        facts.features = features::each_once(facts.features);
         facts.group = features::group(&facts.features);
         facts.kind = self.counter.kind(&facts.right);
         Ok(facts)
@@ -229,7 +230,8 @@ impl Lore {
     /// Reads all living resources whose tags are known.
     pub(super) fn gather(db: &Connection, policy: Policy, on: Date) -> Result<Self, StoreError> {
         let living_now: i64 = statement(db, sql::COUNT_LIVING)?.query_row([], |row| row.get(0)).attempt(FAILED)?;
-        let stride = (living_now / SAMPLES).max(1);
+        let stride = living_now.saturating_add(SAMPLES - 1) / SAMPLES;
+        let stride = stride.max(1);
         let accounts = accounts(db)?;
         let unnamed = unnamed_types(db)?;
         let mut lore = Self { spelt: vec![(0, 0); policy.tags().len()], ..Self::empty(policy.clone()) };

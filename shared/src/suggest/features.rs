@@ -197,7 +197,19 @@ const LONGEST_VALUE: usize = 128;
 
 /// Of its tags.
 pub fn of_tags(tags: &TagSet, policy: &Policy) -> Vec<Feature> {
-    tags.iter().filter_map(|(key, value)| of_tag(key, value, policy.meant(key))).collect()
+    each_once(tags.iter().filter_map(|(key, value)| of_tag(key, value, policy.meant(key))).collect())
+}
+
+/// Each feature once: the same cluster is often marked by two tags.
+pub fn each_once(mut features: Vec<Feature>) -> Vec<Feature> {
+    let mut seen = Vec::with_capacity(features.len());
+    features.retain(|feature| {
+        !seen.contains(&feature.hash) && {
+            seen.push(feature.hash);
+            true
+        }
+    });
+    features
 }
 
 /// Of one tag, whose key is a spelling of the policy's tag at a place or of none; none of a tag that says nothing of others.
@@ -242,6 +254,8 @@ mod tests {
         let features = of_tags(&tags.into_iter().collect(), &policy);
         let told: Vec<_> = features.iter().map(|feature| (feature.source, feature.of)).collect();
         assert_eq!(told, [(Source::Tag, None), (Source::Stack, None), (Source::Tag, Some(1))]);
+        let twice = [("aws:eks:cluster-name", "prod"), ("eks:cluster-name", "prod")];
+        assert_eq!(of_tags(&twice.into_iter().collect(), &policy).len(), 1, "one cluster, marked twice");
         assert_eq!(group(&features), features.iter().find(|f| f.source == Source::Stack).map(|f| f.hash));
     }
 }

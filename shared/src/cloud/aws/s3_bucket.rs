@@ -109,7 +109,9 @@ struct Buckets;
 
 impl NativeTags for Buckets {
     async fn read(session: &Session, arn: &Arn) -> Result<Option<TagSet>, Gap> {
-        let request = session.s3().get_bucket_tagging().bucket(arn.resource());
+        // A name that was given up may be a stranger's by now.
+        let owner = session.account.as_str();
+        let request = session.s3().get_bucket_tagging().bucket(arn.resource()).expected_bucket_owner(owner);
         match session.ask(GET_TAGS, request.send()).await {
             Ok(answer) => Ok(Some(tag_set(answer.tag_set().iter().map(|tag| (Some(tag.key()), Some(tag.value())))))),
             Err(error) => match error.code() {
