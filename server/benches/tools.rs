@@ -1,7 +1,7 @@
 //! What a tool call costs: in process, and over HTTP beside a bare tool whose answer is as long.
 //!
-//! `cargo bench -p server --bench tools -- FILE`, with a ledger, such as one that `cargo bench -p shared --bench nights` has
-//! made. In process means: from the bytes of a request to the bytes of its answer, without sockets. The bare tool is made
+//! `cargo bench -p server --bench tools -- FILE [TOOL]`, with a ledger, such as one that `cargo bench -p shared --bench nights` has
+//! made; TOOL: a part of a tool's name. The newest snapshot is read ahead, as a server does when it starts. In process means: from the bytes of a request to the bytes of its answer, without sockets. The bare tool is made
 //! with the same library, takes the same arguments, and returns an answer that it keeps at hand.
 
 #![allow(
@@ -60,26 +60,30 @@ const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(2);
 
 fn main() {
-    let given = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
-    let Some(file) = given else {
+    let mut given = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    let Some(file) = given.next() else {
         println!("no FILE given: make one with `cargo bench -p shared --bench nights -- 1000000 25 FILE`");
         return;
     };
-    tokio::runtime::Runtime::new().expect("a runtime").block_on(measure(Path::new(&file)));
+    let only = given.next().unwrap_or_default();
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(measure(Path::new(&file), &only));
 }
 
-async fn measure(file: &Path) {
+async fn measure(file: &Path, only: &str) {
     let tagledger = tagledger(file);
     let found = result(&tagledger, "check_tag_compliance", &json!({})).await;
     let region = found["structuredContent"]["by_region"][0]["name"].clone();
     println!("{:<44} {:>8} {:>8} {:>8} {:>8} {:>8}", "in process, microseconds", "bytes", "new", "p99", "again", "p99");
-    for (tool, arguments) in calls(&region) {
+    let calls = || calls(&region).into_iter().filter(|(tool, _)| tool.contains(only));
+    for (tool, arguments) in calls() {
         in_process(&tagledger, tool, &arguments).await;
     }
-    suggestions(&tagledger).await;
+    if only.is_empty() {
+        suggestions(&tagledger).await;
+    }
     println!("resident: {} MiB, of which {} MiB are no pages of files", status("VmRSS:"), status("RssAnon:"));
     println!("{:<44} {:>8} {:>8} {:>8}", "over HTTP, calls a second", "ours", "bare", "ratio");
-    for (tool, arguments) in calls(&region) {
+    for (tool, arguments) in calls() {
         let answer: CallToolResult =
             serde_json::from_value(result(&tagledger, tool, &arguments).await).expect("an answer");
         over_http(&tagledger, &bare(answer), tool, &arguments).await;
@@ -91,6 +95,7 @@ fn tagledger(file: &Path) -> Router {
     #[expect(clippy::disallowed_methods, reason = "the age of the snapshot is none of what is measured")]
     let now = Timestamp::now;
     let ledger = Ledger::new(file, None, Duration::from_secs(36 * 3600), now).looking_through(Arc::new(Silent));
+    ledger.read_ahead();
     router(Arc::new(ledger), &CancellationToken::new())
 }
 
@@ -140,7 +145,7 @@ fn draft() -> Value {
     draft
 }
 
-fn calls(region: &Value) -> [(&'static str, Value); 18] {
+fn calls(region: &Value) -> [(&'static str, Value); 19] {
     [
         ("check_tag_compliance", json!({})),
         ("check_tag_compliance", json!({"filters": {"region": region}})),
@@ -157,6 +162,7 @@ fn calls(region: &Value) -> [(&'static str, Value); 18] {
         ("get_violation_history", json!({"days_back": 90, "group_by": "day"})),
         ("generate_compliance_report", json!({})),
         ("detect_tag_drift", json!({})),
+        ("detect_tag_drift", json!({"between": {}})),
         ("explain_compliance_change", json!({})),
         ("suggest_tags_bulk", json!({})),
         ("simulate_policy", json!({"policy": draft()})),
@@ -230,6 +236,7 @@ fn next(answer: &Value, tool: &str, arguments: &Value, asked: usize) -> Option<V
         }
         "get_violation_history" => question["days_back"] = json!(90 - number),
         "simulate_policy" => question["limit"] = json!(number),
+        "detect_tag_drift" if arguments.get("between").is_none() => question["limit"] = json!(number),
         "detect_tag_drift" | "explain_compliance_change" => {
             let newest: jiff::civil::Date = answer["to"]["date"].as_str()?.parse().ok()?;
             question["between"] = json!({"to": newest.yesterday().ok()?.to_string()});

@@ -74,7 +74,7 @@ pub(crate) fn watch(ledger: Arc<Ledger>, end: CancellationToken) -> JoinHandle<(
             if changed {
                 let read = Arc::clone(&ledger);
                 // Whoever asks meanwhile reads for himself.
-                drop(tokio::task::spawn_blocking(move || read.warm()));
+                drop(tokio::task::spawn_blocking(move || read.read_ahead()));
             }
             if now != trouble {
                 match &now {

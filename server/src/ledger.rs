@@ -125,7 +125,7 @@ impl Ledger {
     }
 
     /// Reads ahead what answers from the newest snapshot need.
-    pub(crate) fn warm(&self) {
+    pub fn read_ahead(&self) {
         let warmed = self.reader.read(|view| match view.newest()? {
             Some(newest) => view.warm(&newest),
             None => Ok(()),

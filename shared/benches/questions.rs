@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shared::store::{Filter, Lacking, Narrowing, PageStart, Reader, Snapshot, StoreError, View, Worst};
+use shared::store::{Filter, Lacking, LifeOf, Narrowing, PageStart, Reader, Snapshot, StoreError, View, Worst};
 
 const TIMES: usize = 400;
 
@@ -58,6 +58,16 @@ fn main() {
     let deep = PageStart { rank: 1, key: i64::MAX / 8 };
     let worst = Worst { errors: true, warnings: true };
     time(&reader, "page of 50 violations, deep", |view, s| view.worst(s, &everything, worst, deep, 50).map(drop));
+    time(&reader, "what changed in the last night", |view, s| view.differences(&before(view, s)?, s).map(drop));
+    time(&reader, "its tags from what to what", |view, s| view.differences(&before(view, s)?, s)?.tags(view).map(drop));
+    time(&reader, "what happened in 90 nights", |view, s| {
+        let since = s.started_at - Duration::from_secs(90 * 86_400);
+        view.lives(since, &LifeOf::default(), &everything).map(drop)
+    });
+}
+
+fn before(view: &View<'_>, newest: &Snapshot) -> Result<Snapshot, StoreError> {
+    Ok(view.night_before(newest.started_at)?.unwrap_or_else(|| newest.clone()))
 }
 
 fn time(reader: &Reader, name: &str, ask: impl Fn(&View<'_>, &Snapshot) -> Result<(), StoreError>) {

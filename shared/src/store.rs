@@ -66,7 +66,7 @@ pub use bill::{BillGap, BillKnown, BillLine, BillPart, Harvest, KnownMonth, Mont
 pub use billed::{Bill, BilledMonth, MonthSpend, usual_month};
 pub use check::CheckReport;
 pub use cost::{CostBasis, CostSource, LiveSpend, ResourceCost, ScopeSpend, Turned};
-pub use diff::{Changed, Side, TagsRead};
+pub use diff::{Changed, Differences, Side, TagChange};
 pub use evidence::Learned;
 pub use examine::{Baselines, Examination, TagExamination};
 pub use guesses::{Guess, Suspect, Weighing};

@@ -1,15 +1,14 @@
 //! detect_tag_drift: which tags changed from what to what between two nights.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{cmp::Reverse, collections::HashMap};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     ResourceType,
-    inventory::TagSet,
     money::Amount,
     policy::{Policy, State},
-    store::{Changed, Filter, Snapshot, TagsRead, View},
+    store::{Changed, Differences, Filter, ResourceCost, Snapshot, TagChange, View},
 };
 
 use super::{
@@ -85,17 +84,14 @@ pub(crate) struct Drift {
 /// Resources named of each drift.
 const NAMED: usize = 5;
 
-/// A key with what it was and what it is.
-type Kind = (String, Option<String>, Option<String>);
-
 /// What is known of a drift so far.
 #[derive(Default)]
-struct Sum {
+struct Sum<'c> {
     required: bool,
     resources: u64,
     cost: Amount,
     with_cost: u64,
-    named: Vec<String>,
+    named: Vec<&'c Changed>,
 }
 
 /// The answer, from resources that are there in both nights and whose tags are known in both.
@@ -109,23 +105,18 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
     ledger.ask(|view, newest| {
         let (earlier, later, mut notes) = arguments.between.unwrap_or_default().nights(view, newest.clone())?;
         let (before, after) = totals(view, &earlier, &later)?;
-        let mut finder = Finder { view, newest, policy: view.policy(&later)?, read: TagsRead::default() };
-        let (sums, resources) = finder.find(view.changed(&earlier, &later)?, &filter, key)?;
-        let drifts = in_order(sums);
-        let remaining = drifts.len().saturating_sub(usize::try_from(limit).unwrap_or_default()) as u64;
+        let finder = Finder { view, newest, policy: view.policy(&later)? };
+        let differences = view.differences(&earlier, &later)?;
+        let (sums, resources) = finder.find(&differences, &filter, key)?;
+        let (drifts, remaining) = finder.told(sums, usize::try_from(limit).unwrap_or_default())?;
         if remaining > 0 {
             notes.push(format!(
                 "{remaining} more drifts; narrow with `key`, `resource_types` or nights nearer to each other."
             ));
         }
         notes.push(resource_cost::note(view, &finder.newest, &filter, "monthly_cost")?);
-        let body = Body {
-            from: Night::of(&earlier, &before),
-            to: Night::of(&later, &after),
-            drifts: drifts.into_iter().take(usize::try_from(limit).unwrap_or_default()).collect(),
-            remaining,
-            resources,
-        };
+        let body =
+            Body { from: Night::of(&earlier, &before), to: Night::of(&later, &after), drifts, remaining, resources };
         let (as_of, policy) = (AsOf::of(&later), PolicyUsed::of(&finder.policy));
         Ok(Answer { body, as_of, policy, coverage: Coverage::of(view, &later, &filter)?, notes })
     })
@@ -135,82 +126,77 @@ struct Finder<'v> {
     view: &'v View<'v>,
     newest: Snapshot,
     policy: std::sync::Arc<Policy>,
-    read: TagsRead,
 }
 
+/// What drifted, with some resources of each; and how many resources in all.
+type Found<'c> = (HashMap<&'c TagChange, Sum<'c>>, u64);
+
 impl Finder<'_> {
-    fn find(
-        &mut self,
-        changed: Vec<Changed>,
-        filter: &Filter,
-        key: Option<&str>,
-    ) -> Result<(BTreeMap<Kind, Sum>, u64), ToolFailure> {
-        let (mut sums, mut resources) = (BTreeMap::new(), 0);
-        for one in changed.iter().filter(|one| filter.admits(&one.scope)) {
-            let (Some(was), Some(is)) = (&one.before, &one.after) else { continue };
-            let known = was.state != State::Unknown && is.state != State::Unknown;
-            if !known || was.same_tags(is) {
+    fn find<'c>(&self, of: &'c Differences, filter: &Filter, key: Option<&str>) -> Result<Found<'c>, ToolFailure> {
+        let (tags, costs) = (of.tags(self.view)?, self.view.costs_of(&self.newest, &of.changed)?);
+        let (mut sums, mut resources) = (HashMap::new(), 0);
+        for ((one, kinds), cost) in of.changed.iter().zip(tags).zip(costs) {
+            if !filter.admits(&one.scope) || !tags_known(one) {
                 continue;
             }
-            let (old, new) = (self.view.tags_in(was, &mut self.read)?, self.view.tags_in(is, &mut self.read)?);
-            let mut kinds = differences(&old, &new);
-            kinds.retain(|(of, ..)| key.is_none_or(|key| key == of));
-            if !kinds.is_empty() {
-                resources += 1;
-                self.add(one, kinds, &mut sums)?;
+            let mut drifted = false;
+            for kind in kinds.iter().filter(|kind| key.is_none_or(|key| key == &*kind.key)) {
+                drifted = true;
+                let mut rules = self.policy.required().iter().filter(|rule| rule.name() == &*kind.key);
+                let required = rules.any(|rule| rule.applies(one.scope.resource_type));
+                sums.entry(kind).or_insert_with(Sum::default).add(one, cost, required);
             }
+            resources += u64::from(drifted);
         }
         Ok((sums, resources))
     }
 
-    fn add(&self, one: &Changed, kinds: Vec<Kind>, sums: &mut BTreeMap<Kind, Sum>) -> Result<(), ToolFailure> {
-        let (arn, cost) = self.view.named(&self.newest, one)?;
-        let kind = one.scope.resource_type;
-        for drift in kinds {
-            let required = self.policy.required().iter().any(|rule| rule.name() == drift.0 && rule.applies(kind));
-            let sum = sums.entry(drift).or_default();
-            sum.required |= required;
-            sum.resources += 1;
-            if let Some(cost) = cost {
-                sum.cost += cost.monthly;
-                sum.with_cost += 1;
-            }
-            if sum.named.len() < NAMED {
-                sum.named.push(visible(arn.as_str()));
-            }
-        }
-        Ok(())
+    /// In the order of the answer, as many as are told, and how many are not.
+    fn told(&self, sums: HashMap<&TagChange, Sum<'_>>, limit: usize) -> Result<(Vec<Drift>, u64), ToolFailure> {
+        let rank = |kind: &TagChange| match (&kind.before, &kind.after) {
+            (Some(_), None) => 0,
+            (Some(_), Some(_)) => 1,
+            _ => 2,
+        };
+        let order = |(kind, sum): &(&TagChange, Sum<'_>)| {
+            (!sum.required, rank(kind), Reverse(sum.cost), Reverse(sum.resources))
+        };
+        let mut sums: Vec<(&TagChange, Sum<'_>)> = sums.into_iter().collect();
+        sums.sort_unstable_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.0.cmp(&b.0)));
+        let remaining = sums.len().saturating_sub(limit) as u64;
+        let drift = |(kind, sum): (&TagChange, Sum<'_>)| {
+            let arns = sum.named.iter().map(|one| Ok(visible(self.view.named(one)?.as_str())));
+            Ok(Drift {
+                change: ["removed", "changed", "added"].get(rank(kind)).copied().unwrap_or("added"),
+                key: visible(&kind.key),
+                required: sum.required,
+                from_value: kind.before.as_deref().map(visible),
+                to_value: kind.after.as_deref().map(visible),
+                resources: sum.resources,
+                monthly_cost: (sum.with_cost > 0).then(|| units(sum.cost.cents())),
+                resource_arns: arns.collect::<Result<_, ToolFailure>>()?,
+            })
+        };
+        Ok((sums.into_iter().take(limit).map(drift).collect::<Result<_, ToolFailure>>()?, remaining))
     }
 }
 
-/// Keys whose values differ; tags of AWS's own among them.
-fn differences(old: &TagSet, new: &TagSet) -> Vec<Kind> {
-    let owned = |value: Option<&str>| value.map(str::to_owned);
-    let gone = old.iter().filter(|(key, value)| new.get(key) != Some(value));
-    let mut kinds: Vec<Kind> =
-        gone.map(|(key, value)| (key.to_owned(), Some(value.to_owned()), owned(new.get(key)))).collect();
-    let added = new.iter().filter(|(key, _)| old.get(key).is_none());
-    kinds.extend(added.map(|(key, value)| (key.to_owned(), None, Some(value.to_owned()))));
-    kinds
+/// Whether its tags are known of both nights.
+fn tags_known(one: &Changed) -> bool {
+    let mut sides = one.before.iter().chain(&one.after);
+    sides.all(|side| side.state != State::Unknown)
 }
 
-fn in_order(sums: BTreeMap<Kind, Sum>) -> Vec<Drift> {
-    let rank = |kind: &Kind| match kind {
-        (_, Some(_), None) => 0,
-        (_, Some(_), Some(_)) => 1,
-        _ => 2,
-    };
-    let mut sums: Vec<(Kind, Sum)> = sums.into_iter().collect();
-    sums.sort_by_key(|(kind, sum)| (!sum.required, rank(kind), Reverse(sum.cost), Reverse(sum.resources)));
-    let drift = |(kind, sum): (Kind, Sum)| Drift {
-        change: ["removed", "changed", "added"].get(rank(&kind)).copied().unwrap_or("added"),
-        key: visible(&kind.0),
-        required: sum.required,
-        from_value: kind.1.as_deref().map(visible),
-        to_value: kind.2.as_deref().map(visible),
-        resources: sum.resources,
-        monthly_cost: (sum.with_cost > 0).then(|| units(sum.cost.cents())),
-        resource_arns: sum.named,
-    };
-    sums.into_iter().map(drift).collect()
+impl<'c> Sum<'c> {
+    fn add(&mut self, one: &'c Changed, cost: Option<ResourceCost>, required: bool) {
+        self.required |= required;
+        self.resources += 1;
+        if let Some(cost) = cost {
+            self.cost += cost.monthly;
+            self.with_cost += 1;
+        }
+        if self.named.len() < NAMED {
+            self.named.push(one);
+        }
+    }
 }

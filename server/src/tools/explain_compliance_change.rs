@@ -1,6 +1,6 @@
 //! explain_compliance_change: why the score moved between two nights, shared out among causes so that the parts add up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use shared::{
     explain::{Counts, in_units, parts},
     inventory::{Scope, TagSet, Tags},
     policy::{Policy, State, Subject},
-    store::{Changed, Filter, Side, Snapshot, TagsRead, View},
+    store::{Changed, Differences, Filter, Side, Snapshot, TagChange, View},
 };
 
 use super::{
@@ -89,7 +89,7 @@ impl Cause {
 pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Body>, ToolFailure> {
     ledger.ask(|view, newest| {
         let (earlier, later, notes) = arguments.between.unwrap_or_default().nights(view, newest)?;
-        let sums = Sorter::of(view, &earlier, &later)?.sums(view.changed(&earlier, &later)?)?;
+        let sums = Sorter::of(view, &earlier, &later)?.sums(&*view.differences(&earlier, &later)?)?;
         let (before, after) = totals(view, &earlier, &later)?;
         let counts: Vec<Counts> =
             Cause::ALL.iter().map(|cause| sums.get(cause).map_or_else(Counts::default, |sum| sum.1)).collect();
@@ -135,32 +135,27 @@ type Sum = (u64, Counts);
 struct Sorter<'v> {
     view: &'v View<'v>,
     /// Scopes that were read whole, in either night.
-    whole: [BTreeSet<Scope>; 2],
+    whole: [HashSet<Scope>; 2],
     policy: std::sync::Arc<Policy>,
     same_policy: bool,
     later: Snapshot,
-    read: TagsRead,
 }
 
 impl<'v> Sorter<'v> {
     fn of(view: &'v View<'v>, earlier: &Snapshot, later: &Snapshot) -> Result<Self, ToolFailure> {
-        let whole = |night: &Snapshot| -> Result<BTreeSet<Scope>, ToolFailure> {
-            Ok(view.whole_cells(night, &Filter::default())?.into_keys().collect())
-        };
         Ok(Self {
             view,
-            whole: [whole(earlier)?, whole(later)?],
+            whole: [view.whole_scopes(earlier)?, view.whole_scopes(later)?],
             policy: view.policy(later)?,
             same_policy: earlier.policy_digest == later.policy_digest,
             later: later.clone(),
-            read: TagsRead::default(),
         })
     }
 
-    fn sums(mut self, changed: Vec<Changed>) -> Result<BTreeMap<Cause, Sum>, ToolFailure> {
+    fn sums(self, differences: &Differences) -> Result<BTreeMap<Cause, Sum>, ToolFailure> {
         let mut sums: BTreeMap<Cause, Sum> = BTreeMap::new();
-        for one in changed {
-            for (cause, from, to) in self.steps(&one)? {
+        for (one, tags) in differences.changed.iter().zip(differences.tags(self.view)?) {
+            for (cause, from, to) in self.steps(one, tags)? {
                 if from != to {
                     let sum = sums.entry(cause).or_default();
                     sum.0 += 1;
@@ -173,7 +168,7 @@ impl<'v> Sorter<'v> {
     }
 
     /// What happened to a resource, step by step: the cause, and how it was judged before and after.
-    fn steps(&mut self, one: &Changed) -> Result<Vec<(Cause, Judged, Judged)>, ToolFailure> {
+    fn steps(&self, one: &Changed, tags: &[TagChange]) -> Result<Vec<(Cause, Judged, Judged)>, ToolFailure> {
         let (before, after) = (one.before.as_ref().and_then(judged), one.after.as_ref().and_then(judged));
         let [then, now] = self.whole.each_ref().map(|whole| whole.contains(&one.scope));
         Ok(match (&one.before, &one.after) {
@@ -184,10 +179,10 @@ impl<'v> Sorter<'v> {
             }
             (Some(was), Some(is)) if was.same_tags(is) => vec![(Cause::Policy, before, after)],
             (Some(_), Some(_)) if before == after && self.same_policy => Vec::new(),
-            (Some(was), Some(is)) => {
-                let (old, new) = (self.view.tags_in(was, &mut self.read)?, self.view.tags_in(is, &mut self.read)?);
-                let between = if self.same_policy { before } else { self.judge(one, &old)? };
-                let cause = if only_added(&old, &new) { Cause::Added } else { Cause::Otherwise };
+            (Some(was), Some(_)) => {
+                let between = if self.same_policy { before } else { self.judge(one, &self.view.tags_in(was)?)? };
+                let only_added = tags.iter().all(|change| change.before.is_none());
+                let cause = if only_added { Cause::Added } else { Cause::Otherwise };
                 vec![(Cause::Policy, before, between), (cause, between, after)]
             }
         })
@@ -195,7 +190,7 @@ impl<'v> Sorter<'v> {
 
     /// How the later policy judges the tags of then.
     fn judge(&self, one: &Changed, tags: &TagSet) -> Result<Judged, ToolFailure> {
-        let (arn, _) = self.view.named(&self.later, one)?;
+        let arn = self.view.named(one)?;
         let tags = Tags::Known(tags.clone());
         let subject = Subject { resource_type: one.scope.resource_type, arn: &arn, tags: &tags };
         Ok(compliant(self.policy.judge(&subject, day_of(self.later.started_at)).state))
@@ -223,9 +218,4 @@ fn count(counts: &mut Counts, judged: Judged, by: i64) {
         Some(false) => counts.non_compliant += by,
         None => {}
     }
-}
-
-/// Whether everything that was there is there still, as it was.
-fn only_added(old: &TagSet, new: &TagSet) -> bool {
-    old.iter().all(|(key, value)| new.get(key) == Some(value))
 }

@@ -12,8 +12,8 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{
-    Attempt, CostBasis, DaySpend, Filter, Lacking, LackingSums, MonthSpend, Narrowing, Page, PageStart, Rule, ScopeRow,
-    ScopeSpend, Snapshot, StoreError, Tally, Turned, Worst,
+    Attempt, CostBasis, DaySpend, Filter, Lacking, LackingSums, LifeOf, MonthSpend, Narrowing, Page, PageStart, Rule,
+    ScopeRow, ScopeSpend, Snapshot, StoreError, Tally, Turned, Worst,
     billed::usual_month,
     cost::Verdicts,
     intern::statement,
@@ -224,6 +224,8 @@ impl View<'_> {
         whole.live(|| self.read_live(&whole, snapshot))?;
         whole.days(|| self.read_spend_by_day())?;
         self.tag_groups(snapshot, |_| ())?;
+        self.read_last_differences(snapshot)?;
+        self.lives(jiff::Timestamp::UNIX_EPOCH, &LifeOf::default(), &Filter::default())?;
         let nights = self.nights_since(jiff::Timestamp::MIN)?;
         nights.iter().try_for_each(|night| self.night_totals(night, &Filter::default()).map(drop))
     }
@@ -358,6 +360,10 @@ impl View<'_> {
 
     pub(super) fn dimensions(&self) -> &Dimensions {
         &self.dimensions
+    }
+
+    pub(super) fn wholes(&self) -> &Wholes {
+        self.wholes
     }
 
     pub(super) fn totals(&self) -> &Totals {

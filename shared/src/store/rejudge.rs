@@ -339,11 +339,8 @@ impl View<'_> {
         if side.state == State::Unknown {
             return Ok(State::Unknown);
         }
-        let local: String = statement(self.db(), sql::LOCAL_OF_RESOURCE)?
-            .query_row([changed.key], |row| row.get(0))
-            .attempt("read a resource")?;
         let ids = self.dimensions().ids(&changed.scope)?;
-        let named = self.dimensions().arn(&local, &changed.scope, ids)?;
+        let named = self.named(changed)?;
         let (set, name) = side.tags_known();
         Ok(judge.verdict(&changed.scope, ids, set, name, &named).0)
     }

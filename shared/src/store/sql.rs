@@ -69,6 +69,29 @@ macro_rules! as_of {
     };
 }
 
+/// Versions that hold still, with what their costs follow from.
+macro_rules! began {
+    () => {
+        "c.key, c.tag_set_id, c.name, c.state, c.account_id, c.region_id, c.type_id, 1, c.driver_id, c.quantity, m.micros
+        FROM current c LEFT JOIN resource_cost m ON m.key = c.key"
+    };
+}
+
+/// Of versions that ended: held in snapshot ?1, and not in ?2.
+macro_rules! held_and_ended {
+    () => {
+        "h.until > ?1 AND h.until <= ?2 AND h.since <= ?1"
+    };
+}
+
+/// What began after snapshot ?1, held in ?2, and has ended since.
+macro_rules! ended_later {
+    () => {
+        "SELECT key, tag_set_id, name, state, account_id, region_id, type_id, 0, NULL, NULL, NULL FROM history
+        WHERE until > ?2 AND since > ?1 AND since <= ?2"
+    };
+}
+
 /// The columns of `current`, as parameters.
 macro_rules! current_columns {
     () => {

@@ -1,7 +1,7 @@
 //! Nights in a row: what each said as a whole, what happened in it, and what was spent day by day.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Mutex, PoisonError},
 };
 
@@ -134,8 +134,27 @@ impl View<'_> {
         Ok(cells)
     }
 
+    /// The scopes of a night that were read whole.
+    pub fn whole_scopes(&self, snapshot: &Snapshot) -> Result<HashSet<Scope>, StoreError> {
+        let scopes = match self.wholes().known(snapshot) {
+            Some(_) => self.scopes(snapshot)?,
+            None => self.scopes_of(snapshot)?,
+        };
+        Ok(scopes.into_iter().filter(|row| row.gap.is_none()).map(|row| row.scope).collect())
+    }
+
     /// What happened to violations in each night since then, thinned out or not; in order, of nights in which anything did.
     pub fn lives(&self, from: Timestamp, of: &LifeOf, filter: &Filter) -> Result<Vec<(Timestamp, Life)>, StoreError> {
+        if (of, filter) != (&LifeOf::default(), &Filter::default()) {
+            return self.read_lives(from, of, filter);
+        }
+        let Some(newest) = self.newest()? else { return Ok(Vec::new()) };
+        let whole = self.whole(&newest);
+        let all = whole.lives(|| self.read_lives(Timestamp::UNIX_EPOCH, of, filter))?;
+        Ok(all.iter().filter(|(at, _)| *at >= from).cloned().collect())
+    }
+
+    fn read_lives(&self, from: Timestamp, of: &LifeOf, filter: &Filter) -> Result<Vec<(Timestamp, Life)>, StoreError> {
         let rules = format!("{:?}", self.rule_ids(of)?);
         let [types, _, _] = filter.parameters(self.dimensions());
         let columns = |row: &Row<'_>| -> rusqlite::Result<(i64, [i64; 5])> {

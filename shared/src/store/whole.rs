@@ -2,11 +2,13 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::{
-    Attempt, DaySpend, MonthSpend, ScopeRow, ScopeSpend, Snapshot, StoreError, Tally, Turned,
+    Attempt, DaySpend, Life, MonthSpend, ScopeRow, ScopeSpend, Snapshot, StoreError, Tally, Turned,
     cost::CostBook,
+    diff::Differences,
     intern::{statement, varints},
     lackers::Lackers,
     rows::{Dimensions, ScopeIds, rows, scope_columns, tally_columns},
@@ -29,6 +31,8 @@ pub(super) struct Whole {
     days: OnceLock<Vec<DaySpend>>,
     groups: OnceLock<Vec<TagGroup>>,
     month: OnceLock<Vec<MonthSpend>>,
+    last: OnceLock<(i64, Arc<Differences>)>,
+    lives: OnceLock<Vec<(Timestamp, Life)>>,
 }
 
 /// What living resources cost by scope, and whose tags were put right or spoilt since the month of those costs.
@@ -41,15 +45,28 @@ pub(super) struct Wholes(Mutex<Vec<(Name, Arc<Whole>)>>);
 /// Number and fingerprint: another ledger may be put in the place of this one.
 type Name = (i64, i64, i64);
 
+fn name(snapshot: &Snapshot) -> Name {
+    (snapshot.id, snapshot.fingerprint, snapshot.finished_at.as_second())
+}
+
 impl Wholes {
+    /// The figures of a snapshot, as far as any were read.
+    pub(super) fn known(&self, snapshot: &Snapshot) -> Option<Arc<Whole>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|(known, _)| *known == name(snapshot)).map(|(_, whole)| Arc::clone(whole))
+    }
+
     pub(super) fn of(&self, snapshot: &Snapshot) -> Arc<Whole> {
-        let name = (snapshot.id, snapshot.fingerprint, snapshot.finished_at.as_second());
+        let name = name(snapshot);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, whole)) = kept.iter().find(|(known, _)| *known == name) {
             return Arc::clone(whole);
         }
         if kept.len() >= KEPT {
-            kept.remove(0);
+            // What most ask about stays, however many earlier nights are asked about.
+            let newest = kept.iter().map(|((id, ..), _)| *id).max();
+            let oldest = kept.iter().position(|((id, ..), _)| Some(*id) != newest).unwrap_or(0);
+            kept.remove(oldest);
         }
         let whole = Arc::default();
         kept.push((name, Arc::clone(&whole)));
@@ -111,6 +128,23 @@ impl Whole {
     /// What living resources cost, by the tags of the newest snapshot, and whose tags were put right.
     pub(super) fn live(&self, read: impl FnOnce() -> Result<Live, StoreError>) -> Result<Option<&Live>, StoreError> {
         once(&self.live, || Ok(vec![read()?])).map(<[_]>::first)
+    }
+
+    /// What differs from an earlier snapshot, if it is the one that was read ahead.
+    pub(super) fn since(&self, earlier: i64) -> Option<Arc<Differences>> {
+        self.last.get().filter(|(id, _)| *id == earlier).map(|(_, differences)| Arc::clone(differences))
+    }
+
+    pub(super) fn keep_since(&self, earlier: i64, differences: Arc<Differences>) {
+        self.last.get_or_init(|| (earlier, differences));
+    }
+
+    /// What happened to violations in each night up to it.
+    pub(super) fn lives(
+        &self,
+        read: impl FnOnce() -> Result<Vec<(Timestamp, Life)>, StoreError>,
+    ) -> Result<&[(Timestamp, Life)], StoreError> {
+        once(&self.lives, read)
     }
 
     /// Resources that are tagged alike.

@@ -135,20 +135,30 @@ statements! {
         m.micros FROM current c LEFT JOIN resource_cost m ON m.key = c.key
         WHERE c.since <= ?1 AND c.state IN (0, 1)";
     /// Versions that held in snapshot ?1 and had ended in ?2.
-    ENDED_BETWEEN = "SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM history
-        WHERE until > ?1 AND until <= ?2 AND since <= ?1";
-    /// Versions that hold in snapshot ?2 and began after ?1.
-    BEGAN_BETWEEN = "SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM current
-        WHERE since > ?1 AND since <= ?2
-        UNION ALL SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM history
-        WHERE until > ?2 AND since > ?1 AND since <= ?2";
-    /// The same where every night between them is kept: what began is what ended or came.
-    BEGAN_NEAR = "SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM current
-        WHERE key IN (SELECT key FROM history WHERE until > ?1 AND until <= ?2
-            UNION ALL SELECT key FROM arrival WHERE snapshot_id > ?1 AND snapshot_id <= ?2)
-        AND since > ?1 AND since <= ?2
-        UNION ALL SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM history
-        WHERE until > ?2 AND since > ?1 AND since <= ?2";
+    ENDED_BETWEEN = concat!(
+        "SELECT h.key, h.tag_set_id, h.name, h.state, h.account_id, h.region_id, h.type_id, 0 FROM history h WHERE ",
+        held_and_ended!()
+    );
+    /// Versions that hold in snapshot ?2 and began after ?1; of those that hold still, what their costs follow from.
+    BEGAN_BETWEEN = concat!("SELECT ", began!(), " WHERE c.since > ?1 AND c.since <= ?2 UNION ALL ", ended_later!());
+    /// The same two where every night between them is kept: what began is what ended or came. One walk through what ended, which
+    /// lies in the order of the keys, finds both versions.
+    ENDED_NEAR = concat!(
+        "SELECT h.key, h.tag_set_id, h.name, h.state, h.account_id, h.region_id, h.type_id, c.key IS NOT NULL, ",
+        "c.key, c.tag_set_id, c.name, c.state, c.account_id, c.region_id, c.type_id, 1, c.driver_id, c.quantity, m.micros
+        FROM history h LEFT JOIN current c ON c.key = h.key AND c.since > ?1 AND c.since <= ?2
+        LEFT JOIN resource_cost m ON m.key = c.key WHERE ",
+        held_and_ended!()
+    );
+    BEGAN_NEAR = concat!(
+        "SELECT ",
+        began!(),
+        " WHERE c.key IN (SELECT key FROM arrival WHERE snapshot_id > ?1 AND snapshot_id <= ?2)
+        AND c.since > ?1 AND c.since <= ?2 UNION ALL ",
+        ended_later!()
+    );
+    TAKEN_BY_KEY = "SELECT c.driver_id, c.quantity, m.micros FROM current c LEFT JOIN resource_cost m ON m.key = c.key
+        WHERE c.key = ?1";
     THINNED_BETWEEN = "SELECT count(*) FROM snapshot WHERE id > ?1 AND id <= ?2 AND NOT kept";
     /// Living resources whose verdict at the end of snapshot ?1 was another one than now.
     TURNED_SINCE = "SELECT c.account_id, c.region_id, c.type_id, c.driver_id, c.quantity, m.micros, h.state, h.finding_set_id,
