@@ -78,6 +78,54 @@ fn the_bill_of_a_month_adds_up_to_the_cent_and_its_gap_is_what_the_estate_says()
 }
 
 #[test]
+fn a_history_of_a_part_of_the_estate_has_the_spend_of_that_part() {
+    let world = company(5_000);
+    scan(&world, FEW_MONTHS).exits(0);
+    let (region, of_owner) = ("eu-west-1", |wrong: &[&str]| {
+        let (mut nano, mut seen) = (0, BTreeMap::new());
+        for resource in world.fake.estate().resources() {
+            let place = (resource.account.clone(), resource.region.clone(), resource.resource_type);
+            let index = seen.entry(place).or_insert(0);
+            let daily = daily_nano(resource.resource_type, *index);
+            *index += 1;
+            let owner = ways()[resource.recipe].0.iter().find(|(key, _)| *key == "Owner").map_or("", |(_, value)| value);
+            let must = required(service_of(resource.resource_type)).contains(&"Owner");
+            nano += if must && (wrong.is_empty() || wrong.contains(&owner)) { daily } else { 0 };
+        }
+        nano
+    });
+    let both = |sums: [&BTreeMap<String, i64>; 2], name: &str| sums.map(|sums| sums[name]);
+    let [types, regions, accounts] = [0, 1, 2].map(|by| truth(&world, by));
+    let owner = of_owner(&[]);
+    let cases = [
+        (json!({"resource_types": ["ec2:instance"]}), both([&types.required, &types.gap], "ec2:instance")),
+        (json!({"filters": {"region": region}}), both([&regions.required, &regions.gap], region)),
+        (json!({"filters": {"account_id": MEMBER}}), both([&accounts.required, &accounts.gap], MEMBER)),
+        (json!({"finding": {"tag": "Owner"}}), [owner, of_owner(&["", "tbd"])]),
+        (json!({"finding": {"tag": "Owner", "code": "MISSING"}}), [owner, of_owner(&[""])]),
+        (json!({"tag": {"key": "Owner", "value": "tbd"}}), [of_owner(&["tbd"]), 0]),
+    ];
+    for (mut question, [spend, gap]) in cases {
+        question["group_by"] = json!("month");
+        let told = ask(&world.store(), "get_violation_history", &question).unwrap();
+        let cost = &told["history"][0]["cost"];
+        // On the first of a month nothing of it is billed yet.
+        let days = i64::from(today().day()) - 1;
+        assert!(days == 0 || cost["days"].as_i64().is_some_and(|told| [days, days + 1].contains(&told)), "{told}");
+        if let Some(days) = cost["days"].as_i64() {
+            same(&question.to_string(), &cost["taggable_spend"], spend * days);
+            match question.get("tag") {
+                Some(_) => assert!(cost.get("attribution_gap").is_none(), "{told}"),
+                None => same(&question.to_string(), &cost["attribution_gap"], gap * days),
+            }
+        }
+    }
+    let together = json!({"resource_types": ["ec2:instance"], "filters": {"region": region}});
+    let told = ask(&world.store(), "get_violation_history", &together).unwrap();
+    assert!(told["history"][0].get("cost").is_none() && told["notes"].to_string().contains("Spend is not told"), "{told}");
+}
+
+#[test]
 fn each_bucket_and_each_key_is_what_was_billed() {
     let world = company(5_000);
     scan(&world, FEW_MONTHS).exits(0);

@@ -113,7 +113,7 @@ impl Mcp {
         get_violation_history::answer(&self.ledger, arguments).map(Json)
     }
 
-    /// The tagging policy in force: required and optional tags, allowed values, patterns, the resource types each
+    /// The tagging policy in force, or that of a day: required and optional tags, allowed values, patterns, the resource types each
     /// applies to, naming rules and exemptions.
     #[tool(
         name = "get_tagging_policy",
@@ -122,9 +122,9 @@ impl Mcp {
     )]
     async fn get_tagging_policy(
         &self,
-        Parameters(Checked(get_tagging_policy::Arguments {})): Parameters<Checked<get_tagging_policy::Arguments>>,
+        Parameters(Checked(arguments)): Parameters<Checked<get_tagging_policy::Arguments>>,
     ) -> Result<Json<get_tagging_policy::Reply>, ToolFailure> {
-        get_tagging_policy::answer(&self.ledger).map(Json)
+        get_tagging_policy::answer(&self.ledger, arguments).map(Json)
     }
 
     /// The fewest tag changes that reach a compliance score by cost or by count: which resources, which values (with a measured

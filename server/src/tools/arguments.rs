@@ -104,12 +104,13 @@ impl PageRequest {
 
     /// Which snapshot the page is of: that of the pages before, else that of a day, else the newest.
     pub(crate) fn which(&self, as_of: Option<Day>) -> Which {
-        match (self.snapshot, as_of) {
-            (Some(id), _) => Which::Numbered(id),
-            (None, Some(Day(day))) => Which::AsOf(day),
-            (None, None) => Which::Newest,
-        }
+        self.snapshot.map_or_else(|| which(as_of), Which::Numbered)
     }
+}
+
+/// The snapshot of a day; the newest when none is named.
+pub(crate) fn which(as_of: Option<Day>) -> Which {
+    as_of.map_or(Which::Newest, |Day(day)| Which::AsOf(day))
 }
 
 /// What to know of an answer about an earlier day: which night it is of, and that costs are those of today.

@@ -7,7 +7,8 @@ use shared::store::Filter;
 use super::{
     ToolFailure,
     answer::{Answer, AsOf, Coverage, PolicyUsed, policy_note, score},
-    arguments::nullable_number,
+    arguments::{earlier, nullable_number, which},
+    period::Day,
     report_csv,
     report_facts::{Change, Facts, Money, Recommendation, Summary, TopViolation, Worst},
     report_markdown, resource_cost,
@@ -25,6 +26,10 @@ pub(crate) struct Arguments {
     #[schemars(with = "bool")]
     #[serde(default)]
     include_recommendations: Option<bool>,
+    /// The estate as of the end of that day (UTC), such as `2026-10-31`; as of now when left out.
+    #[schemars(with = "String")]
+    #[serde(default)]
+    as_of: Option<Day>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -75,15 +80,22 @@ pub(crate) struct Details {
     recommendation_details: Vec<Recommendation>,
 }
 
-/// The report on the newest snapshot.
+/// The report on the newest snapshot, or that of a day.
 pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Body>, ToolFailure> {
-    ledger.ask(|view, snapshot| {
-        let mut facts = Facts::of(view, &snapshot)?;
+    ledger.ask_about(which(arguments.as_of), |view, snapshot| {
+        let earlier = earlier(view, &snapshot, arguments.as_of)?;
+        let mut facts = Facts::of(view, &snapshot, earlier.is_none())?;
         if arguments.include_recommendations == Some(false) {
             facts.advice.clear();
         }
-        let mut notes: Vec<String> = policy_note(ledger, &snapshot).into_iter().collect();
-        notes.push(resource_cost::note(view, &snapshot, &Filter::default(), "cost_impact")?);
+        let mut notes: Vec<String> = Vec::new();
+        match earlier {
+            Some(note) => notes.push(note),
+            None => {
+                notes.extend(policy_note(ledger, &snapshot));
+                notes.push(resource_cost::note(view, &snapshot, &Filter::default(), "cost_impact")?);
+            }
+        }
         if !facts.advice.is_empty() && facts.more_advice > 0 {
             notes.push(format!("{} more groups could be tagged together.", facts.more_advice));
         }

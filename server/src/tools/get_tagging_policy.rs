@@ -12,12 +12,19 @@ use shared::{
 use super::{
     ToolFailure,
     answer::{AsOf, Coverage, PolicyUsed, short},
+    arguments::which,
+    period::Day,
 };
 use crate::{ledger::Ledger, text::visible};
 
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    /// The policy that judged the night of that day (UTC), such as `2026-10-31`; the one in force when left out.
+    #[schemars(with = "String")]
+    #[serde(default)]
+    as_of: Option<Day>,
+}
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Body {
@@ -89,13 +96,13 @@ pub(crate) struct Exempted {
 pub(crate) struct Reply {
     #[serde(flatten)]
     body: Body,
-    /// The newest snapshot; absent before the first scan.
+    /// The newest snapshot, or that of the day; absent before the first scan.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "AsOf")]
     as_of: Option<AsOf>,
-    /// The policy that judged the newest snapshot; this one before the first scan.
+    /// The policy that judged the snapshot; this one before the first scan.
     policy: PolicyUsed,
-    /// What the newest snapshot scanned; absent before the first scan.
+    /// What the snapshot scanned; absent before the first scan.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Coverage")]
     coverage: Option<Coverage>,
@@ -104,8 +111,29 @@ pub(crate) struct Reply {
     notes: Vec<String>,
 }
 
-/// The answer: from the policy file, or from the newest snapshot when the file does not load.
-pub(crate) fn answer(ledger: &Ledger) -> Result<Reply, ToolFailure> {
+/// The answer: from the policy file, or from the newest snapshot when the file does not load; of a day, from its night.
+pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Reply, ToolFailure> {
+    match arguments.as_of {
+        Some(day) => as_of(ledger, day),
+        None => in_force(ledger),
+    }
+}
+
+fn as_of(ledger: &Ledger, day: Day) -> Result<Reply, ToolFailure> {
+    ledger.ask_about(which(Some(day)), |view, snapshot| {
+        let policy = view.policy(&snapshot)?;
+        let newest = view.newest()?.map(|newest| newest.policy_digest == snapshot.policy_digest);
+        Ok(Reply {
+            body: body(&policy, newest),
+            as_of: Some(AsOf::of(&snapshot)),
+            policy: PolicyUsed::of(&policy),
+            coverage: Some(Coverage::of(view, &snapshot, &Filter::default())?),
+            notes: vec!["The policy that judged this night; ask without `as_of` for the one in force.".to_owned()],
+        })
+    })
+}
+
+fn in_force(ledger: &Ledger) -> Result<Reply, ToolFailure> {
     let (policy, fault) = ledger.policy().get();
     if ledger.newest()?.is_none() {
         return before_the_first_scan(policy, fault);

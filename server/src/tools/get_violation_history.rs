@@ -12,10 +12,11 @@ use shared::{
 use super::{
     ToolFailure,
     answer::{Answer, AsOf, Coverage, PolicyUsed, policy_note},
-    arguments::{Filters, covered, listed, nullable_number, nullable_text, type_list},
+    arguments::{Filters, covered, earlier, listed, nullable_number, nullable_text, type_list, which},
     calendar::{GroupBy, day_in, zone},
     history_points::{Point, coverage_note, nights, points},
     history_trend::{TrendBasis, moved},
+    period::Day,
 };
 use crate::ledger::Ledger;
 
@@ -31,7 +32,7 @@ const MOST_POINTS: usize = 100;
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Arguments {
-    /// Days to look back from the newest snapshot, which counts as the first; 90 when left out.
+    /// Days to look back from the newest snapshot, or from `as_of`, which counts as the first; 90 when left out.
     #[schemars(with = "i64", range(min = 1, max = 36_500))]
     #[serde(default)]
     days_back: Option<i64>,
@@ -59,6 +60,10 @@ pub(crate) struct Arguments {
     #[schemars(with = "TagValue")]
     #[serde(default)]
     tag: Option<TagValue>,
+    /// The estate as of the end of that day (UTC), such as `2026-10-31`; as of now when left out.
+    #[schemars(with = "String")]
+    #[serde(default)]
+    as_of: Option<Day>,
 }
 
 /// A kind of finding: by its code, by the tag that it is about, or both.
@@ -103,10 +108,13 @@ pub(crate) struct Body {
 
 /// The answer, of one night a period.
 pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Body>, ToolFailure> {
+    let as_of = arguments.as_of;
     let asked = Asked::of(arguments)?;
-    ledger.ask(|view, snapshot| {
+    ledger.ask_about(which(as_of), |view, snapshot| {
         covered(view, &snapshot, &asked.filter)?;
-        let mut notes: Vec<String> = policy_note(ledger, &snapshot).into_iter().collect();
+        let earlier = earlier(view, &snapshot, as_of)?;
+        let asked = Asked { costs: earlier.is_none(), ..asked };
+        let mut notes: Vec<String> = earlier.or_else(|| policy_note(ledger, &snapshot)).into_iter().collect();
         let body = body(view, &snapshot, &asked, &mut notes)?;
         Ok(Answer {
             body,
@@ -126,6 +134,8 @@ pub(crate) struct Asked {
     pub(crate) filter: Filter,
     pub(crate) finding: Option<LifeOf>,
     pub(crate) tag: Option<TagValue>,
+    /// Whether spend is told: the ledger has one bill, that of the newest scan.
+    pub(crate) costs: bool,
 }
 
 impl Asked {
@@ -161,6 +171,7 @@ impl Asked {
             filter,
             finding,
             tag: arguments.tag,
+            costs: true,
         })
     }
 
@@ -199,7 +210,7 @@ fn body(view: &View<'_>, newest: &Snapshot, asked: &Asked, notes: &mut Vec<Strin
         return Err(ToolFailure::Caller(why));
     }
     let nights = nights(view, asked, from, newest, notes)?;
-    let points = points(view, asked, &nights, from, newest)?;
+    let points = points(view, asked, &nights, from, newest, notes)?;
     let (trend, improvement_rate, trend_basis) = moved(view, asked, newest, &nights)?;
     notes.extend(coverage_note(&points));
     Ok(Body {

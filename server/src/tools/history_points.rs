@@ -5,17 +5,15 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::Serialize;
-use shared::{
-    money::Amount,
-    store::{DaySpend, Filter, Life, NightTotals, Snapshot, View},
-};
+use shared::store::{Life, NightTotals, Snapshot, View};
 
 use super::{
     ToolFailure,
-    answer::{score, short, units},
+    answer::{score, short},
     arguments::nullable_number,
     calendar::begin_of,
     get_violation_history::Asked,
+    history_costs::{Cost, Costs},
 };
 
 /// The state at the end of a period, and what happened in it.
@@ -66,15 +64,6 @@ pub(crate) struct Point {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     other_policy: Option<String>,
-}
-
-/// Spend that must carry required tags.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Cost {
-    taggable_spend: f64,
-    attribution_gap: f64,
-    /// Days of the period that are billed.
-    days: u64,
 }
 
 /// A night that stands for its period.
@@ -133,23 +122,32 @@ pub(crate) fn points(
     nights: &[Chosen],
     from: Date,
     newest: &Snapshot,
+    notes: &mut Vec<String>,
 ) -> Result<Vec<Point>, ToolFailure> {
-    let lives = lives(view, asked, from)?;
-    let whole = asked.filter == Filter::default() && asked.finding.is_none() && asked.tag.is_none();
+    let lives = lives(view, asked, from, newest)?;
     // The bill is that of the newest scan, whichever night stands for its period.
-    let spend = if whole { view.spend_by_day(newest)? } else { Vec::new() };
+    let costs = Costs::of(view, asked, newest)?;
+    notes.extend(costs.note(view, asked)?);
     let Some(newest) = nights.last() else { return Ok(Vec::new()) };
-    nights.iter().map(|night| point(view, asked, night, newest, &lives, &spend)).collect()
+    nights.iter().map(|night| point(view, asked, night, newest, &lives, &costs)).collect()
 }
 
 /// What happened, by period; nothing where it is not counted.
-fn lives(view: &View<'_>, asked: &Asked, from: Date) -> Result<Option<BTreeMap<Date, Life>>, ToolFailure> {
+fn lives(
+    view: &View<'_>,
+    asked: &Asked,
+    from: Date,
+    newest: &Snapshot,
+) -> Result<Option<BTreeMap<Date, Life>>, ToolFailure> {
     if !asked.knows_lives() {
         return Ok(None);
     }
     let of = asked.finding.clone().unwrap_or_default();
     let mut periods: BTreeMap<Date, Life> = BTreeMap::new();
     for (at, life) in view.lives(begin_of(&asked.zone, from), &of, &asked.filter)? {
+        if at > newest.started_at {
+            continue;
+        }
         let sum = periods.entry(asked.period(at)).or_default();
         sum.opened += life.opened;
         sum.reopened += life.reopened;
@@ -167,7 +165,7 @@ fn point(
     night: &Chosen,
     newest: &Chosen,
     lives: &Option<BTreeMap<Date, Life>>,
-    spend: &[DaySpend],
+    costs: &Costs,
 ) -> Result<Point, ToolFailure> {
     let Chosen { period, snapshot, totals } = night;
     let tally = &totals.tally;
@@ -195,7 +193,7 @@ fn point(
         fixed: life.as_ref().map(|life| life.fixed),
         ended_otherwise: life.as_ref().map(|life| life.removed + life.dropped),
         median_days_to_fix: life.as_ref().and_then(|life| median_days(&life.fixed_days)),
-        cost: cost(spend, *period, asked.group_by.next(*period)),
+        cost: costs.in_days(view, *period, asked.group_by.next(*period))?,
         coverage: if totals.whole == totals.scopes { "complete" } else { "partial" },
         same_coverage: totals.coverage == newest.totals.coverage,
         other_policy: (*policy != newest.snapshot.policy_digest).then(|| short(policy)),
@@ -215,16 +213,6 @@ fn median_days(days: &[(i64, u64)]) -> Option<f64> {
         })
     };
     Some(f64::midpoint(nth(all.checked_sub(1)? / 2)?, nth(all / 2)?))
-}
-
-fn cost(spend: &[DaySpend], first: Date, end: Date) -> Option<Cost> {
-    let days: Vec<&DaySpend> = spend.iter().filter(|day| day.day >= first && day.day < end).collect();
-    let sum = |of: fn(&DaySpend) -> Amount| days.iter().map(|day| of(day)).sum::<Amount>();
-    (!days.is_empty()).then(|| Cost {
-        taggable_spend: units(sum(|day| day.spend.taggable).cents()),
-        attribution_gap: units(sum(|day| day.spend.unattributable).cents()),
-        days: days.len() as u64,
-    })
 }
 
 pub(crate) fn coverage_note(points: &[Point]) -> Option<String> {

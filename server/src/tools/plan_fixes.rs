@@ -19,7 +19,8 @@ use shared::{
 use super::{
     ToolFailure,
     answer::{Answer, AsOf, Coverage, PolicyUsed, policy_note, rounded, units},
-    arguments::{Filters, covered, listed, nullable_number, nullable_text, type_list},
+    arguments::{Filters, covered, earlier, listed, nullable_number, nullable_text, type_list, which},
+    period::Day,
     resource_cost,
     suggesting::{self, Adviser, MOST_CONFIDENCE, Wanted},
 };
@@ -64,6 +65,10 @@ pub(crate) struct Arguments {
     #[schemars(with = "i64", range(min = 1, max = 200))]
     #[serde(default)]
     limit: Option<i64>,
+    /// The estate as of the end of that day (UTC), such as `2026-10-31`; as of now when left out.
+    #[schemars(with = "String")]
+    #[serde(default)]
+    as_of: Option<Day>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -179,28 +184,39 @@ impl Asked {
     }
 }
 
-/// The answer, from the newest snapshot.
+/// The answer, from the newest snapshot, or that of a day.
 pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Body>, ToolFailure> {
     let asked = Asked::of(&arguments)?;
-    ledger.ask(|view, snapshot| {
+    if arguments.as_of.is_some() && arguments.format.is_some() {
+        let why = "`format`: a script of an earlier night would put back what has changed since; ask without `as_of`";
+        return Err(ToolFailure::Caller(why.to_owned()));
+    }
+    ledger.ask_about(which(arguments.as_of), |view, snapshot| {
         covered(view, &snapshot, &asked.filter)?;
+        let earlier = earlier(view, &snapshot, arguments.as_of)?;
         let policy = view.policy(&snapshot)?;
         let (standing, broken) = view.to_fix(&snapshot, &asked.filter)?;
-        let costs = view.cost_basis(&snapshot)?.is_some_and(|basis| !basis.types.is_empty());
+        let costs = earlier.is_none() && view.cost_basis(&snapshot)?.is_some_and(|basis| !basis.types.is_empty());
         let by = measure(arguments.by, costs)?;
         let (chosen, status) = choose(&standing, &broken, by, asked.target)?;
         let adviser = Adviser {
             view,
             policy: &policy,
             learnt_by: &policy,
-            weighing: view.weighing(&snapshot)?,
+            // What has been learnt since was not known then.
+            weighing: if earlier.is_none() { view.weighing(&snapshot)? } else { None },
             on: day_of(snapshot.started_at),
         };
         let first: Vec<&Broken> = chosen.iter().take(asked.limit).filter_map(|one| broken.get(one.place)).collect();
         let told = tell(&adviser, &snapshot, &first, asked.least, costs)?;
-        let mut notes: Vec<String> = policy_note(ledger, &snapshot).into_iter().collect();
-        notes.extend(hints(status, by, &chosen, &asked));
-        notes.push(resource_cost::note(view, &snapshot, &asked.filter, "monthly_cost")?);
+        let mut notes: Vec<String> = hints(status, by, &chosen, &asked);
+        match earlier {
+            Some(note) => notes.push(format!("{note} Nor are values that were learnt from the estate.")),
+            None => {
+                notes.extend(policy_note(ledger, &snapshot));
+                notes.push(resource_cost::note(view, &snapshot, &asked.filter, "monthly_cost")?);
+            }
+        }
         let body = Body {
             target: asked.target,
             by,

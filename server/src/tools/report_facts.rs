@@ -142,11 +142,12 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    pub(crate) fn of(view: &View<'_>, snapshot: &Snapshot) -> Result<Self, ToolFailure> {
+    /// `costs`: whether costs are told, which are those of the newest snapshot.
+    pub(crate) fn of(view: &View<'_>, snapshot: &Snapshot, costs: bool) -> Result<Self, ToolFailure> {
         let cells = view.cells(snapshot, &Filter::default())?;
         let mut tally = Tally::default();
         cells.iter().for_each(|(_, cell)| tally += *cell);
-        let bill = bill(view)?;
+        let bill = if costs { bill(view)? } else { None };
         let day = day_of(snapshot.started_at);
         let policy = view.policy(snapshot)?;
         let told = view.tag_groups(snapshot, |groups| (violations(groups), advice(groups, &policy, day)))?;

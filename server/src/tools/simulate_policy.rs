@@ -16,9 +16,10 @@ use shared::{
 use super::{
     ToolFailure,
     answer::{Answer, AsOf, Coverage, PolicyUsed, rounded, score, units},
-    arguments::{Filters, covered, listed, nullable_number, type_list},
+    arguments::{Filters, covered, earlier, listed, nullable_number, type_list, which},
     draft::{changes, draft},
     identity::Identity,
+    period::Day,
     resource_cost,
 };
 use crate::{ledger::Ledger, text::visible};
@@ -59,6 +60,10 @@ pub(crate) struct Arguments {
     #[schemars(with = "i64", range(min = 0, max = 50))]
     #[serde(default)]
     limit: Option<i64>,
+    /// The estate as of the end of that day (UTC), such as `2026-10-31`; as of now when left out.
+    #[schemars(with = "String")]
+    #[serde(default)]
+    as_of: Option<Day>,
 }
 
 fn object(_: &mut SchemaGenerator) -> Schema {
@@ -171,7 +176,7 @@ struct NightScore {
     with_draft: Option<f64>,
 }
 
-/// The answer, from the newest snapshot. The policy in force is not touched.
+/// The answer, from the newest snapshot, or that of a day. The policy in force is not touched.
 pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Body>, ToolFailure> {
     let [most, usual] = EXAMPLES;
     let limit = bounded("limit", arguments.limit.unwrap_or(usual), most)?;
@@ -187,16 +192,18 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
         regions: place.region.into_iter().collect(),
         accounts: place.account_id.into_iter().collect(),
     };
-    ledger.ask(|view, snapshot| {
+    ledger.ask_about(which(arguments.as_of), |view, snapshot| {
         covered(view, &snapshot, &filter)?;
+        let earlier = earlier(view, &snapshot, arguments.as_of)?;
         let in_force = view.policy(&snapshot)?;
         let found = view.rejudge(&snapshot, &filter, &draft, limit)?;
         let mut all = Rejudged::default();
         found.scopes.iter().for_each(|(_, sums)| all += *sums);
-        let costs = view.cost_basis(&snapshot)?.is_some_and(|basis| !basis.types.is_empty());
+        let costs = earlier.is_none() && view.cost_basis(&snapshot)?.is_some_and(|basis| !basis.types.is_empty());
         let told = told_nights(view, &snapshot, &filter, &draft, all.draft, nights)?;
         let body = body(&draft, &in_force, &snapshot, &found, &all, costs, told);
-        let mut notes = vec![resource_cost::note(view, &snapshot, &filter, "newly_failing_monthly_cost")?];
+        let told_of = || resource_cost::note(view, &snapshot, &filter, "newly_failing_monthly_cost");
+        let mut notes = vec![earlier.map_or_else(told_of, Ok)?];
         notes.push("A simulation: nothing is changed, and the policy in force stays in force.".to_owned());
         let (as_of, policy) = (AsOf::of(&snapshot), PolicyUsed::of(&in_force));
         Ok(Answer { body, as_of, policy, coverage: Coverage::of(view, &snapshot, &filter)?, notes })

@@ -8,7 +8,7 @@ use shared::policy::Policy;
 
 use crate::{
     asked::{Asked, Nights},
-    script::{CHANGED, Company, MAY, Night, day_of, denied, way, year},
+    script::{CHANGED, Company, MAY, Night, day_of, denied, until, way, year},
 };
 
 const TOOL: &str = "get_violation_history";
@@ -199,6 +199,48 @@ async fn a_question_as_of_a_day_is_answered_as_it_was_known_then() {
     let told = late.ask("check_tag_compliance", json!({"as_of": between.to_string()})).await.0;
     assert_eq!(told["as_of"]["snapshot_id"], 100);
     assert!(told["notes"].to_string().contains(&format!("There is no night of {between}")), "{told}");
+}
+
+/// A draft that asks for one thing more.
+const DRAFT: &str = r#"{"version": "2", "last_updated": "2026-01-01T00:00:00Z", "required_tags": [
+    {"name": "CostCenter", "allowed_values": ["Engineering"]}, {"name": "Owner"}, {"name": "Team"}]}"#;
+
+/// What a ledger that ended with a night says is what the whole one says as of it: there the future cannot be known.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_tool_answers_as_of_a_night_as_the_ledger_that_ended_with_it() {
+    let (all, _) = year();
+    let late = Asked::at(&all, "2028-01-01T12:00:00Z").await;
+    for night in [37, CHANGED + 1, 219, 300] {
+        let (nights, script) = until(night);
+        let then = Asked::at(&nights, "2028-01-01T12:00:00Z").await;
+        let day = script.last().unwrap().day.to_string();
+        let draft: Value = serde_json::from_str(DRAFT).unwrap();
+        for (tool, arguments) in [
+            (TOOL, json!({"days_back": 60})),
+            (TOOL, json!({"days_back": 365, "group_by": "month", "finding": {"code": "MISSING"}})),
+            ("generate_compliance_report", json!({})),
+            ("generate_compliance_report", json!({"format": "markdown"})),
+            ("get_tagging_policy", json!({})),
+            ("simulate_policy", json!({"policy": draft, "nights": 3, "limit": 50})),
+            ("plan_fixes", json!({"target": 0.95, "by": "count", "limit": 100})),
+        ] {
+            let mut told = Vec::new();
+            for (server, as_of) in [(&then, Value::Null), (&late, json!(day))] {
+                let mut asked = arguments.clone();
+                if let Value::String(_) = as_of {
+                    asked["as_of"] = as_of;
+                }
+                let mut answer = server.ask(tool, asked).await.0;
+                // What to know of an earlier night, and of the policy file, is another thing now.
+                answer.as_object_mut().unwrap().remove("notes");
+                answer.as_object_mut().unwrap().remove("judged_newest_snapshot");
+                told.push(answer);
+            }
+            assert_eq!(told[0], told[1], "{tool} {arguments} as of {day}");
+        }
+    }
+    let script = json!({"as_of": day_of(37).to_string(), "format": "aws_cli"});
+    assert!(late.refused("plan_fixes", script).await.contains("ask without `as_of`"));
 }
 
 /// Whether a way is compliant in a night; none when its region could not be read.

@@ -195,9 +195,18 @@ impl Truth {
 }
 
 pub(crate) fn year() -> (Nights, Vec<Night>) {
+    let (nights, told) = until(NIGHTS);
+    let sum = |of: fn(&Night) -> u64| told.iter().map(of).sum::<u64>();
+    let eventful = [sum(|night| night.reopened), sum(|night| night.fixed), sum(|night| night.otherwise)];
+    assert!(eventful.iter().all(|events| *events > 10), "{eventful:?}");
+    (nights, told)
+}
+
+/// The same up to a night.
+pub(crate) fn until(last: i32) -> (Nights, Vec<Night>) {
     let (mut nights, mut company, mut truth) = (Nights::new(), Company::default(), Truth::default());
     let mut told = Vec::new();
-    for night in 1..=NIGHTS {
+    for night in 1..=last {
         company.day(night);
         if night == CHANGED {
             nights.judge_by(MAY);
@@ -210,8 +219,5 @@ pub(crate) fn year() -> (Nights, Vec<Night>) {
     }
     // Of the first night everything was new.
     told[0].opened = 0;
-    let sum = |of: fn(&Night) -> u64| told.iter().map(of).sum::<u64>();
-    let eventful = [sum(|night| night.reopened), sum(|night| night.fixed), sum(|night| night.otherwise)];
-    assert!(eventful.iter().all(|events| *events > 10), "{eventful:?}");
     (nights, told)
 }

@@ -1,4 +1,4 @@
-//! Resources of the newest snapshot that are tagged alike, as far as the policy asks: what advice is made from.
+//! Resources of a snapshot that are tagged alike, as far as the policy asks: what advice is made from.
 
 use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
@@ -115,30 +115,30 @@ impl<'p> Named<'p> {
 }
 
 impl View<'_> {
-    /// The judged resources of the newest snapshot, together where they are tagged alike as far as the policy asks. Reads all of
-    /// them, once a snapshot.
+    /// The judged resources of a snapshot, together where they are tagged alike as far as the policy asks; costs are told of the
+    /// newest alone. Reads all of them, once a snapshot.
     ///
     /// # Errors
     ///
     /// When the ledger cannot be read.
-    pub fn tag_groups<T>(&self, newest: &Snapshot, tell: impl FnOnce(&[TagGroup]) -> T) -> Result<T, StoreError> {
-        let whole = self.whole(newest);
-        let Some(book) = whole.costs(self.db(), self.dimensions())? else { return Ok(tell(&[])) };
-        whole.groups(|| self.read_groups(newest, book)).map(tell)
+    pub fn tag_groups<T>(&self, snapshot: &Snapshot, tell: impl FnOnce(&[TagGroup]) -> T) -> Result<T, StoreError> {
+        let whole = self.whole(snapshot);
+        let book = self.costs_told(&whole, snapshot)?;
+        whole.groups(|| self.read_groups(snapshot, book)).map(tell)
     }
 
-    fn read_groups(&self, newest: &Snapshot, book: &CostBook) -> Result<Vec<TagGroup>, StoreError> {
-        let policy = self.policy(newest)?;
+    fn read_groups(&self, snapshot: &Snapshot, book: Option<&CostBook>) -> Result<Vec<TagGroup>, StoreError> {
+        let policy = self.policy(snapshot)?;
         let mut named = Named::by(self.db(), &policy)?;
         let mut sums: HashMap<Kind, Sum> = HashMap::new();
         let mut statement = statement(self.db(), sql::JUDGED_WITH_TAGS)?;
-        let mut rows = statement.query([newest.id]).attempt("read resources")?;
+        let mut rows = statement.query([snapshot.id]).attempt("read resources")?;
         while let Some(row) = rows.next().attempt("read resources")? {
             let (ids, tags, findings, usage, charged) = columns(row).attempt("read resources")?;
             let number = named.number(self.db(), tags)?;
             let sum = sums.entry((ids.resource_type, number, findings)).or_default();
             sum.resources += 1;
-            if let Some(cost) = book.of(ids, usage, charged) {
+            if let Some(cost) = book.and_then(|book| book.of(ids, usage, charged)) {
                 sum.cost += cost.monthly;
                 sum.with_cost += 1;
             }

@@ -15,7 +15,7 @@ use super::{
     Attempt, CostBasis, DaySpend, Filter, Lacking, LackingSums, LifeOf, MonthSpend, Narrowing, Page, PageStart, Rule,
     ScopeRow, ScopeSpend, Snapshot, StoreError, Tally, Turned, Worst,
     billed::usual_month,
-    cost::Verdicts,
+    cost::{CostBook, Verdicts},
     intern::statement,
     open::open_read_only,
     page::{Pages, rule},
@@ -360,6 +360,16 @@ impl View<'_> {
 
     pub(super) fn dimensions(&self) -> &Dimensions {
         &self.dimensions
+    }
+
+    /// All that costs follow from, of the newest snapshot: of earlier ones they are not known.
+    pub(super) fn costs_told<'w>(
+        &self,
+        whole: &'w Whole,
+        snapshot: &Snapshot,
+    ) -> Result<Option<&'w CostBook>, StoreError> {
+        let newest = self.newest()?.is_some_and(|newest| newest.id == snapshot.id);
+        Ok(whole.costs(self.sql, &self.dimensions)?.filter(|_| newest))
     }
 
     pub(super) fn wholes(&self) -> &Wholes {

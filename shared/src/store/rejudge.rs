@@ -1,4 +1,4 @@
-//! The newest snapshot judged by a policy that is not in force: what a draft would come to.
+//! A snapshot judged by a policy that is not in force: what a draft would come to.
 
 use std::{
     cmp::Reverse,
@@ -167,9 +167,9 @@ fn living(row: &Row<'_>) -> rusqlite::Result<Living> {
         set: row.get(4)?,
         name: row.get(5)?,
         state: state(row.get(6)?),
-        usage: row.get::<_, Option<i64>>(7)?.zip(row.get::<_, Option<u32>>(8)?),
-        charged: row.get(9)?,
-        local: row.get(10)?,
+        local: row.get(7)?,
+        usage: row.get::<_, Option<i64>>(8)?.zip(row.get::<_, Option<u32>>(9)?),
+        charged: row.get(10)?,
     })
 }
 
@@ -240,21 +240,21 @@ impl<'p> Judge<'p> {
 }
 
 impl View<'_> {
-    /// Judges the newest snapshot by a draft.
+    /// Judges a snapshot by a draft; costs are told of the newest alone.
     ///
     /// # Errors
     ///
     /// When the ledger cannot be read; so for the question below.
     pub fn rejudge(
         &self,
-        newest: &Snapshot,
+        snapshot: &Snapshot,
         filter: &Filter,
         draft: &Policy,
         most: usize,
     ) -> Result<Rejudging, StoreError> {
-        let whole = self.whole(newest);
-        let book = whole.costs(self.db(), self.dimensions())?;
-        let mut judge = Judge::new(self.db(), draft, day_of(newest.started_at))?;
+        let whole = self.whole(snapshot);
+        let book = self.costs_told(&whole, snapshot)?;
+        let mut judge = Judge::new(self.db(), draft, day_of(snapshot.started_at))?;
         let mut scopes: HashMap<ScopeIds, Option<(Scope, Rejudged)>> = HashMap::new();
         let mut found = Rejudging::default();
         let mut failing: BinaryHeap<Reverse<(i64, i64)>> = BinaryHeap::new();
@@ -262,7 +262,7 @@ impl View<'_> {
             PLACEHOLDER.parse().map_err(|_| StoreError::Content { what: "an ARN", given: PLACEHOLDER.to_owned() })?;
         let exempts = !draft.exemptions().is_empty();
         let mut read = statement(self.db(), sql::LIVING_TO_JUDGE)?;
-        for one in read.query_map(params![newest.id, judge.named, exempts], living).attempt("judge by a draft")? {
+        for one in read.query_map(params![snapshot.id, judge.named, exempts], living).attempt("judge by a draft")? {
             let one = one.attempt("judge by a draft")?;
             let place = match scopes.entry(one.ids) {
                 Entry::Occupied(known) => known.into_mut(),
@@ -303,23 +303,23 @@ impl View<'_> {
         found.scopes.sort_by(|(a, _), (b, _)| a.cmp(b));
         let places: Vec<PageStart> =
             failing.into_sorted_vec().into_iter().map(|Reverse((_, key))| PageStart { rank: 0, key }).collect();
-        found.failing = self.pages(newest).listed(&places, places.len())?.rows;
+        found.failing = self.pages(snapshot).listed(&places, places.len())?.rows;
         Ok(found)
     }
 
-    /// The nights before the newest judged by a draft, the newest first, given what it comes to there. The draft must say the same
+    /// The nights before a snapshot judged by a draft, the latest first, given what it comes to there. The draft must say the same
     /// of the same tags on every day.
     pub fn rejudge_nights(
         &self,
-        newest: &Snapshot,
+        snapshot: &Snapshot,
         filter: &Filter,
         draft: &Policy,
         now: Standing,
         nights: &[Snapshot],
     ) -> Result<Vec<DraftNight>, StoreError> {
-        let mut judge = Judge::new(self.db(), draft, day_of(newest.started_at))?;
-        let (mut later, mut standing) = (newest.clone(), now);
-        let mut told = vec![DraftNight { snapshot: newest.clone(), draft: now }];
+        let mut judge = Judge::new(self.db(), draft, day_of(snapshot.started_at))?;
+        let (mut later, mut standing) = (snapshot.clone(), now);
+        let mut told = vec![DraftNight { snapshot: snapshot.clone(), draft: now }];
         for night in nights {
             for changed in self.changed(night, &later)?.iter().filter(|changed| filter.admits(&changed.scope)) {
                 if let Some(side) = &changed.after {

@@ -69,6 +69,24 @@ macro_rules! as_of {
     };
 }
 
+/// The estate as of snapshot ?1, of the columns and the further condition given, with what costs follow from where a version
+/// holds still.
+macro_rules! with_taken {
+    ($columns:literal, $condition:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            ", c.driver_id, c.quantity, m.micros FROM current c LEFT JOIN resource_cost m ON m.key = c.key",
+            " WHERE c.since <= ?1 ",
+            $condition,
+            " UNION ALL SELECT ",
+            $columns,
+            ", NULL, NULL, NULL FROM history c WHERE c.until > ?1 AND c.since <= ?1 ",
+            $condition
+        )
+    };
+}
+
 /// Versions that hold still, with what their costs follow from.
 macro_rules! began {
     () => {

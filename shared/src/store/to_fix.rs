@@ -22,14 +22,15 @@ pub struct Broken {
 }
 
 impl View<'_> {
-    /// How the judged resources of the newest snapshot stand, and those that are not compliant, in the order of their keys.
+    /// How the judged resources of a snapshot stand, and those that are not compliant, in the order of their keys; costs are told
+    /// of the newest alone.
     ///
     /// # Errors
     ///
     /// When the ledger cannot be read; so for the question below.
-    pub fn to_fix(&self, newest: &Snapshot, filter: &Filter) -> Result<(Standing, Vec<Broken>), StoreError> {
-        let whole = self.whole(newest);
-        let book = whole.costs(self.db(), self.dimensions())?;
+    pub fn to_fix(&self, snapshot: &Snapshot, filter: &Filter) -> Result<(Standing, Vec<Broken>), StoreError> {
+        let whole = self.whole(snapshot);
+        let book = self.costs_told(&whole, snapshot)?;
         let columns = |row: &Row<'_>| {
             let usage = row.get::<_, Option<i64>>(6)?.zip(row.get::<_, Option<u32>>(7)?);
             let judged = (row.get::<_, i64>(0)?, state(row.get(4)?), row.get::<_, u32>(5)?);
@@ -38,7 +39,7 @@ impl View<'_> {
         let (mut standing, mut broken) = (Standing::default(), Vec::new());
         let mut read = statement(self.db(), sql::JUDGED_TO_FIX)?;
         let mut admitted = std::collections::HashMap::new();
-        for one in read.query_map([newest.id], columns).attempt("look for what to fix")? {
+        for one in read.query_map([snapshot.id], columns).attempt("look for what to fix")? {
             let ((key, state, changes), ids, usage, charged) = one.attempt("look for what to fix")?;
             let wanted = match admitted.get(&ids) {
                 Some(known) => *known,

@@ -130,10 +130,11 @@ statements! {
         FROM resource_cost m CROSS JOIN current c ON c.key = m.key
         GROUP BY c.account_id, c.region_id, c.type_id, c.state, c.finding_set_id";
     TAG_VALUES = "SELECT key, count(*) FROM tag GROUP BY key";
-    /// All judged resources of the newest snapshot, with what their costs follow from.
-    JUDGED_WITH_TAGS = "SELECT c.account_id, c.region_id, c.type_id, c.tag_set_id, c.finding_set_id, c.driver_id, c.quantity,
-        m.micros FROM current c LEFT JOIN resource_cost m ON m.key = c.key
-        WHERE c.since <= ?1 AND c.state IN (0, 1)";
+    /// All judged resources, with what their costs follow from where they are as they were.
+    JUDGED_WITH_TAGS = with_taken!(
+        "c.account_id, c.region_id, c.type_id, c.tag_set_id, c.finding_set_id",
+        "AND c.state IN (0, 1)"
+    );
     /// Versions that held in snapshot ?1 and had ended in ?2.
     ENDED_BETWEEN = concat!(
         "SELECT h.key, h.tag_set_id, h.name, h.state, h.account_id, h.region_id, h.type_id, 0 FROM history h WHERE ",
@@ -176,11 +177,15 @@ statements! {
     ALL_TAGS = "SELECT id, key, value FROM tag";
     ALL_TAG_SETS = "SELECT id, tags FROM tag_set";
     /// All living resources of the newest snapshot ?1; with their Name tag if ?2, with what names them if ?3.
-    LIVING_TO_JUDGE = "SELECT c.key, c.account_id, c.region_id, c.type_id, c.tag_set_id, iif(?2, c.name, NULL), c.state, c.driver_id,
-        c.quantity, m.micros, iif(?3, (SELECT r.local FROM resource r WHERE r.key = c.key), NULL)
-        FROM current c LEFT JOIN resource_cost m ON m.key = c.key WHERE c.since <= ?1";
-    JUDGED_TO_FIX = "SELECT c.key, c.account_id, c.region_id, c.type_id, c.state, c.errors, c.driver_id, c.quantity, m.micros
-        FROM current c LEFT JOIN resource_cost m ON m.key = c.key WHERE c.since <= ?1 AND c.state IN (0, 1)";
+    LIVING_TO_JUDGE = with_taken!(
+        "c.key, c.account_id, c.region_id, c.type_id, c.tag_set_id, iif(?2, c.name, NULL), c.state,
+        iif(?3, (SELECT r.local FROM resource r WHERE r.key = c.key), NULL)",
+        ""
+    );
+    JUDGED_TO_FIX = with_taken!(
+        "c.key, c.account_id, c.region_id, c.type_id, c.state, c.errors",
+        "AND c.state IN (0, 1)"
+    );
 
     // Suggesting.
     EVIDENCE_MODEL = "SELECT e.snapshot_id, e.model, p.digest FROM evidence_model e JOIN policy p ON p.id = e.policy_id";
