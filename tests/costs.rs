@@ -88,7 +88,8 @@ fn a_history_of_a_part_of_the_estate_has_the_spend_of_that_part() {
             let index = seen.entry(place).or_insert(0);
             let daily = daily_nano(resource.resource_type, *index);
             *index += 1;
-            let owner = ways()[resource.recipe].0.iter().find(|(key, _)| *key == "Owner").map_or("", |(_, value)| value);
+            let owner =
+                ways()[resource.recipe].0.iter().find(|(key, _)| *key == "Owner").map_or("", |(_, value)| value);
             let must = required(service_of(resource.resource_type)).contains(&"Owner");
             nano += if must && (wrong.is_empty() || wrong.contains(&owner)) { daily } else { 0 };
         }
@@ -122,7 +123,10 @@ fn a_history_of_a_part_of_the_estate_has_the_spend_of_that_part() {
     }
     let together = json!({"resource_types": ["ec2:instance"], "filters": {"region": region}});
     let told = ask(&world.store(), "get_violation_history", &together).unwrap();
-    assert!(told["history"][0].get("cost").is_none() && told["notes"].to_string().contains("Spend is not told"), "{told}");
+    assert!(
+        told["history"][0].get("cost").is_none() && told["notes"].to_string().contains("Spend is not told"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -162,7 +162,7 @@ impl Finder<'_> {
             (!sum.required, rank(kind), Reverse(sum.cost), Reverse(sum.resources))
         };
         let mut sums: Vec<(&TagChange, Sum<'_>)> = sums.into_iter().collect();
-        sums.sort_unstable_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.0.cmp(&b.0)));
+        sums.sort_unstable_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.0.cmp(b.0)));
         let remaining = sums.len().saturating_sub(limit) as u64;
         let drift = |(kind, sum): (&TagChange, Sum<'_>)| {
             let arns = sum.named.iter().map(|one| Ok(visible(self.view.named(one)?.as_str())));
