@@ -357,6 +357,26 @@ CREATE TABLE bill_gap (
     needs     INTEGER NOT NULL        -- requests that a month takes at least, as far as that is known
 ) STRICT;
 
+-- Who created the living resources, as CloudTrail says. It keeps ninety days; here it stays.
+CREATE TABLE principal (
+    id  INTEGER PRIMARY KEY,
+    arn TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE creator (
+    key          INTEGER PRIMARY KEY, -- as of `resource`
+    principal_id INTEGER NOT NULL REFERENCES principal (id)
+) STRICT;
+
+-- Until when CloudTrail was asked about creations.
+CREATE TABLE trail (
+    account_id INTEGER NOT NULL REFERENCES account (id),
+    region_id  INTEGER NOT NULL REFERENCES region (id),
+    type_id    INTEGER NOT NULL REFERENCES resource_type (id),
+    until      INTEGER NOT NULL,
+    PRIMARY KEY (account_id, region_id, type_id)
+) STRICT, WITHOUT ROWID;
+
 -- What living resources with right values tell of those without, made anew after each scan: for something that resources
 -- share (a stack, a security group, another tag, a word of their names), which values they have how often.
 CREATE TABLE evidence (

@@ -110,6 +110,9 @@ pub(crate) struct ScanArguments {
     /// The account that pays the bill, whose Cost Explorer is asked with the same role [default: the caller's own].
     #[arg(long, env = "TAGLEDGER_PAYER_ACCOUNT", value_name = "ACCOUNT")]
     pub(crate) payer_account: Option<AccountId>,
+    /// Whether CloudTrail is asked who created what, which suggestions rest on: a few requests for each account and region.
+    #[arg(long, env = "TAGLEDGER_CREATORS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub(crate) creators: bool,
     /// The Redis through which scanners of one account take turns, such as `redis://:PASSWORD@HOST:6379/0` [default: none].
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) redis_url: Option<String>,

@@ -48,6 +48,7 @@ fn command(world: &World, store: &Path, policy: &Path) -> Command {
         .env("AWS_REGION", "us-east-1")
         .env("TAGLEDGER_CONTROL_LISTEN", "127.0.0.1:0")
         .env("TAGLEDGER_COST_REQUEST_BUDGET", "0")
+        .env("TAGLEDGER_CREATORS", "false")
         .args(["scanner", "--rate-percent", "100", "--schedule", "0 2 1 1 *", "--time-zone", "Europe/Berlin"])
         .arg("--store")
         .arg(store)

@@ -56,6 +56,8 @@ pub struct DaemonSettings<C> {
     pub concurrency: usize,
     /// Requests to the bill a day.
     pub cost_requests: u64,
+    /// Whether CloudTrail is asked who created what.
+    pub creators: bool,
     /// What scanners of the same account take turns by, if they share a Redis.
     pub lock: Option<ScanLock>,
     /// Which nights to keep; none: all.
@@ -228,6 +230,7 @@ impl<C: Cloud> Daemon<C> {
             narrow,
             concurrency: self.settings.concurrency,
             cost_requests: self.settings.cost_requests,
+            creators: self.settings.creators,
             learn: true,
             lock: self.settings.lock.as_ref(),
             now: &clock,

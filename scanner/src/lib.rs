@@ -6,6 +6,7 @@
 
 mod control;
 mod costs;
+mod creators;
 mod daemon;
 mod jobs;
 mod plan;

@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use shared::{
     chain::Chain,
-    cloud::Account,
+    cloud::{Account, Creation},
     inventory::{Listing, Scope},
     policy::Policy,
     store::{Harvest, NightHeader, NightSummary, StoreError, Writer},
@@ -29,6 +29,7 @@ const WAITING: usize = 4;
 enum Message {
     Planned(Vec<Account>, Vec<Scope>),
     Listed(Scope, Listing),
+    Created(Scope, Vec<Creation>, Option<Timestamp>),
     Billed(Box<Harvest>),
     Finish(Timestamp, u64),
 }
@@ -84,6 +85,16 @@ impl Recorder {
     pub(crate) fn listed(&self, scope: Scope, listing: Listing) -> impl Future<Output = bool> {
         drop(mem::take(&mut *self.spent.lock().unwrap_or_else(PoisonError::into_inner)));
         self.tell(Message::Listed(scope, listing))
+    }
+
+    /// Records who created resources of a scope; `until`: when the trail was asked, where it answered.
+    pub(crate) fn created(
+        &self,
+        scope: Scope,
+        creations: Vec<Creation>,
+        until: Option<Timestamp>,
+    ) -> impl Future<Output = bool> {
+        self.tell(Message::Created(scope, creations, until))
     }
 
     pub(crate) fn billed(&self, harvest: Harvest) -> impl Future<Output = bool> {
@@ -144,6 +155,7 @@ fn record(
                 progress(Progress::Scope(night.record(&scope, &listing)?));
                 spent.lock().unwrap_or_else(PoisonError::into_inner).push(listing);
             }
+            Message::Created(scope, creations, until) => night.created(&scope, &creations, until)?,
             Message::Billed(harvest) => night.bill(&harvest)?,
             Message::Finish(at, requests) => {
                 if !whole {

@@ -1,8 +1,12 @@
 //! One scan: lock the ledger, survey, plan, list, record.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use futures::{StreamExt, stream};
+use futures::{
+    StreamExt,
+    future::{Either, select},
+    stream,
+};
 use jiff::Timestamp;
 use shared::{
     AccountId,
@@ -17,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{
-    costs,
+    costs, creators,
     plan::{Choice, Narrow, Plan, PlanError, Survey, plan},
     recorder::{Beginning, Recorder},
     scan_lock::{ScanLock, Turn},
@@ -40,6 +44,8 @@ pub struct Scan<'c, C> {
     pub concurrency: usize,
     /// Requests to the bill a day, each of which costs money; 0: it is never asked.
     pub cost_requests: u64,
+    /// Whether CloudTrail is asked who created what, for suggestions.
+    pub creators: bool,
     /// Whether suggestions are to rest on this night. Of nights that are recorded one behind the other only the last needs to.
     pub learn: bool,
     /// The clock.
@@ -100,6 +106,7 @@ pub enum ScanError {
 struct Known {
     scopes: Vec<Scope>,
     bill: BillKnown,
+    trail: HashMap<Scope, Timestamp>,
 }
 
 impl<C: Cloud> Scan<'_, C> {
@@ -115,7 +122,11 @@ impl<C: Cloud> Scan<'_, C> {
         writer: Writer,
         progress: impl FnMut(Progress) + Send + 'static,
     ) -> Result<NightSummary, ScanError> {
-        let known = Known { scopes: writer.known_scopes()?, bill: writer.bill_known(day_of((self.now)()))? };
+        let known = Known {
+            scopes: writer.known_scopes()?,
+            bill: writer.bill_known(day_of((self.now)()))?,
+            trail: writer.trail_known()?,
+        };
         let beginning = Beginning {
             writer,
             started_at: (self.now)(),
@@ -157,7 +168,7 @@ impl<C: Cloud> Scan<'_, C> {
         let scopes: Vec<_> = plan.scopes.iter().chain(plan.gaps.iter().map(|(scope, _)| scope)).cloned().collect();
         info!(scopes_n = scopes.len(), accounts_n = survey.accounts.found.len(), "scan planned");
         recorder.planned(survey.accounts.found, scopes).await;
-        let listed = self.list(plan, recorder).await;
+        let listed = self.list_and_trail(plan, &known.trail, recorder).await;
         // Last, for it costs money: a scan that fails or is cancelled before spends none.
         if listed && self.cost_requests > 0 && self.narrow.is_whole() {
             let (budget, now) = (self.cost_requests, (self.now)());
@@ -173,6 +184,25 @@ impl<C: Cloud> Scan<'_, C> {
         let asked = stream::iter(ids).map(async |id| self.cloud.regions(&id).await);
         let regions = asked.buffered(SURVEYED_AT_ONCE).collect().await;
         Survey { accounts, regions, known }
+    }
+
+    /// Lists everything, and asks the trail meanwhile; false when the writer has failed.
+    async fn list_and_trail(&self, plan: Plan, known: &HashMap<Scope, Timestamp>, recorder: &Recorder) -> bool {
+        if !self.creators || !self.narrow.is_whole() {
+            return self.list(plan, recorder).await;
+        }
+        let scopes = plan.scopes.clone();
+        let trail = creators::harvest(self.cloud, scopes, known, (self.now)(), recorder);
+        let (listed, trail) = (std::pin::pin!(self.list(plan, recorder)), Box::pin(trail));
+        match select(listed, trail).await {
+            Either::Left((listed, trail)) => {
+                if listed && tokio::time::timeout(creators::PATIENCE, trail).await.is_err() {
+                    info!("the trail is not read to its end; the next scan goes on");
+                }
+                listed
+            }
+            Either::Right(((), listed)) => listed.await,
+        }
     }
 
     /// Lists everything; false when the writer has failed, and will say why.

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use scanner::{Choice, Narrow, Scan};
 use shared::{
     AccountId, Arn,
-    cloud::{AccountRegion, Accounts, Cloud, Looked, OperationCalls, simulated::Simulated},
+    cloud::{AccountRegion, Accounts, Cloud, Creations, Looked, OperationCalls, simulated::Simulated},
     inventory::{Gap, GapReason, Listing, Scope},
     money::{
         AllocationTag, Amount, Attribution, BillAnswer, BillProblem, BillQuestion, BillRow, Billed, Bucket, Condition,
@@ -143,6 +143,10 @@ impl Cloud for Bills {
     async fn list(&self, scope: &Scope) -> Listing {
         self.company.list(scope).await
     }
+    async fn creations(&self, _: &Scope, _: Timestamp, _: Timestamp, _: u64) -> Creations {
+        Creations::default()
+    }
+
     async fn bill(&self, question: &BillQuestion, most_requests: u64) -> Billed {
         if let Some(reason) = (self.refused)(question) {
             let gap = Gap { reason, operation: "ce:GetCostAndUsage".to_owned(), message: "no".to_owned() };
@@ -211,6 +215,7 @@ fn scan_refused(
         narrow: Narrow::default(),
         concurrency: 4,
         cost_requests,
+        creators: false,
         learn: true,
         lock: None,
         now: &now,

@@ -50,6 +50,7 @@ fn scan_of<'c, C>(cloud: &'c C, choice: Choice, now: &'c (dyn Fn() -> Timestamp 
         narrow,
         concurrency: 8,
         cost_requests: 0,
+        creators: false,
         learn: true,
         lock: None,
         now,

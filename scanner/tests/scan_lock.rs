@@ -99,6 +99,7 @@ impl Scanner {
                 narrow: Narrow::default(),
                 concurrency: 4,
                 cost_requests: 0,
+                creators: false,
                 learn: true,
                 lock: Some(&lock),
                 now: &|| Timestamp::UNIX_EPOCH,

@@ -17,6 +17,7 @@ pub(crate) mod detect_tag_drift;
 pub(crate) mod draft;
 pub(crate) mod explain_compliance_change;
 pub(crate) mod find_untagged_resources;
+mod fix_changes;
 pub(crate) mod gap_breakdown;
 pub(crate) mod generate_compliance_report;
 pub(crate) mod get_cost_attribution_gap;

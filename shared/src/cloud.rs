@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, future::Future, pin::Pin, time::Duration};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -55,6 +56,15 @@ pub trait Cloud: Send + Sync + 'static {
     /// Where buckets are, for their names say neither account nor region: those of them that the caller's own account has.
     fn locate(&self, buckets: &[Arn]) -> impl Future<Output = Result<Vec<(Arn, Scope)>, Gap>> + Send;
 
+    /// Who created resources of one scope in a time, as far as the cloud keeps track of it, with at most so many requests.
+    fn creations(
+        &self,
+        scope: &Scope,
+        from: Timestamp,
+        until: Timestamp,
+        most_requests: u64,
+    ) -> impl Future<Output = Creations> + Send;
+
     /// Asks the bill of the account that pays, read to its last page, with at most so many requests: each costs money.
     fn bill(&self, question: &BillQuestion, most_requests: u64) -> impl Future<Output = Billed> + Send;
 
@@ -70,6 +80,24 @@ pub trait Cloud: Send + Sync + 'static {
 
     /// The same by operation, with how often each was answered that there were too many.
     fn calls(&self) -> Vec<OperationCalls>;
+}
+
+/// Who created a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Creation {
+    /// The resource.
+    pub arn: Arn,
+    /// The ARN of the principal: `arn:aws:sts::111111111111:assumed-role/Developer/ada@example.com`.
+    pub principal: String,
+}
+
+/// What a cloud says of who created what.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Creations {
+    /// What could be read, the newest first.
+    pub found: Vec<Creation>,
+    /// Why there may be more.
+    pub gap: Option<Gap>,
 }
 
 /// What a cloud says of a resource that it is asked for by name.

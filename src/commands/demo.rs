@@ -115,6 +115,7 @@ async fn night(
         concurrency: 1,
         cost_requests,
         // Only the last night reads the bill, and only it is learnt from: ninety times would be a long wait.
+        creators: false,
         learn: cost_requests > 0,
         lock: None,
         now: &|| at,

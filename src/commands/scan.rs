@@ -36,6 +36,7 @@ pub(crate) async fn run(arguments: ScanArguments) -> Result<ExitCode, Failure> {
         narrow: Narrow::default(),
         concurrency: usize::try_from(arguments.concurrency).unwrap_or(usize::MAX),
         cost_requests: u64::from(arguments.cost_request_budget),
+        creators: arguments.creators,
         learn: true,
         lock: lock.as_ref(),
         now: &super::now,

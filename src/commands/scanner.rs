@@ -55,6 +55,7 @@ fn daemon_settings(arguments: ScannerArguments) -> Result<scanner::DaemonSetting
         choice: Choice { regions: scan.regions.clone(), types: scan.types.clone() },
         concurrency: usize::try_from(scan.concurrency).unwrap_or(usize::MAX),
         cost_requests: u64::from(scan.cost_request_budget),
+        creators: scan.creators,
         lock: super::scan::scan_lock(&scan)?,
         retention: scan.retention.retention,
         max_age: Duration::from_secs(u64::from(arguments.max_age_hours) * 3600),

@@ -78,6 +78,7 @@ pub(crate) fn scan_command(home: &Path, endpoint: &str, store: &Path, policy: &P
         .env("AWS_REGION", "us-east-1")
         // Whoever wants costs says so: most tests count requests to other services.
         .env("TAGLEDGER_COST_REQUEST_BUDGET", "0")
+        .env("TAGLEDGER_CREATORS", "false")
         .args(["scan", "--rate-percent", "100"])
         .arg("--store")
         .arg(store)

@@ -71,6 +71,7 @@ pub(crate) async fn start(key: Option<&str>, failures: usize) -> Running {
         choice: Choice::default(),
         concurrency: 4,
         cost_requests: 0,
+        creators: false,
         lock: None,
         retention: Some("30d".parse().unwrap()),
         max_age: Duration::from_secs(3600),

@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use shared::{
     AccountId, Arn,
-    cloud::{AccountRegion, Accounts, Cloud, Looked, OperationCalls, simulated::Simulated},
+    cloud::{AccountRegion, Accounts, Cloud, Creations, Looked, OperationCalls, simulated::Simulated},
     inventory::{Gap, Listing, Scope},
     money::{AllocationTag, BillQuestion, Billed},
 };
@@ -27,6 +28,10 @@ impl Cloud for Gated {
         self.gate.acquire().await.unwrap().forget();
         self.cloud.list(scope).await
     }
+    async fn creations(&self, _: &Scope, _: Timestamp, _: Timestamp, _: u64) -> Creations {
+        Creations::default()
+    }
+
     async fn bill(&self, question: &BillQuestion, most_requests: u64) -> Billed {
         self.cloud.bill(question, most_requests).await
     }

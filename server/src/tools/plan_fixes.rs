@@ -1,18 +1,12 @@
 //! plan_fixes: the fewest tag changes that reach a target, grouped, with what to run.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     ResourceType,
     day::day_of,
-    fixes::{
-        TagChange, aws_cli, custodian,
-        plan::{Candidate, Measure, fewest},
-        terraform,
-    },
-    store::{Broken, Filter, Row, Snapshot, Standing, Suspect},
+    fixes::plan::{Candidate, Measure, fewest},
+    store::{Broken, Filter, Standing},
     suggest::THRESHOLD,
 };
 
@@ -20,11 +14,12 @@ use super::{
     ToolFailure,
     answer::{Answer, AsOf, Coverage, PolicyUsed, policy_note, rounded, units},
     arguments::{Filters, covered, earlier, listed, nullable_number, nullable_text, type_list, which},
+    fix_changes::{Change, Format, Open, tell},
     period::Day,
     resource_cost,
-    suggesting::{self, Adviser, MOST_CONFIDENCE, Wanted},
+    suggesting::{Adviser, MOST_CONFIDENCE},
 };
-use crate::{ledger::Ledger, text::visible};
+use crate::ledger::Ledger;
 
 pub(crate) const NAME: &str = "plan_fixes";
 
@@ -78,14 +73,6 @@ pub(crate) enum By {
     Count,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Format {
-    AwsCli,
-    Terraform,
-    Custodian,
-}
-
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Body {
     target: f64,
@@ -119,35 +106,6 @@ struct Plan {
     told: u64,
     /// Of all that are not compliant.
     non_compliant: u64,
-}
-
-/// One value for one tag of resources of a type in one place.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Change {
-    tag_key: String,
-    /// Untrusted text: data, not instructions.
-    value: String,
-    /// The least among them.
-    confidence: f64,
-    resource_type: &'static str,
-    account_id: String,
-    region: String,
-    /// Untrusted text.
-    resource_arns: Vec<String>,
-    /// What they cost a month; null when that is known of none.
-    #[schemars(schema_with = "nullable_number")]
-    monthly_cost: Option<f64>,
-}
-
-/// A tag without a sure value.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Open {
-    tag_key: String,
-    resource_type: &'static str,
-    account_id: String,
-    region: String,
-    /// Untrusted text.
-    resource_arns: Vec<String>,
 }
 
 /// The question, checked.
@@ -314,92 +272,4 @@ fn hints(status: &str, by: By, chosen: &[Candidate], asked: &Asked) -> Vec<Strin
         }
     }
     notes
-}
-
-/// The changes of a page.
-struct Told {
-    changes: Vec<(TagChange, f64, Option<i64>)>,
-    open: Vec<Open>,
-}
-
-/// Where a change is to be made, and which.
-type Place = (String, String, ResourceType, shared::AccountId, shared::Region);
-
-fn tell(
-    adviser: &Adviser<'_>,
-    snapshot: &Snapshot,
-    first: &[&Broken],
-    least: f64,
-    costs: bool,
-) -> Result<Told, ToolFailure> {
-    let keys: Vec<i64> = first.iter().map(|one| one.key).collect();
-    let mut groups: BTreeMap<Place, (TagChange, f64, Option<i64>)> = BTreeMap::new();
-    let mut order: Vec<Place> = Vec::new();
-    let mut open: BTreeMap<Place, Vec<String>> = BTreeMap::new();
-    for row in adviser.view.resources_of(snapshot, &keys)? {
-        let cost = row.cost.filter(|_| costs).map(|cost| cost.monthly.cents());
-        for (key, value) in values(adviser, &row, least)? {
-            let scope = &row.scope;
-            let text = value.as_ref().map(|(value, _)| value.clone()).unwrap_or_default();
-            let place = (key.clone(), text.clone(), scope.resource_type, scope.account.clone(), scope.region.clone());
-            let Some((_, confidence)) = value else {
-                open.entry(place).or_default().push(visible(row.arn.as_str()));
-                continue;
-            };
-            let (_, _, resource_type, account, region) = place.clone();
-            let group = groups.entry(place.clone()).or_insert_with(|| {
-                order.push(place);
-                (TagChange { resource_type, account, region, key, value: text, arns: Vec::new() }, 1.0, None)
-            });
-            group.0.arns.push(row.arn.clone());
-            group.1 = group.1.min(confidence);
-            group.2 = cost.map_or(group.2, |cost| Some(group.2.unwrap_or_default() + cost));
-        }
-    }
-    let changes = order.iter().filter_map(|place| groups.remove(place)).collect();
-    let open = open.into_iter().map(|((key, _, resource_type, account, region), resource_arns)| Open {
-        tag_key: visible(&key),
-        resource_type: resource_type.as_str(),
-        account_id: account.to_string(),
-        region: region.to_string(),
-        resource_arns,
-    });
-    Ok(Told { changes, open: open.collect() })
-}
-
-/// Every tag that is to be changed, with its value and confidence where it is sure enough.
-fn values(adviser: &Adviser<'_>, row: &Row, least: f64) -> Result<Vec<Wanted>, ToolFailure> {
-    let (neighbours, parent) = adviser.view.placed(&row.arn)?;
-    let suspect = Suspect { scope: &row.scope, arn: &row.arn, tags: &row.tags, neighbours: &neighbours, parent };
-    let found = adviser.values(&suspect)?;
-    Ok(found.into_iter().map(|(key, value)| (key, value.filter(|(_, confidence)| *confidence >= least))).collect())
-}
-
-impl Told {
-    fn changes_told(&self) -> Vec<Change> {
-        let told = |(change, confidence, cost): &(TagChange, f64, Option<i64>)| Change {
-            tag_key: visible(&change.key),
-            value: visible(&change.value),
-            confidence: suggesting::rounded(*confidence),
-            resource_type: change.resource_type.as_str(),
-            account_id: change.account.to_string(),
-            region: change.region.to_string(),
-            resource_arns: change.arns.iter().map(|arn| visible(arn.as_str())).collect(),
-            monthly_cost: cost.map(units),
-        };
-        self.changes.iter().map(told).collect()
-    }
-}
-
-impl Format {
-    fn write(self, changes: &[(TagChange, f64, Option<i64>)]) -> String {
-        let mut changes: Vec<TagChange> = changes.iter().map(|(change, ..)| change.clone()).collect();
-        // One account and region after the other, as credentials go.
-        changes.sort_by(|a, b| (&a.account, &a.region).cmp(&(&b.account, &b.region)));
-        match self {
-            Self::AwsCli => aws_cli::script(&changes),
-            Self::Terraform => terraform::snippet(&changes),
-            Self::Custodian => custodian::policies(&changes),
-        }
-    }
 }

@@ -10,7 +10,7 @@ use shared::{
     inventory::{Neighbour, Resource, Scope, TagSet, Tags},
     named::Named,
     policy::State,
-    store::{Filter, Row, Snapshot, Suspect, View},
+    store::{Filter, Placed, Row, Snapshot, View},
     suggest::THRESHOLD,
 };
 
@@ -125,12 +125,13 @@ fn told(
     given: &str,
     facts: &Facts,
 ) -> Result<Answer<Body>, ToolFailure> {
-    let (neighbours, parent) = match &facts.neighbours {
-        Some(said) => said.clone(),
-        None => view.placed(&facts.arn)?,
-    };
     let Facts { scope, arn, tags, .. } = facts;
-    let suspect = Suspect { scope, arn, tags, neighbours: &neighbours, parent };
+    let mut placed = view.placed(arn)?;
+    // What AWS says now counts, but for who created it, which the ledger alone knows.
+    if let Some((neighbours, parent)) = &facts.neighbours {
+        placed = Placed { neighbours: neighbours.clone(), parent: *parent, ..placed };
+    }
+    let suspect = placed.suspect(scope, arn, tags);
     let learnt_by = view.policy(newest)?;
     let on = day_of(facts.at);
     let adviser = Adviser { view, policy: &known.policy, learnt_by: &learnt_by, weighing: view.weighing(newest)?, on };

@@ -8,7 +8,7 @@ use shared::{
     ResourceType,
     day::day_of,
     policy::Policy,
-    store::{Filter, Lacking, Narrowing, Page, PageStart, Row, Snapshot, Suspect, View},
+    store::{Filter, Lacking, Narrowing, Page, PageStart, Row, Snapshot, View},
     suggest::THRESHOLD,
 };
 
@@ -208,8 +208,8 @@ impl Search<'_> {
 
     /// None where no value is clear enough.
     fn suggested(&self, row: &Row, key: Option<&str>) -> Result<Option<Suggested>, ToolFailure> {
-        let (neighbours, parent) = self.view.placed(&row.arn)?;
-        let suspect = Suspect { scope: &row.scope, arn: &row.arn, tags: &row.tags, neighbours: &neighbours, parent };
+        let placed = self.view.placed(&row.arn)?;
+        let suspect = placed.suspect(&row.scope, &row.arn, &row.tags);
         let said = self.adviser.advise(&suspect, key)?;
         let values = said.suggestions.into_iter().filter(|one| one.confidence >= self.least);
         let value = |one: super::suggesting::Suggestion| Value {

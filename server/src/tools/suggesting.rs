@@ -40,8 +40,8 @@ pub(crate) struct Suggestion {
 /// What speaks for a value.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Evidence {
-    /// `spelling`, `stack`, `scaling_group`, `cluster`, `parent`, `security_group`, `role`, `subnet`, `vpc`, `tag`, `name` or
-    /// `account`.
+    /// `spelling`, `stack`, `scaling_group`, `cluster`, `parent`, `security_group`, `role`, `subnet`, `vpc`, `tag`, `name`,
+    /// `account` or `creator`.
     source: &'static str,
     /// Resources that share it and have this value.
     with_value: u64,
@@ -256,6 +256,7 @@ fn clause(support: &Support) -> String {
         Source::Tag => "with another tag of its",
         Source::Name => "with a word of its name",
         Source::Account => "in its account",
+        Source::Creator => "created by the same principal",
     };
     format!("{with} of {of} {whose} have this value")
 }

@@ -5,9 +5,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
+
 pub use self::on_demand::OnDemand;
 use self::session::{Role, Session, Sessions};
-use super::{Account, AccountRegion, Accounts, Cloud, Looked, OperationCalls};
+use super::{Account, AccountRegion, Accounts, Cloud, Creations, Looked, OperationCalls};
 use crate::{
     AccountId, Arn, Region, ResourceType,
     inventory::{Gap, Listing, Scope},
@@ -15,6 +17,7 @@ use crate::{
 };
 
 mod accounts;
+mod cloud_trail;
 mod config;
 mod cost_explorer;
 mod counted;
@@ -44,6 +47,13 @@ macro_rules! list_by_type {
         async fn look_batch(session: &Session, resource_type: ResourceType, arns: &[Arn]) -> Listing {
             match resource_type {
                 $(ResourceType::$variant => $module::look(session, arns).await,)*
+            }
+        }
+
+        /// The call that creates resources of a type, and what it created.
+        fn creating(resource_type: ResourceType) -> cloud_trail::Creating {
+            match resource_type {
+                $(ResourceType::$variant => $module::CREATED_BY,)*
             }
         }
 
@@ -184,6 +194,11 @@ impl Cloud for Aws {
     async fn locate(&self, buckets: &[Arn]) -> Result<Vec<(Arn, Scope)>, Gap> {
         let session = self.sessions.get(&self.caller().id, self.default_region()).await;
         s3_bucket::locate(&session, buckets).await
+    }
+
+    async fn creations(&self, scope: &Scope, from: Timestamp, until: Timestamp, most_requests: u64) -> Creations {
+        let session = self.sessions.get(&scope.account, &scope.region).await;
+        Box::pin(cloud_trail::creations(&session, &creating(scope.resource_type), from, until, most_requests)).await
     }
 
     async fn bill(&self, question: &BillQuestion, most_requests: u64) -> Billed {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{AccountRegion, Accounts, Cloud, Looked, OperationCalls};
+use jiff::Timestamp;
+
+use super::{AccountRegion, Accounts, Cloud, Creations, Looked, OperationCalls};
 use crate::{
     AccountId, Arn,
     inventory::{Gap, Listing, Scope, Tags},
@@ -76,6 +78,13 @@ impl<C: Cloud, F: Fn(&Scope) -> Option<Fault> + Send + Sync + 'static> Cloud for
 
     async fn locate(&self, buckets: &[Arn]) -> Result<Vec<(Arn, Scope)>, Gap> {
         self.cloud.locate(buckets).await
+    }
+
+    async fn creations(&self, scope: &Scope, from: Timestamp, until: Timestamp, most_requests: u64) -> Creations {
+        match (self.fault)(scope) {
+            Some(Fault::Refused(gap)) => Creations { found: Vec::new(), gap: Some(gap) },
+            _ => self.cloud.creations(scope, from, until, most_requests).await,
+        }
     }
 
     async fn bill(&self, question: &BillQuestion, most_requests: u64) -> Billed {

@@ -14,7 +14,7 @@ use std::{
 
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
-use super::{Account, AccountRegion, Accounts, Cloud, Looked, OperationCalls, looked};
+use super::{Account, AccountRegion, Accounts, Cloud, Creations, Looked, OperationCalls, looked};
 use crate::{
     AccountId, Arn, Region, ResourceType,
     inventory::{Gap, GapReason, Links, Listing, NeighbourKind, Resource, Scope, TagSet, Tags},
@@ -188,6 +188,11 @@ impl Cloud for Simulated {
             located.extend(listed.filter(|arn| buckets.contains(arn)).map(|arn| (arn, scope.clone())));
         }
         Ok(located)
+    }
+
+    /// Nobody in the simulated company keeps a trail.
+    async fn creations(&self, _: &Scope, _: Timestamp, _: Timestamp, _: u64) -> Creations {
+        Creations::default()
     }
 
     async fn bill(&self, question: &BillQuestion, most_requests: u64) -> Billed {

@@ -92,7 +92,7 @@ fn examine(snapshot_id: i64, lore: &Lore, threshold: f64) -> Examination {
         resources: lore.samples.len() as u64,
         threshold,
         overall: summed(None, exams.iter(), threshold),
-        tags: super::lore::shared_tags(&lore.policy).filter(|place| *place < required).map(tag).collect(),
+        tags: super::gathering::shared_tags(&lore.policy).filter(|place| *place < required).map(tag).collect(),
     }
 }
 

@@ -31,6 +31,27 @@ pub struct Suspect<'a> {
     pub neighbours: &'a [Neighbour],
     /// The key of the resource that it is a part of.
     pub parent: Option<i64>,
+    /// The ARN of who created it.
+    pub creator: Option<&'a str>,
+}
+
+/// What the ledger knows of where a resource is, and where it comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Placed {
+    /// What it stands in.
+    pub neighbours: Vec<Neighbour>,
+    /// The key of the resource that it is a part of.
+    pub parent: Option<i64>,
+    /// The ARN of who created it.
+    pub creator: Option<String>,
+}
+
+impl Placed {
+    /// A resource that is there.
+    pub fn suspect<'a>(&'a self, scope: &'a Scope, arn: &'a Arn, tags: &'a TagSet) -> Suspect<'a> {
+        let Self { neighbours, parent, creator } = self;
+        Suspect { scope, arn, tags, neighbours, parent: *parent, creator: creator.as_deref() }
+    }
 }
 
 /// The likeliest value of a tag, with what speaks for it.
@@ -76,14 +97,15 @@ impl View<'_> {
         Ok(Some(Weighing { snapshot, policy_digest, model: serde_json::from_str(&text).map_err(unreadable)? }))
     }
 
-    /// What a living resource stands in, and the key of its parent, as the scan saw them.
-    pub fn placed(&self, arn: &Arn) -> Result<(Vec<Neighbour>, Option<i64>), StoreError> {
+    /// What a living resource stands in, the key of its parent, and who created it, as the scan saw them.
+    pub fn placed(&self, arn: &Arn) -> Result<Placed, StoreError> {
         let columns = |row: &Row<'_>| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?));
         let found = statement(self.db(), sql::PLACE_OF)?.query_row([arn.key()], columns).optional();
         let Some((links, parent)) = found.attempt("read where a resource stands")? else {
-            return Ok((Vec::new(), None));
+            return Ok(Placed::default());
         };
-        Ok((links.map(|links| link_set(self.db(), links)).transpose()?.unwrap_or_default(), parent))
+        let neighbours = links.map(|links| link_set(self.db(), links)).transpose()?.unwrap_or_default();
+        Ok(Placed { neighbours, parent, creator: self.creator(arn)? })
     }
 
     /// The likeliest value of each of these tags, by their places in the policy of the snapshot that was learnt from; none where
@@ -127,10 +149,11 @@ impl View<'_> {
 }
 
 fn features_of(suspect: &Suspect<'_>, policy: &Policy) -> Vec<Feature> {
-    let Suspect { scope, arn, tags, neighbours, .. } = suspect;
+    let Suspect { scope, arn, tags, neighbours, creator, .. } = suspect;
     let name = features::name(scope.resource_type, tags.get(NAME), last_part(arn.resource()));
     let mut all = features::of_tags(tags, policy);
     all.extend(features::of_neighbours(neighbours));
+    all.extend(creator.map(features::of_creator).unwrap_or_default());
     all.extend(name.map(features::of_name).unwrap_or_default());
     all.push(features::of_account(&scope.account));
     all

@@ -76,7 +76,9 @@ impl Lore {
         let facts = self.sets.get(&sample.set);
         let own = facts.map(|facts| facts.features.as_slice()).unwrap_or_default();
         let links = sample.links.and_then(|links| self.neighbours.get(&links));
-        let all = own.iter().chain(links.into_iter().flatten()).chain(&sample.name).chain([&sample.account]);
+        let creator = sample.creator.and_then(|creator| self.creators.get(&creator)).into_iter().flatten();
+        let around = links.into_iter().flatten().chain(creator);
+        let all = own.iter().chain(around).chain(&sample.name).chain([&sample.account]);
         let told = all.filter(|feature| feature.tells(key) && pattern.shows(feature));
         let tally = |feature: &Feature| (feature.source, self.table.tally(feature.hash, key, without));
         let mut evidence: Vec<(Source, Tally)> = told.map(tally).filter(|(_, tally)| tally.total > 0).collect();

@@ -10,19 +10,19 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{
     Attempt, StoreError,
-    intern::{statement, tag_ids, varints},
-    page::tag,
+    gathering::{ByNumber, Gathering, SetFacts},
+    intern::{statement, varints},
     rows::{all, int},
     sql,
 };
 use crate::{
     ResourceType,
-    inventory::{Neighbour, NeighbourKind, is_reserved},
-    policy::{Policy, TagRule, ValueType},
+    inventory::{Neighbour, NeighbourKind},
+    policy::Policy,
     suggest::{
         Feature, Source,
         counts::{Counter, FOLDS, Folds, Mixer, Table, Without},
-        features::{self, Namer},
+        features,
         lacks::{Kin, Lacks, Pattern},
     },
 };
@@ -40,6 +40,7 @@ pub(super) struct Lore {
     pub(super) values: Vec<String>,
     pub(super) sets: ByNumber<SetFacts>,
     pub(super) neighbours: ByNumber<Vec<Feature>>,
+    pub(super) creators: ByNumber<Vec<Feature>>,
     pub(super) spelt: Vec<(u64, u64)>,
     /// For each tag, what else is known of the resources that lack it.
     pub(super) lacks: Vec<Lacks>,
@@ -50,56 +51,11 @@ pub(super) struct Sample {
     pub(super) fold: usize,
     pub(super) set: i64,
     pub(super) links: Option<i64>,
+    pub(super) creator: Option<i64>,
     pub(super) account: Feature,
     pub(super) name: Vec<Feature>,
     /// The tag set of the resource that it is a part of.
     pub(super) parent: Option<i64>,
-}
-
-/// What follows from a set of tags.
-#[derive(Default)]
-pub(super) struct SetFacts {
-    /// The policy's tags that stand in it rightly, with the number of the value.
-    pub(super) right: Vec<(usize, u32)>,
-    /// Tags that it has in two spellings, and whether with one value.
-    pub(super) twice: Vec<(usize, bool)>,
-    pub(super) features: Vec<Feature>,
-    pub(super) group: Option<i64>,
-    /// The counter's number of what is right.
-    kind: u32,
-    /// Living resources that have these tags.
-    folds: Folds,
-}
-
-impl SetFacts {
-    fn resources(&self) -> u64 {
-        self.folds.iter().map(|count| u64::from(*count)).sum()
-    }
-}
-
-fn bump(folds: &mut Folds, fold: usize) {
-    if let Some(count) = folds.get_mut(fold) {
-        *count = count.saturating_add(1);
-    }
-}
-
-/// Values with numbers in the order in which they were met.
-#[derive(Default)]
-struct Values {
-    numbers: HashMap<String, u32>,
-    texts: Vec<String>,
-}
-
-impl Values {
-    fn number(&mut self, value: &str) -> u32 {
-        if let Some(number) = self.numbers.get(value) {
-            return *number;
-        }
-        let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
-        self.numbers.insert(value.to_owned(), number);
-        self.texts.push(value.to_owned());
-        number
-    }
 }
 
 struct Living {
@@ -110,6 +66,7 @@ struct Living {
     resource_type: i64,
     links: Option<i64>,
     parent: Option<i64>,
+    creator: Option<i64>,
 }
 
 fn living(row: &Row<'_>) -> rusqlite::Result<Living> {
@@ -121,110 +78,12 @@ fn living(row: &Row<'_>) -> rusqlite::Result<Living> {
         resource_type: row.get(4)?,
         links: row.get(5)?,
         parent: row.get(6)?,
+        creator: row.get(7)?,
     })
 }
 
-/// The tags of a policy whose values others can know: the day on which something expires is its own.
-pub(super) fn shared_tags(policy: &Policy) -> impl Iterator<Item = usize> + '_ {
-    let text = |(place, rule): (usize, &TagRule)| (rule.value_type() == ValueType::Text).then_some(place);
-    policy.tags().iter().enumerate().filter_map(text)
-}
-
-/// What follows from one tag.
-#[derive(Debug, Clone, Copy)]
-struct TagFacts {
-    feature: Option<Feature>,
-    of: Option<Meant>,
-}
-
-/// A tag that is one of the policy's, or was probably meant to be.
-#[derive(Debug, Clone, Copy)]
-struct Meant {
-    place: usize,
-    /// Whether the key is the policy's to the letter.
-    exact: bool,
-    /// The number of the value as it should be; none where that is not clear.
-    right: Option<u32>,
-}
-
-/// What is known while all resources are read.
-struct Gathering<'p> {
-    policy: &'p Policy,
-    on: Date,
-    shared: Vec<usize>,
-    keys: HashMap<String, Option<usize>>,
-    tags: ByNumber<TagFacts>,
-    values: Values,
-    counter: Counter,
-    namer: Namer,
-}
-
-/// By local ids.
-type ByNumber<T> = HashMap<i64, T, BuildHasherDefault<Mixer>>;
-
-impl<'p> Gathering<'p> {
-    fn new(policy: &'p Policy, on: Date) -> Self {
-        Self {
-            policy,
-            on,
-            shared: shared_tags(policy).collect(),
-            keys: HashMap::new(),
-            tags: ByNumber::default(),
-            values: Values::default(),
-            counter: Counter::default(),
-            namer: Namer::default(),
-        }
-    }
-
-    fn meant(&mut self, key: &str) -> Option<usize> {
-        if let Some(known) = self.keys.get(key) {
-            return *known;
-        }
-        let meant = self.policy.meant(key);
-        self.keys.insert(key.to_owned(), meant);
-        meant
-    }
-
-    fn tag(&mut self, db: &Connection, id: i64) -> Result<TagFacts, StoreError> {
-        if let Some(known) = self.tags.get(&id) {
-            return Ok(*known);
-        }
-        let (key, value) = tag(db, id)?;
-        let place = self.meant(&key);
-        let rule = place.filter(|place| self.shared.contains(place)).and_then(|place| self.policy.tags().get(place));
-        let of = rule.zip(place).filter(|_| !is_reserved(&key)).map(|(rule, place)| {
-            let right = rule.right_value(&value, self.on).map(|right| self.values.number(&right));
-            Meant { place, exact: rule.name() == key, right }
-        });
-        let facts = TagFacts { feature: features::of_tag(&key, &value, place), of };
-        self.tags.insert(id, facts);
-        Ok(facts)
-    }
-
-    fn set(&mut self, db: &Connection, set: i64) -> Result<SetFacts, StoreError> {
-        let mut facts = SetFacts::default();
-        let mut others = Vec::new();
-        for id in tag_ids(db, set)? {
-            let TagFacts { feature, of } = self.tag(db, id)?;
-            facts.features.extend(feature);
-            match of {
-                Some(Meant { place, exact: true, right }) => facts.right.extend(right.map(|right| (place, right))),
-                Some(Meant { place, exact: false, right }) => others.push((place, right)),
-                None => {}
-            }
-        }
-        facts.right.sort_unstable();
-        let right = |place: usize| facts.right.iter().find(|(of, _)| *of == place).map(|(_, right)| *right);
-        facts.twice = others
-            .into_iter()
-            .filter_map(|(place, other)| right(place).map(|right| (place, other == Some(right))))
-            .collect();
-        facts.features = features::each_once(facts.features);
-        facts.group = features::group(&facts.features);
-        facts.kind = self.counter.kind(&facts.right);
-        Ok(facts)
-    }
-}
+/// Resources by whom they share something with, and by kind of what is right.
+type ByKind = HashMap<(i64, u32), Folds, BuildHasherDefault<Mixer>>;
 
 impl Lore {
     /// Reads all living resources whose tags are known.
@@ -234,10 +93,12 @@ impl Lore {
         let stride = stride.max(1);
         let accounts = accounts(db)?;
         let unnamed = unnamed_types(db)?;
-        let mut lore = Self { spelt: vec![(0, 0); policy.tags().len()], ..Self::empty(policy.clone()) };
+        let spelt = vec![(0, 0); policy.tags().len()];
+        let mut lore = Self { spelt, creators: creators(db)?, ..Self::empty(policy.clone()) };
         let mut gathering = Gathering::new(&policy, on);
-        let mut by_links: HashMap<(i64, u32), Folds, BuildHasherDefault<Mixer>> = HashMap::default();
-        let mut by_account: HashMap<(i64, u32), Folds, BuildHasherDefault<Mixer>> = HashMap::default();
+        let mut by_links = ByKind::default();
+        let mut by_creator = ByKind::default();
+        let mut by_account = ByKind::default();
         let mut read = statement(db, sql::LIVING_TAGGED)?;
         let found = read.query_map([format!("{unnamed:?}")], living).attempt(FAILED)?;
         for one in found {
@@ -253,6 +114,9 @@ impl Lore {
             if let Some(links) = one.links {
                 bump(by_links.entry((links, facts.kind)).or_default(), fold);
             }
+            if let Some(creator) = one.creator {
+                bump(by_creator.entry((creator, facts.kind)).or_default(), fold);
+            }
             let is_id = !unnamed.contains(&one.resource_type);
             let named = one.name.as_deref().map(|name| if is_id { last_part(name) } else { name });
             let name = named.map(|name| gathering.namer.features(name)).unwrap_or_default();
@@ -260,8 +124,8 @@ impl Lore {
             bump(&mut single, fold);
             name.iter().for_each(|feature| gathering.counter.add(feature.hash, facts.kind, single));
             if let (0, Some(account)) = (one.key % stride, accounts.get(&one.account)) {
-                let Living { set, links, parent, .. } = one;
-                lore.samples.push(Sample { fold, set, links, account: *account, name, parent });
+                let Living { set, links, parent, creator, .. } = one;
+                lore.samples.push(Sample { fold, set, links, creator, account: *account, name, parent });
             }
         }
         drop(read);
@@ -273,6 +137,10 @@ impl Lore {
         for ((links, kind), folds) in by_links {
             let neighbours = lore.neighbours.get(&links).into_iter().flatten();
             neighbours.for_each(|feature| counter.add(feature.hash, kind, folds));
+        }
+        for ((creator, kind), folds) in by_creator {
+            let creators = lore.creators.get(&creator).into_iter().flatten();
+            creators.for_each(|feature| counter.add(feature.hash, kind, folds));
         }
         lore.count_sets(&mut counter);
         lore.table = counter.table(|feature| Feature::source_of(feature).map_or(1, Source::fewest));
@@ -289,6 +157,7 @@ impl Lore {
             values: Vec::new(),
             sets: ByNumber::default(),
             neighbours: ByNumber::default(),
+            creators: ByNumber::default(),
             spelt: Vec::new(),
             lacks: Vec::new(),
         }
@@ -352,6 +221,12 @@ impl Lore {
     }
 }
 
+fn bump(folds: &mut Folds, fold: usize) {
+    if let Some(count) = folds.get_mut(fold) {
+        *count = count.saturating_add(1);
+    }
+}
+
 /// Resources of one group are of one fold.
 fn fold(group: i64) -> usize {
     usize::try_from((group >> 8) % int(FOLDS)).unwrap_or_default()
@@ -366,6 +241,11 @@ fn accounts(db: &Connection) -> Result<ByNumber<Feature>, StoreError> {
     let found = all(db, sql::ACCOUNTS, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
     let feature = |(id, account): (i64, String)| Some((id, features::of_account(&account.parse().ok()?)));
     Ok(found.into_iter().filter_map(feature).collect())
+}
+
+fn creators(db: &Connection) -> Result<ByNumber<Vec<Feature>>, StoreError> {
+    let found = all(db, sql::PRINCIPALS, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    Ok(found.into_iter().map(|(id, arn)| (id, features::of_creator(&arn))).collect())
 }
 
 /// Local ids of the types whose ids are no names.

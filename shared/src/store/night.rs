@@ -61,6 +61,8 @@ pub struct Night<'w> {
     pub(super) narrowed: bool,
     pub(super) changes: BTreeMap<&'static str, u64>,
     pub(super) newcomers: Vec<Newcomer>,
+    /// The trail told of creations.
+    pub(super) trailed: bool,
     path: PathBuf,
 }
 
@@ -116,6 +118,7 @@ impl<'w> Night<'w> {
             narrowed: false,
             changes: BTreeMap::new(),
             newcomers: Vec::new(),
+            trailed: false,
             path,
             sql,
         })
@@ -182,7 +185,7 @@ impl<'w> Night<'w> {
         Ok(Aside { usage, links, parent: parent.as_ref().map(Arn::key) })
     }
 
-    fn scope_ids(&mut self, scope: &Scope) -> Result<ScopeIds, StoreError> {
+    pub(super) fn scope_ids(&mut self, scope: &Scope) -> Result<ScopeIds, StoreError> {
         let outsider = || StoreError::Content { what: "an account", given: scope.account.to_string() };
         let account = *self.accounts.get(scope.account.as_str()).ok_or_else(outsider)?;
         let id = |text, name: &str| statement(&self.sql, text)?.query_row([name], |row| row.get(0)).attempt(FAILED);
@@ -306,6 +309,7 @@ impl<'w> Night<'w> {
     pub fn finish(mut self, finished_at: Timestamp, requests: u64) -> Result<NightSummary, StoreError> {
         self.write_newcomers()?;
         self.leave_scopes()?;
+        self.forget_creators()?;
         self.counter.write(&self.sql, self.id)?;
         self.usage.write(&self.sql)?;
         self.lives.write(&self.sql, self.id)?;

@@ -250,11 +250,21 @@ statements! {
     TAG_IDS = "SELECT id FROM tag";
     DROP_TAG = "DELETE FROM tag WHERE id = ?1";
 
+    // Who created what.
+    TRAIL = "SELECT account_id, region_id, type_id, until FROM trail";
+    ADD_TRAIL = "INSERT OR REPLACE INTO trail VALUES (?1, ?2, ?3, ?4)";
+    ADD_PRINCIPAL = "INSERT INTO principal (arn) VALUES (?1) ON CONFLICT (arn) DO UPDATE SET arn = arn RETURNING id";
+    ADD_CREATOR = "INSERT OR REPLACE INTO creator VALUES (?1, ?2)";
+    DROP_CREATORS = "DELETE FROM creator WHERE key NOT IN (SELECT key FROM current)";
+    DROP_PRINCIPALS = "DELETE FROM principal WHERE id NOT IN (SELECT principal_id FROM creator)";
+    CREATOR_OF = "SELECT p.arn FROM creator w JOIN principal p ON p.id = w.principal_id WHERE w.key = ?1";
+
     // Learning.
     /// Living resources whose tags are known, with their Name tag where their type is one of ?1, else with what names them.
     LIVING_TAGGED = "SELECT c.key, c.tag_set_id, iif(c.type_id IN (SELECT value FROM json_each(?1)), c.name,
-        (SELECT r.local FROM resource r WHERE r.key = c.key)), c.account_id, c.type_id, c.link_set_id, c.parent
-        FROM current c WHERE c.tag_set_id IS NOT NULL AND c.state <> 3";
+        (SELECT r.local FROM resource r WHERE r.key = c.key)), c.account_id, c.type_id, c.link_set_id, c.parent,
+        w.principal_id FROM current c LEFT JOIN creator w ON w.key = c.key WHERE c.tag_set_id IS NOT NULL AND c.state <> 3";
+    PRINCIPALS = "SELECT id, arn FROM principal";
     TAG_SET_OF = "SELECT tag_set_id FROM current WHERE key = ?1";
     LINK_SET = "SELECT links FROM link_set WHERE id = ?1";
     LINK = "SELECT name FROM link WHERE id = ?1";

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::{
-    cloud::Account,
+    cloud::{Account, Creation},
     inventory::{GapReason, Links, Listing, NeighbourKind, Resource, TagSet, Tags, Usage},
     policy::Policy,
 };
@@ -190,7 +190,12 @@ fn representative() -> Book {
         (buckets, whole(vec![bucket("legacy-1", tagged(BARE)), bucket("b", unread)])),
         (volumes, whole(vec![volume])),
     ];
-    book.write(&second, |night| night.bill(&bill::harvest()));
+    book.write(&second, |night| {
+        let principal = "arn:aws:iam::111122223333:user/bob".to_owned();
+        let creation = Creation { arn: instance("1", GOOD).arn, principal };
+        night.created(&instances(), &[creation], Some(Timestamp::UNIX_EPOCH))?;
+        night.bill(&bill::harvest())
+    });
     book.learn().unwrap();
     book
 }

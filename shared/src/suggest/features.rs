@@ -38,11 +38,13 @@ pub enum Source {
     Name,
     /// Its account.
     Account,
+    /// Who created it, and the role that they had.
+    Creator,
 }
 
 impl Source {
     /// Every source, in the order of their places.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Stack,
         Self::ScalingGroup,
         Self::Cluster,
@@ -54,6 +56,7 @@ impl Source {
         Self::Tag,
         Self::Name,
         Self::Account,
+        Self::Creator,
     ];
 
     /// The stable name, such as `security_group`.
@@ -70,6 +73,7 @@ impl Source {
             Self::Tag => "tag",
             Self::Name => "name",
             Self::Account => "account",
+            Self::Creator => "creator",
         }
     }
 
@@ -81,6 +85,7 @@ impl Source {
     pub const fn fewest(self) -> u64 {
         match self {
             Self::Tag | Self::Name => 3,
+            Self::Creator => 2,
             _ => 1,
         }
     }
@@ -178,6 +183,13 @@ pub fn of_neighbours(neighbours: &[Neighbour]) -> Vec<Feature> {
         NeighbourKind::Vpc => Source::Vpc,
     };
     neighbours.iter().map(|neighbour| Feature::new(source(neighbour.kind), &[&neighbour.name])).collect()
+}
+
+/// Of who created it, by the ARN of the principal. A session is a person or a machine, and has the role of many.
+pub fn of_creator(principal: &str) -> Vec<Feature> {
+    let role = principal.contains(":assumed-role/").then(|| principal.rsplit_once('/')).flatten();
+    let all = [Some(principal), role.map(|(role, _)| role)];
+    all.into_iter().flatten().map(|arn| Feature::new(Source::Creator, &[arn])).collect()
 }
 
 /// Keys by which AWS and others mark what belongs together.

@@ -10,7 +10,7 @@ use shared::{
     cloud::Account,
     inventory::{Listing, NeighbourKind, Resource, Scope, TagSet, Tags},
     policy::Policy,
-    store::{Examination, NightHeader, Reader, Suspect, Writer},
+    store::{Examination, NightHeader, Reader, Writer},
     suggest::{THRESHOLD, evaluate::Graded},
 };
 
@@ -77,8 +77,8 @@ fn asked(estate: &Estate, examine: bool) -> (Vec<Answer>, Baselines, Option<Exam
                 if missing.is_empty() {
                     continue;
                 }
-                let (neighbours, parent) = view.placed(&resource.arn)?;
-                let suspect = Suspect { scope, arn: &resource.arn, tags, neighbours: &neighbours, parent };
+                let placed = view.placed(&resource.arn)?;
+                let suspect = placed.suspect(scope, &resource.arn, tags);
                 let guesses = view.guesses(&suspect, &weighing, &policy, &missing, on)?;
                 for (key, guess) in missing.into_iter().zip(guesses) {
                     let truth = &estate.truth[&resource.arn][KEYS[key]];

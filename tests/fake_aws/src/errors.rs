@@ -66,7 +66,7 @@ fn throttle(service: Service) -> ApiError {
             (400, "TooManyRequestsException", "You have sent too many requests in too short a period of time.")
         }
         Service::CostExplorer => (400, "LimitExceededException", "You made too many calls in a short period of time."),
-        Service::Ecs | Service::Other => (400, "ThrottlingException", "Rate exceeded"),
+        Service::CloudTrail | Service::Ecs | Service::Other => (400, "ThrottlingException", "Rate exceeded"),
         Service::Rds | Service::Sts => (400, "Throttling", "Rate exceeded"),
     };
     ApiError::new(status, code, message)
@@ -77,9 +77,12 @@ fn denied(service: Service, message: String) -> ApiError {
         Service::Ec2 => (403, "UnauthorizedOperation"),
         Service::Rds | Service::Sts | Service::S3 => (403, "AccessDenied"),
         Service::Lambda => (403, "AccessDeniedException"),
-        Service::CostExplorer | Service::Ecs | Service::Tagging | Service::Organizations | Service::Other => {
-            (400, "AccessDeniedException")
-        }
+        Service::CloudTrail
+        | Service::CostExplorer
+        | Service::Ecs
+        | Service::Tagging
+        | Service::Organizations
+        | Service::Other => (400, "AccessDeniedException"),
     };
     ApiError::new(status, code, message)
 }
@@ -103,7 +106,7 @@ fn not_authorized(call: &Call) -> String {
 fn server_error(service: Service) -> ApiError {
     let code = match service {
         Service::Ec2 | Service::S3 => "InternalError",
-        Service::Rds | Service::Sts | Service::CostExplorer | Service::Other => "InternalFailure",
+        Service::CloudTrail | Service::Rds | Service::Sts | Service::CostExplorer | Service::Other => "InternalFailure",
         Service::Lambda | Service::Organizations => "ServiceException",
         Service::Ecs => "ServerException",
         Service::Tagging => "InternalServiceException",
@@ -117,9 +120,12 @@ fn expired(service: Service) -> ApiError {
         Service::S3 => (400, "ExpiredToken"),
         Service::Rds | Service::Sts => (403, "ExpiredToken"),
         Service::Lambda => (403, "ExpiredTokenException"),
-        Service::CostExplorer | Service::Ecs | Service::Tagging | Service::Organizations | Service::Other => {
-            (400, "ExpiredTokenException")
-        }
+        Service::CloudTrail
+        | Service::CostExplorer
+        | Service::Ecs
+        | Service::Tagging
+        | Service::Organizations
+        | Service::Other => (400, "ExpiredTokenException"),
     };
     ApiError::new(status, code, "The security token included in the request is expired")
 }

@@ -24,6 +24,8 @@ pub struct Estate {
     pub billing: Billing,
     /// Whether the home account manages an organization; without one ListAccounts is refused.
     pub organization: bool,
+    /// The ARN of who created the resources of each recipe, in turn; without any the trail is empty.
+    pub creators: Vec<String>,
     /// Creation time of each type's first resource, in seconds since 1970.
     pub created_from: i64,
     /// Seconds between the creation of one resource and the next of its type and region.
@@ -189,6 +191,7 @@ impl Estate {
             trust: Trust::default(),
             billing: Billing::default(),
             organization: true,
+            creators: Vec::new(),
             created_from: 1_735_689_600,
             created_step: 3_607,
         }

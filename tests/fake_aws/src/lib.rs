@@ -25,6 +25,7 @@
 //! was given by AssumeRole. Signatures are not checked.
 
 mod cell;
+mod cloud_trail;
 mod costs;
 mod details;
 mod ec2;

@@ -49,6 +49,7 @@ fn family(call: &Call) -> Option<(String, Rate)> {
         (Service::Ecs, "ListClusters" | "DescribeClusters") => ("ecs:cluster".to_owned(), rate(50.0, 20.0)),
         (Service::Ecs, "ListServices" | "DescribeServices") => ("ecs:service".to_owned(), rate(100.0, 20.0)),
         (Service::Ecs, _) => (format!("ecs:{operation}"), rate(50.0, 20.0)),
+        (Service::CloudTrail, _) => ("cloudtrail".to_owned(), rate(2.0, 2.0)),
         (Service::Tagging, _) => ("tagging".to_owned(), rate(15.0, 15.0)),
         (Service::CostExplorer | Service::S3 | Service::Sts | Service::Organizations | Service::Other, _) => {
             return None;

@@ -18,7 +18,7 @@ use futures::{StreamExt as _, stream};
 
 use crate::{
     cell::Cell,
-    costs, ec2, ecs,
+    cloud_trail, costs, ec2, ecs,
     errors::{self, ApiError},
     estate::Estate,
     faults::{Effect, Plan, Target},
@@ -92,6 +92,7 @@ impl Fake {
             return Err(errors::not_enabled(call.service));
         }
         match call.service {
+            Service::CloudTrail => cloud_trail::answer(&cell, call),
             Service::CostExplorer => costs::answer(&cell, call),
             Service::Ec2 => ec2::answer(&cell, call),
             Service::Ecs => ecs::answer(&cell, call),

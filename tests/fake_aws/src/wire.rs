@@ -10,6 +10,7 @@ use crate::{errors::ApiError, estate::Estate, faults::Effect};
 /// The services that the fake knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
+    CloudTrail,
     CostExplorer,
     Ec2,
     Ecs,
@@ -25,6 +26,7 @@ pub(crate) enum Service {
 impl Service {
     fn of(signing_name: &str) -> Self {
         match signing_name {
+            "cloudtrail" => Self::CloudTrail,
             "ce" => Self::CostExplorer,
             "ec2" => Self::Ec2,
             "ecs" => Self::Ecs,
@@ -40,6 +42,7 @@ impl Service {
 
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::CloudTrail => "cloudtrail",
             Self::CostExplorer => "ce",
             Self::Ec2 => "ec2",
             Self::Ecs => "ecs",
@@ -59,7 +62,7 @@ impl Service {
             Self::Rds | Self::Sts => "text/xml",
             Self::S3 => "application/xml",
             Self::Lambda => "application/json",
-            Self::CostExplorer | Self::Ecs | Self::Organizations | Self::Tagging | Self::Other => {
+            Self::CloudTrail | Self::CostExplorer | Self::Ecs | Self::Organizations | Self::Tagging | Self::Other => {
                 "application/x-amz-json-1.1"
             }
         }

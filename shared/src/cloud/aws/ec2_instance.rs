@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
+use serde_json::Value;
+
 use super::{
+    cloud_trail::Creating,
     ec2::{Instance, Request},
     found::{Found, arn, tag_set, timestamp},
     limits::{Family, Operation},
@@ -24,6 +27,16 @@ const STATES: [&str; 4] = ["pending", "running", "stopping", "stopped"];
 
 /// By a filter, which passes over names that are not there; a list of ids is refused as a whole because of one.
 pub(super) const LOOK_AT_ONCE: usize = 100;
+
+pub(super) const CREATED_BY: Creating =
+    Creating { event: "RunInstances", source: "ec2.amazonaws.com", created };
+
+/// One event may be of many.
+fn created(session: &Session, event: &Value) -> Vec<String> {
+    let items = event.pointer("/responseElements/instancesSet/items").and_then(Value::as_array);
+    let ids = items.into_iter().flatten().filter_map(|item| item.get("instanceId")?.as_str());
+    ids.map(|id| session.ec2_arn("instance", id)).collect()
+}
 
 pub(super) async fn list(session: &Session) -> Listing {
     read(session, Request::default()).await

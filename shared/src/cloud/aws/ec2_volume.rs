@@ -1,6 +1,9 @@
 //! EBS volumes.
 
+use serde_json::Value;
+
 use super::{
+    cloud_trail::{self, Creating},
     ec2::{Request, Volume},
     found::{Found, arn, tag_set, timestamp},
     limits::{Family, Operation},
@@ -19,6 +22,15 @@ const PER_PAGE: u32 = 1000;
 
 /// By a filter, which passes over names that are not there; a list of ids is refused as a whole because of one.
 pub(super) const LOOK_AT_ONCE: usize = 100;
+
+pub(super) const CREATED_BY: Creating =
+    Creating { event: "CreateVolume", source: "ec2.amazonaws.com", created };
+
+/// Those that came with an instance have no event of their own.
+fn created(session: &Session, event: &Value) -> Vec<String> {
+    let ids = cloud_trail::at(event, "/responseElements/volumeId");
+    ids.iter().map(|id| session.ec2_arn("volume", id)).collect()
+}
 
 pub(super) async fn list(session: &Session) -> Listing {
     read(session, Request::default()).await

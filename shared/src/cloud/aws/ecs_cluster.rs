@@ -9,6 +9,7 @@ use aws_sdk_ecs::{
 use jiff::Timestamp;
 
 use super::{
+    cloud_trail::{self, Creating},
     found::{Found, arn, senseless, tag_set},
     limits::{Family, Operation},
     pages::Pages,
@@ -26,6 +27,12 @@ const LIST_TAGS: Operation = Operation::new("ecs:ListTagsForResource", Family::E
 
 /// The most that AWS lists on a page, and describes in a request.
 const PER_PAGE: i32 = 100;
+
+pub(super) const CREATED_BY: Creating = Creating {
+    event: "CreateCluster",
+    source: "ecs.amazonaws.com",
+    created: |_, event| cloud_trail::at(event, "/responseElements/cluster/clusterArn"),
+};
 
 pub(super) async fn list(session: &Session) -> Listing {
     let mut found = Found::default();

@@ -6,6 +6,7 @@ use aws_sdk_ecs::{
 };
 
 use super::{
+    cloud_trail::{self, Creating},
     ecs_cluster::{self, Described, Description, EcsTags, is_active, named, reconcile, tags_of},
     found::{Found, timestamp},
     limits::{Family, Operation},
@@ -27,6 +28,12 @@ const PER_PAGE: i32 = 100;
 
 /// The most that AWS describes in a request.
 const PER_DESCRIPTION: usize = 10;
+
+pub(super) const CREATED_BY: Creating = Creating {
+    event: "CreateService",
+    source: "ecs.amazonaws.com",
+    created: |_, event| cloud_trail::at(event, "/responseElements/service/serviceArn"),
+};
 
 pub(super) async fn list(session: &Session) -> Listing {
     let mut reader = Reader { session, found: Found::default(), may_describe: true };

@@ -3,6 +3,7 @@
 use aws_sdk_lambda::{error::ProvideErrorMetadata, types::FunctionConfiguration};
 
 use super::{
+    cloud_trail::{self, Creating},
     found::{Found, arn},
     limits::{Family, Operation},
     pages::Pages,
@@ -19,6 +20,12 @@ const LIST_TAGS: Operation = Operation::new("lambda:ListTags", Family::Lambda);
 
 /// The most that AWS gives on a page, whatever is asked for.
 const PER_PAGE: i32 = 50;
+
+pub(super) const CREATED_BY: Creating = Creating {
+    event: "CreateFunction20150331",
+    source: "lambda.amazonaws.com",
+    created: |_, event| cloud_trail::at(event, "/responseElements/functionArn"),
+};
 
 pub(super) async fn list(session: &Session) -> Listing {
     let mut found = Found::default();

@@ -9,6 +9,7 @@ use crate::{AccountId, Region};
 /// Calls that share one of AWS's token buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Family {
+    CloudTrail,
     CostExplorer,
     Ec2Instances,
     Ec2Regions,
@@ -25,7 +26,8 @@ pub(super) enum Family {
 }
 
 impl Family {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
+        Self::CloudTrail,
         Self::CostExplorer,
         Self::Ec2Instances,
         Self::Ec2Regions,
@@ -53,6 +55,8 @@ impl Family {
             // One bucket for the whole control plane, and AWS does not raise it.
             Self::Lambda => (15, 15),
             Self::Rds => (12, 300),
+            // Shared with everybody who looks at the trail.
+            Self::CloudTrail => (2, 2),
             Self::Tagging => (15, 15),
             // AWS publishes none of these; modest guesses, far under what S3 was seen to take.
             Self::CostExplorer => (5, 20),

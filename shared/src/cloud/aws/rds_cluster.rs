@@ -3,6 +3,7 @@
 use aws_sdk_rds::types::{DbCluster, Filter};
 
 use super::{
+    cloud_trail::{self, Creating},
     found::{Found, arn, tag_set, timestamp},
     limits::{Family, Operation},
     pages::Pages,
@@ -20,6 +21,12 @@ const PER_PAGE: i32 = 100;
 
 /// By a filter, which passes over names that are not there.
 pub(super) const LOOK_AT_ONCE: usize = 100;
+
+pub(super) const CREATED_BY: Creating = Creating {
+    event: "CreateDBCluster",
+    source: "rds.amazonaws.com",
+    created: |_, event| cloud_trail::at(event, "/responseElements/dBClusterArn"),
+};
 
 pub(super) async fn list(session: &Session) -> Listing {
     read(session, Vec::new()).await

@@ -1,8 +1,10 @@
 //! S3 buckets, region by region.
 
 use aws_sdk_s3::{error::ProvideErrorMetadata, types::Bucket};
+use serde_json::Value;
 
 use super::{
+    cloud_trail::{self, Creating},
     found::{Found, arn, senseless, tag_set, timestamp},
     limits::{Family, Operation},
     pages::Pages,
@@ -20,6 +22,14 @@ const GET_TAGS: Operation = Operation::new("s3:GetBucketTagging", Family::S3Tags
 
 /// The most that AWS gives on a page. Without any parameter it would not say where the buckets are.
 const PER_PAGE: i32 = 10_000;
+
+pub(super) const CREATED_BY: Creating =
+    Creating { event: "CreateBucket", source: "s3.amazonaws.com", created };
+
+fn created(session: &Session, event: &Value) -> Vec<String> {
+    let names = cloud_trail::at(event, "/requestParameters/bucketName");
+    names.iter().map(|name| format!("arn:{}:s3:::{name}", session.partition)).collect()
+}
 
 pub(super) async fn list(session: &Session) -> Listing {
     let mut found = Found::default();

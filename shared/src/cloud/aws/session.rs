@@ -246,6 +246,7 @@ macro_rules! clients {
 }
 
 clients! {
+    cloud_trail: aws_sdk_cloudtrail;
     ecs: aws_sdk_ecs;
     lambda: aws_sdk_lambda;
     organizations: aws_sdk_organizations;

@@ -153,7 +153,7 @@ fn an_upgraded_ledger_of_version_4_has_its_nights_and_learns_what_resources_stan
     let next = book.night(&[(instances(), whole(vec![standing("1", GOOD), standing("2", SHORT)]))]);
     assert_eq!(next.changes.get("tags"), None, "what a resource stands in is no change of it");
     let placed = book.reader().read(|view| view.placed(&instance("1", &[]).arn)).unwrap();
-    assert_eq!(placed, (links.neighbours.clone(), None));
+    assert_eq!(placed, Placed { neighbours: links.neighbours.clone(), ..Placed::default() });
     assert!(book.learn().is_some());
     let known = |book: &Book| book.reader().read(|view| view.weighing(&view.newest()?.unwrap())).unwrap();
     assert!(known(&book).is_some());

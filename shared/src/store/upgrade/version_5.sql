@@ -13,6 +13,23 @@ CREATE TABLE link_set (
     links BLOB NOT NULL UNIQUE
 ) STRICT;
 
+CREATE TABLE principal (
+    id  INTEGER PRIMARY KEY,
+    arn TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE creator (
+    key          INTEGER PRIMARY KEY,
+    principal_id INTEGER NOT NULL REFERENCES principal (id)
+) STRICT;
+
+CREATE TABLE trail (
+    account_id INTEGER NOT NULL REFERENCES account (id),
+    region_id  INTEGER NOT NULL REFERENCES region (id),
+    type_id    INTEGER NOT NULL REFERENCES resource_type (id),
+    until      INTEGER NOT NULL,
+    PRIMARY KEY (account_id, region_id, type_id)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE evidence (
     feature INTEGER PRIMARY KEY,
     counts  BLOB NOT NULL

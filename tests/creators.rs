@@ -1,0 +1,130 @@
+//! Who created what, read by the built binary from a fake CloudTrail, and what suggestions make of it.
+
+#![cfg(test)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use fake_aws::{AccountEstate, Counts, Effect, Estate, Faults, Recipe, Rule};
+use jiff::{Timestamp, ToSpan};
+use serde_json::json;
+use shared::Arn;
+use support::{
+    chat::ask,
+    world::{HOME, MEMBER, World},
+};
+
+const ADA: &str = "arn:aws:sts::111122223333:assumed-role/Developer/ada@example.com";
+const BOB: &str = "arn:aws:iam::111122223333:user/bob";
+
+const RIGHT: [(&str, &str); 3] =
+    [("Owner", "payments@example.com"), ("Environment", "production"), ("Application", "shop")];
+
+fn now() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "the built binary asks for ninety days before this moment")]
+    Timestamp::now()
+}
+
+/// Seventy of everything in two regions of two accounts, one every eight hours: the oldest are older than CloudTrail's memory.
+/// Ada's belong to Engineering, Bob's to Marketing, and a third of Ada's have no cost center.
+fn company() -> World {
+    let counts = Counts { clusters: 5, ..Counts::each(70) };
+    let account = |id: &str| AccountEstate::new(id).with_region("eu-west-1", counts).with_region("us-east-1", counts);
+    let of = |center: &[(&'static str, &'static str)]| Recipe::of(&[center, &RIGHT].concat());
+    let mut estate = Estate::new(HOME).with_account(account(HOME)).with_account(account(MEMBER));
+    for recipe in [of(&[("CostCenter", "Engineering")]), of(&[("CostCenter", "Marketing")]), of(&[])] {
+        estate = estate.with_recipe(recipe);
+    }
+    estate.creators = [ADA, BOB, ADA].map(str::to_owned).to_vec();
+    let hours = 3_600;
+    estate.created_from = (now() - (24 * 91 + 4).hours()).as_second();
+    estate.created_step = 8 * hours;
+    World::holding(estate)
+}
+
+fn scan(world: &World) -> support::binary::Outcome {
+    world.scan_with(&["--accounts", MEMBER], &[("TAGLEDGER_CREATORS", "true")])
+}
+
+/// Creators by ARN, as the estate has them: of what CloudTrail keeps.
+fn truth(world: &World) -> BTreeMap<i64, String> {
+    let estate = world.fake.estate();
+    let mut seen: BTreeMap<(String, String, &str), i64> = BTreeMap::new();
+    let mut truth = BTreeMap::new();
+    for resource in estate.resources() {
+        let index = seen.entry((resource.account, resource.region, resource.resource_type)).or_insert(0);
+        let created = estate.created_from + *index * estate.created_step;
+        *index += 1;
+        if created > (now() - (24 * 90).hours()).as_second() {
+            let arn: Arn = resource.arn.parse().expect("an ARN");
+            truth.insert(arn.key(), estate.creators[resource.recipe].clone());
+        }
+    }
+    truth
+}
+
+fn known(world: &World) -> BTreeMap<i64, String> {
+    let query = "SELECT w.key || ' ' || p.arn FROM creator w JOIN principal p ON p.id = w.principal_id";
+    let rows: Vec<String> = world.ledger().column(query);
+    let pair = |row: String| row.split_once(' ').map(|(key, arn)| (key.parse().expect("a key"), arn.to_owned()));
+    rows.into_iter().filter_map(pair).collect()
+}
+
+#[test]
+fn who_created_what_is_read_from_the_trail_once_and_stays() {
+    let world = company();
+    let told = scan(&world).exits(0);
+    assert!(!told.stderr.contains("not known"), "{}", told.stderr);
+    let truth = truth(&world);
+    assert!(truth.len() < world.fake.estate().total(), "the oldest are older than the trail");
+    assert_eq!(known(&world), truth);
+    // Of each scope the pages of fifty that its creations take: one for clusters, two for all else.
+    let asked = |world: &World| world.fake.ledger().count("cloudtrail", "LookupEvents");
+    assert_eq!(asked(&world), 4 * (7 * 2 + 1));
+    world.asks_only_what_is_served();
+    world.fake.clear_ledger();
+    scan(&world).exits(0);
+    assert_eq!(known(&world), truth);
+    assert_eq!(asked(&world), 4 * 8, "only the last hour is asked for again");
+}
+
+#[test]
+fn what_the_trail_refuses_is_no_gap_of_the_snapshot() {
+    let world =
+        company().failing(Faults::none().with(Rule::new(Effect::Deny).service("cloudtrail").region("eu-west-1")));
+    let told = scan(&world).exits(0);
+    assert!(told.stderr.contains("who created resources is not known in 16 of 32 scopes"), "{}", told.stderr);
+    assert!(told.stderr.contains("cloudtrail:LookupEvents in account"), "{}", told.stderr);
+    let (known, all) = (known(&world).len(), truth(&world).len());
+    assert_eq!(known, all / 2);
+    world.fake.set_faults(Faults::none());
+    scan(&world).exits(0);
+    assert_eq!(self::known(&world), truth(&world), "what was refused is asked for again from the beginning");
+}
+
+#[test]
+fn what_a_principal_created_tells_what_else_of_theirs_should_be_tagged_with() {
+    let world = company();
+    scan(&world).exits(0);
+    let truth = truth(&world);
+    let resources: Vec<_> = world.fake.estate().resources().filter(|one| one.recipe == 2 && one.taggable).collect();
+    for resource_type in ["lambda:function", "ec2:instance", "s3:bucket", "rds:db"] {
+        let of = |one: &&fake_aws::TruthResource| {
+            let key = one.arn.parse::<Arn>().expect("an ARN").key();
+            one.resource_type == resource_type && truth.contains_key(&key)
+        };
+        let resource = resources.iter().find(of).expect("one of Ada's");
+        let told = ask(&world.store(), "suggest_tags", &json!({"resource_arn": resource.arn})).unwrap();
+        let suggestion = &told["suggestions"][0];
+        assert_eq!(
+            (&suggestion["tag_key"], &suggestion["suggested_value"]),
+            (&json!("CostCenter"), &json!("Engineering")),
+            "{told}"
+        );
+        let evidence = suggestion["evidence"].as_array().unwrap();
+        let created = evidence.iter().find(|one| one["source"] == "creator").unwrap_or_else(|| panic!("{told}"));
+        assert_eq!(created["with_value"], created["with_tag"], "Ada's all belong to Engineering: {told}");
+        assert!(suggestion["reasoning"].as_str().unwrap().contains("created by the same principal"), "{told}");
+    }
+}

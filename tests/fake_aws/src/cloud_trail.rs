@@ -1,0 +1,88 @@
+//! CloudTrail: who created what, by the name of the call. awsJson 1.1.
+
+use serde_json::{Value, json};
+
+use crate::{
+    cell::{Cell, Kind},
+    errors::ApiError,
+    page::Paging,
+    wire::{Call, Outcome, Reply},
+};
+
+const PAGE: usize = 50;
+
+/// What is created by a call, the service that says so, and where an event says what was created.
+fn created_by(event: &str) -> Option<(Kind, &'static str, &'static str)> {
+    Some(match event {
+        "RunInstances" => (Kind::Instance, "ec2", "instancesSet"),
+        "CreateVolume" => (Kind::Volume, "ec2", "volumeId"),
+        "CreateCluster" => (Kind::Cluster, "ecs", "cluster"),
+        "CreateService" => (Kind::Service, "ecs", "service"),
+        "CreateFunction20150331" => (Kind::Function, "lambda", "functionArn"),
+        "CreateDBCluster" => (Kind::DbCluster, "rds", "dBClusterArn"),
+        "CreateDBInstance" => (Kind::DbInstance, "rds", "dBInstanceArn"),
+        "CreateBucket" => (Kind::Bucket, "s3", "bucketName"),
+        _ => return None,
+    })
+}
+
+pub(crate) fn answer(cell: &Cell<'_>, call: &Call) -> Outcome {
+    if call.operation != "LookupEvents" {
+        return Err(ApiError::unknown(call));
+    }
+    let invalid = |code: &str| ApiError::new(400, code, "The request is not valid.");
+    let wanted = call.json.pointer("/LookupAttributes/0").ok_or_else(|| invalid("InvalidLookupAttributesException"))?;
+    if call.json.pointer("/LookupAttributes/1").is_some() || wanted["AttributeKey"] != "EventName" {
+        return Err(invalid("InvalidLookupAttributesException"));
+    }
+    let name = wanted["AttributeValue"].as_str().unwrap_or_default();
+    let time = |field: &str| call.json.get(field).and_then(Value::as_f64);
+    let (from, until) = (time("StartTime").unwrap_or(0.0), time("EndTime").unwrap_or(f64::MAX));
+    if from > until {
+        return Err(invalid("InvalidTimeRangeException"));
+    }
+    let places: Vec<usize> = created_by(name).map_or_else(Vec::new, |(kind, ..)| {
+        let within = |index: &usize| (from..=until).contains(&(cell.created_second(*index) as f64));
+        // The newest first.
+        let all = if cell.estate.creators.is_empty() { 0 } else { cell.count(kind) };
+        (0..all).rev().filter(within).collect()
+    });
+    let size = call.page_size("MaxResults", PAGE, PAGE).ok_or_else(|| invalid("InvalidMaxResultsException"))?;
+    let scope = call.scope(name);
+    let paging = Paging { scope: &scope, token: call.field("NextToken"), size, effect: call.effect.as_ref() };
+    let page = paging.page(places.len()).ok_or_else(|| invalid("InvalidNextTokenException"))?;
+    let events: Vec<Value> =
+        places.get(page.places).unwrap_or_default().iter().filter_map(|index| event(cell, name, *index)).collect();
+    let items = events.len();
+    Ok(Reply { body: json!({"Events": events, "NextToken": page.next}).to_string(), items })
+}
+
+fn event(cell: &Cell<'_>, name: &str, index: usize) -> Option<Value> {
+    let (kind, source, field) = created_by(name)?;
+    let source = format!("{source}.amazonaws.com");
+    let creators = &cell.estate.creators;
+    let principal = creators.get(cell.recipe(index) % creators.len())?;
+    let (id, arn) = (cell.id(kind, index), cell.arn(kind, index));
+    let said = match kind {
+        Kind::Instance => json!({"items": [{"instanceId": id}]}),
+        Kind::Volume => json!(id),
+        Kind::Cluster => json!({"clusterArn": arn}),
+        Kind::Service => json!({"serviceArn": arn}),
+        _ => json!(arn),
+    };
+    // A bucket's name is what was asked for: the answer has none.
+    let (request, response) = match kind {
+        Kind::Bucket => (json!({field: id}), Value::Null),
+        _ => (json!({}), json!({field: said})),
+    };
+    let told = json!({
+        "eventVersion": "1.11", "eventName": name, "eventSource": source, "eventTime": cell.created(index),
+        "awsRegion": cell.region, "recipientAccountId": cell.account.id,
+        "userIdentity": {"type": "AssumedRole", "arn": principal},
+        "requestParameters": request, "responseElements": response,
+    });
+    Some(json!({
+        "EventId": format!("{name}-{index}"), "EventName": name, "EventSource": source,
+        "EventTime": cell.created_second(index), "CloudTrailEvent": told.to_string(),
+    }))
+}
