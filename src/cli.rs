@@ -7,6 +7,10 @@ use shared::{AccountId, Region, ResourceType, store::Retention};
 
 use crate::failure::Failure;
 
+mod keys;
+
+pub(crate) use keys::{DoorArguments, KeyArguments, KeyCommand};
+
 /// Where the policy is looked for when nobody says where it is.
 pub(crate) const DEFAULT_POLICY: &str = "policies/tagging_policy.json";
 
@@ -47,6 +51,9 @@ pub(crate) enum Command {
     Server(ServerArguments),
     /// Serve MCP over standard input and output from the ledger, for a desktop client.
     Mcp(McpArguments),
+    /// Make, list and revoke the keys that the server and the scanner's control port ask for.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Key(KeyArguments),
     /// Check, copy, measure, thin out or upgrade the ledger.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Store(LedgerArguments),
@@ -160,9 +167,11 @@ pub(crate) struct ScannerArguments {
     /// Where the control port listens.
     #[arg(long, env = "TAGLEDGER_CONTROL_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     pub(crate) control_listen: SocketAddr,
-    /// The key that the control port asks for; needed unless it listens on this machine only.
+    /// A single key for the control port, beside those of the file.
     #[arg(long, env = "TAGLEDGER_CONTROL_KEY", value_name = "KEY", hide_env_values = true)]
     pub(crate) control_key: Option<String>,
+    #[command(flatten)]
+    pub(crate) door: DoorArguments,
     /// Hours after which a snapshot is too old for /health to be healthy.
     #[arg(long, env = "TAGLEDGER_MAX_AGE_HOURS", value_name = "HOURS", default_value_t = 36,
         value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -239,6 +248,8 @@ pub(crate) struct ServerArguments {
     /// Where to serve.
     #[arg(long, env = "TAGLEDGER_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) door: DoorArguments,
     #[command(flatten)]
     pub(crate) access: AccessArguments,
     /// Hours after which a snapshot is too old for /health to be healthy.

@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf};
 
+use gate::{DoorError, KeyFileError};
 use scanner::{ControlError, ScanError, ScanLockError, ScheduleError};
 use server::{HttpError, StdioError};
 use shared::{policy::PolicyFaults, store::StoreError};
@@ -17,10 +18,6 @@ pub(crate) enum Failure {
         #[source]
         source: io::Error,
     },
-    #[error(
-        "{address} can be reached from other machines, and this server has no authentication yet; listen on 127.0.0.1"
-    )]
-    NotLoopback { address: std::net::SocketAddr },
     #[error("the folder {} cannot be made", path.display())]
     Folder {
         path: PathBuf,
@@ -46,6 +43,12 @@ pub(crate) enum Failure {
     Schedule(#[from] ScheduleError),
     #[error(transparent)]
     Control(#[from] ControlError),
+    #[error(transparent)]
+    Door(#[from] DoorError),
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
+    #[error("give the key a name that says whose it is, of 1 to 64 characters")]
+    KeyName,
     #[error("the ledger has no snapshot yet; run `tagledger scan` first")]
     NoSnapshot,
     #[error("say what to keep: --retention or TAGLEDGER_RETENTION, such as `90d,52w,m`")]

@@ -15,6 +15,11 @@ pub(crate) fn complain(failure: &impl Display) {
     drop(writeln!(io::stderr().lock(), "tagledger: {failure}"));
 }
 
+/// What a person should know beside the output.
+pub(crate) fn note(line: &impl Display) {
+    drop(writeln!(io::stderr().lock(), "{line}"));
+}
+
 /// A warning on standard error.
 pub(crate) fn warn(warning: &impl Display) {
     drop(writeln!(io::stderr().lock(), "warning: {warning}"));

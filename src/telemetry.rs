@@ -12,7 +12,12 @@ use crate::{
 /// Starts logging. A person at a terminal sees a bar and a summary, and only warnings beside them.
 pub(crate) fn start(cli: &Cli) {
     let quiet = match cli.command {
-        Command::Demo(_) | Command::Evaluate(_) | Command::Mcp(_) | Command::Policy(_) | Command::Store(_) => true,
+        Command::Demo(_)
+        | Command::Evaluate(_)
+        | Command::Key(_)
+        | Command::Mcp(_)
+        | Command::Policy(_)
+        | Command::Store(_) => true,
         Command::Scan(_) => io::stderr().is_terminal(),
         Command::Scanner(_) | Command::Server(_) => false,
     };
@@ -23,7 +28,8 @@ pub(crate) fn start(cli: &Cli) {
         warn(&format!("`{chosen}` is no log level or filter ({error}); logging as usual"));
         EnvFilter::new(usual)
     });
-    let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    // Whoever read the log may go away. To complain of that on standard error would end the task that wrote the line.
+    let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).log_internal_errors(false);
     match cli.log_format {
         LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),

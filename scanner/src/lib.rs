@@ -16,7 +16,7 @@ mod scan_lock;
 mod schedule;
 mod timetable;
 
-pub use control::{ControlError, ControlSettings, serve_control};
+pub use control::{ControlError, control_door, serve_control};
 pub use daemon::{Connect, Daemon, DaemonSettings, ReadPolicy, thin};
 pub use plan::{Choice, Narrow, PlanError};
 pub use scan::{Progress, Scan, ScanError};

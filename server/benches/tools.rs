@@ -15,7 +15,8 @@
 
 use std::{
     fs,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
     path::Path,
     sync::{
         Arc,
@@ -29,6 +30,7 @@ use axum::{
     body::{Body, to_bytes},
     http::Request,
 };
+use gate::DoorSettings;
 use jiff::Timestamp;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -39,7 +41,7 @@ use rmcp::{
     },
 };
 use serde_json::{Value, json};
-use server::{Ledger, router};
+use server::{Ledger, door, router};
 use shared::{
     Arn,
     cloud::{Look, Looked, Pending},
@@ -96,7 +98,10 @@ fn tagledger(file: &Path) -> Router {
     let now = Timestamp::now;
     let ledger = Ledger::new(file, None, Duration::from_secs(36 * 3600), now).looking_through(Arc::new(Silent));
     ledger.read_ahead();
-    router(Arc::new(ledger), &CancellationToken::new())
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let settings =
+        DoorSettings { listen, keys: None, single: None, names: Vec::new(), a_minute: NonZeroU32::MAX, clock: now };
+    router(Arc::new(ledger), door(settings).expect("a door for this machine"), &CancellationToken::new())
 }
 
 /// A cloud that answers nothing, at once: what is measured is the rest.

@@ -4,15 +4,17 @@
 //! transport: streamable HTTP ([`serve_http`]) and stdio ([`serve_stdio`]).
 
 mod announce;
+mod health;
 mod http;
 mod ledger;
 mod live;
 mod mcp;
 mod policy_file;
+mod reach;
 mod text;
 mod tools;
 
-pub use http::{HttpError, router, serve_http};
+pub use http::{HttpError, door, router, serve_http};
 pub use ledger::{Clock, Ledger};
 pub use mcp::{StdioError, serve_stdio, tool_names};
 pub use policy_file::PolicyFile;

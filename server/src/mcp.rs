@@ -2,13 +2,15 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use gate::{Caller, Scope};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler, ServiceExt,
     handler::server::{router::tool::ToolRouter, tool::ToolCallContext},
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, Implementation, InitializeRequestParams, InitializeResult,
-        ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
-        ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
+        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
+        InitializeRequestParams, InitializeResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+        ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, SubscribeRequestParams,
+        SubscriptionFilter, Tool, UnsubscribeRequestParams,
     },
     service::{RequestContext, SubscriptionContext},
     tool_handler,
@@ -19,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     announce::{self, NEWEST, tell_peer},
     ledger::Ledger,
+    reach::{Reach, caller, needed},
 };
 
 mod answers;
@@ -85,9 +88,15 @@ impl ServerHandler for Mcp {
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        context: RequestContext<RoleServer>,
+        mut context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let question = Answers::question(&self.ledger, &request);
+        let caller = caller(&context.extensions);
+        if let Err(lacking) = permitted(&caller, &request.name) {
+            return Ok(CallToolResult::error(vec![ContentBlock::text(lacking)]).into());
+        }
+        let reach = Reach::of(&caller);
+        let question = Answers::question(&self.ledger, &request, &reach);
+        context.extensions.insert(reach);
         if let Some(answer) = question.as_ref().and_then(|question| self.answers.get(question)) {
             return Ok(answer.into());
         }
@@ -101,11 +110,15 @@ impl ServerHandler for Mcp {
     async fn list_tools(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let mut result = ListToolsResult::with_all_items(self.tools.as_ref().clone());
+        let caller = caller(&context.extensions);
+        let mut tools = self.tools.as_ref().clone();
+        tools.retain(|tool| caller.may(needed(&tool.name)));
+        let all = tools.len() == self.tools.len();
+        let mut result = ListToolsResult::with_all_items(tools);
         result.ttl_ms = Some(TOOLS_TTL_MS);
-        result.cache_scope = Some(CacheScope::Public);
+        result.cache_scope = Some(if all { CacheScope::Public } else { CacheScope::Private });
         Ok(result)
     }
 
@@ -134,9 +147,10 @@ impl ServerHandler for Mcp {
     async fn read_resource(
         &self,
         request: ReadResourceRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        resources::read(&self.ledger, &request.uri).map(Into::into)
+        let caller = may_read(&context)?;
+        resources::read(&self.ledger, &request.uri, &Reach::of(&caller)).map(Into::into)
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
@@ -197,6 +211,27 @@ impl Mcp {
             former.cancel();
         }
     }
+}
+
+/// Whether a caller may use a tool; what their key lacks where not.
+fn permitted(caller: &Caller, tool: &str) -> Result<(), String> {
+    let scope = needed(tool);
+    if caller.may(scope) {
+        return Ok(());
+    }
+    let scope = scope.as_str();
+    Err(format!(
+        "this key may not be used for that: it lacks the scope `{scope}`; `tagledger key create` makes one with it"
+    ))
+}
+
+/// Whoever asks for what stands in the ledger.
+fn may_read(context: &RequestContext<RoleServer>) -> Result<Caller, ErrorData> {
+    let caller = caller(&context.extensions);
+    if caller.may(Scope::Read) {
+        return Ok(caller);
+    }
+    Err(ErrorData::invalid_request("this key may not be used for that: it lacks the scope `read`", None))
 }
 
 /// The names of all tools, in the order that clients see them.

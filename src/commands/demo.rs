@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     now,
-    serve::{end_signal, refuse_strangers},
+    serve::{door, end_signal},
 };
 use crate::{
     cli::DemoArguments,
@@ -46,10 +46,10 @@ const EVERY_MONTH: u64 = 1_000;
 const HOUR: i8 = 23;
 
 pub(crate) async fn run(arguments: DemoArguments) -> Result<ExitCode, Failure> {
-    refuse_strangers(arguments.listen)?;
+    let door = server::door(door(arguments.listen, None, None))?;
     // Held while the ledger is made: another demo on this address, and its ledger, are left alone.
     let held = std::net::TcpListener::bind(arguments.listen);
-    let held = held.map_err(|source| HttpError::Listen { address: arguments.listen, source })?;
+    let held = held.map_err(|source| HttpError { address: arguments.listen, source })?;
     let store = fresh_store()?;
     let policy = Policy::parse(POLICY).map_err(|faults| Failure::Policy { path: "built-in".into(), faults })?;
     let yesterday = day_of(now()).saturating_sub(1.day());
@@ -61,8 +61,7 @@ pub(crate) async fn run(arguments: DemoArguments) -> Result<ExitCode, Failure> {
     let reader = Reader::new(&store);
     let mut told = Ok(());
     drop(held);
-    serve_http(ledger, arguments.listen, end_signal(), |address| told = tell(&nights, &reader, &store, address))
-        .await?;
+    serve_http(ledger, door, end_signal(), |address| told = tell(&nights, &reader, &store, address)).await?;
     told?;
     Ok(ExitCode::SUCCESS)
 }

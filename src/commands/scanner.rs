@@ -10,18 +10,18 @@ pub(crate) async fn run(_: ScannerArguments) -> Result<ExitCode, Failure> {
 }
 
 #[cfg(feature = "aws")]
-pub(crate) async fn run(arguments: ScannerArguments) -> Result<ExitCode, Failure> {
-    use scanner::{ControlSettings, Daemon, serve_control};
+pub(crate) async fn run(mut arguments: ScannerArguments) -> Result<ExitCode, Failure> {
+    use scanner::{Daemon, control_door, serve_control};
     use shared::cloud::aws::Aws;
     use tokio_util::sync::CancellationToken;
 
-    let control = ControlSettings { listen: arguments.control_listen, key: arguments.control_key.clone() };
-    control.check()?;
+    let single = arguments.control_key.take();
+    let door = control_door(super::serve::door(arguments.control_listen, Some(arguments.door.clone()), single))?;
     let daemon = Daemon::<Aws>::new(daemon_settings(arguments)?);
     let end = super::serve::end_signal();
     // The port outlives the scan in hand, so that whoever asks is told how it ends.
     let closed = CancellationToken::new();
-    let served = tokio::spawn(serve_control(std::sync::Arc::clone(&daemon), control, closed.clone(), |_| {}));
+    let served = tokio::spawn(serve_control(std::sync::Arc::clone(&daemon), door, closed.clone(), |_| {}));
     let watched = end.clone();
     let served = tokio::spawn(async move {
         let served = served.await;

@@ -1,14 +1,15 @@
 //! `tagledger server` and `tagledger mcp`.
 
-use std::{io, net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, num::NonZeroU32, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
+use gate::DoorSettings;
 use server::{Ledger, serve_http, serve_stdio};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::now;
 use crate::{
-    cli::{AccessArguments, DEFAULT_POLICY, McpArguments, ServerArguments},
+    cli::{AccessArguments, DEFAULT_POLICY, DoorArguments, McpArguments, ServerArguments},
     failure::Failure,
 };
 
@@ -17,9 +18,9 @@ const ANY_AGE: Duration = Duration::from_secs(u64::MAX);
 
 pub(crate) async fn http(arguments: ServerArguments) -> Result<ExitCode, Failure> {
     let max_age = Duration::from_secs(u64::from(arguments.max_age_hours) * 3600);
-    refuse_strangers(arguments.listen)?;
+    let door = server::door(door(arguments.listen, Some(arguments.door), None))?;
     let ledger = ledger(&arguments.store.store, &arguments.policy.policy, &arguments.access, max_age)?;
-    serve_http(ledger, arguments.listen, end_signal(), |_| {}).await?;
+    serve_http(ledger, door, end_signal(), |_| {}).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -61,9 +62,15 @@ fn looking(ledger: Ledger, access: &AccessArguments) -> Ledger {
     })))
 }
 
-/// Whoever reaches the server may ask it anything.
-pub(super) fn refuse_strangers(address: SocketAddr) -> Result<(), Failure> {
-    if address.ip().is_loopback() { Ok(()) } else { Err(Failure::NotLoopback { address }) }
+/// Who is let in; without arguments whoever is on this machine.
+pub(super) fn door(listen: SocketAddr, arguments: Option<DoorArguments>, single: Option<String>) -> DoorSettings {
+    let (keys, names, a_minute) = match arguments {
+        Some(DoorArguments { keys, allowed_hosts, requests_per_minute }) => {
+            (Some(keys.keys), allowed_hosts, requests_per_minute)
+        }
+        None => (None, Vec::new(), NonZeroU32::MAX),
+    };
+    DoorSettings { listen, keys, single, names, a_minute, clock: now }
 }
 
 /// Cancelled by Ctrl-C or SIGTERM.

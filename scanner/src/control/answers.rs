@@ -5,12 +5,13 @@ use std::{num::NonZeroU32, sync::Arc};
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, State},
+    extract::{Path, State},
     http::{HeaderValue, StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use gate::{Door, guard};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -19,9 +20,10 @@ use tracing::info;
 
 use super::{
     Control,
-    guard::{guard, refusal},
     health::health,
-    metrics, wish,
+    metrics,
+    permit::{permit, refusal},
+    wish,
 };
 use crate::{
     jobs::{Cancelled, Job, Refused, Trigger},
@@ -31,16 +33,13 @@ use crate::{
 /// Rescans that may follow each other at once; one more each minute.
 const BURST: NonZeroU32 = NonZeroU32::new(3).unwrap();
 
-/// Largest request body, bytes: all accounts of a large organization.
-const MOST_BODY: usize = 1 << 18;
-
 pub(super) type Shared<C> = State<Arc<Control<C>>>;
 
 pub(super) fn limiter() -> DefaultDirectRateLimiter {
     RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN).allow_burst(BURST))
 }
 
-pub(super) fn router<C: Cloud>(control: Arc<Control<C>>) -> Router {
+pub(super) fn router<C: Cloud>(control: Arc<Control<C>>, door: Arc<Door>) -> Router {
     Router::new()
         .route("/rescan", post(rescan::<C>))
         .route("/scans", get(scans::<C>))
@@ -49,18 +48,18 @@ pub(super) fn router<C: Cloud>(control: Arc<Control<C>>) -> Router {
         .route("/metrics", get(metrics::<C>))
         .fallback(async || {
             let paths = "POST /rescan, GET /scans, GET and DELETE /scans/{id}, GET /health, GET /metrics";
-            refusal(StatusCode::NOT_FOUND, format!("no such path; there are {paths}"))
+            refusal(StatusCode::NOT_FOUND, &format!("no such path; there are {paths}"))
         })
         .method_not_allowed_fallback(async || refusal(StatusCode::METHOD_NOT_ALLOWED, "this path has another method"))
-        .layer(DefaultBodyLimit::max(MOST_BODY))
-        .layer(middleware::from_fn_with_state(Arc::clone(&control), guard::<C>))
+        .layer(middleware::from_fn(permit))
+        .layer(middleware::from_fn_with_state(door, guard))
         .with_state(control)
 }
 
 async fn rescan<C: Cloud>(State(control): Shared<C>, body: Bytes) -> Response {
     let narrow = match wish::read(&body) {
         Ok(narrow) => narrow,
-        Err(error) => return refusal(StatusCode::BAD_REQUEST, error),
+        Err(error) => return refusal(StatusCode::BAD_REQUEST, &error),
     };
     let narrowed = !narrow.is_whole();
     let nothing_to_keep = narrowed && control.daemon.newest_whole().is_none();

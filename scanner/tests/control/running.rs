@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     net::SocketAddr,
+    num::NonZeroU32,
     path::Path,
     pin::Pin,
     sync::{
@@ -12,8 +13,9 @@ use std::{
     time::Duration,
 };
 
+use gate::DoorSettings;
 use jiff::{Timestamp, civil::Date};
-use scanner::{Choice, ControlSettings, Daemon, DaemonSettings, Schedule, serve_control};
+use scanner::{Choice, Daemon, DaemonSettings, Schedule, control_door, serve_control};
 use serde_json::Value;
 use shared::{
     cloud::simulated::Simulated,
@@ -42,15 +44,31 @@ pub(crate) struct Running {
     pub(crate) folder: tempfile::TempDir,
 }
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     #[expect(clippy::disallowed_methods, reason = "the daemon's own clock is what is tested")]
     Timestamp::now()
+}
+
+/// A door that asks for no key but that one.
+pub(crate) fn door(listen: &str, key: Option<&str>) -> DoorSettings {
+    DoorSettings {
+        listen: listen.parse().unwrap(),
+        keys: None,
+        single: key.map(str::to_owned),
+        names: Vec::new(),
+        a_minute: NonZeroU32::new(6_000).unwrap(),
+        clock: now,
+    }
 }
 
 type Connected = Pin<Box<dyn Future<Output = Result<Gated, Gap>> + Send>>;
 
 /// `failures`: so many connections fail first.
 pub(crate) async fn start(key: Option<&str>, failures: usize) -> Running {
+    behind(door("127.0.0.1:0", key), failures).await
+}
+
+pub(crate) async fn behind(settings: DoorSettings, failures: usize) -> Running {
     let folder = tempfile::tempdir().unwrap();
     let (gate, connected) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
     let (gated, counted) = (Arc::clone(&gate), Arc::clone(&connected));
@@ -82,9 +100,9 @@ pub(crate) async fn start(key: Option<&str>, failures: usize) -> Running {
     });
     let end = CancellationToken::new();
     let (listening, address) = oneshot::channel();
-    let settings = ControlSettings { listen: "127.0.0.1:0".parse().unwrap(), key: key.map(str::to_owned) };
+    let door = control_door(settings).unwrap();
     let tell = move |address| listening.send(address).unwrap();
-    tokio::spawn(serve_control(Arc::clone(&daemon), settings, end.clone(), tell));
+    tokio::spawn(serve_control(Arc::clone(&daemon), door, end.clone(), tell));
     let address = address.await.unwrap();
     let daemon = tokio::spawn(daemon.run(end.clone()));
     Running { address, gate, connected, end, daemon, folder }

@@ -5,7 +5,8 @@ use std::{
     time::Duration,
 };
 
-use scanner::{ControlError, ControlSettings};
+use gate::{DoorError, DoorSettings, Expiry, KeyFile, NewKey, Scope};
+use scanner::control_door;
 use serde_json::{Value, json};
 use shared::store::Reader;
 use tokio::{
@@ -14,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::running::start;
+use crate::running::{behind, door, now, start};
 
 const KEY: &str = "a key of more than sixteen characters";
 
@@ -243,12 +244,32 @@ async fn with_a_key_everything_but_health_asks_for_it() {
 }
 
 #[tokio::test]
-async fn strangers_are_not_let_in_without_a_key() {
-    let check = |listen: &str, key: Option<&str>| {
-        ControlSettings { listen: listen.parse().unwrap(), key: key.map(str::to_owned) }.check()
+async fn of_the_keys_in_a_file_those_for_rescans_of_everything_open_the_port() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.json");
+    let key = |scope: Scope, accounts: &[&str]| {
+        let accounts = (!accounts.is_empty()).then(|| accounts.iter().map(|id| id.parse().unwrap()).collect());
+        let new = NewKey { name: "test".to_owned(), scopes: [scope].into(), accounts, expires: Expiry::Days(1) };
+        KeyFile::create(&file, new, now()).unwrap().1
     };
-    assert!(matches!(check("0.0.0.0:8081", None), Err(ControlError::NoKey { .. })));
-    assert!(matches!(check("127.0.0.1:8081", Some("short")), Err(ControlError::ShortKey)));
+    let keys = [key(Scope::Rescan, &[]), key(Scope::Read, &[]), key(Scope::Rescan, &["111122223333"])];
+    let running = behind(DoorSettings { keys: Some(file.clone()), ..door("127.0.0.1:0", Some(KEY)) }, 0).await;
+    let status = async |key: &str| running.ask("GET", "/scans", &format!("Authorization: Bearer {key}\r\n"), "").await;
+    for (key, expected) in
+        keys.iter().map(String::as_str).zip([200, 403, 403]).chain([(KEY, 200), ("tagledger_x", 401)])
+    {
+        assert_eq!(status(key).await.status, expected, "{key}");
+    }
+    assert!(status(&keys[1]).await.body.contains("lacks the scope `rescan`"));
+    assert!(status(&keys[2]).await.body.contains("this key is for some accounts"));
+    assert_eq!(running.get("/scans").await.status, 401);
+}
+
+#[tokio::test]
+async fn strangers_are_not_let_in_without_a_key() {
+    let check = |listen: &str, key: Option<&str>| control_door(door(listen, key));
+    assert!(matches!(check("0.0.0.0:8081", None), Err(DoorError::Open { .. })));
+    assert!(matches!(check("127.0.0.1:8081", Some("short")), Err(DoorError::ShortKey)));
     assert!(check("0.0.0.0:8081", Some(KEY)).is_ok() && check("[::1]:8081", None).is_ok());
 }
 

@@ -7,6 +7,7 @@ use rmcp::model::{CallToolRequestParams, CallToolResult, JsonObject};
 
 use crate::{
     ledger::{Ledger, Moment},
+    reach::Reach,
     tools::{LEARNT, LIVE},
 };
 
@@ -20,6 +21,7 @@ pub(super) struct Question {
     tool: String,
     /// As JSON: objects have their keys in order.
     arguments: String,
+    reach: Reach,
 }
 
 /// The answers that were given.
@@ -36,7 +38,7 @@ impl Default for Answers {
 impl Answers {
     /// The question, if its answer may be kept. None when there is no snapshot or the ledger cannot be read: that is for the
     /// tool to tell. None for what asks AWS or rests on what is learnt after a snapshot, nor for a later page, which hardly anybody asks for twice.
-    pub(super) fn question(ledger: &Ledger, request: &CallToolRequestParams) -> Option<Question> {
+    pub(super) fn question(ledger: &Ledger, request: &CallToolRequestParams, reach: &Reach) -> Option<Question> {
         if LIVE.contains(&request.name.as_ref()) || LEARNT.contains(&request.name.as_ref()) {
             return None;
         }
@@ -47,7 +49,7 @@ impl Answers {
         }
         let moment = ledger.moment()?;
         let arguments = serde_json::to_string(&request.arguments).ok()?;
-        Some(Question { moment, tool: request.name.to_string(), arguments })
+        Some(Question { moment, tool: request.name.to_string(), arguments, reach: reach.clone() })
     }
 
     pub(super) fn get(&self, question: &Question) -> Option<CallToolResult> {

@@ -12,6 +12,7 @@ use shared::store::{Filter, Snapshot, Tally, View};
 use crate::{
     announce::NEWEST,
     ledger::Ledger,
+    reach::Reach,
     tools::{
         ToolFailure,
         answer::{Answer, AsOf, Coverage, PolicyUsed, States, score},
@@ -38,12 +39,12 @@ pub(super) fn list() -> ListResourcesResult {
     ListResourcesResult::with_all_items(vec![newest])
 }
 
-pub(super) fn read(ledger: &Ledger, uri: &str) -> Result<ReadResourceResult, ErrorData> {
+pub(super) fn read(ledger: &Ledger, uri: &str, reach: &Reach) -> Result<ReadResourceResult, ErrorData> {
     if uri != NEWEST {
         let data = Some(json!({ "uri": uri }));
         return Err(ErrorData::resource_not_found(format!("no such resource; there is {NEWEST}"), data));
     }
-    let text = match ledger.ask(newest) {
+    let text = match ledger.ask(|view, snapshot| newest(view, &snapshot, &reach.filter())) {
         Ok(answer) => {
             serde_json::to_string(&answer).map_err(|error| ErrorData::internal_error(error.to_string(), None))?
         }
@@ -59,20 +60,19 @@ pub(super) fn read(ledger: &Ledger, uri: &str) -> Result<ReadResourceResult, Err
     Ok(result)
 }
 
-fn newest(view: &View<'_>, snapshot: Snapshot) -> Result<Answer<Newest>, ToolFailure> {
-    let all = Filter::default();
+fn newest(view: &View<'_>, snapshot: &Snapshot, of: &Filter) -> Result<Answer<Newest>, ToolFailure> {
     let mut tally = Tally::default();
-    view.cells(&snapshot, &all)?.into_iter().for_each(|(_, cell)| tally += cell);
-    let policy = view.policy(&snapshot)?;
+    view.cells(snapshot, of)?.into_iter().for_each(|(_, cell)| tally += cell);
+    let policy = view.policy(snapshot)?;
     Ok(Answer {
         body: Newest {
             compliance_score: score(&tally),
             resources: States::of(&tally),
             finished_at: snapshot.finished_at.to_string(),
         },
-        as_of: AsOf::of(&snapshot),
+        as_of: AsOf::of(snapshot),
         policy: PolicyUsed::of(&policy),
-        coverage: Coverage::of(view, &snapshot, &all)?,
+        coverage: Coverage::of(view, snapshot, of)?,
         notes: Vec::new(),
     })
 }

@@ -1,8 +1,13 @@
 //! The tools as clients see them: name, title, what it is for, and how to read its answer.
 
-use rmcp::{Json, handler::server::wrapper::Parameters, tool, tool_router};
+use rmcp::{
+    Json,
+    handler::server::{tool::Extension, wrapper::Parameters},
+    tool, tool_router,
+};
 
 use super::{Mcp, checked::Checked};
+use crate::reach::Reach;
 use crate::tools::{
     ToolFailure, answer::Answer, check_tag_compliance, detect_tag_drift, explain_compliance_change,
     find_untagged_resources, generate_compliance_report, get_cost_attribution_gap, get_tagging_policy,
@@ -21,8 +26,9 @@ impl Mcp {
     async fn check_tag_compliance(
         &self,
         Parameters(Checked(arguments)): Parameters<Checked<check_tag_compliance::Arguments>>,
+        Extension(reach): Extension<Reach>,
     ) -> Result<Json<Answer<check_tag_compliance::Body>>, ToolFailure> {
-        check_tag_compliance::answer(&self.ledger, arguments).map(Json)
+        check_tag_compliance::answer(&self.ledger, reach.keep(arguments)?).map(Json)
     }
 
     /// Which tags changed between two nights, from what to what, on which resources, and what these cost: removed required tags
@@ -35,8 +41,9 @@ impl Mcp {
     async fn detect_tag_drift(
         &self,
         Parameters(Checked(arguments)): Parameters<Checked<detect_tag_drift::Arguments>>,
+        Extension(reach): Extension<Reach>,
     ) -> Result<Json<Answer<detect_tag_drift::Body>>, ToolFailure> {
-        detect_tag_drift::answer(&self.ledger, arguments).map(Json)
+        detect_tag_drift::answer(&self.ledger, reach.keep(arguments)?).map(Json)
     }
 
     /// Why the compliance score moved between two nights: new and removed resources, tags added, tags removed or changed, another
@@ -49,8 +56,9 @@ impl Mcp {
     async fn explain_compliance_change(
         &self,
         Parameters(Checked(arguments)): Parameters<Checked<explain_compliance_change::Arguments>>,
+        Extension(reach): Extension<Reach>,
     ) -> Result<Json<Answer<explain_compliance_change::Body>>, ToolFailure> {
-        explain_compliance_change::answer(&self.ledger, arguments).map(Json)
+        explain_compliance_change::answer(&self.ledger, reach.keep(arguments)?).map(Json)
     }
 
     /// Resources without any user tag and resources that lack a required one, those that cost most first, with what they cost a
@@ -64,8 +72,9 @@ impl Mcp {
     async fn find_untagged_resources(
         &self,
         Parameters(Checked(arguments)): Parameters<Checked<find_untagged_resources::Arguments>>,
+        Extension(reach): Extension<Reach>,
     ) -> Result<Json<Answer<find_untagged_resources::Body>>, ToolFailure> {
-        find_untagged_resources::answer(&self.ledger, arguments).map(Json)
+        find_untagged_resources::answer(&self.ledger, reach.keep(arguments)?).map(Json)
     }
 
     /// One page on how the estate is tagged: score by count and by cost, what moved since last month and why, the most frequent and
@@ -79,8 +88,9 @@ impl Mcp {
     async fn generate_compliance_report(
         &self,
         Parameters(Checked(arguments)): Parameters<Checked<generate_compliance_report::Arguments>>,
+        Extension(reach): Extension<Reach>,
     ) -> Result<Json<Answer<generate_compliance_report::Body>>, ToolFailure> {
-        generate_compliance_report::answer(&self.ledger, arguments).map(Json)
+        generate_compliance_report::answer(&self.ledger, reach.keep(arguments)?).map(Json)
     }
 
     /// What of the bill cannot be attributed, for required tags are missing or wrong: total, attributable and unattributable
@@ -94,8 +104,9 @@ impl Mcp {
     async fn get_cost_attribution_gap(
         &self,
         Parameters(Checked(arguments)): Parameters<Checked<get_cost_attribution_gap::Arguments>>,
+        Extension(reach): Extension<Reach>,
     ) -> Result<Json<Answer<get_cost_attribution_gap::Body>>, ToolFailure> {
-        get_cost_attribution_gap::answer(&self.ledger, arguments).map(Json)
+        get_cost_attribution_gap::answer(&self.ledger, reach.keep(arguments)?).map(Json)
     }
 
     /// How compliance moved over days, weeks or months: score, violations and resources at the end of each period, what began,
@@ -109,8 +120,9 @@ impl Mcp {
     async fn get_violation_history(
         &self,
         Parameters(Checked(arguments)): Parameters<Checked<get_violation_history::Arguments>>,
+        Extension(reach): Extension<Reach>,
     ) -> Result<Json<Answer<get_violation_history::Body>>, ToolFailure> {
-        get_violation_history::answer(&self.ledger, arguments).map(Json)
+        get_violation_history::answer(&self.ledger, reach.keep(arguments)?).map(Json)
     }
 
     /// The tagging policy in force, or that of a day: required and optional tags, allowed values, patterns, the resource types each
@@ -123,8 +135,9 @@ impl Mcp {
     async fn get_tagging_policy(
         &self,
         Parameters(Checked(arguments)): Parameters<Checked<get_tagging_policy::Arguments>>,
+        Extension(reach): Extension<Reach>,
     ) -> Result<Json<get_tagging_policy::Reply>, ToolFailure> {
-        get_tagging_policy::answer(&self.ledger, arguments).map(Json)
+        get_tagging_policy::answer(&self.ledger, reach.keep(arguments)?).map(Json)
     }
 
     /// The fewest tag changes that reach a compliance score by cost or by count: which resources, which values (with a measured
@@ -137,8 +150,9 @@ impl Mcp {
     async fn plan_fixes(
         &self,
         Parameters(Checked(arguments)): Parameters<Checked<plan_fixes::Arguments>>,
+        Extension(reach): Extension<Reach>,
     ) -> Result<Json<Answer<plan_fixes::Body>>, ToolFailure> {
-        plan_fixes::answer(&self.ledger, arguments).map(Json)
+        plan_fixes::answer(&self.ledger, reach.keep(arguments)?).map(Json)
     }
 
     /// What a draft of a tagging policy would come to on the estate as the newest snapshot knows it: new score by count and by cost,
@@ -151,8 +165,9 @@ impl Mcp {
     async fn simulate_policy(
         &self,
         Parameters(Checked(arguments)): Parameters<Checked<simulate_policy::Arguments>>,
+        Extension(reach): Extension<Reach>,
     ) -> Result<Json<Answer<simulate_policy::Body>>, ToolFailure> {
-        simulate_policy::answer(&self.ledger, arguments).map(Json)
+        simulate_policy::answer(&self.ledger, reach.keep(arguments)?).map(Json)
     }
 
     /// Values for the required tags that one resource lacks or has wrongly, each with a confidence measured on this estate and the
@@ -166,8 +181,9 @@ impl Mcp {
     async fn suggest_tags(
         &self,
         Parameters(Checked(arguments)): Parameters<Checked<suggest_tags::Arguments>>,
+        Extension(reach): Extension<Reach>,
     ) -> Result<Json<Answer<suggest_tags::Body>>, ToolFailure> {
-        suggest_tags::answer(&self.ledger, arguments).await.map(Json)
+        suggest_tags::answer(&self.ledger, reach.keep(arguments)?).await.map(Json)
     }
 
     /// Values for the missing required tags of many resources, those that cost most first, each with a measured confidence, and the
@@ -180,8 +196,9 @@ impl Mcp {
     async fn suggest_tags_bulk(
         &self,
         Parameters(Checked(arguments)): Parameters<Checked<suggest_tags_bulk::Arguments>>,
+        Extension(reach): Extension<Reach>,
     ) -> Result<Json<Answer<suggest_tags_bulk::Body>>, ToolFailure> {
-        suggest_tags_bulk::answer(&self.ledger, arguments).map(Json)
+        suggest_tags_bulk::answer(&self.ledger, reach.keep(arguments)?).map(Json)
     }
 
     /// Whether named resources comply with the policy in force, by their tags as they are in AWS now: for each ARN its
@@ -195,7 +212,8 @@ impl Mcp {
     async fn validate_resource_tags(
         &self,
         Parameters(Checked(arguments)): Parameters<Checked<validate_resource_tags::Arguments>>,
+        Extension(reach): Extension<Reach>,
     ) -> Result<Json<Answer<validate_resource_tags::Body>>, ToolFailure> {
-        validate_resource_tags::answer(&self.ledger, arguments).await.map(Json)
+        validate_resource_tags::answer(&self.ledger, reach.keep(arguments)?).await.map(Json)
     }
 }

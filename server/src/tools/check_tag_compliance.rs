@@ -22,7 +22,11 @@ use super::{
     resource_cost,
     violation::Violation,
 };
-use crate::{ledger::Ledger, text::visible};
+use crate::{
+    ledger::Ledger,
+    reach::{Accounts, Bounded, Reach, bound_filters},
+    text::visible,
+};
 
 pub(crate) const NAME: &str = "check_tag_compliance";
 
@@ -59,6 +63,12 @@ pub(crate) struct Arguments {
     #[schemars(with = "String")]
     #[serde(default, skip_serializing)]
     cursor: Option<String>,
+}
+
+impl Bounded for Arguments {
+    fn bound(&mut self, reach: &Reach, accounts: &Accounts) -> Result<(), ToolFailure> {
+        bound_filters(&mut self.filters, reach, accounts)
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -126,11 +136,7 @@ pub(crate) struct RuleCount {
 pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Body>, ToolFailure> {
     let page = PageRequest::parse(arguments.limit, arguments.cursor.as_deref(), NAME, &arguments)?;
     let filters = arguments.filters.clone().unwrap_or_default();
-    let filter = Filter {
-        types: listed("resource_types", arguments.resource_types.clone())?,
-        regions: filters.region.into_iter().collect(),
-        accounts: filters.account_id.into_iter().collect(),
-    };
+    let filter = filters.filter(listed("resource_types", arguments.resource_types.clone())?);
     ledger.ask_about(page.which(arguments.as_of), |view, snapshot| {
         covered(view, &snapshot, &filter)?;
         let earlier = earlier(view, &snapshot, arguments.as_of)?;

@@ -18,7 +18,11 @@ use super::{
     between::{Between, Night, totals},
     resource_cost,
 };
-use crate::{ledger::Ledger, text::visible};
+use crate::{
+    ledger::Ledger,
+    reach::{Accounts, Bounded, Reach, whole_estate},
+    text::visible,
+};
 
 /// Drifts told when nobody says how many, and at most.
 const ROWS: i64 = 20;
@@ -43,6 +47,12 @@ pub(crate) struct Arguments {
     #[schemars(with = "i64", range(min = 1, max = 100))]
     #[serde(default)]
     limit: Option<i64>,
+}
+
+impl Bounded for Arguments {
+    fn bound(&mut self, _: &Reach, accounts: &Accounts) -> Result<(), ToolFailure> {
+        whole_estate(accounts)
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]

@@ -18,7 +18,10 @@ use super::{
     arguments::nullable_number,
     between::{Between, Night, totals},
 };
-use crate::ledger::Ledger;
+use crate::{
+    ledger::Ledger,
+    reach::{Accounts, Bounded, Reach, whole_estate},
+};
 
 /// The smallest part that is told, of a score from 0 to 1.
 const UNIT: f64 = 0.0001;
@@ -30,6 +33,12 @@ pub(crate) struct Arguments {
     #[schemars(with = "Between")]
     #[serde(default)]
     between: Option<Between>,
+}
+
+impl Bounded for Arguments {
+    fn bound(&mut self, _: &Reach, accounts: &Accounts) -> Result<(), ToolFailure> {
+        whole_estate(accounts)
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]

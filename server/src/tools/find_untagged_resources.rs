@@ -22,7 +22,11 @@ use super::{
     period::Day,
     resource_cost,
 };
-use crate::{ledger::Ledger, text::visible};
+use crate::{
+    ledger::Ledger,
+    reach::{Accounts, Bounded, Reach},
+    text::visible,
+};
 
 pub(crate) const NAME: &str = "find_untagged_resources";
 
@@ -68,6 +72,17 @@ pub(crate) struct Arguments {
     #[schemars(with = "String")]
     #[serde(default, skip_serializing)]
     cursor: Option<String>,
+    /// What the caller's key allows.
+    #[serde(skip)]
+    #[schemars(skip)]
+    within: Reach,
+}
+
+impl Bounded for Arguments {
+    fn bound(&mut self, reach: &Reach, _: &Accounts) -> Result<(), ToolFailure> {
+        self.within = reach.clone();
+        Ok(())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -142,7 +157,7 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
     let filter = Filter {
         types: listed("resource_types", arguments.resource_types.clone())?,
         regions: listed("regions", arguments.regions.clone())?,
-        accounts: Vec::new(),
+        ..arguments.within.filter()
     };
     ledger.ask_about(page.which(arguments.as_of), |view, snapshot| {
         covered(view, &snapshot, &filter)?;

@@ -13,7 +13,10 @@ use super::{
     report_facts::{Change, Facts, Money, Recommendation, Summary, TopViolation, Worst},
     report_markdown, resource_cost,
 };
-use crate::ledger::Ledger;
+use crate::{
+    ledger::Ledger,
+    reach::{Accounts, Bounded, Reach, whole_estate},
+};
 
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +33,12 @@ pub(crate) struct Arguments {
     #[schemars(with = "String")]
     #[serde(default)]
     as_of: Option<Day>,
+}
+
+impl Bounded for Arguments {
+    fn bound(&mut self, _: &Reach, accounts: &Accounts) -> Result<(), ToolFailure> {
+        whole_estate(accounts)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]

@@ -17,7 +17,11 @@ use super::{
     live_gap::{LiveGap, live},
     period::{Period, TimePeriod, resolve},
 };
-use crate::{ledger::Ledger, text::visible};
+use crate::{
+    ledger::Ledger,
+    reach::{Accounts, Bounded, Reach, whole_estate},
+    text::visible,
+};
 
 /// Values told one by one of each key.
 const MOST_VALUES: usize = 3;
@@ -33,6 +37,12 @@ pub(crate) struct Arguments {
     #[schemars(with = "Grouping")]
     #[serde(default)]
     grouping: Option<Grouping>,
+}
+
+impl Bounded for Arguments {
+    fn bound(&mut self, _: &Reach, accounts: &Accounts) -> Result<(), ToolFailure> {
+        whole_estate(accounts)
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]

@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::{
-    policy::{Exemption, Policy, TagRule, ValueType},
-    store::Filter,
-};
+use shared::policy::{Exemption, Policy, TagRule, ValueType};
 
 use super::{
     ToolFailure,
@@ -15,7 +12,11 @@ use super::{
     arguments::which,
     period::Day,
 };
-use crate::{ledger::Ledger, text::visible};
+use crate::{
+    ledger::Ledger,
+    reach::{Accounts, Bounded, Reach},
+    text::visible,
+};
 
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +25,17 @@ pub(crate) struct Arguments {
     #[schemars(with = "String")]
     #[serde(default)]
     as_of: Option<Day>,
+    /// What the caller's key allows.
+    #[serde(skip)]
+    #[schemars(skip)]
+    within: Reach,
+}
+
+impl Bounded for Arguments {
+    fn bound(&mut self, reach: &Reach, _: &Accounts) -> Result<(), ToolFailure> {
+        self.within = reach.clone();
+        Ok(())
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -114,12 +126,12 @@ pub(crate) struct Reply {
 /// The answer: from the policy file, or from the newest snapshot when the file does not load; of a day, from its night.
 pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Reply, ToolFailure> {
     match arguments.as_of {
-        Some(day) => as_of(ledger, day),
-        None => in_force(ledger),
+        Some(day) => as_of(ledger, day, &arguments.within),
+        None => in_force(ledger, &arguments.within),
     }
 }
 
-fn as_of(ledger: &Ledger, day: Day) -> Result<Reply, ToolFailure> {
+fn as_of(ledger: &Ledger, day: Day, within: &Reach) -> Result<Reply, ToolFailure> {
     ledger.ask_about(which(Some(day)), |view, snapshot| {
         let policy = view.policy(&snapshot)?;
         let newest = view.newest()?.map(|newest| newest.policy_digest == snapshot.policy_digest);
@@ -127,13 +139,13 @@ fn as_of(ledger: &Ledger, day: Day) -> Result<Reply, ToolFailure> {
             body: body(&policy, newest),
             as_of: Some(AsOf::of(&snapshot)),
             policy: PolicyUsed::of(&policy),
-            coverage: Some(Coverage::of(view, &snapshot, &Filter::default())?),
+            coverage: Some(Coverage::of(view, &snapshot, &within.filter())?),
             notes: vec!["The policy that judged this night; ask without `as_of` for the one in force.".to_owned()],
         })
     })
 }
 
-fn in_force(ledger: &Ledger) -> Result<Reply, ToolFailure> {
+fn in_force(ledger: &Ledger, within: &Reach) -> Result<Reply, ToolFailure> {
     let (policy, fault) = ledger.policy().get();
     if ledger.newest()?.is_none() {
         return before_the_first_scan(policy, fault);
@@ -152,7 +164,7 @@ fn in_force(ledger: &Ledger) -> Result<Reply, ToolFailure> {
             body: body(&policy, Some(same)),
             as_of: Some(AsOf::of(&snapshot)),
             policy: PolicyUsed::of(&judged_by),
-            coverage: Some(Coverage::of(view, &snapshot, &Filter::default())?),
+            coverage: Some(Coverage::of(view, &snapshot, &within.filter())?),
             notes,
         })
     })

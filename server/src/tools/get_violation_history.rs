@@ -18,7 +18,10 @@ use super::{
     history_trend::{TrendBasis, moved},
     period::Day,
 };
-use crate::ledger::Ledger;
+use crate::{
+    ledger::Ledger,
+    reach::{Accounts, Bounded, Reach, bound_filters},
+};
 
 /// Days looked back when nobody says.
 const DAYS: i64 = 90;
@@ -64,6 +67,12 @@ pub(crate) struct Arguments {
     #[schemars(with = "String")]
     #[serde(default)]
     as_of: Option<Day>,
+}
+
+impl Bounded for Arguments {
+    fn bound(&mut self, reach: &Reach, accounts: &Accounts) -> Result<(), ToolFailure> {
+        bound_filters(&mut self.filters, reach, accounts)
+    }
 }
 
 /// A kind of finding: by its code, by the tag that it is about, or both.
@@ -145,11 +154,7 @@ impl Asked {
             return Err(ToolFailure::Caller(format!("`days_back` must be 1 to {MOST_DAYS}, not {days_back}")));
         }
         let filters = arguments.filters.unwrap_or_default();
-        let filter = Filter {
-            types: listed("resource_types", arguments.resource_types)?,
-            regions: filters.region.into_iter().collect(),
-            accounts: filters.account_id.into_iter().collect(),
-        };
+        let filter = filters.filter(listed("resource_types", arguments.resource_types)?);
         let finding = arguments.finding.map(|finding| LifeOf { code: finding.code, tag: finding.tag });
         if finding.as_ref().is_some_and(|finding| *finding == LifeOf::default()) {
             return Err(ToolFailure::Caller("`finding` is empty; give `code`, `tag` or both".to_owned()));

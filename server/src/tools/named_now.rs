@@ -15,7 +15,7 @@ use shared::{
 use tokio::time::Instant;
 
 use super::{ToolFailure, validated::Problem};
-use crate::{ledger::Ledger, text::visible};
+use crate::{ledger::Ledger, reach::Reach, text::visible};
 
 /// What becomes of one of the texts that were given.
 pub(crate) enum Asked {
@@ -35,6 +35,8 @@ pub(crate) struct Known {
     pub(crate) snapshot: Snapshot,
     pub(crate) policy: Arc<Policy>,
     accounts: BTreeMap<AccountId, Partition>,
+    /// Of them, those that the caller may ask about.
+    within: Reach,
     regions: BTreeSet<Region>,
     pub(crate) rows: BTreeMap<Arn, Row>,
     pub(crate) notes: Vec<String>,
@@ -46,6 +48,7 @@ impl Known {
         view: &View<'_>,
         snapshot: Snapshot,
         named: &[Result<Named, Misnamed>],
+        within: &Reach,
     ) -> Result<Self, ToolFailure> {
         let judged_by = view.policy(&snapshot)?;
         let policy = ledger.policy().get().0.unwrap_or_else(|| Arc::clone(&judged_by));
@@ -61,8 +64,9 @@ impl Known {
         let accounts = view.accounts().into_iter().filter(|account| scanned.contains(&account.id));
         let accounts = accounts.map(|account| (account.id, account.partition)).collect();
         let arns: Vec<Arn> = named.iter().flatten().map(|named| named.arn.clone()).collect();
-        let rows = view.resources(&snapshot, &arns)?.into_iter().map(|row| (row.arn.clone(), row)).collect();
-        Ok(Self { snapshot, policy, accounts, regions, rows, notes })
+        let rows = view.resources(&snapshot, &arns)?.into_iter().filter(|row| within.has(&row.scope.account));
+        let rows = rows.map(|row| (row.arn.clone(), row)).collect();
+        Ok(Self { snapshot, policy, accounts, within: within.clone(), regions, rows, notes })
     }
 
     /// Where those buckets are that the snapshot does not have.
@@ -96,6 +100,7 @@ impl Known {
             return self.address_of_bucket(named, located);
         };
         match self.accounts.get(&account) {
+            _ if !self.within.has(&account) => Asked::Refused(Some(named), Problem::beyond_key()),
             None => Asked::Refused(Some(named), Problem::foreign_account()),
             Some(partition) if partition.as_str() != arn.partition() => {
                 Asked::Refused(Some(named), Problem::foreign_partition())
@@ -114,6 +119,7 @@ impl Known {
             return Asked::Reachable(row.scope.clone(), named.arn);
         }
         match located.as_ref().map(|located| located.get(&named.arn)) {
+            Ok(Some(scope)) if !self.within.has(&scope.account) => Asked::Refused(Some(named), Problem::beyond_key()),
             Ok(Some(scope)) => Asked::Reachable(scope.clone(), named.arn),
             // Names of buckets are one for all accounts, but only the caller's own are listed.
             Ok(None) if self.accounts.len() > 1 => Asked::Refused(Some(named), Problem::homeless_bucket()),

@@ -19,7 +19,10 @@ use super::{
     resource_cost,
     suggesting::{Adviser, MOST_CONFIDENCE},
 };
-use crate::ledger::Ledger;
+use crate::{
+    ledger::Ledger,
+    reach::{Accounts, Bounded, Reach, bound_filters},
+};
 
 pub(crate) const NAME: &str = "plan_fixes";
 
@@ -64,6 +67,12 @@ pub(crate) struct Arguments {
     #[schemars(with = "String")]
     #[serde(default)]
     as_of: Option<Day>,
+}
+
+impl Bounded for Arguments {
+    fn bound(&mut self, reach: &Reach, accounts: &Accounts) -> Result<(), ToolFailure> {
+        bound_filters(&mut self.filters, reach, accounts)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -133,11 +142,7 @@ impl Asked {
             usize::try_from(limit).ok().filter(|limit| (1..=most).contains(&i64::try_from(*limit).unwrap_or(0)));
         let limit = limit.ok_or_else(|| caller(format!("`limit` must be 1 to {most}")))?;
         let place = arguments.filters.clone().unwrap_or_default();
-        let filter = Filter {
-            types: listed("resource_types", arguments.resource_types.clone())?,
-            regions: place.region.into_iter().collect(),
-            accounts: place.account_id.into_iter().collect(),
-        };
+        let filter = place.filter(listed("resource_types", arguments.resource_types.clone())?);
         Ok(Self { target, least, limit, filter })
     }
 }

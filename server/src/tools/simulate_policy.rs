@@ -22,7 +22,11 @@ use super::{
     period::Day,
     resource_cost,
 };
-use crate::{ledger::Ledger, text::visible};
+use crate::{
+    ledger::Ledger,
+    reach::{Accounts, Bounded, Reach, bound_filters},
+    text::visible,
+};
 
 /// Types, accounts, reasons and changes told.
 const MOST_GROUPS: usize = 10;
@@ -64,6 +68,12 @@ pub(crate) struct Arguments {
     #[schemars(with = "String")]
     #[serde(default)]
     as_of: Option<Day>,
+}
+
+impl Bounded for Arguments {
+    fn bound(&mut self, reach: &Reach, accounts: &Accounts) -> Result<(), ToolFailure> {
+        bound_filters(&mut self.filters, reach, accounts)
+    }
 }
 
 fn object(_: &mut SchemaGenerator) -> Schema {
@@ -187,11 +197,7 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
         return Err(ToolFailure::Caller(why.to_owned()));
     }
     let place = arguments.filters.unwrap_or_default();
-    let filter = Filter {
-        types: listed("resource_types", arguments.resource_types)?,
-        regions: place.region.into_iter().collect(),
-        accounts: place.account_id.into_iter().collect(),
-    };
+    let filter = place.filter(listed("resource_types", arguments.resource_types)?);
     ledger.ask_about(which(arguments.as_of), |view, snapshot| {
         covered(view, &snapshot, &filter)?;
         let earlier = earlier(view, &snapshot, arguments.as_of)?;

@@ -21,7 +21,11 @@ use super::{
     suggesting::{Abstained, Adviser, Said, Suggestion},
     validated::{Problem, never_read},
 };
-use crate::{ledger::Ledger, text::visible};
+use crate::{
+    ledger::Ledger,
+    reach::{Accounts, Bounded, Reach},
+    text::visible,
+};
 
 pub(crate) const NAME: &str = "suggest_tags";
 
@@ -30,6 +34,17 @@ pub(crate) const NAME: &str = "suggest_tags";
 pub(crate) struct Arguments {
     /// The ARN of one resource of a supported type.
     resource_arn: String,
+    /// What the caller's key allows.
+    #[serde(skip)]
+    #[schemars(skip)]
+    within: Reach,
+}
+
+impl Bounded for Arguments {
+    fn bound(&mut self, reach: &Reach, _: &Accounts) -> Result<(), ToolFailure> {
+        self.within = reach.clone();
+        Ok(())
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -62,7 +77,7 @@ struct Facts {
 pub(crate) async fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Body>, ToolFailure> {
     let named = Named::parse(&arguments.resource_arn);
     let named = vec![Ok(named.map_err(|wrong| ToolFailure::Caller(format!("`resource_arn` is {wrong}")))?)];
-    let known = ledger.ask(|view, snapshot| Known::read(ledger, view, snapshot, &named))?;
+    let known = ledger.ask(|view, snapshot| Known::read(ledger, view, snapshot, &named, &arguments.within))?;
     let until = ledger.live().until();
     let located = known.locate(ledger, &named, until).await;
     let asked = named.into_iter().map(|named| known.address(named, &located)).next();

@@ -21,7 +21,11 @@ use super::{
     resource_cost,
     suggesting::{Adviser, MOST_CONFIDENCE, rounded},
 };
-use crate::{ledger::Ledger, text::visible};
+use crate::{
+    ledger::Ledger,
+    reach::{Accounts, Bounded, Reach, bound_filters},
+    text::visible,
+};
 
 pub(crate) const NAME: &str = "suggest_tags_bulk";
 
@@ -58,6 +62,12 @@ pub(crate) struct Arguments {
     #[schemars(with = "String")]
     #[serde(default, skip_serializing)]
     cursor: Option<String>,
+}
+
+impl Bounded for Arguments {
+    fn bound(&mut self, reach: &Reach, accounts: &Accounts) -> Result<(), ToolFailure> {
+        bound_filters(&mut self.filters, reach, accounts)
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -115,11 +125,7 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
         return Err(ToolFailure::Caller(format!("`min_confidence` must be {THRESHOLD} to {MOST_CONFIDENCE}")));
     }
     let place = arguments.filters.clone().unwrap_or_default();
-    let filter = Filter {
-        types: listed("resource_types", arguments.resource_types.clone())?,
-        regions: place.region.into_iter().collect(),
-        accounts: place.account_id.into_iter().collect(),
-    };
+    let filter = place.filter(listed("resource_types", arguments.resource_types.clone())?);
     ledger.ask_about(page.which(None), |view, snapshot| {
         covered(view, &snapshot, &filter)?;
         let policy = view.policy(&snapshot)?;

@@ -19,7 +19,11 @@ use super::{
     named_now::{Asked, Known},
     validated::{Problem, Validated},
 };
-use crate::{ledger::Ledger, live::Seen};
+use crate::{
+    ledger::Ledger,
+    live::Seen,
+    reach::{Accounts, Bounded, Reach},
+};
 
 pub(crate) const NAME: &str = "validate_resource_tags";
 
@@ -35,6 +39,17 @@ pub(crate) struct Arguments {
     /// ARNs of 1 to 100 resources, of any supported types, accounts and regions.
     #[schemars(length(min = 1, max = 100))]
     resource_arns: Vec<String>,
+    /// What the caller's key allows.
+    #[serde(skip)]
+    #[schemars(skip)]
+    within: Reach,
+}
+
+impl Bounded for Arguments {
+    fn bound(&mut self, reach: &Reach, _: &Accounts) -> Result<(), ToolFailure> {
+        self.within = reach.clone();
+        Ok(())
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -60,7 +75,7 @@ struct Summary {
 pub(crate) async fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Body>, ToolFailure> {
     let (texts, repeated) = distinct(arguments.resource_arns)?;
     let named: Vec<Result<Named, Misnamed>> = texts.iter().map(|text| Named::parse(text)).collect();
-    let known = ledger.ask(|view, snapshot| Known::read(ledger, view, snapshot, &named))?;
+    let known = ledger.ask(|view, snapshot| Known::read(ledger, view, snapshot, &named, &arguments.within))?;
     let until = ledger.live().until();
     let located = known.locate(ledger, &named, until).await;
     let asked: Vec<Asked> = named.into_iter().map(|named| known.address(named, &located)).collect();

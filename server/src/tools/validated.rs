@@ -156,6 +156,10 @@ impl Problem {
         Self::ours("out_of_reach", "account_not_scanned", explanation)
     }
 
+    pub(crate) fn beyond_key() -> Self {
+        Self::ours("out_of_reach", "account_not_allowed", "the key that asks is not for its account")
+    }
+
     pub(crate) fn foreign_region() -> Self {
         Self::ours("out_of_reach", "region_not_scanned", "its region is none of those that are scanned")
     }

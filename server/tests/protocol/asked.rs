@@ -2,14 +2,16 @@
 
 use std::{
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
+use gate::{Door, DoorSettings};
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
-use server::{Ledger, serve_http};
+use server::{Ledger, door, serve_http};
 use shared::{
     cloud::{Account, Look},
     inventory::{Gap, Links, Listing, Resource, Scope, Tags},
@@ -39,7 +41,7 @@ const POLICY: &str = r#"{
 }"#;
 
 /// Noon of the day after the first night.
-fn noon() -> Timestamp {
+pub(crate) fn noon() -> Timestamp {
     "2026-11-02T12:00:00Z".parse().unwrap()
 }
 
@@ -59,7 +61,7 @@ impl Nights {
         self.policy = Policy::parse(policy).unwrap();
     }
 
-    fn store(&self) -> PathBuf {
+    pub(crate) fn store(&self) -> PathBuf {
         self.folder.path().join("ledger.sqlite")
     }
 
@@ -82,11 +84,18 @@ impl Nights {
 
     /// Appends night `number` (1 is the first) with these lists.
     pub(crate) fn append(&self, number: i32, listings: Vec<(Scope, Listing)>) {
+        self.append_of(&[ACCOUNT], number, listings);
+    }
+
+    /// The same of several accounts.
+    pub(crate) fn append_of(&self, accounts: &[&str], number: i32, listings: Vec<(Scope, Listing)>) {
         let started_at = "2026-10-31T23:00:00Z".parse::<Timestamp>().unwrap() + (24 * number).hours();
         let mut writer = Writer::open(&self.store()).unwrap();
         let mut night = writer.begin(NightHeader { started_at, policy: &self.policy, app_version: "test" }).unwrap();
-        let partition = "aws".parse().unwrap();
-        night.account(&Account { id: ACCOUNT.parse().unwrap(), partition, name: None }).unwrap();
+        for id in accounts {
+            let (id, partition) = (id.parse().unwrap(), "aws".parse().unwrap());
+            night.account(&Account { id, partition, name: None }).unwrap();
+        }
         for (scope, listing) in listings {
             night.record(&scope, &listing).unwrap();
         }
@@ -124,6 +133,18 @@ pub(crate) fn unread(resource_type: &str, gap: Gap) -> (Scope, Listing) {
     (scope(resource_type), Listing { resources: Vec::new(), gap: Some(gap) })
 }
 
+/// Lets everybody on this machine in, unless keys are named.
+pub(crate) fn loopback() -> DoorSettings {
+    DoorSettings {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        keys: None,
+        single: None,
+        names: Vec::new(),
+        a_minute: NonZeroU32::new(6_000).unwrap(),
+        clock: noon,
+    }
+}
+
 /// The server, on a port of its own until it is dropped.
 pub(crate) struct Asked {
     address: SocketAddr,
@@ -156,10 +177,15 @@ impl Asked {
     }
 
     async fn serving(ledger: Ledger) -> Self {
+        Self::behind(door(loopback()).unwrap(), ledger).await
+    }
+
+    /// The server behind a door of its own.
+    pub(crate) async fn behind(door: Door, ledger: Ledger) -> Self {
         let ledger = Arc::new(ledger);
         let end = CancellationToken::new();
         let (tell, told) = oneshot::channel();
-        let serving = serve_http(ledger, "127.0.0.1:0".parse().unwrap(), end.clone(), |address| {
+        let serving = serve_http(ledger, door, end.clone(), |address| {
             tell.send(address).unwrap();
         });
         let serving = tokio::spawn(async move { serving.await.unwrap() });
@@ -204,20 +230,27 @@ impl Asked {
     }
 
     async fn post(&self, body: &str) -> String {
+        let Reply { status, head, body } = self.send("POST", "/mcp", "", body).await;
+        assert_eq!(status, 200, "{head}{body}");
+        assert!(head.contains("content-length:"), "the body is not in one piece: {head}");
+        body
+    }
+
+    /// What a request is answered with, headers of its own included.
+    pub(crate) async fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Reply {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let length = body.len();
+        let (address, length) = (self.address, body.len());
+        let host = if headers.contains("Host:") { String::new() } else { format!("Host: {address}\r\n") };
         let head = format!(
-            "POST /mcp HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n\
-             Accept: application/json, text/event-stream\r\nContent-Length: {length}\r\n\r\n",
-            self.address
+            "{method} {path} HTTP/1.1\r\n{host}Connection: close\r\nContent-Type: application/json\r\n\
+             Accept: application/json, text/event-stream\r\nContent-Length: {length}\r\n{headers}\r\n"
         );
         stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
-        assert!(head.to_ascii_lowercase().contains("content-length:"), "the body is not in one piece: {head}");
-        body.to_owned()
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
     }
 
     /// Pages through a list whose rows stand in `rows`; between two pages `meanwhile` happens.
@@ -239,4 +272,13 @@ impl Asked {
             meanwhile();
         }
     }
+}
+
+/// An answer over HTTP.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// In lower case.
+    pub(crate) head: String,
+    pub(crate) body: String,
 }

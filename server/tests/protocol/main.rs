@@ -1,6 +1,8 @@
 //! The server in this process, asked over a socket, on ledgers that the tests write themselves.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod again;
 #[cfg(test)]
 mod announced;
@@ -18,6 +20,8 @@ mod plan;
 mod script;
 #[cfg(test)]
 mod simulate;
+#[cfg(test)]
+mod slow;
 #[cfg(test)]
 mod suggest;
 #[cfg(test)]

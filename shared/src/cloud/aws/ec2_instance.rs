@@ -28,8 +28,7 @@ const STATES: [&str; 4] = ["pending", "running", "stopping", "stopped"];
 /// By a filter, which passes over names that are not there; a list of ids is refused as a whole because of one.
 pub(super) const LOOK_AT_ONCE: usize = 100;
 
-pub(super) const CREATED_BY: Creating =
-    Creating { event: "RunInstances", source: "ec2.amazonaws.com", created };
+pub(super) const CREATED_BY: Creating = Creating { event: "RunInstances", source: "ec2.amazonaws.com", created };
 
 /// One event may be of many.
 fn created(session: &Session, event: &Value) -> Vec<String> {

@@ -23,8 +23,7 @@ const PER_PAGE: u32 = 1000;
 /// By a filter, which passes over names that are not there; a list of ids is refused as a whole because of one.
 pub(super) const LOOK_AT_ONCE: usize = 100;
 
-pub(super) const CREATED_BY: Creating =
-    Creating { event: "CreateVolume", source: "ec2.amazonaws.com", created };
+pub(super) const CREATED_BY: Creating = Creating { event: "CreateVolume", source: "ec2.amazonaws.com", created };
 
 /// Those that came with an instance have no event of their own.
 fn created(session: &Session, event: &Value) -> Vec<String> {

@@ -23,8 +23,7 @@ const GET_TAGS: Operation = Operation::new("s3:GetBucketTagging", Family::S3Tags
 /// The most that AWS gives on a page. Without any parameter it would not say where the buckets are.
 const PER_PAGE: i32 = 10_000;
 
-pub(super) const CREATED_BY: Creating =
-    Creating { event: "CreateBucket", source: "s3.amazonaws.com", created };
+pub(super) const CREATED_BY: Creating = Creating { event: "CreateBucket", source: "s3.amazonaws.com", created };
 
 fn created(session: &Session, event: &Value) -> Vec<String> {
     let names = cloud_trail::at(event, "/requestParameters/bucketName");

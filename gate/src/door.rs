@@ -1,0 +1,200 @@
+//! The door that every request passes: names, key, allowance, and a body that arrives in time.
+
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::Response,
+};
+use jiff::Timestamp;
+use subtle::ConstantTimeEq;
+
+use crate::{
+    caller::{Caller, Scope},
+    key_file::{KeyFile, KeyFileError},
+    keyring::Refused,
+    limits::Allowance,
+    names::Names,
+};
+
+/// For how long the body of a request may take to arrive.
+const BODY: Duration = Duration::from_secs(4);
+
+/// The shortest single key that is accepted, in bytes.
+const SHORTEST_KEY: usize = 16;
+
+/// Who is let in.
+#[derive(Debug, Clone)]
+pub struct DoorSettings {
+    /// Where the port listens. On loopback nobody needs a key unless there are some.
+    pub listen: SocketAddr,
+    /// The file of keys; none, or none there: no keys of that kind.
+    pub keys: Option<PathBuf>,
+    /// A single key that lets in whoever has it, for [`Scope::Rescan`].
+    pub single: Option<String>,
+    /// Names by which the port is reached, beside those of this machine to itself.
+    pub names: Vec<String>,
+    /// Requests a minute and key.
+    pub a_minute: NonZeroU32,
+    /// Where the time comes from.
+    pub clock: fn() -> Timestamp,
+}
+
+/// What one port differs in from another.
+#[derive(Debug, Clone, Copy)]
+pub struct Port {
+    /// Largest body, bytes.
+    pub body: usize,
+    /// How it is written why a request is refused.
+    pub refusal: fn(StatusCode, &str) -> Response,
+    /// What makes a key for it.
+    pub remedy: &'static str,
+}
+
+/// Why there is no door.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    /// Anybody could come in.
+    #[error(
+        "{address} can be reached from other machines and nobody would need a key; {remedy}, or listen on 127.0.0.1"
+    )]
+    Open {
+        /// As configured.
+        address: SocketAddr,
+        /// What makes keys.
+        remedy: &'static str,
+    },
+    /// A short key can be guessed.
+    #[error("the control key is shorter than {SHORTEST_KEY} characters; `openssl rand -hex 24` makes a good one")]
+    ShortKey,
+    /// The file of keys is unusable.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
+}
+
+/// The door.
+#[derive(Debug)]
+pub struct Door {
+    listen: SocketAddr,
+    keys: Option<Arc<KeyFile>>,
+    single: Option<String>,
+    names: Names,
+    allowance: Allowance,
+    port: Port,
+    clock: fn() -> Timestamp,
+}
+
+impl Door {
+    /// The door of a port.
+    ///
+    /// # Errors
+    ///
+    /// When strangers could come in, or the keys cannot be read.
+    pub fn new(settings: DoorSettings, port: Port) -> Result<Self, DoorError> {
+        let DoorSettings { listen, keys, single, names, a_minute, clock } = settings;
+        if single.as_ref().is_some_and(|key| key.len() < SHORTEST_KEY) {
+            return Err(DoorError::ShortKey);
+        }
+        let keys = keys.filter(|path| path.exists()).map(|path| KeyFile::open(&path)).transpose()?;
+        if keys.is_none() && single.is_none() && !listen.ip().is_loopback() {
+            return Err(DoorError::Open { address: listen, remedy: port.remedy });
+        }
+        let (names, allowance) = (Names::new(&names, listen.ip().is_loopback()), Allowance::new(a_minute));
+        Ok(Self { listen, keys, single, names, allowance, port, clock })
+    }
+
+    /// Where the port listens, as configured.
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// The file of keys, to be followed.
+    pub fn keys(&self) -> Option<Arc<KeyFile>> {
+        self.keys.clone()
+    }
+
+    /// Who sends a request.
+    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
+        if self.keys.is_none() && self.single.is_none() {
+            return Ok(Caller::local());
+        }
+        let token = token(headers).ok_or(Refused::Missing)?;
+        let single = self.single.as_deref();
+        if single.is_some_and(|key| bool::from(token.as_bytes().ct_eq(key.as_bytes()))) {
+            return Ok(Caller { id: "control".to_owned(), scopes: [Scope::Rescan].into(), accounts: None });
+        }
+        self.keys.as_ref().map_or(Err(Refused::Unknown), |keys| keys.caller(token, (self.clock)()))
+    }
+
+    fn refuse(&self, status: StatusCode, why: &str) -> Response {
+        (self.port.refusal)(status, why)
+    }
+
+    /// The challenge of RFC 6750.
+    fn challenge(&self, refused: Refused) -> Response {
+        let mut answer = self.refuse(StatusCode::UNAUTHORIZED, &refused.to_string());
+        let challenge = match refused {
+            Refused::Missing => "Bearer",
+            Refused::Unknown | Refused::Expired | Refused::Revoked => r#"Bearer error="invalid_token""#,
+        };
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        answer
+    }
+
+    /// A request whose body has arrived, from a caller who is known; or why not.
+    async fn admit(&self, request: Request) -> Result<Request, Response> {
+        let (mut parts, body) = request.into_parts();
+        if !self.names.admit(&parts.headers) {
+            let why = "this server does not answer to that host name, nor to pages of other sites; TAGLEDGER_ALLOWED_HOSTS \
+                adds names";
+            return Err(self.refuse(StatusCode::FORBIDDEN, why));
+        }
+        // Who watches over a process has no key, and learns nothing of the estate.
+        if parts.uri.path() != "/health" {
+            let caller = self.caller(&parts.headers).map_err(|refused| self.challenge(refused))?;
+            parts.extensions.insert(caller);
+        }
+        let body = tokio::time::timeout(BODY, to_bytes(body, self.port.body)).await;
+        let Ok(read) = body else {
+            let why = "the request took too long to arrive";
+            return Err(closing(self.refuse(StatusCode::REQUEST_TIMEOUT, why)));
+        };
+        let body = read.map_err(|_| {
+            let why = format!("the request is larger than {} bytes, or broke off", self.port.body);
+            closing(self.refuse(StatusCode::PAYLOAD_TOO_LARGE, &why))
+        })?;
+        Ok(Request::from_parts(parts, Body::from(body)))
+    }
+}
+
+/// Lets a request pass, or says why not.
+pub async fn guard(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    let request = match door.admit(request).await {
+        Ok(request) => request,
+        Err(refused) => return refused,
+    };
+    let caller = request.extensions().get::<Caller>().filter(|_| door.keys.is_some() || door.single.is_some());
+    let _place = match caller.map(|caller| door.allowance.admit(&caller.id)).transpose() {
+        Ok(place) => place,
+        Err(wait) => {
+            let mut answer = door.refuse(StatusCode::TOO_MANY_REQUESTS, &wait.why);
+            answer.headers_mut().insert(header::RETRY_AFTER, wait.seconds.into());
+            return answer;
+        }
+    };
+    next.run(request).await
+}
+
+fn token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// What is still to come of the request is not waited for.
+fn closing(mut answer: Response) -> Response {
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
+}

@@ -1,0 +1,181 @@
+//! The file of keys: changed by the command line, followed by whoever asks for keys.
+//!
+//! A file that cannot be read lets nobody in. To go on with the keys that were read before would also go on with those that
+//! somebody tried to take back.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::{
+    caller::Caller,
+    key::Key,
+    keyring::{Keyring, NewKey, Refused},
+};
+
+/// How often the file is looked at.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Why the file of keys could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// It cannot be read or written.
+    #[error("the keys in {} cannot be {what}: {source}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// `read` or `written`.
+        what: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It holds something else.
+    #[error("{} does not hold keys ({source}); `tagledger key create` makes such a file", path.display())]
+    Content {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: serde_json::Error,
+    },
+    /// Nothing to revoke.
+    #[error("there is no key with the id or name {which} in {}", path.display())]
+    NoSuchKey {
+        /// Which file.
+        path: PathBuf,
+        /// As given.
+        which: String,
+    },
+    /// No keys can be made.
+    #[error("the system has no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+/// The file of keys.
+#[derive(Debug)]
+pub struct KeyFile {
+    path: PathBuf,
+    /// As read last; what is wrong where it cannot be read.
+    current: RwLock<Result<Keyring, String>>,
+}
+
+impl KeyFile {
+    /// The keys in a file, which must be there.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or holds something else.
+    pub fn open(path: &Path) -> Result<Arc<Self>, KeyFileError> {
+        let keyring = read(path)?;
+        info!(keys = keyring.keys.len(), "keys are asked for");
+        Ok(Arc::new(Self { path: path.to_owned(), current: RwLock::new(Ok(keyring)) }))
+    }
+
+    /// Who a token is of.
+    ///
+    /// # Errors
+    ///
+    /// When it is not accepted.
+    pub fn caller(&self, token: &str, now: Timestamp) -> Result<Caller, Refused> {
+        match &*self.current.read().unwrap_or_else(PoisonError::into_inner) {
+            Ok(keyring) => keyring.caller(token, now),
+            Err(_) => Err(Refused::Unknown),
+        }
+    }
+
+    /// Reads the file again.
+    pub fn reload(&self) {
+        let after = read(&self.path).map_err(|error| error.to_string());
+        let before = {
+            let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *current, after.clone())
+        };
+        match &after {
+            _ if before == after => {}
+            Ok(keyring) => info!(keys = keyring.keys.len(), "keys read anew"),
+            Err(error) => error!("nobody is let in any more: {error}"),
+        }
+    }
+
+    /// Follows the file until `end`.
+    pub async fn follow(self: Arc<Self>, end: CancellationToken) {
+        while tokio::time::timeout(EVERY, end.cancelled()).await.is_err() {
+            self.reload();
+        }
+    }
+
+    /// Makes a key and keeps what must be kept of it; gives that, and the key itself.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or written.
+    pub fn create(path: &Path, new: NewKey, now: Timestamp) -> Result<(Key, String), KeyFileError> {
+        change(path, |keyring| keyring.add(new, now).map_err(KeyFileError::Random))
+    }
+
+    /// Takes back the key with an id, or all with a name; gives those that were still good.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or the file cannot be read or written.
+    pub fn revoke(path: &Path, which: &str, now: Timestamp) -> Result<Vec<Key>, KeyFileError> {
+        let none = || KeyFileError::NoSuchKey { path: path.to_owned(), which: which.to_owned() };
+        change(path, |keyring| keyring.revoke(which, now).ok_or_else(none))
+    }
+
+    /// All keys, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn list(path: &Path) -> Result<Vec<Key>, KeyFileError> {
+        Ok(read(path)?.keys)
+    }
+}
+
+fn read(path: &Path) -> Result<Keyring, KeyFileError> {
+    let failed = |source| KeyFileError::Io { path: path.to_owned(), what: "read", source };
+    let text = fs::read_to_string(path).map_err(failed)?;
+    serde_json::from_str(&text).map_err(|source| KeyFileError::Content { path: path.to_owned(), source })
+}
+
+/// Changes the file whole or not at all, one change after the other.
+fn change<T>(path: &Path, how: impl FnOnce(&mut Keyring) -> Result<T, KeyFileError>) -> Result<T, KeyFileError> {
+    let failed = |source| KeyFileError::Io { path: path.to_owned(), what: "written", source };
+    let beside = |extension: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(extension);
+        PathBuf::from(name)
+    };
+    let lock = private(&beside(".lock")).map_err(failed)?;
+    lock.lock().map_err(failed)?;
+    let mut keyring = match read(path) {
+        Err(KeyFileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Keyring::default(),
+        other => other?,
+    };
+    let changed = how(&mut keyring)?;
+    let fresh = beside(".new");
+    let written = || -> io::Result<()> {
+        let mut file = private(&fresh)?;
+        file.set_len(0)?;
+        serde_json::to_writer_pretty(&mut file, &keyring)?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        fs::rename(&fresh, path)
+    };
+    written().map_err(failed)?;
+    Ok(changed)
+}
+
+/// A file that only its owner reads.
+fn private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
+}

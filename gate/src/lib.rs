@@ -1,0 +1,19 @@
+//! Who is let in over HTTP, and for how long: keys and what they allow, callers, limits on connections and requests.
+//!
+//! Both ports have the same gate, the server's and the scanner's; what lies behind it is theirs.
+
+mod caller;
+mod connections;
+mod door;
+mod key;
+mod key_file;
+mod keyring;
+mod limits;
+mod names;
+
+pub use caller::{Caller, Scope, UnknownScope};
+pub use connections::{Limits, serve};
+pub use door::{Door, DoorError, DoorSettings, Port, guard};
+pub use key::{Expiry, Key, KeyState, UnknownExpiry};
+pub use key_file::{KeyFile, KeyFileError};
+pub use keyring::{NewKey, Refused};

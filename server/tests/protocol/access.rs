@@ -1,0 +1,308 @@
+//! Who is let in, and what they may then ask.
+
+use std::{num::NonZeroU32, path::Path, time::Duration};
+
+use gate::{DoorSettings, Expiry, KeyFile, NewKey, Scope as Right};
+use serde_json::{Value, json};
+use server::{Ledger, door};
+use shared::inventory::{Links, Listing, Resource, Scope, Tags};
+
+use crate::{
+    asked::{ACCOUNT, Asked, Nights, REGION, Reply, instances, loopback, noon},
+    live::{Now, arn},
+};
+
+const OTHER: &str = "222222222222";
+const GOOD: [(&str, &str); 2] = [("CostCenter", "Sales"), ("Owner", "a@example.com")];
+
+/// One good instance in one account, two bad ones and a bucket in another.
+fn two_accounts() -> Nights {
+    let nights = Nights::new();
+    let of_other = |resource_type: &str, names: &[&str]| {
+        let scope = Scope {
+            account: OTHER.parse().unwrap(),
+            region: REGION.parse().unwrap(),
+            resource_type: resource_type.parse().unwrap(),
+        };
+        let resource = |name: &&str| Resource {
+            arn: name.parse().unwrap(),
+            created_at: None,
+            tags: Tags::Known([("Secret", "of-the-other")].into_iter().collect()),
+            usage: None,
+            links: Links::default(),
+        };
+        (scope, Listing { resources: names.iter().map(resource).collect(), gap: None })
+    };
+    let there = [1, 2].map(|n| format!("arn:aws:ec2:{REGION}:{OTHER}:instance/i-other{n}"));
+    let there = [there[0].as_str(), there[1].as_str()];
+    nights.append_of(
+        &[ACCOUNT, OTHER],
+        1,
+        vec![
+            instances([("i-good".to_owned(), GOOD.to_vec())]),
+            of_other("ec2:instance", &there),
+            of_other("s3:bucket", &["arn:aws:s3:::bucket-of-the-other"]),
+        ],
+    );
+    nights.learn();
+    nights
+}
+
+fn new(name: &str, scopes: &[Right], accounts: &[&str], expires: &str) -> NewKey {
+    let accounts = (!accounts.is_empty()).then(|| accounts.iter().map(|id| id.parse().unwrap()).collect());
+    let expires: Expiry = expires.parse().unwrap();
+    NewKey { name: name.to_owned(), scopes: scopes.iter().copied().collect(), accounts, expires }
+}
+
+fn key(file: &Path, new: NewKey) -> String {
+    KeyFile::create(file, new, noon()).unwrap().1
+}
+
+async fn behind_keys(nights: &Nights, settings: DoorSettings) -> Asked {
+    let now = [("i-good", GOOD.to_vec())];
+    let ledger = Ledger::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon);
+    let ledger = ledger.looking_through(std::sync::Arc::new(Now(now.into_iter().collect())));
+    Asked::behind(door(settings).unwrap(), ledger).await
+}
+
+fn call(tool: &str, arguments: &Value) -> String {
+    json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}})
+        .to_string()
+}
+
+fn bearer(key: &str) -> String {
+    format!("Authorization: Bearer {key}\r\n")
+}
+
+async fn with_key(server: &Asked, key: &str, tool: &str, arguments: Value) -> Value {
+    let Reply { status, body, .. } = server.send("POST", "/mcp", &bearer(key), &call(tool, &arguments)).await;
+    assert_eq!(status, 200, "{tool}: {body}");
+    serde_json::from_str::<Value>(&body).unwrap()["result"].take()
+}
+
+/// Every tool, asked so that it answers whoever may ask.
+fn every_tool() -> [(&'static str, Value); 13] {
+    let arn = arn("i-good");
+    let draft = json!({"version": "1.0", "last_updated": "2026-01-01T00:00:00Z", "required_tags": [{"name": "Owner"}]});
+    [
+        ("check_tag_compliance", json!({})),
+        ("detect_tag_drift", json!({})),
+        ("explain_compliance_change", json!({})),
+        ("find_untagged_resources", json!({})),
+        ("generate_compliance_report", json!({})),
+        ("get_cost_attribution_gap", json!({})),
+        ("get_tagging_policy", json!({})),
+        ("get_violation_history", json!({})),
+        ("plan_fixes", json!({})),
+        ("simulate_policy", json!({"policy": draft})),
+        ("suggest_tags", json!({"resource_arn": arn})),
+        ("suggest_tags_bulk", json!({})),
+        ("validate_resource_tags", json!({"resource_arns": [arn]})),
+    ]
+}
+
+const LIVE: [&str; 2] = ["suggest_tags", "validate_resource_tags"];
+
+#[tokio::test]
+async fn whoever_has_no_key_that_is_accepted_is_told_so_and_nothing_else() {
+    let nights = two_accounts();
+    let file = nights.store().with_extension("keys");
+    let good = key(&file, new("good", &[Right::Read, Right::Live], &[], "never"));
+    let revoked = key(&file, new("revoked", &[Right::Read], &[], "never"));
+    let expired =
+        KeyFile::create(&file, new("old", &[Right::Read], &[], "1d"), "2026-10-01T00:00:00Z".parse().unwrap());
+    KeyFile::revoke(&file, "revoked", noon()).unwrap();
+    let server = behind_keys(&nights, DoorSettings { keys: Some(file.clone()), ..loopback() }).await;
+    let (start, end) = good.split_at(good.len() - 1);
+    let other = if end == "A" { "B" } else { "A" };
+    let refused = [
+        (String::new(), "", "a key is needed"),
+        (bearer(&format!("{start}{other}")), "invalid_token", "not known here"),
+        (bearer("tagledger_aaaaaaaa_x"), "invalid_token", "not known here"),
+        (bearer("ü"), "", "a key is needed"),
+        (format!("Authorization: Basic {good}\r\n"), "", "a key is needed"),
+        (bearer(&revoked), "invalid_token", "has been revoked"),
+        (bearer(&expired.unwrap().1), "invalid_token", "has expired"),
+    ];
+    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string();
+    let read = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": "tagledger://snapshot/newest"}});
+    let asked = [call("check_tag_compliance", &json!({})), list, read.to_string(), "nonsense".to_owned()];
+    for (header, challenge, words) in &refused {
+        for body in &asked {
+            let reply = server.send("POST", "/mcp", header, body).await;
+            assert_eq!(reply.status, 401, "{header}: {reply:?}");
+            assert!(reply.head.contains("www-authenticate: bearer") && reply.head.contains(challenge), "{reply:?}");
+            let error: Value = serde_json::from_str(&reply.body).unwrap();
+            assert!(error["error"]["message"].as_str().unwrap().contains(words), "{header}: {error}");
+            assert_eq!(error["jsonrpc"], "2.0");
+        }
+        assert_eq!(server.send("GET", "/health", header, "").await.status, 200, "health needs no key");
+        assert_eq!(server.send("GET", "/nothing", header, "").await.status, 401);
+    }
+    for body in &asked[..3] {
+        assert_eq!(server.send("POST", "/mcp", &bearer(&good), body).await.status, 200);
+    }
+    let kept = std::fs::read_to_string(&file).unwrap();
+    assert!(!kept.contains(good.rsplit('_').next().unwrap()), "the key itself is kept nowhere");
+}
+
+#[tokio::test]
+async fn a_key_is_for_what_its_scopes_say_and_tools_beyond_are_not_even_listed() {
+    let nights = two_accounts();
+    let file = nights.store().with_extension("keys");
+    let [read, live, rescan] =
+        [Right::Read, Right::Live, Right::Rescan].map(|scope| key(&file, new(scope.as_str(), &[scope], &[], "90d")));
+    let server = behind_keys(&nights, DoorSettings { keys: Some(file), ..loopback() }).await;
+    for (key, allowed) in [(&read, Some(false)), (&live, Some(true)), (&rescan, None)] {
+        for (tool, arguments) in every_tool() {
+            let result = with_key(&server, key, tool, arguments).await;
+            let lacking = result["content"][0]["text"].as_str().is_some_and(|text| text.contains("it lacks the scope"));
+            assert_eq!(!lacking, allowed == Some(LIVE.contains(&tool)), "{tool}: {result}");
+        }
+        let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string();
+        let reply: Value = serde_json::from_str(&server.send("POST", "/mcp", &bearer(key), &list).await.body).unwrap();
+        let listed: Vec<&str> =
+            reply["result"]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+        let expected: Vec<&str> =
+            every_tool().iter().map(|(tool, _)| *tool).filter(|tool| allowed == Some(LIVE.contains(tool))).collect();
+        assert_eq!(listed, expected);
+        let read = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/read",
+            "params": {"uri": "tagledger://snapshot/newest"}});
+        let reply: Value =
+            serde_json::from_str(&server.send("POST", "/mcp", &bearer(key), &read.to_string()).await.body).unwrap();
+        assert_eq!(reply["error"].is_null(), allowed == Some(false), "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_for_one_account_learns_nothing_of_another() {
+    let nights = two_accounts();
+    let file = nights.store().with_extension("keys");
+    let mine = key(&file, new("mine", &[Right::Read, Right::Live], &[ACCOUNT, "333333333333"], "90d"));
+    let all = key(&file, new("all", &[Right::Read, Right::Live], &[], "90d"));
+    let server = behind_keys(&nights, DoorSettings { keys: Some(file), ..loopback() }).await;
+    // What is kept at hand for whoever may ask about all is not for others.
+    for (tool, arguments) in every_tool() {
+        with_key(&server, &all, tool, arguments).await;
+    }
+    for (tool, arguments) in every_tool() {
+        let text = with_key(&server, &mine, tool, arguments).await.to_string();
+        for word in [OTHER, "of-the-other", "i-other"] {
+            assert!(!text.contains(word), "{tool} tells of {word}: {text}");
+        }
+    }
+    let score = with_key(&server, &mine, "check_tag_compliance", json!({})).await;
+    assert_eq!(score["structuredContent"]["compliance_score"], 1.0);
+    let untagged = with_key(&server, &mine, "find_untagged_resources", json!({})).await;
+    assert_eq!(untagged["structuredContent"]["totals"]["missing_required_tags"], 0, "{untagged}");
+    for tool in ["check_tag_compliance", "get_violation_history", "plan_fixes", "suggest_tags_bulk"] {
+        let refused = with_key(&server, &mine, tool, json!({"filters": {"account_id": OTHER}})).await;
+        let words = refused["content"][0]["text"].as_str().unwrap();
+        assert!(words.contains("this key is not for account 222222222222"), "{tool}: {words}");
+        let named = with_key(&server, &mine, tool, json!({"filters": {"account_id": ACCOUNT}})).await;
+        let named = named["content"][0]["text"].as_str().unwrap().to_owned();
+        assert!(!named.contains("this key"), "{named}");
+        let unscanned = with_key(&server, &mine, tool, json!({"filters": {"account_id": "333333333333"}})).await;
+        let words = unscanned["content"][0]["text"].as_str().unwrap();
+        assert!(words.contains("was not scanned") && !words.contains(OTHER), "{tool}: {words}");
+    }
+    let there =
+        [format!("arn:aws:ec2:{REGION}:{OTHER}:instance/i-other1"), "arn:aws:s3:::bucket-of-the-other".to_owned()];
+    let validated = with_key(&server, &mine, "validate_resource_tags", json!({"resource_arns": there})).await;
+    let summary = &validated["structuredContent"]["summary"];
+    assert_eq!((&summary["not_read"], &summary["non_compliant"]), (&json!(2), &json!(0)), "{validated}");
+    let cursor = with_key(&server, &all, "check_tag_compliance", json!({"limit": 1})).await;
+    let cursor = cursor["structuredContent"]["next_cursor"].clone();
+    let page = with_key(&server, &mine, "check_tag_compliance", json!({"limit": 1, "cursor": cursor})).await;
+    assert!(!page.to_string().contains("i-other"), "another's cursor shows no more: {page}");
+    let read = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": "tagledger://snapshot/newest"}});
+    let newest = server.send("POST", "/mcp", &bearer(&mine), &read.to_string()).await.body;
+    assert!(newest.contains(r#"\"compliance_score\":1.0"#) && !newest.contains(OTHER), "{newest}");
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_while_the_server_runs_is_refused_within_seconds_and_so_is_every_key_of_a_broken_file() {
+    let nights = two_accounts();
+    let file = nights.store().with_extension("keys");
+    let [first, second] = ["first", "second"].map(|name| key(&file, new(name, &[Right::Read], &[], "90d")));
+    let server = behind_keys(&nights, DoorSettings { keys: Some(file.clone()), ..loopback() }).await;
+    let body = call("check_tag_compliance", &json!({}));
+    let status = async |key: &str| server.send("POST", "/mcp", &bearer(key), &body).await.status;
+    let becomes = async |key: &str, expected: u16| {
+        for _ in 0..100 {
+            if status(key).await == expected {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("not {expected} within five seconds");
+    };
+    assert_eq!((status(&first).await, status(&second).await), (200, 200));
+    KeyFile::revoke(&file, "first", noon()).unwrap();
+    becomes(&first, 401).await;
+    assert_eq!(status(&second).await, 200);
+    let third = key(&file, new("third", &[Right::Read], &[], "90d"));
+    becomes(&third, 200).await;
+    let kept = std::fs::read(&file).unwrap();
+    std::fs::write(&file, "{").unwrap();
+    becomes(&second, 401).await;
+    std::fs::write(&file, kept).unwrap();
+    becomes(&second, 200).await;
+    std::fs::remove_file(&file).unwrap();
+    becomes(&second, 401).await;
+    assert_eq!(server.send("POST", "/mcp", "", &body).await.status, 401, "without its file the door stays shut");
+}
+
+#[tokio::test]
+async fn beyond_loopback_nobody_serves_without_keys_and_whoever_asks_too_much_waits() {
+    let nights = two_accounts();
+    let open = DoorSettings { listen: "0.0.0.0:0".parse().unwrap(), ..loopback() };
+    let error = door(open.clone()).unwrap_err().to_string();
+    assert!(error.contains("tagledger key create"), "{error}");
+    let file = nights.store().with_extension("keys");
+    let missing = door(DoorSettings { keys: Some(file.clone()), ..open.clone() }).unwrap_err().to_string();
+    assert!(missing.contains("tagledger key create"), "{missing}");
+    let [mine, others] = ["mine", "others"].map(|name| key(&file, new(name, &[Right::Read], &[], "90d")));
+    assert!(door(DoorSettings { keys: Some(file.clone()), ..open }).is_ok());
+    let a_minute = NonZeroU32::new(30).unwrap();
+    let server = behind_keys(&nights, DoorSettings { keys: Some(file), a_minute, ..loopback() }).await;
+    let body = call("check_tag_compliance", &json!({}));
+    for _ in 0..5 {
+        assert_eq!(server.send("POST", "/mcp", &bearer(&mine), &body).await.status, 200);
+    }
+    let late = server.send("POST", "/mcp", &bearer(&mine), &body).await;
+    assert_eq!(late.status, 429);
+    assert!(late.head.contains("retry-after: "), "{}", late.head);
+    assert_eq!(server.send("POST", "/mcp", &bearer(&others), &body).await.status, 200, "each key has its own");
+}
+
+#[tokio::test]
+async fn only_names_that_are_configured_reach_the_server_and_pages_of_others_do_not() {
+    let nights = two_accounts();
+    let settings = DoorSettings { names: vec!["ledger.example.com".to_owned()], ..loopback() };
+    let server = behind_keys(&nights, settings).await;
+    let body = call("check_tag_compliance", &json!({}));
+    for headers in ["Host: ledger.example.com\r\n", "Host: localhost:1\r\nOrigin: https://ledger.example.com\r\n"] {
+        assert_eq!(server.send("POST", "/mcp", headers, &body).await.status, 200, "{headers}");
+    }
+    for headers in ["Host: evil.example\r\n", "Host: localhost\r\nOrigin: https://evil.example\r\n"] {
+        let refused = server.send("POST", "/mcp", headers, &body).await;
+        assert_eq!(refused.status, 403, "{headers}");
+        assert!(refused.body.contains("TAGLEDGER_ALLOWED_HOSTS"), "{}", refused.body);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_json_is_told_so_as_json_rpc_has_it_and_what_is_too_large_too() {
+    let nights = two_accounts();
+    let server = Asked::of(&nights).await;
+    for broken in ["", "{", "nonsense", "{\"jsonrpc\": \"2.0\",}", "\u{0}"] {
+        let reply = server.send("POST", "/mcp", "", broken).await;
+        assert_eq!(reply.status, 400, "{broken:?}: {reply:?}");
+        let error: Value = serde_json::from_str(&reply.body).unwrap();
+        assert_eq!((&error["error"]["code"], &error["id"]), (&json!(-32700), &Value::Null), "{error}");
+    }
+    let large = server.send("POST", "/mcp", "", &" ".repeat((1 << 20) + 1)).await;
+    assert_eq!(large.status, 413, "{large:?}");
+    assert!(large.body.contains("larger than 1048576 bytes"), "{}", large.body);
+}
