@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use sha2::{Digest, Sha256};
 use shared::AccountId;
 use subtle::ConstantTimeEq;
@@ -34,7 +34,7 @@ pub struct Key {
     /// What it may be used for.
     pub scopes: BTreeSet<Scope>,
     /// The accounts that may be asked about with it; none: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some")]
     pub accounts: Option<BTreeSet<AccountId>>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -44,6 +44,17 @@ pub struct Key {
     /// Since when it is not accepted any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
+}
+
+/// An empty list would be read as "none" by people and as "all" by filters.
+fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BTreeSet<AccountId>>, D::Error> {
+    let accounts = Option::<BTreeSet<AccountId>>::deserialize(deserializer)?;
+    match accounts {
+        Some(accounts) if accounts.is_empty() => {
+            Err(D::Error::custom("`accounts` names none; leave it out for all, or revoke the key"))
+        }
+        accounts => Ok(accounts),
+    }
 }
 
 /// Whether a key is accepted.

@@ -93,7 +93,7 @@ pub(crate) fn caller(extensions: &Extensions) -> Caller {
         None => Caller::local(),
         Some(Some(caller)) => caller,
         // Nothing comes here past the door; what did would be nobody.
-        Some(None) => Caller { id: "nobody".to_owned(), scopes: BTreeSet::new(), accounts: Some(BTreeSet::new()) },
+        Some(None) => Caller { id: "nobody".to_owned(), scopes: BTreeSet::new(), accounts: None },
     }
 }
 

@@ -18,6 +18,7 @@ TOOLS = sorted([*ANSWERING, "simulate_policy", "suggest_tags", "validate_resourc
 GROUPINGS = ("by_resource_type", "by_region", "by_account")
 BYTES_OF_A_TOKEN = 4
 MOST_TOKENS = 4000
+MOST_TOKENS_OF_TOOLS = 6000
 PROVENANCE = {"as_of", "policy", "coverage"}
 STATES = ("compliant", "non_compliant", "not_applicable", "unknown", "exempt")
 
@@ -91,6 +92,15 @@ async def schemas_are_plain(client):
 async def server_says_who_it_is(client):
     equal(client.server_info.name, "tagledger", "the name of the server")
     contains(client.instructions, *TOOLS, "untrusted")
+
+
+@check("what a model is told of the tools, which is all but the output schemas, is under 6,000 tokens")
+async def tools_are_short(client):
+    listed = (await client.list_tools()).tools
+    told = [tool.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"output_schema"}) for tool in listed]
+    assert all("outputSchema" not in tool and "inputSchema" in tool for tool in told), told[0].keys()
+    size = len(json.dumps(told, separators=(",", ":")))
+    assert size < MOST_TOKENS_OF_TOOLS * BYTES_OF_A_TOKEN, f"{size} bytes"
 
 
 @check("content and structured content are each complete and equal, valid, and under 4,000 tokens")

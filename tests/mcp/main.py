@@ -11,7 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-import answers  # noqa: F401 (these four declare checks)
+import answers  # noqa: F401 (these five declare checks)
+import conformance  # noqa: F401
 import inspector  # noqa: F401
 import refusals  # noqa: F401
 import surface  # noqa: F401

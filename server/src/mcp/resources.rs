@@ -1,78 +1,130 @@
-//! The resources: what a client may keep in view without calling a tool.
+//! The resources: what a client may keep in view, or attach to a conversation, without calling a tool.
 
+use percent_encoding::percent_decode_str;
 use rmcp::{
     ErrorData,
-    model::{CacheScope, ListResourcesResult, ReadResourceResult, Resource, ResourceContents},
+    model::{
+        CacheScope, ListResourceTemplatesResult, ListResourcesResult, ReadResourceResult, Resource, ResourceContents,
+        ResourceTemplate,
+    },
 };
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
-use shared::store::{Filter, Snapshot, Tally, View};
+use shared::named::Named;
 
 use crate::{
     announce::NEWEST,
     ledger::Ledger,
     reach::Reach,
-    tools::{
-        ToolFailure,
-        answer::{Answer, AsOf, Coverage, PolicyUsed, States, score},
-    },
+    tools::{ToolFailure, generate_compliance_report as report, get_tagging_policy as policy},
 };
 
-const JSON: &str = "application/json";
+mod known;
+mod newest;
 
-/// What the newest snapshot says as a whole.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Newest {
-    /// Share of judged resources that are compliant; null when none was judged.
-    compliance_score: Option<f64>,
-    resources: States,
-    /// When its scan ended (RFC 3339, UTC).
-    finished_at: String,
-}
+const JSON: &str = "application/json";
+const MARKDOWN: &str = "text/markdown";
+
+const POLICY: &str = "tagledger://policy";
+const REPORT: &str = "tagledger://report/newest";
+const REPORT_OF: &str = "tagledger://report/";
+const RESOURCE: &str = "tagledger://resource/";
+
+/// The templates, each with its one variable; [`super::completions`] knows their values.
+pub(super) const REPORT_TEMPLATE: &str = "tagledger://report/{date}";
+pub(super) const RESOURCE_TEMPLATE: &str = "tagledger://resource/{+arn}";
 
 pub(super) fn list() -> ListResourcesResult {
     let newest = Resource::new(NEWEST, "newest snapshot")
         .with_title("Newest snapshot")
         .with_description("Score, counts and coverage of the newest snapshot. Subscribe to hear of each new one.")
         .with_mime_type(JSON);
-    ListResourcesResult::with_all_items(vec![newest])
+    let policy = Resource::new(POLICY, "tagging policy")
+        .with_title("Tagging policy")
+        .with_description("The policy in force: required and optional tags, allowed values, patterns, exemptions.")
+        .with_mime_type(JSON);
+    let report = Resource::new(REPORT, "compliance report")
+        .with_title("Compliance report")
+        .with_description("The report on the newest snapshot, one page to be read or handed on.")
+        .with_mime_type(MARKDOWN);
+    ListResourcesResult::with_all_items(vec![newest, policy, report])
+}
+
+pub(super) fn templates() -> ListResourceTemplatesResult {
+    let report = ResourceTemplate::new(REPORT_TEMPLATE, "compliance report of a day")
+        .with_title("Compliance report of a day")
+        .with_description("The same report as of the end of a day (UTC), such as 2026-10-31.")
+        .with_mime_type(MARKDOWN);
+    let resource = ResourceTemplate::new(RESOURCE_TEMPLATE, "resource")
+        .with_title("A resource")
+        .with_description("What the newest snapshot knows of one resource: tags, findings, cost, who created it.")
+        .with_mime_type(JSON);
+    ListResourceTemplatesResult::with_all_items(vec![report, resource])
+}
+
+/// Why there is nothing to read.
+enum Unread {
+    NoSuchResource(String),
+    Failed(ToolFailure),
+}
+
+impl From<ToolFailure> for Unread {
+    fn from(failure: ToolFailure) -> Self {
+        Self::Failed(failure)
+    }
 }
 
 pub(super) fn read(ledger: &Ledger, uri: &str, reach: &Reach) -> Result<ReadResourceResult, ErrorData> {
-    if uri != NEWEST {
-        let data = Some(json!({ "uri": uri }));
-        return Err(ErrorData::resource_not_found(format!("no such resource; there is {NEWEST}"), data));
-    }
-    let text = match ledger.ask(|view, snapshot| newest(view, &snapshot, &reach.filter())) {
-        Ok(answer) => {
-            serde_json::to_string(&answer).map_err(|error| ErrorData::internal_error(error.to_string(), None))?
+    let (text, kind) = match text(ledger, uri, reach) {
+        Ok(read) => read,
+        Err(Unread::NoSuchResource(words)) => {
+            return Err(ErrorData::resource_not_found(words, Some(json!({ "uri": uri }))));
         }
-        Err(ToolFailure::Caller(words)) => json!({ "snapshot": null, "note": words }).to_string(),
-        Err(ToolFailure::Internal) => {
+        Err(Unread::Failed(ToolFailure::Caller(words))) if uri == NEWEST => {
+            (json!({ "snapshot": null, "note": words }).to_string(), JSON)
+        }
+        Err(Unread::Failed(ToolFailure::Caller(words))) => return Err(ErrorData::invalid_params(words, None)),
+        Err(Unread::Failed(ToolFailure::Internal)) => {
             return Err(ErrorData::internal_error("the ledger cannot be read; the server's log says why", None));
         }
     };
-    let mut result = ReadResourceResult::new(vec![ResourceContents::text(text, NEWEST).with_mime_type(JSON)]);
+    let mut result = ReadResourceResult::new(vec![ResourceContents::text(text, uri).with_mime_type(kind)]);
     // A client that did not subscribe shall not think it knows.
     result.ttl_ms = Some(0);
     result.cache_scope = Some(CacheScope::Private);
     Ok(result)
 }
 
-fn newest(view: &View<'_>, snapshot: &Snapshot, of: &Filter) -> Result<Answer<Newest>, ToolFailure> {
-    let mut tally = Tally::default();
-    view.cells(snapshot, of)?.into_iter().for_each(|(_, cell)| tally += cell);
-    let policy = view.policy(snapshot)?;
-    Ok(Answer {
-        body: Newest {
-            compliance_score: score(&tally),
-            resources: States::of(&tally),
-            finished_at: snapshot.finished_at.to_string(),
-        },
-        as_of: AsOf::of(snapshot),
-        policy: PolicyUsed::of(&policy),
-        coverage: Coverage::of(view, snapshot, of)?,
-        notes: Vec::new(),
+fn text(ledger: &Ledger, uri: &str, reach: &Reach) -> Result<(String, &'static str), Unread> {
+    if uri == NEWEST {
+        let answer = ledger.ask(|view, snapshot| newest::answer(view, &snapshot, &reach.filter()))?;
+        return Ok((written(&answer)?, JSON));
+    }
+    if uri == POLICY {
+        let arguments = reach.keep(policy::Arguments::default())?;
+        return Ok((written(&policy::answer(ledger, arguments)?)?, JSON));
+    }
+    if let Some(date) = uri.strip_prefix(REPORT_OF) {
+        let day = if uri == REPORT { None } else { Some(date) };
+        let arguments = report::Arguments::as_markdown(day).map_err(Unread::NoSuchResource)?;
+        let document = report::answer(ledger, reach.keep(arguments)?)?.body.document();
+        return Ok((document, MARKDOWN));
+    }
+    if let Some(arn) = uri.strip_prefix(RESOURCE) {
+        let arn = percent_decode_str(arn).decode_utf8_lossy();
+        let named = Named::parse(&arn).map_err(|wrong| Unread::NoSuchResource(format!("the ARN is {wrong}")))?;
+        let known = ledger.ask(|view, snapshot| known::answer(view, &snapshot, &named.arn, reach))?;
+        let unknown = || Unread::NoSuchResource("the newest snapshot has no such resource".to_owned());
+        return Ok((written(&known.ok_or_else(unknown)?)?, JSON));
+    }
+    let words =
+        format!("no such resource; there are {NEWEST}, {POLICY}, {REPORT}, {REPORT_TEMPLATE} and {RESOURCE_TEMPLATE}");
+    Err(Unread::NoSuchResource(words))
+}
+
+fn written(answer: &impl Serialize) -> Result<String, ToolFailure> {
+    serde_json::to_string(answer).map_err(|error| {
+        tracing::error!("a resource cannot be written: {error}");
+        ToolFailure::Internal
     })
 }

@@ -41,6 +41,21 @@ impl Bounded for Arguments {
     }
 }
 
+impl Arguments {
+    /// The page to be read, as of the end of a day or of now; why not where there is no such day.
+    pub(crate) fn as_markdown(day: Option<&str>) -> Result<Self, String> {
+        let as_of = day.map(|day| Day::try_from(day.to_owned())).transpose()?;
+        Ok(Self { format: Some(Format::Markdown), include_recommendations: None, as_of })
+    }
+}
+
+impl Body {
+    /// The report as it is handed on; empty as `json`.
+    pub(crate) fn document(self) -> String {
+        self.document.unwrap_or_default()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Format {

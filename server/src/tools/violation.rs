@@ -83,13 +83,22 @@ impl SeverityFilter {
     }
 }
 
+/// All that is wrong with a resource, in words.
+pub(crate) fn problems(row: &Row, policy: &Policy, snapshot: &Snapshot) -> Vec<Problem> {
+    let tags = Tags::Known(row.tags.clone());
+    judged(row, &tags, policy, snapshot).iter().map(|finding| Problem::of(finding, row)).collect()
+}
+
+/// Judges the row again, by the policy and on the day of its snapshot, for the wording that is not stored.
+fn judged<'a>(row: &'a Row, tags: &'a Tags, policy: &'a Policy, snapshot: &Snapshot) -> Vec<Finding<'a>> {
+    let subject = Subject { resource_type: row.scope.resource_type, arn: &row.arn, tags };
+    policy.judge(&subject, day_of(snapshot.started_at)).findings
+}
+
 impl Violation {
-    /// Judges the row again, by the policy and on the day of its snapshot, for the wording that is not stored.
     pub(crate) fn of(row: &Row, policy: &Policy, snapshot: &Snapshot, which: SeverityFilter, costs: bool) -> Self {
         let tags = Tags::Known(row.tags.clone());
-        let subject = Subject { resource_type: row.scope.resource_type, arn: &row.arn, tags: &tags };
-        let day = day_of(snapshot.started_at);
-        let mut findings = policy.judge(&subject, day).findings;
+        let mut findings = judged(row, &tags, policy, snapshot);
         findings.retain(|finding| which.admits(finding.severity));
         let worst = findings.iter().min_by_key(|finding| (finding.severity, finding.code.violation_type()));
         let (errors, warnings): (Vec<_>, Vec<_>) = findings.iter().partition(|f| f.severity == Severity::Error);

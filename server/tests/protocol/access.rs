@@ -217,6 +217,24 @@ async fn a_key_for_one_account_learns_nothing_of_another() {
     assert!(!page.to_string().contains("i-other"), "another's cursor shows no more: {page}");
     let read = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": "tagledger://snapshot/newest"}});
     let newest = server.send("POST", "/mcp", &bearer(&mine), &read.to_string()).await.body;
+    for (uri, known) in [
+        (format!("tagledger://resource/{}", arn("i-good")), true),
+        (format!("tagledger://resource/{}", there[0]), false),
+        (format!("tagledger://resource/{}", there[1]), false),
+        ("tagledger://policy".to_owned(), true),
+        ("tagledger://report/newest".to_owned(), false),
+    ] {
+        let read = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": uri}});
+        let body = server.send("POST", "/mcp", &bearer(&mine), &read.to_string()).await.body;
+        let reply: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(reply["error"].is_null(), known, "{uri}: {reply}");
+        assert!(!body.contains("of-the-other\\\""), "{uri}: {body}");
+    }
+    let accounts = json!({"jsonrpc": "2.0", "id": 1, "method": "completion/complete", "params": {
+        "ref": {"type": "ref/prompt", "name": "what_to_fix_first"}, "argument": {"name": "account_id", "value": ""}}});
+    let body = server.send("POST", "/mcp", &bearer(&mine), &accounts.to_string()).await.body;
+    let reply: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(reply["result"]["completion"]["values"], json!([ACCOUNT]), "{reply}");
     assert!(newest.contains(r#"\"compliance_score\":1.0"#) && !newest.contains(OTHER), "{newest}");
 }
 

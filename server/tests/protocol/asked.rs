@@ -223,10 +223,15 @@ impl Asked {
 
     /// What a resource says.
     pub(crate) async fn resource(&self, uri: &str) -> Value {
-        let read = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": uri}});
-        let reply: Value = serde_json::from_str(&self.post(&read.to_string()).await).unwrap();
-        let text = reply["result"]["contents"][0]["text"].as_str().unwrap_or_else(|| panic!("{reply}"));
+        let read = self.request("resources/read", json!({"uri": uri})).await;
+        let text = read["result"]["contents"][0]["text"].as_str().unwrap_or_else(|| panic!("{read}"));
         serde_json::from_str(text).unwrap()
+    }
+
+    /// A request of any method, answered as JSON-RPC has it.
+    pub(crate) async fn request(&self, method: &str, parameters: Value) -> Value {
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters});
+        serde_json::from_str(&self.post(&request.to_string()).await).unwrap()
     }
 
     async fn post(&self, body: &str) -> String {

@@ -25,4 +25,6 @@ mod slow;
 #[cfg(test)]
 mod suggest;
 #[cfg(test)]
+mod surface;
+#[cfg(test)]
 mod untrusted;

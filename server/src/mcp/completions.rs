@@ -1,0 +1,83 @@
+//! Completions: values that the newest snapshot has, of the accounts that the caller may ask about.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use rmcp::model::{CompleteRequestParams, CompletionInfo, Reference};
+use shared::{
+    day::day_of,
+    store::{Lacking, PageStart, Snapshot, View},
+};
+
+use super::{
+    prompts::{self, Argument},
+    resources::{REPORT_TEMPLATE, RESOURCE_TEMPLATE},
+};
+use crate::{ledger::Ledger, reach::Reach, text::visible, tools::ToolFailure};
+
+/// Resources that are looked through.
+const MOST: usize = CompletionInfo::MAX_VALUES;
+
+/// What there is to choose from.
+#[derive(Debug, Clone, Copy)]
+enum Choice {
+    Accounts,
+    Regions,
+    Nights,
+    Resources,
+}
+
+/// What stands for an argument; nothing where there is nothing to choose from, or no such argument.
+pub(super) fn complete(ledger: &Ledger, request: &CompleteRequestParams, reach: &Reach) -> CompletionInfo {
+    let Some(choice) = choice(&request.r#ref, &request.argument.name) else { return CompletionInfo::default() };
+    let begun = request.argument.value.trim();
+    let found = ledger.ask(|view, snapshot| found(view, &snapshot, choice, begun, reach)).unwrap_or_default();
+    let total = found.len();
+    let values: Vec<String> = found.into_iter().take(MOST).collect();
+    let more = total > values.len();
+    CompletionInfo::with_pagination(values, u32::try_from(total).ok(), more).unwrap_or_default()
+}
+
+fn choice(reference: &Reference, argument: &str) -> Option<Choice> {
+    match reference {
+        Reference::Prompt(prompt) => match prompts::argument(&prompt.name, argument)? {
+            Argument::Account => Some(Choice::Accounts),
+            Argument::Region => Some(Choice::Regions),
+            Argument::From | Argument::To => Some(Choice::Nights),
+            Argument::Resource => Some(Choice::Resources),
+        },
+        Reference::Resource(template) => match (template.uri.as_str(), argument) {
+            (REPORT_TEMPLATE, "date") => Some(Choice::Nights),
+            (RESOURCE_TEMPLATE, "arn") => Some(Choice::Resources),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn found(
+    view: &View<'_>,
+    snapshot: &Snapshot,
+    choice: Choice,
+    begun: &str,
+    reach: &Reach,
+) -> Result<Vec<String>, ToolFailure> {
+    let scopes = || -> Result<_, ToolFailure> {
+        Ok(view.scopes(snapshot)?.into_iter().map(|row| row.scope).filter(|scope| reach.has(&scope.account)))
+    };
+    let matching = |values: BTreeSet<String>| values.into_iter().filter(|value| value.starts_with(begun)).collect();
+    Ok(match choice {
+        Choice::Accounts => matching(scopes()?.map(|scope| scope.account.to_string()).collect()),
+        Choice::Regions => matching(scopes()?.map(|scope| scope.region.to_string()).collect()),
+        Choice::Nights => {
+            let nights = view.nights_since(Timestamp::MIN)?;
+            let days: BTreeSet<String> = nights.iter().map(|night| day_of(night.started_at).to_string()).collect();
+            days.into_iter().rev().filter(|day| day.starts_with(begun)).collect()
+        }
+        // Those that lack most tags are what people ask about. To look through all would be a search, which this is none of.
+        Choice::Resources => {
+            let first = view.lacking(snapshot, &reach.filter(), Lacking::default(), PageStart::FIRST, MOST)?;
+            first.rows.iter().map(|row| visible(row.arn.as_str())).filter(|arn| arn.starts_with(begun)).collect()
+        }
+    })
+}
