@@ -54,6 +54,8 @@ pub(crate) enum Command {
     /// Make, list and revoke the keys that the server and the scanner's control port ask for.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Key(KeyArguments),
+    /// Ask a running server or scanner for its health. Exit code 0: healthy.
+    Health(HealthArguments),
     /// Check, copy, measure, thin out or upgrade the ledger.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Store(LedgerArguments),
@@ -266,6 +268,13 @@ pub(crate) struct McpArguments {
     pub(crate) policy: PolicySetting,
     #[command(flatten)]
     pub(crate) access: AccessArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HealthArguments {
+    /// Where it listens.
+    #[arg(value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) address: SocketAddr,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 
 pub(crate) mod demo;
 pub(crate) mod evaluate;
+pub(crate) mod health;
 pub(crate) mod key;
 pub(crate) mod policy;
 pub(crate) mod scan;

@@ -47,6 +47,12 @@ pub(crate) enum Failure {
     Door(#[from] DoorError),
     #[error(transparent)]
     Keys(#[from] KeyFileError),
+    #[error("nothing answers at {address}")]
+    Unhealthy {
+        address: std::net::SocketAddr,
+        #[source]
+        source: io::Error,
+    },
     #[error("give the key a name that says whose it is, of 1 to 64 characters")]
     KeyName,
     #[error("the ledger has no snapshot yet; run `tagledger scan` first")]

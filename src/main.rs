@@ -31,6 +31,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode, Failure> {
     match &command {
         Command::Evaluate(arguments) => return commands::evaluate::run(arguments),
+        Command::Health(arguments) => return commands::health::run(arguments),
         Command::Key(arguments) => return commands::key::run(arguments),
         Command::Policy(arguments) => return commands::policy::run(arguments),
         Command::Store(arguments) => return commands::store::run(arguments),
@@ -45,6 +46,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Server(arguments) => commands::serve::http(arguments).await,
             Command::Mcp(arguments) => commands::serve::stdio(arguments).await,
             Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
+            Command::Health(arguments) => commands::health::run(&arguments),
             Command::Key(arguments) => commands::key::run(&arguments),
             Command::Policy(arguments) => commands::policy::run(&arguments),
             Command::Store(arguments) => commands::store::run(&arguments),

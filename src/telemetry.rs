@@ -14,6 +14,7 @@ pub(crate) fn start(cli: &Cli) {
     let quiet = match cli.command {
         Command::Demo(_)
         | Command::Evaluate(_)
+        | Command::Health(_)
         | Command::Key(_)
         | Command::Mcp(_)
         | Command::Policy(_)

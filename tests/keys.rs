@@ -75,6 +75,8 @@ fn a_key_is_made_listed_asked_for_and_taken_back() {
     assert!(listed.contains("read, live in 111122223333"), "{listed}");
 
     let server = serve(&mut tagledger(home));
+    let health = run(tagledger(home).args(["health", &format!("0.0.0.0:{}", server.port)])).exits(1);
+    assert!(health.stdout.contains("there is no snapshot yet"), "{}", health.stdout);
     let bearer = format!("Authorization: Bearer {token}\r\n");
     assert_eq!((status(&server, &bearer), status(&server, "")), (200, 401));
     let revoked = key(home, &["revoke", "Ada's laptop"]).exits(0).stdout;
@@ -92,6 +94,7 @@ fn a_key_is_made_listed_asked_for_and_taken_back() {
 fn what_makes_no_sense_of_a_key_is_told_and_nothing_is_made() {
     let folder = temp_folder();
     let home = folder.path();
+    run(tagledger(home).args(["health", "127.0.0.1:1"])).complains(&["nothing answers at 127.0.0.1:1"]);
     key(home, &["revoke", "nobody"]).complains(&["no key with the id or name nobody"]);
     key(home, &["list"]).complains(&["tagledger-keys.json cannot be read"]);
     key(home, &["create", "--name", ""]).complains(&["1 to 64 characters"]);

@@ -1,6 +1,13 @@
 //! The door that every request passes: names, key, allowance, and a body that arrives in time.
 
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    num::NonZeroU32,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     body::{Body, to_bytes},
@@ -17,6 +24,7 @@ use crate::{
     key_file::{KeyFile, KeyFileError},
     keyring::Refused,
     limits::Allowance,
+    metrics::Page,
     names::Names,
 };
 
@@ -85,6 +93,8 @@ pub struct Door {
     allowance: Allowance,
     port: Port,
     clock: fn() -> Timestamp,
+    /// Requests answered, by status.
+    answered: Mutex<BTreeMap<u16, u64>>,
 }
 
 impl Door {
@@ -103,7 +113,7 @@ impl Door {
             return Err(DoorError::Open { address: listen, remedy: port.remedy });
         }
         let (names, allowance) = (Names::new(&names, listen.ip().is_loopback()), Allowance::new(a_minute));
-        Ok(Self { listen, keys, single, names, allowance, port, clock })
+        Ok(Self { listen, keys, single, names, allowance, port, clock, answered: Mutex::default() })
     }
 
     /// Where the port listens, as configured.
@@ -114,6 +124,18 @@ impl Door {
     /// The file of keys, to be followed.
     pub fn keys(&self) -> Option<Arc<KeyFile>> {
         self.keys.clone()
+    }
+
+    /// Adds how many requests were answered, by status.
+    pub fn measure(&self, page: &mut Page) {
+        page.head("tagledger_http_requests_total", "counter", "Requests answered, by status.");
+        for (status, n) in &*self.answered.lock().unwrap_or_else(PoisonError::into_inner) {
+            page.value("tagledger_http_requests_total", &[("status", &status.to_string())], n);
+        }
+    }
+
+    fn count(&self, status: StatusCode) {
+        *self.answered.lock().unwrap_or_else(PoisonError::into_inner).entry(status.as_u16()).or_default() += 1;
     }
 
     /// Who sends a request.
@@ -172,6 +194,12 @@ impl Door {
 
 /// Lets a request pass, or says why not.
 pub async fn guard(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    let answer = passed(&door, request, next).await;
+    door.count(answer.status());
+    answer
+}
+
+async fn passed(door: &Door, request: Request, next: Next) -> Response {
     let request = match door.admit(request).await {
         Ok(request) => request,
         Err(refused) => return refused,

@@ -9,6 +9,7 @@ mod key;
 mod key_file;
 mod keyring;
 mod limits;
+mod metrics;
 mod names;
 
 pub use caller::{Caller, Scope, UnknownScope};
@@ -16,4 +17,5 @@ pub use connections::{Limits, serve};
 pub use door::{Door, DoorError, DoorSettings, Port, guard};
 pub use key::{Expiry, Key, KeyState, UnknownExpiry};
 pub use key_file::{KeyFile, KeyFileError};
+pub use metrics::Page;
 pub use keyring::{NewKey, Refused};

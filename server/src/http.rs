@@ -1,17 +1,17 @@
-//! MCP over streamable HTTP, and health.
+//! MCP over streamable HTTP, health and metrics.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::{Body, to_bytes},
-    extract::Request,
+    extract::{Request, State},
     http::{Method, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
-use gate::{Door, DoorError, DoorSettings, Limits, Port};
+use gate::{Caller, Door, DoorError, DoorSettings, Limits, Port, Scope};
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
 };
@@ -26,6 +26,7 @@ use crate::{
     health::health,
     ledger::Ledger,
     mcp::{Mcp, Transport},
+    metrics::{Calls, Measured},
 };
 
 /// Largest request body, bytes; a tool call is a few hundred, a draft policy some thousand.
@@ -68,7 +69,7 @@ pub fn door(settings: DoorSettings) -> Result<Door, DoorError> {
     Door::new(settings, PORT)
 }
 
-/// Serves `/mcp` and `/health` to those whom the door lets in, until `end` is cancelled; tells the address when it listens.
+/// Serves `/mcp`, `/health` and `/metrics` to those whom the door lets in, until `end` is cancelled; tells the address when it listens.
 ///
 /// # Errors
 ///
@@ -96,9 +97,11 @@ pub async fn serve_http(
     Ok(())
 }
 
-/// What answers at `/mcp` and `/health`, for a listener of the caller's own.
+/// What answers at these paths, for a listener of the caller's own.
 pub fn router(ledger: Arc<Ledger>, door: Door, end: &CancellationToken) -> Router {
-    let mcp = Mcp::new(Arc::clone(&ledger), Transport::Requests);
+    let (calls, door) = (Arc::new(Calls::default()), Arc::new(door));
+    let mcp = Mcp::new(Arc::clone(&ledger), Transport::Requests, Arc::clone(&calls));
+    let measured = Measured { ledger: Arc::clone(&ledger), calls, door: Arc::clone(&door) };
     let config = StreamableHttpServerConfig::default()
         // No sessions: a restart or another server behind a load balancer loses nothing.
         .with_legacy_session_mode(false)
@@ -112,9 +115,18 @@ pub fn router(ledger: Arc<Ledger>, door: Door, end: &CancellationToken) -> Route
     Router::new()
         .nest("/mcp", mcp)
         .route("/health", get(health))
-        .fallback(async || refusal(StatusCode::NOT_FOUND, "no such path; there are /mcp and /health"))
-        .layer(middleware::from_fn_with_state(Arc::new(door), gate::guard))
         .with_state(ledger)
+        .route("/metrics", get(metrics))
+        .with_state(measured)
+        .fallback(async || refusal(StatusCode::NOT_FOUND, "no such path; there are /mcp, /health and /metrics"))
+        .layer(middleware::from_fn_with_state(door, gate::guard))
+}
+
+async fn metrics(State(measured): State<Measured>, Extension(caller): Extension<Caller>) -> Response {
+    if caller.may(Scope::Read) {
+        return measured.page().into_response();
+    }
+    refusal(StatusCode::FORBIDDEN, "this key may not be used here: it lacks the scope `read`")
 }
 
 fn refusal(status: StatusCode, why: &str) -> Response {

@@ -9,6 +9,7 @@ mod http;
 mod ledger;
 mod live;
 mod mcp;
+mod metrics;
 mod policy_file;
 mod reach;
 mod text;

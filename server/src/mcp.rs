@@ -1,6 +1,9 @@
 //! The MCP surface: tools and a resource, read-only, served statelessly to every protocol version since 2025-06-18.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use gate::{Caller, Scope};
 use rmcp::{
@@ -22,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     announce::{self, NEWEST, tell_peer},
     ledger::Ledger,
+    metrics::Calls,
     reach::{Reach, caller, needed},
 };
 
@@ -56,6 +60,7 @@ pub(crate) struct Mcp {
     tools: Arc<Vec<Tool>>,
     transport: Transport,
     answers: Answers,
+    calls: Arc<Calls>,
     /// Ends the subscription of a client of an earlier protocol, if it has one.
     subscribed: Arc<Mutex<Option<CancellationToken>>>,
 }
@@ -70,11 +75,11 @@ pub(crate) enum Transport {
 }
 
 impl Mcp {
-    pub(crate) fn new(ledger: Arc<Ledger>, transport: Transport) -> Self {
+    pub(crate) fn new(ledger: Arc<Ledger>, transport: Transport, calls: Arc<Calls>) -> Self {
         let router = Self::tool_router();
         let tools = router.list_all().into_iter().map(schema::portable).collect();
         let (router, tools) = (Arc::new(router), Arc::new(tools));
-        Self { ledger, router, tools, transport, answers: Answers::default(), subscribed: Arc::default() }
+        Self { ledger, router, tools, transport, answers: Answers::default(), calls, subscribed: Arc::default() }
     }
 }
 
@@ -106,14 +111,19 @@ impl ServerHandler for Mcp {
         let reach = Reach::of(&caller);
         let question = Answers::question(&self.ledger, &request, &reach);
         context.extensions.insert(reach);
-        if let Some(answer) = question.as_ref().and_then(|question| self.answers.get(question)) {
-            return Ok(answer.into());
-        }
-        let response = self.router.call(ToolCallContext::new(self, request, context)).await?;
-        if let (Some(question), CallToolResponse::Complete(answer)) = (question, &response) {
+        let (tool, began) = (request.name.to_string(), Instant::now());
+        let called = match question.as_ref().and_then(|question| self.answers.get(question)) {
+            Some(answer) => {
+                self.calls.at_hand();
+                Ok(answer.into())
+            }
+            None => self.router.call(ToolCallContext::new(self, request, context)).await,
+        };
+        self.calls.ended(&tool, &called, began.elapsed());
+        if let (Some(question), Ok(CallToolResponse::Complete(answer))) = (question, &called) {
             self.answers.keep(question, answer);
         }
-        Ok(response)
+        called
     }
 
     async fn list_tools(
@@ -303,7 +313,7 @@ pub enum StdioError {
 pub async fn serve_stdio(ledger: Arc<Ledger>, end: CancellationToken) -> Result<(), StdioError> {
     let follow = tokio::spawn(Arc::clone(ledger.policy()).follow(end.clone()));
     let watch = announce::watch(Arc::clone(&ledger), end.clone());
-    let service = Mcp::new(ledger, Transport::Connection)
+    let service = Mcp::new(ledger, Transport::Connection, Arc::default())
         .serve_with_ct(stdio(), end)
         .await
         .map_err(|e| StdioError::Handshake(Box::new(e)))?;

@@ -175,5 +175,5 @@ pub(super) fn next<C: Cloud>(control: &Control<C>) -> Option<String> {
 }
 
 async fn metrics<C: Cloud>(State(control): Shared<C>) -> Response {
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&control.daemon)).into_response()
+    metrics::page(&control.daemon).into_response()
 }

@@ -1,16 +1,15 @@
 //! Metrics in Prometheus' text format.
 
-use std::{fmt::Display, fs, path::Path};
+use std::{fs, path::Path};
 
+use gate::Page;
 use shared::{cloud::Cloud, day::day_of, store::log_bytes};
 
 use crate::{daemon::Daemon, jobs::JobState};
 
-pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
 /// All metrics of a daemon.
-pub(super) fn text<C: Cloud>(daemon: &Daemon<C>) -> String {
-    let mut page = Page(String::new());
+pub(super) fn page<C: Cloud>(daemon: &Daemon<C>) -> Page {
+    let mut page = Page::default();
     let totals = daemon.jobs.totals();
     let jobs = daemon.jobs.all();
     let running = jobs.iter().find(|job| job.state == JobState::Running);
@@ -40,7 +39,7 @@ pub(super) fn text<C: Cloud>(daemon: &Daemon<C>) -> String {
         }
     }
     ledger(&mut page, daemon);
-    page.0
+    page
 }
 
 fn ledger<C: Cloud>(page: &mut Page, daemon: &Daemon<C>) {
@@ -72,28 +71,4 @@ fn size(path: &Path) -> u64 {
 /// A unit variant as it is told elsewhere.
 fn name(variant: &impl serde::Serialize) -> String {
     serde_json::to_value(variant).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-struct Page(String);
-
-impl Page {
-    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
-        self.head(name, kind, help);
-        self.value(name, &[], value);
-    }
-
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
-    }
-
-    /// Label values are names of our own and of AWS's API, without quotes, backslashes or line breaks.
-    fn value(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
-        let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{value}\"")).collect();
-        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        self.line(format_args!("{name}{labels} {value}"));
-    }
-
-    fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        self.0.push_str(&format!("{line}\n"));
-    }
 }

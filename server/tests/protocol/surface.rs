@@ -129,3 +129,27 @@ async fn completions_are_what_the_newest_snapshot_has() {
     let resource = json!({"type": "ref/resource", "uri": "tagledger://resource/{+arn}"});
     assert_eq!(complete(resource, "arn", "arn:aws:ec2").await, json!([arn("i-bad")]));
 }
+
+#[tokio::test]
+async fn metrics_count_every_call_by_tool_and_outcome() {
+    let nights = Nights::new();
+    let server = server(&nights).await;
+    for _ in 0..2 {
+        server.ask("check_tag_compliance", json!({})).await;
+    }
+    server.refused("check_tag_compliance", json!({"limit": 0})).await;
+    server.request("tools/call", json!({"name": "made_up", "arguments": {}})).await;
+    let page = server.send("GET", "/metrics", "", "").await;
+    assert!(page.head.contains("content-type: text/plain; version=0.0.4"), "{}", page.head);
+    let value = |line: &str| {
+        let found = page.body.lines().find_map(|known| known.strip_prefix(line));
+        found.unwrap_or_else(|| panic!("no {line} in {}", page.body)).trim().parse::<f64>().unwrap()
+    };
+    let count = "mcp_server_operation_duration_seconds_count";
+    assert_eq!(value(&format!("{count}{{gen_ai_tool_name=\"check_tag_compliance\",outcome=\"ok\"}}")), 2.0);
+    assert_eq!(value(&format!("{count}{{gen_ai_tool_name=\"check_tag_compliance\",outcome=\"tool_error\"}}")), 1.0);
+    assert_eq!(value(&format!("{count}{{gen_ai_tool_name=\"other\",outcome=\"error\"}}")), 1.0);
+    assert_eq!(value("tagledger_answers_at_hand_total"), 1.0);
+    assert_eq!(value("tagledger_http_requests_total{status=\"200\"}"), 4.0);
+    assert_eq!(value("tagledger_snapshot_id"), 2.0);
+}

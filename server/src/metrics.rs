@@ -1,0 +1,110 @@
+//! How often tools were called, how that ended and how long it took.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, LazyLock, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use gate::{Door, Page};
+use rmcp::{ErrorData, model::CallToolResponse};
+
+use crate::{ledger::Ledger, mcp::tool_names};
+
+/// Upper bounds of the histogram, seconds: most calls take less than one of the first.
+const BOUNDS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// OpenTelemetry's name for it, as Prometheus writes names.
+const DURATION: &str = "mcp_server_operation_duration_seconds";
+
+/// Put together once: the list takes longer than a call.
+static TOOLS: LazyLock<Vec<String>> = LazyLock::new(tool_names);
+
+/// What is counted of calls.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    ended: Mutex<BTreeMap<(String, &'static str), Histogram>>,
+    at_hand: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Histogram {
+    buckets: [u64; BOUNDS.len()],
+    count: u64,
+    seconds: f64,
+}
+
+impl Calls {
+    /// An answer was at hand.
+    pub(crate) fn at_hand(&self) {
+        self.at_hand.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A call has ended. Names of tools that there are not would be as many as callers like.
+    pub(crate) fn ended(&self, tool: &str, how: &Result<CallToolResponse, ErrorData>, took: Duration) {
+        let outcome = match how {
+            Ok(CallToolResponse::Complete(answer)) if answer.is_error == Some(true) => "tool_error",
+            Ok(_) => "ok",
+            Err(_) => "error",
+        };
+        let tool = if TOOLS.iter().any(|known| known == tool) { tool } else { "other" };
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.entry((tool.to_owned(), outcome)).or_default().add(took.as_secs_f64());
+    }
+
+    fn measure(&self, page: &mut Page) {
+        page.head(DURATION, "histogram", "Tool calls, by tool and outcome: ok, tool_error, error.");
+        for ((tool, outcome), histogram) in &*self.ended.lock().unwrap_or_else(PoisonError::into_inner) {
+            histogram.write(page, &[("gen_ai_tool_name", tool), ("outcome", outcome)]);
+        }
+        let help = "Tool calls answered from memory.";
+        page.one("tagledger_answers_at_hand_total", "counter", help, self.at_hand.load(Ordering::Relaxed));
+    }
+}
+
+impl Histogram {
+    fn add(&mut self, seconds: f64) {
+        self.buckets.iter_mut().zip(BOUNDS).filter(|(_, bound)| seconds <= *bound).for_each(|(bucket, _)| *bucket += 1);
+        self.count += 1;
+        self.seconds += seconds;
+    }
+
+    fn write(&self, page: &mut Page, labels: &[(&str, &str)]) {
+        let bucket = format!("{DURATION}_bucket");
+        let bounds = BOUNDS.iter().map(ToString::to_string).chain(["+Inf".to_owned()]);
+        for (bound, n) in bounds.zip(self.buckets.iter().chain([&self.count])) {
+            page.value(&bucket, &[labels, &[("le", &bound)]].concat(), n);
+        }
+        page.value(&format!("{DURATION}_sum"), labels, self.seconds);
+        page.value(&format!("{DURATION}_count"), labels, self.count);
+    }
+}
+
+/// What the server tells of itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Measured {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) calls: Arc<Calls>,
+    pub(crate) door: Arc<Door>,
+}
+
+impl Measured {
+    pub(crate) fn page(&self) -> Page {
+        let mut page = Page::default();
+        self.calls.measure(&mut page);
+        self.door.measure(&mut page);
+        if let Ok(Some(snapshot)) = self.ledger.newest() {
+            let age = self.ledger.now().duration_since(snapshot.finished_at).as_secs();
+            page.one("tagledger_snapshot_id", "gauge", "Number of the newest snapshot.", snapshot.id);
+            page.one("tagledger_snapshot_age_seconds", "gauge", "Since the newest snapshot was recorded.", age);
+            let complete = u8::from(snapshot.complete);
+            page.one("tagledger_snapshot_complete", "gauge", "Whether the newest snapshot has no gap.", complete);
+        }
+        let up = self.ledger.now().duration_since(self.ledger.started_at()).as_secs().max(0);
+        page.one("tagledger_uptime_seconds", "gauge", "Since the server started.", up);
+        page
+    }
+}
