@@ -1,0 +1,104 @@
+//! The IAM policies of `deploy/iam`: what they allow is what the built binary asks AWS, neither less nor more.
+
+#![cfg(test)]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use fake_aws::{AccountEstate, Counts, Effect, Estate, Faults, Request, Rule};
+use serde_json::{Value, json};
+use support::{
+    binary::repository,
+    chat::ask_live,
+    world::{HOME, MEMBER, World},
+};
+
+/// What a policy allows.
+fn allowed(policy: &str) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(repository("deploy/iam").join(format!("{policy}.json"))).unwrap();
+    let policy: Value = serde_json::from_str(&text).unwrap();
+    let statements = policy["Statement"].as_array().unwrap();
+    let actions = |statement: &Value| {
+        assert_eq!(statement["Effect"], "Allow");
+        let actions = statement["Action"].as_array().unwrap().clone();
+        actions.into_iter().map(|action| action.as_str().unwrap().to_owned())
+    };
+    let all: Vec<String> = statements.iter().flat_map(actions).collect();
+    let set: BTreeSet<String> = all.iter().cloned().collect();
+    assert_eq!(set.len(), all.len(), "an action stands twice");
+    set
+}
+
+/// The action that IAM asks for, by the service authorization reference; none where it asks for none.
+fn action(request: &Request) -> Option<String> {
+    let (service, operation) = (request.service.as_str(), request.operation.as_str());
+    match (service, operation) {
+        ("sts", "GetCallerIdentity") => None,
+        ("s3", "ListBuckets") => Some("s3:ListAllMyBuckets".to_owned()),
+        ("tagging", _) => Some(format!("tag:{operation}")),
+        _ => Some(format!("{service}:{operation}")),
+    }
+}
+
+fn asked(world: &World, of: impl Fn(&Request) -> bool) -> BTreeSet<String> {
+    world.fake.ledger().requests.iter().filter(|request| of(request)).filter_map(action).collect()
+}
+
+fn company() -> World {
+    let account = |id: &str| AccountEstate::new(id).with_region("us-east-1", Counts { clusters: 2, ..Counts::each(6) });
+    let mut estate = Estate::new(HOME).with_account(account(HOME)).with_account(account(MEMBER));
+    estate.creators = vec!["arn:aws:iam::111122223333:user/bob".to_owned()];
+    World::holding(estate)
+}
+
+const EVERYTHING: [(&str, &str); 2] = [("TAGLEDGER_CREATORS", "true"), ("TAGLEDGER_COST_REQUEST_BUDGET", "200")];
+
+/// A scan of everything, as it is and where tags cannot be read in bulk.
+fn scanned(accounts: &[&str]) -> World {
+    let world = company();
+    world.scan_with(accounts, &EVERYTHING).exits(0);
+    world.fake.set_faults(Faults::none().with(Rule::new(Effect::Deny).service("tagging")));
+    world.scan_with(accounts, &EVERYTHING).exits(0);
+    world.asks_only_what_is_served();
+    world
+}
+
+#[test]
+fn a_scanner_of_an_organization_asks_what_its_policies_allow_and_nothing_else() {
+    let world = scanned(&["--accounts", "organization"]);
+    assert_eq!(asked(&world, |request| request.account == HOME), allowed("organization-scanner"));
+    assert_eq!(asked(&world, |request| request.account == MEMBER), allowed("member-account"));
+}
+
+#[test]
+fn a_scanner_of_one_account_asks_what_its_policy_allows_and_nothing_else() {
+    assert_eq!(asked(&scanned(&[]), |_| true), allowed("single-account"));
+}
+
+#[test]
+fn the_bill_is_asked_of_the_payer_with_what_its_policy_allows_and_nothing_else() {
+    let world = scanned(&["--accounts", MEMBER, "--payer-account", MEMBER]);
+    assert_eq!(asked(&world, |request| request.service == "ce" && request.account == MEMBER), allowed("payer-account"));
+    assert_eq!(asked(&world, |request| request.service == "ce" && request.account == HOME), BTreeSet::new());
+}
+
+#[test]
+fn a_server_asks_what_its_policy_allows_and_nothing_else() {
+    let world = scanned(&["--accounts", MEMBER]);
+    world.fake.clear_ledger();
+    let arns: Vec<String> = world.fake.estate().resources().map(|one| one.arn).chain([
+        // One that no scan has seen: somebody must look whose it is.
+        "arn:aws:s3:::a-bucket-of-nobody".to_owned(),
+    ]).collect();
+    for some in arns.chunks(100) {
+        let asked = json!({"resource_arns": some});
+        ask_live(&world.store(), &world.fake.endpoint(), &[], "validate_resource_tags", &asked).unwrap();
+    }
+    for arn in &arns[..4] {
+        let asked = json!({"resource_arn": arn});
+        ask_live(&world.store(), &world.fake.endpoint(), &[], "suggest_tags", &asked).unwrap();
+    }
+    world.asks_only_what_is_served();
+    assert_eq!(asked(&world, |_| true), allowed("server"));
+}
