@@ -272,9 +272,9 @@ pub(crate) struct McpArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct HealthArguments {
-    /// Where it listens.
-    #[arg(value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    pub(crate) address: SocketAddr,
+    /// Where it listens, such as `scanner:8081`.
+    #[arg(value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    pub(crate) address: String,
 }
 
 #[derive(Debug, Args)]

@@ -49,7 +49,7 @@ pub(crate) enum Failure {
     Keys(#[from] KeyFileError),
     #[error("nothing answers at {address}")]
     Unhealthy {
-        address: std::net::SocketAddr,
+        address: String,
         #[source]
         source: io::Error,
     },

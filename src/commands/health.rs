@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
     process::ExitCode,
     time::Duration,
 };
@@ -16,12 +16,17 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const MOST_BYTES: u64 = 1 << 16;
 
 pub(crate) fn run(arguments: &HealthArguments) -> Result<ExitCode, Failure> {
-    let address = reachable(arguments.address);
-    let answer = ask(address).map_err(|source| Failure::Unhealthy { address, source })?;
+    let unhealthy = |source| Failure::Unhealthy { address: arguments.address.clone(), source };
+    let answer = resolved(&arguments.address).and_then(ask).map_err(unhealthy)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     say(body.trim());
     let healthy = head.split(' ').nth(1) == Some("200");
     Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn resolved(address: &str) -> io::Result<SocketAddr> {
+    let first = address.to_socket_addrs()?.next();
+    first.map(reachable).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
 }
 
 /// A process that listens on every address is reached by its own machine's.
