@@ -122,11 +122,18 @@ pub(crate) struct ScanArguments {
     /// Whether CloudTrail is asked who created what, which suggestions rest on: a few requests for each account and region.
     #[arg(long, env = "TAGLEDGER_CREATORS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub(crate) creators: bool,
-    /// The Redis through which scanners of one account take turns, such as `redis://:PASSWORD@HOST:6379/0` [default: none].
-    #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
-    pub(crate) redis_url: Option<String>,
+    #[command(flatten)]
+    pub(crate) redis: RedisSetting,
     #[command(flatten)]
     pub(crate) retention: RetentionSetting,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RedisSetting {
+    /// The Redis through which scanners of one account take turns and servers share answers, such as
+    /// `redis://:PASSWORD@HOST:6379/0` [default: none].
+    #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
+    pub(crate) redis_url: Option<String>,
 }
 
 /// How AWS is entered, by those who list it and by those who look at single resources.
@@ -254,6 +261,8 @@ pub(crate) struct ServerArguments {
     pub(crate) door: DoorArguments,
     #[command(flatten)]
     pub(crate) access: AccessArguments,
+    #[command(flatten)]
+    pub(crate) redis: RedisSetting,
     /// Hours after which a snapshot is too old for /health to be healthy.
     #[arg(long, env = "TAGLEDGER_MAX_AGE_HOURS", value_name = "HOURS", default_value_t = 36,
         value_parser = clap::value_parser!(u32).range(1..=100_000))]

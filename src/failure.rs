@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use gate::{DoorError, KeyFileError};
 use scanner::{ControlError, ScanError, ScanLockError, ScheduleError};
-use server::{HttpError, StdioError};
+use server::{HttpError, ShelfError, StdioError};
 use shared::{policy::PolicyFaults, store::StoreError};
 
 /// Every way in which a command fails; what is printed is this and its causes, on one line where it can be.
@@ -63,6 +63,8 @@ pub(crate) enum Failure {
     Store(#[from] StoreError),
     #[error(transparent)]
     Http(#[from] HttpError),
+    #[error(transparent)]
+    Shelf(#[from] ShelfError),
     #[error(transparent)]
     Stdio(#[from] StdioError),
     #[error("the asynchronous runtime cannot be started")]

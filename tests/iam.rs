@@ -87,10 +87,16 @@ fn the_bill_is_asked_of_the_payer_with_what_its_policy_allows_and_nothing_else()
 fn a_server_asks_what_its_policy_allows_and_nothing_else() {
     let world = scanned(&["--accounts", MEMBER]);
     world.fake.clear_ledger();
-    let arns: Vec<String> = world.fake.estate().resources().map(|one| one.arn).chain([
-        // One that no scan has seen: somebody must look whose it is.
-        "arn:aws:s3:::a-bucket-of-nobody".to_owned(),
-    ]).collect();
+    let arns: Vec<String> = world
+        .fake
+        .estate()
+        .resources()
+        .map(|one| one.arn)
+        .chain([
+            // One that no scan has seen: somebody must look whose it is.
+            "arn:aws:s3:::a-bucket-of-nobody".to_owned(),
+        ])
+        .collect();
     for some in arns.chunks(100) {
         let asked = json!({"resource_arns": some});
         ask_live(&world.store(), &world.fake.endpoint(), &[], "validate_resource_tags", &asked).unwrap();

@@ -17,5 +17,5 @@ pub use connections::{Limits, serve};
 pub use door::{Door, DoorError, DoorSettings, Port, guard};
 pub use key::{Expiry, Key, KeyState, UnknownExpiry};
 pub use key_file::{KeyFile, KeyFileError};
-pub use metrics::Page;
 pub use keyring::{NewKey, Refused};
+pub use metrics::Page;

@@ -16,7 +16,7 @@ use shared::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{announce::Announcements, live::Live, policy_file::PolicyFile, tools::ToolFailure};
+use crate::{announce::Announcements, live::Live, policy_file::PolicyFile, shelf::Shelf, tools::ToolFailure};
 
 /// Where the time comes from.
 pub type Clock = fn() -> Timestamp;
@@ -33,6 +33,7 @@ pub struct Ledger {
     announcements: Announcements,
     end: OnceLock<CancellationToken>,
     live: Live,
+    shelf: Option<Arc<Shelf>>,
 }
 
 /// All that an answer depends on beside the question.
@@ -43,6 +44,14 @@ pub(crate) struct Moment {
     policy_file: u64,
 }
 
+impl Moment {
+    /// As it is called by all servers: they count the changes of a file each for itself, so that its content stands in its place.
+    pub(crate) fn named(&self, policy: &PolicyFile) -> String {
+        let (id, fingerprint, finished_at) = self.snapshot;
+        format!("{id} {fingerprint} {finished_at} {}", policy.content())
+    }
+}
+
 impl Ledger {
     /// The ledger at `store`, which need not exist yet, and the policy in the file at `policy`; without one, the policy
     /// of the newest snapshot is the one in force.
@@ -50,13 +59,33 @@ impl Ledger {
         let policy = Arc::new(PolicyFile::open(policy));
         let (announcements, end) = (Announcements::default(), OnceLock::new());
         let live = Live::new(None);
-        Self { reader: Reader::new(store), policy, clock, started_at: clock(), max_age, announcements, end, live }
+        Self {
+            reader: Reader::new(store),
+            policy,
+            clock,
+            started_at: clock(),
+            max_age,
+            announcements,
+            end,
+            live,
+            shelf: None,
+        }
     }
 
     /// Also looks at named resources through this cloud, when it is asked to.
     #[must_use]
     pub fn looking_through(self, cloud: Arc<dyn Look>) -> Self {
         Self { live: Live::new(Some(cloud)), ..self }
+    }
+
+    /// Also shares answers with other servers.
+    #[must_use]
+    pub fn sharing(self, shelf: Arc<Shelf>) -> Self {
+        Self { shelf: Some(shelf), ..self }
+    }
+
+    pub(crate) fn shelf(&self) -> Option<&Shelf> {
+        self.shelf.as_deref()
     }
 
     pub(crate) fn live(&self) -> &Live {

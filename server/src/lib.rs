@@ -12,6 +12,7 @@ mod mcp;
 mod metrics;
 mod policy_file;
 mod reach;
+mod shelf;
 mod text;
 mod tools;
 
@@ -19,3 +20,4 @@ pub use http::{HttpError, door, router, serve_http};
 pub use ledger::{Clock, Ledger};
 pub use mcp::{StdioError, serve_stdio, tool_names};
 pub use policy_file::PolicyFile;
+pub use shelf::{Shelf, ShelfError};

@@ -112,16 +112,20 @@ impl ServerHandler for Mcp {
         let question = Answers::question(&self.ledger, &request, &reach);
         context.extensions.insert(reach);
         let (tool, began) = (request.name.to_string(), Instant::now());
-        let called = match question.as_ref().and_then(|question| self.answers.get(question)) {
-            Some(answer) => {
-                self.calls.at_hand();
-                Ok(answer.into())
-            }
-            None => self.router.call(ToolCallContext::new(self, request, context)).await,
+        let at_hand = match &question {
+            Some(question) => self.answers.get(question, &self.ledger).await,
+            None => None,
         };
+        if let Some(answer) = at_hand {
+            self.calls.at_hand();
+            let called = Ok(answer.into());
+            self.calls.ended(&tool, &called, began.elapsed());
+            return called;
+        }
+        let called = self.router.call(ToolCallContext::new(self, request, context)).await;
         self.calls.ended(&tool, &called, began.elapsed());
         if let (Some(question), Ok(CallToolResponse::Complete(answer))) = (question, &called) {
-            self.answers.keep(question, answer);
+            self.answers.keep(question, answer, &self.ledger);
         }
         called
     }

@@ -60,7 +60,7 @@ impl Calls {
         for ((tool, outcome), histogram) in &*self.ended.lock().unwrap_or_else(PoisonError::into_inner) {
             histogram.write(page, &[("gen_ai_tool_name", tool), ("outcome", outcome)]);
         }
-        let help = "Tool calls answered from memory.";
+        let help = "Tool calls whose answer was at hand, in memory or in Redis.";
         page.one("tagledger_answers_at_hand_total", "counter", help, self.at_hand.load(Ordering::Relaxed));
     }
 }
@@ -96,6 +96,7 @@ impl Measured {
         let mut page = Page::default();
         self.calls.measure(&mut page);
         self.door.measure(&mut page);
+        self.ledger.shelf().into_iter().for_each(|shelf| shelf.measure(&mut page));
         if let Ok(Some(snapshot)) = self.ledger.newest() {
             let age = self.ledger.now().duration_since(snapshot.finished_at).as_secs();
             page.one("tagledger_snapshot_id", "gauge", "Number of the newest snapshot.", snapshot.id);

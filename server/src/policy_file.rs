@@ -57,6 +57,13 @@ impl PolicyFile {
         self.current.read().unwrap_or_else(PoisonError::into_inner).revision
     }
 
+    /// What [`PolicyFile::get`] gives, in a few letters that are the same wherever the file is.
+    pub(crate) fn content(&self) -> String {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let digest = current.policy.as_ref().map_or("none", |policy| policy.digest());
+        format!("{digest} {}", current.fault.as_deref().unwrap_or_default())
+    }
+
     /// Reads the file again if it has changed.
     pub fn reload(&self) {
         let Some(path) = &self.path else { return };

@@ -57,7 +57,7 @@ pub(crate) async fn run(arguments: ScanArguments) -> Result<ExitCode, Failure> {
 
 #[cfg(feature = "aws")]
 pub(super) fn scan_lock(arguments: &ScanArguments) -> Result<Option<scanner::ScanLock>, Failure> {
-    Ok(arguments.redis_url.as_deref().map(scanner::ScanLock::new).transpose()?)
+    Ok(arguments.redis.redis_url.as_deref().map(scanner::ScanLock::new).transpose()?)
 }
 
 #[cfg(feature = "aws")]

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, num::NonZeroU32, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use gate::DoorSettings;
-use server::{Ledger, serve_http, serve_stdio};
+use server::{Ledger, Shelf, serve_http, serve_stdio};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -19,26 +19,30 @@ const ANY_AGE: Duration = Duration::from_secs(u64::MAX);
 pub(crate) async fn http(arguments: ServerArguments) -> Result<ExitCode, Failure> {
     let max_age = Duration::from_secs(u64::from(arguments.max_age_hours) * 3600);
     let door = server::door(door(arguments.listen, Some(arguments.door), None))?;
-    let ledger = ledger(&arguments.store.store, &arguments.policy.policy, &arguments.access, max_age)?;
-    serve_http(ledger, door, end_signal(), |_| {}).await?;
+    let mut ledger = ledger(&arguments.store.store, &arguments.policy.policy, &arguments.access, max_age)?;
+    let end = end_signal();
+    if let Some(url) = arguments.redis.redis_url {
+        ledger = ledger.sharing(Shelf::open(&url, end.clone())?);
+    }
+    serve_http(Arc::new(ledger), door, end, |_| {}).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) async fn stdio(arguments: McpArguments) -> Result<ExitCode, Failure> {
     let ledger = ledger(&arguments.store.store, &arguments.policy.policy, &arguments.access, ANY_AGE)?;
-    serve_stdio(ledger, end_signal()).await?;
+    serve_stdio(Arc::new(ledger), end_signal()).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// A desktop client starts us in some folder of its own, so the default policy file is not missed there: the ledger keeps
 /// the policy that judged it. A file that somebody named is.
-fn ledger(store: &Path, policy: &Path, access: &AccessArguments, max_age: Duration) -> Result<Arc<Ledger>, Failure> {
+fn ledger(store: &Path, policy: &Path, access: &AccessArguments, max_age: Duration) -> Result<Ledger, Failure> {
     let there = policy.exists();
     if !there && policy != Path::new(DEFAULT_POLICY) {
         let source = io::ErrorKind::NotFound.into();
         return Err(Failure::Read { path: policy.to_owned(), source });
     }
-    Ok(Arc::new(looking(Ledger::new(store, there.then_some(policy), max_age, now), access)))
+    Ok(looking(Ledger::new(store, there.then_some(policy), max_age, now), access))
 }
 
 #[cfg(not(feature = "aws"))]

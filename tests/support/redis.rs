@@ -19,6 +19,14 @@ impl Redis {
     /// When redis-server is missing, or ends before it listens.
     pub(crate) fn start() -> Self {
         let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address").port();
+        Self::on(port)
+    }
+
+    /// Starts one on that port.
+    ///
+    /// # Panics
+    /// When redis-server is missing, or ends before it listens.
+    pub(crate) fn on(port: u16) -> Self {
         let mut command = Command::new("redis-server");
         command.args(["--bind", "127.0.0.1", "--save", "", "--port"]).arg(port.to_string());
         let started = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();

@@ -1,9 +1,11 @@
-//! Answers at hand: one is always the same for the same snapshot, policy file, tool and arguments, so nothing is ever stale.
+//! Answers at hand: one is always the same for the same snapshot, policy file, tool, arguments and accounts, so nothing is ever
+//! stale, whoever worked it out.
 
 use std::sync::Arc;
 
 use moka::sync::Cache;
 use rmcp::model::{CallToolRequestParams, CallToolResult, JsonObject};
+use sha2::{Digest, Sha256};
 
 use crate::{
     ledger::{Ledger, Moment},
@@ -27,6 +29,17 @@ pub(super) struct Question {
 /// The answers that were given.
 #[derive(Debug, Clone)]
 pub(super) struct Answers(Cache<Question, Arc<CallToolResult>>);
+
+impl Question {
+    /// Under which name servers share its answer.
+    fn shared_as(&self, ledger: &Ledger) -> String {
+        let Self { moment, tool, arguments, reach } = self;
+        let moment = moment.named(ledger.policy());
+        let whole = [env!("CARGO_PKG_VERSION"), &moment, tool, arguments, &format!("{reach:?}")].join("\0");
+        let digest: String = Sha256::digest(whole).iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("tagledger:answer:{digest}")
+    }
+}
 
 impl Default for Answers {
     fn default() -> Self {
@@ -52,15 +65,26 @@ impl Answers {
         Some(Question { moment, tool: request.name.to_string(), arguments, reach: reach.clone() })
     }
 
-    pub(super) fn get(&self, question: &Question) -> Option<CallToolResult> {
-        self.0.get(question).map(|answer| answer.as_ref().clone())
+    /// The answer, from memory or from what other servers have given.
+    pub(super) async fn get(&self, question: &Question, ledger: &Ledger) -> Option<CallToolResult> {
+        if let Some(answer) = self.0.get(question) {
+            return Some(answer.as_ref().clone());
+        }
+        let found = ledger.shelf()?.get(&question.shared_as(ledger)).await?;
+        let answer = CallToolResult::structured(serde_json::from_slice(&found).ok()?);
+        self.0.insert(question.clone(), Arc::new(answer.clone()));
+        Some(answer)
     }
 
     /// Keeps an answer, unless it says that something went wrong.
-    pub(super) fn keep(&self, question: Question, answer: &CallToolResult) {
-        if answer.is_error != Some(true) {
-            self.0.insert(question, Arc::new(answer.clone()));
+    pub(super) fn keep(&self, question: Question, answer: &CallToolResult, ledger: &Ledger) {
+        if answer.is_error == Some(true) {
+            return;
         }
+        if let (Some(shelf), Some(content)) = (ledger.shelf(), &answer.structured_content) {
+            shelf.put(question.shared_as(ledger), content.to_string().as_bytes());
+        }
+        self.0.insert(question, Arc::new(answer.clone()));
     }
 }
 

@@ -17,7 +17,12 @@ mod pages;
 #[cfg(test)]
 mod plan;
 #[cfg(test)]
+#[path = "../../../tests/support/redis.rs"]
+mod redis_server;
+#[cfg(test)]
 mod script;
+#[cfg(test)]
+mod shelf;
 #[cfg(test)]
 mod simulate;
 #[cfg(test)]

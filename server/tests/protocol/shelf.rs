@@ -1,0 +1,185 @@
+//! Answers shared through a real Redis, and what becomes of them when it fails.
+
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use server::{Ledger, Shelf, door};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    asked::{Asked, Nights, instances, loopback, noon},
+    redis_server::Redis,
+};
+
+const TOOL: &str = "check_tag_compliance";
+
+fn ledger() -> Nights {
+    let nights = Nights::new();
+    nights.append(1, vec![instances((0..40).map(|n| (format!("i-{n:02}"), vec![("Team", "x")])))]);
+    nights
+}
+
+/// A server that shares its answers through the Redis on that port.
+async fn sharing(nights: &Nights, port: u16) -> Asked {
+    let shelf = Shelf::open(&format!("redis://127.0.0.1:{port}/0"), CancellationToken::new()).unwrap();
+    let ledger = Ledger::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon).sharing(shelf);
+    Asked::behind(door(loopback()).unwrap(), ledger).await
+}
+
+async fn metric(server: &Asked, name: &str) -> f64 {
+    let page = server.send("GET", "/metrics", "", "").await.body;
+    let line = page.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+    line.unwrap_or_else(|| panic!("no {name} in {page}")).parse().unwrap()
+}
+
+/// Waits until a metric has a value; says how long that took.
+async fn becomes(server: &Asked, name: &str, value: f64) -> Duration {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(10) {
+        if metric(server, name).await == value {
+            return began.elapsed();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{name} is not {value} within ten seconds");
+}
+
+/// Different questions, of which none was asked before: memory has no answer.
+fn question(n: u64) -> Value {
+    json!({"limit": 1 + n})
+}
+
+/// Asks so many new questions of a server and of one without Redis; all answers are the same, and none takes long.
+async fn answers_rightly(server: &Asked, alone: &Asked, questions: std::ops::Range<u64>) {
+    for n in questions {
+        let began = Instant::now();
+        let (_, told) = server.ask(TOOL, question(n)).await;
+        assert!(began.elapsed() < Duration::from_secs(1), "question {n} took {:?}", began.elapsed());
+        assert_eq!(told, alone.ask(TOOL, question(n)).await.1);
+    }
+}
+
+#[tokio::test]
+async fn what_one_server_has_answered_another_finds_to_the_letter() {
+    let (nights, redis) = (ledger(), Redis::start());
+    let [first, second] = [sharing(&nights, redis.port).await, sharing(&nights, redis.port).await];
+    for server in [&first, &second] {
+        becomes(server, "tagledger_redis_up", 1.0).await;
+    }
+    let mut told = Vec::new();
+    for n in 0..20 {
+        told.push(first.ask(TOOL, question(n)).await.1);
+    }
+    assert_eq!(metric(&first, "tagledger_redis_hits_total").await, 0.0);
+    // They are kept by somebody who is not waited for.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for (n, told) in (0..20).zip(told) {
+        assert_eq!(second.ask(TOOL, question(n)).await.1, told);
+    }
+    assert_eq!(metric(&second, "tagledger_redis_hits_total").await, 20.0);
+    nights.append(2, vec![instances([("i-1".to_owned(), vec![("Owner", "a@example.com")])])]);
+    let (answer, _) = second.ask(TOOL, question(0)).await;
+    assert_eq!((&answer["as_of"]["snapshot_id"], &answer["total_resources"]), (&json!(2), &json!(1)), "{answer}");
+}
+
+#[tokio::test]
+async fn a_redis_that_is_killed_and_comes_back_costs_no_answer() {
+    let (nights, mut redis) = (ledger(), Redis::start());
+    let (server, alone) = (sharing(&nights, redis.port).await, Asked::of(&nights).await);
+    becomes(&server, "tagledger_redis_up", 1.0).await;
+    answers_rightly(&server, &alone, 0..10).await;
+    redis.kill();
+    answers_rightly(&server, &alone, 10..30).await;
+    becomes(&server, "tagledger_redis_up", 0.0).await;
+    let again = Redis::on(redis.port);
+    let took = becomes(&server, "tagledger_redis_up", 1.0).await;
+    assert!(took < Duration::from_secs(2), "back after {took:?} only");
+    answers_rightly(&server, &alone, 30..40).await;
+    drop(again);
+}
+
+#[tokio::test]
+async fn a_redis_that_hangs_is_left_alone_after_a_few_milliseconds() {
+    let (nights, redis) = (ledger(), Redis::start());
+    let (server, alone) = (sharing(&nights, redis.port).await, Asked::of(&nights).await);
+    becomes(&server, "tagledger_redis_up", 1.0).await;
+    redis.signal("-STOP");
+    answers_rightly(&server, &alone, 0..20).await;
+    assert_eq!(metric(&server, "tagledger_redis_up").await, 0.0);
+    redis.signal("-CONT");
+    becomes(&server, "tagledger_redis_up", 1.0).await;
+    answers_rightly(&server, &alone, 20..40).await;
+}
+
+/// Sends one command to a Redis.
+fn command(redis: &Redis, words: &[&str]) -> String {
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", redis.port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut text = format!("*{}\r\n", words.len());
+    for word in words {
+        text.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+    }
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut answer = [0; 64 << 10];
+    let read = stream.read(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer[..read]).into_owned()
+}
+
+#[tokio::test]
+async fn a_redis_that_was_flushed_is_full_or_holds_other_things_changes_no_answer() {
+    let (nights, redis) = (ledger(), Redis::start());
+    let (first, alone) = (sharing(&nights, redis.port).await, Asked::of(&nights).await);
+    becomes(&first, "tagledger_redis_up", 1.0).await;
+    answers_rightly(&first, &alone, 0..10).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let keys = command(&redis, &["KEYS", "tagledger:answer:*"]);
+    let keys: Vec<&str> = keys.lines().filter(|line| line.starts_with("tagledger:answer:")).collect();
+    assert_eq!(keys.len(), 10);
+    for (n, key) in keys.iter().enumerate() {
+        let made = match n % 3 {
+            0 => command(&redis, &["SET", key, &"{\"compliance_score\": 1.0}".repeat(20)]),
+            1 => command(&redis, &["SET", key, ""]),
+            _ => {
+                command(&redis, &["DEL", key]);
+                command(&redis, &["LPUSH", key, "a list"])
+            }
+        };
+        assert!(made.starts_with("+OK") || made.starts_with(":1"), "{made}");
+    }
+    let second = sharing(&nights, redis.port).await;
+    becomes(&second, "tagledger_redis_up", 1.0).await;
+    answers_rightly(&second, &alone, 0..10).await;
+    assert_eq!(metric(&second, "tagledger_redis_hits_total").await, 0.0, "junk is no answer");
+    command(&redis, &["FLUSHALL"]);
+    answers_rightly(&second, &alone, 10..15).await;
+    assert!(command(&redis, &["CONFIG", "SET", "maxmemory", "1"]).starts_with("+OK"));
+    answers_rightly(&second, &alone, 15..25).await;
+    assert_eq!(metric(&second, "tagledger_redis_up").await, 1.0, "a full Redis still says what it has");
+}
+
+#[tokio::test]
+async fn what_talks_nonsense_on_its_port_changes_no_answer() {
+    let nights = ledger();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().take(50).flatten() {
+            let mut stream = stream;
+            drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n$-9\r\n\xff\xfe*99999999999\r\n"));
+        }
+    });
+    let (server, alone) = (sharing(&nights, port).await, Asked::of(&nights).await);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    answers_rightly(&server, &alone, 0..30).await;
+    assert_eq!(metric(&server, "tagledger_redis_up").await, 0.0);
+}
+
+#[tokio::test]
+async fn what_is_no_address_of_a_redis_is_told_without_its_password() {
+    let error = Shelf::open("http://:secret@localhost", CancellationToken::new()).unwrap_err();
+    assert!(error.to_string().contains("redis://") && !error.to_string().contains("secret"), "{error}");
+}

@@ -1,0 +1,116 @@
+//! A Redis that asks for TLS, a password and a database of its own.
+
+#![cfg(test)]
+
+mod support;
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use support::binary::{run, tagledger, temp_folder};
+
+/// Ended when it is dropped.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn openssl(folder: &Path, arguments: &str) {
+    let made = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output();
+    let made = made.expect("openssl is installed: apt-get install openssl");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
+/// An authority, and a certificate of its for 127.0.0.1.
+fn certificate(folder: &Path) {
+    const KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    openssl(folder, &format!("req -x509 {KEY} -days 2 -subj /CN=authority -keyout authority.key -out authority.pem"));
+    openssl(folder, &format!("req {KEY} -subj /CN=redis -keyout key.pem -out request.pem"));
+    std::fs::write(folder.join("names"), "subjectAltName=IP:127.0.0.1\n").unwrap();
+    openssl(
+        folder,
+        "x509 -req -in request.pem -CA authority.pem -CAkey authority.key -CAcreateserial -days 2 -extfile names -out certificate.pem",
+    );
+}
+
+fn redis(folder: &Path, port: u16) -> Ended {
+    let mut command = Command::new("redis-server");
+    command.current_dir(folder).args([
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--port",
+        "0",
+        "--tls-port",
+        &port.to_string(),
+    ]);
+    command.args([
+        "--tls-cert-file",
+        "certificate.pem",
+        "--tls-key-file",
+        "key.pem",
+        "--tls-ca-cert-file",
+        "authority.pem",
+    ]);
+    command.args(["--tls-auth-clients", "no", "--requirepass", "open sesame"]);
+    let child = Ended(command.stdout(Stdio::piped()).spawn().expect("redis-server is installed"));
+    let until = Instant::now() + Duration::from_secs(10);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < until, "it does not listen");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    child
+}
+
+fn get(port: u16, path: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// The server with a Redis, and whether that answers within three seconds.
+fn is_up(home: &Path, url: &str, trusted: &Path) -> bool {
+    let mut command = tagledger(home);
+    command.args(["server", "--listen", "127.0.0.1:0"]).env("REDIS_URL", url).env("SSL_CERT_FILE", trusted);
+    let mut child = Ended(command.stderr(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(child.0.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let line = lines.find(|line| line.contains("serving MCP")).expect("it serves");
+    std::thread::spawn(move || lines.for_each(drop));
+    let port = line.rsplit("127.0.0.1:").next().unwrap().trim().parse().unwrap();
+    (0..30).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        get(port, "/metrics").contains("tagledger_redis_up 1")
+    })
+}
+
+#[test]
+fn a_redis_behind_tls_and_a_password_is_reached_and_one_that_nobody_vouches_for_is_not() {
+    let folder = temp_folder();
+    let (home, port) = (folder.path(), free_port());
+    certificate(home);
+    let _redis = redis(home, port);
+    let url = format!("rediss://:open%20sesame@127.0.0.1:{port}/2");
+    assert!(is_up(home, &url, &home.join("authority.pem")));
+    let nobody = temp_folder();
+    certificate(nobody.path());
+    assert!(!is_up(home, &url, &nobody.path().join("authority.pem")), "another's certificate is trusted");
+    let wrong = format!("rediss://:wrong@127.0.0.1:{port}/2");
+    assert!(!is_up(home, &wrong, &home.join("authority.pem")), "a wrong password is accepted");
+    run(tagledger(home).arg("server").env("REDIS_URL", "redis:/secret")).complains(&["no address of a Redis"]);
+}
