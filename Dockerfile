@@ -27,6 +27,7 @@ COPY --from=build /out/etc/tagledger /etc/tagledger
 COPY --from=build --chown=65532:65532 /out/data /data
 ENV TAGLEDGER_STORE=/data/tagledger.sqlite \
     TAGLEDGER_KEYS=/data/keys.json \
+    TAGLEDGER_AUDIT=/data/audit.sqlite \
     TAGLEDGER_POLICY=/etc/tagledger/tagging_policy.json \
     TAGLEDGER_LISTEN=0.0.0.0:8080 \
     TAGLEDGER_CONTROL_LISTEN=0.0.0.0:8081 \

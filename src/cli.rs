@@ -7,8 +7,10 @@ use shared::{AccountId, Region, ResourceType, store::Retention};
 
 use crate::failure::Failure;
 
+mod audit;
 mod keys;
 
+pub(crate) use audit::{AuditArguments, AuditWriting, Since};
 pub(crate) use keys::{DoorArguments, KeyArguments, KeyCommand};
 
 /// Where the policy is looked for when nobody says where it is.
@@ -54,6 +56,8 @@ pub(crate) enum Command {
     /// Make, list and revoke the keys that the server and the scanner's control port ask for.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Key(KeyArguments),
+    /// Read who called which tool of a server, when, and how that ended.
+    Audit(AuditArguments),
     /// Ask a running server or scanner for its health. Exit code 0: healthy.
     Health(HealthArguments),
     /// Check, copy, measure, thin out or upgrade the ledger.
@@ -263,6 +267,8 @@ pub(crate) struct ServerArguments {
     pub(crate) access: AccessArguments,
     #[command(flatten)]
     pub(crate) redis: RedisSetting,
+    #[command(flatten)]
+    pub(crate) audit: AuditWriting,
     /// Hours after which a snapshot is too old for /health to be healthy.
     #[arg(long, env = "TAGLEDGER_MAX_AGE_HOURS", value_name = "HOURS", default_value_t = 36,
         value_parser = clap::value_parser!(u32).range(1..=100_000))]

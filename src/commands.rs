@@ -7,6 +7,7 @@ use shared::policy::Policy;
 
 use crate::failure::Failure;
 
+pub(crate) mod audit;
 pub(crate) mod demo;
 pub(crate) mod evaluate;
 pub(crate) mod health;

@@ -5,7 +5,10 @@ use std::{io, path::PathBuf};
 use gate::{DoorError, KeyFileError};
 use scanner::{ControlError, ScanError, ScanLockError, ScheduleError};
 use server::{HttpError, ShelfError, StdioError};
-use shared::{policy::PolicyFaults, store::StoreError};
+use shared::{
+    policy::PolicyFaults,
+    store::{AuditError, StoreError},
+};
 
 /// Every way in which a command fails; what is printed is this and its causes, on one line where it can be.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +66,8 @@ pub(crate) enum Failure {
     Store(#[from] StoreError),
     #[error(transparent)]
     Http(#[from] HttpError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     #[error(transparent)]
     Shelf(#[from] ShelfError),
     #[error(transparent)]

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
     match &command {
+        Command::Audit(arguments) => return commands::audit::run(arguments),
         Command::Evaluate(arguments) => return commands::evaluate::run(arguments),
         Command::Health(arguments) => return commands::health::run(arguments),
         Command::Key(arguments) => return commands::key::run(arguments),
@@ -45,6 +46,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Scanner(arguments) => commands::scanner::run(arguments).await,
             Command::Server(arguments) => commands::serve::http(arguments).await,
             Command::Mcp(arguments) => commands::serve::stdio(arguments).await,
+            Command::Audit(arguments) => commands::audit::run(&arguments),
             Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
             Command::Health(arguments) => commands::health::run(&arguments),
             Command::Key(arguments) => commands::key::run(&arguments),

@@ -12,7 +12,8 @@ use crate::{
 /// Starts logging. A person at a terminal sees a bar and a summary, and only warnings beside them.
 pub(crate) fn start(cli: &Cli) {
     let quiet = match cli.command {
-        Command::Demo(_)
+        Command::Audit(_)
+        | Command::Demo(_)
         | Command::Evaluate(_)
         | Command::Health(_)
         | Command::Key(_)

@@ -5,56 +5,23 @@
 mod support;
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     time::Duration,
 };
 
-use support::binary::{Outcome, run, tagledger, temp_folder};
+use support::{
+    binary::{Outcome, run, tagledger, temp_folder},
+    server::Server,
+};
 
 fn key(home: &Path, arguments: &[&str]) -> Outcome {
     run(tagledger(home).arg("key").args(arguments))
 }
 
-/// A server, killed when it is dropped.
-struct Server {
-    process: Child,
-    port: u16,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-/// The server on every address of this machine, on a port that is free.
-fn serve(command: &mut Command) -> Server {
-    let mut process = command.args(["server", "--listen", "0.0.0.0:0"]).stderr(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(process.stderr.take().unwrap()).lines();
-    let line = lines.map(Result::unwrap).find(|line| line.contains("serving MCP")).expect("it serves");
-    let port = line.rsplit("0.0.0.0:").next().unwrap().trim().parse().unwrap();
-    Server { process, port }
-}
-
 fn status(server: &Server, authorization: &str) -> u16 {
-    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
-    let length = body.len();
-    write!(
-        stream,
-        "POST /mcp HTTP/1.1\r\nHost: ledger.example.com\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         Accept: application/json, text/event-stream\r\nContent-Length: {length}\r\n{authorization}\r\n{body}"
-    )
-    .unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    text.split(' ').nth(1).unwrap().parse().unwrap()
+    server.ask("POST", "/mcp", authorization, r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#).0
 }
 
 #[test]
@@ -74,7 +41,7 @@ fn a_key_is_made_listed_asked_for_and_taken_back() {
     assert!(listed.contains("active") && listed.contains("Ada's laptop") && !listed.contains(token), "{listed}");
     assert!(listed.contains("read, live in 111122223333"), "{listed}");
 
-    let server = serve(&mut tagledger(home));
+    let server = Server::start(&mut tagledger(home), "0.0.0.0");
     let health = run(tagledger(home).args(["health", &format!("0.0.0.0:{}", server.port)])).exits(1);
     assert!(health.stdout.contains("there is no snapshot yet"), "{}", health.stdout);
     let bearer = format!("Authorization: Bearer {token}\r\n");

@@ -5,14 +5,16 @@
 mod support;
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use support::binary::{run, tagledger, temp_folder};
+use support::{
+    binary::{run, tagledger, temp_folder},
+    server::Server,
+};
 
 /// Ended when it is dropped.
 struct Ended(Child);
@@ -76,26 +78,13 @@ fn redis(folder: &Path, port: u16) -> Ended {
     child
 }
 
-fn get(port: u16, path: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
 /// The server with a Redis, and whether that answers within three seconds.
 fn is_up(home: &Path, url: &str, trusted: &Path) -> bool {
     let mut command = tagledger(home);
-    command.args(["server", "--listen", "127.0.0.1:0"]).env("REDIS_URL", url).env("SSL_CERT_FILE", trusted);
-    let mut child = Ended(command.stderr(Stdio::piped()).spawn().unwrap());
-    let mut lines = BufReader::new(child.0.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let line = lines.find(|line| line.contains("serving MCP")).expect("it serves");
-    std::thread::spawn(move || lines.for_each(drop));
-    let port = line.rsplit("127.0.0.1:").next().unwrap().trim().parse().unwrap();
+    let server = Server::start(command.env("REDIS_URL", url).env("SSL_CERT_FILE", trusted), "127.0.0.1");
     (0..30).any(|_| {
         std::thread::sleep(Duration::from_millis(100));
-        get(port, "/metrics").contains("tagledger_redis_up 1")
+        server.ask("GET", "/metrics", "", "").1.contains("tagledger_redis_up 1")
     })
 }
 

@@ -16,7 +16,9 @@ use shared::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{announce::Announcements, live::Live, policy_file::PolicyFile, shelf::Shelf, tools::ToolFailure};
+use crate::{
+    announce::Announcements, audit::Audit, live::Live, policy_file::PolicyFile, shelf::Shelf, tools::ToolFailure,
+};
 
 /// Where the time comes from.
 pub type Clock = fn() -> Timestamp;
@@ -34,6 +36,7 @@ pub struct Ledger {
     end: OnceLock<CancellationToken>,
     live: Live,
     shelf: Option<Arc<Shelf>>,
+    audit: Option<Arc<Audit>>,
 }
 
 /// All that an answer depends on beside the question.
@@ -69,6 +72,7 @@ impl Ledger {
             end,
             live,
             shelf: None,
+            audit: None,
         }
     }
 
@@ -82,6 +86,16 @@ impl Ledger {
     #[must_use]
     pub fn sharing(self, shelf: Arc<Shelf>) -> Self {
         Self { shelf: Some(shelf), ..self }
+    }
+
+    /// Also keeps who called what.
+    #[must_use]
+    pub fn audited(self, audit: Arc<Audit>) -> Self {
+        Self { audit: Some(audit), ..self }
+    }
+
+    pub(crate) fn audit(&self) -> Option<&Audit> {
+        self.audit.as_deref()
     }
 
     pub(crate) fn shelf(&self) -> Option<&Shelf> {

@@ -4,6 +4,7 @@
 //! transport: streamable HTTP ([`serve_http`]) and stdio ([`serve_stdio`]).
 
 mod announce;
+mod audit;
 mod health;
 mod http;
 mod ledger;
@@ -16,6 +17,7 @@ mod shelf;
 mod text;
 mod tools;
 
+pub use audit::{Audit, AuditSettings};
 pub use http::{HttpError, door, router, serve_http};
 pub use ledger::{Clock, Ledger};
 pub use mcp::{StdioError, serve_stdio, tool_names};

@@ -1,7 +1,9 @@
 //! Resources as they are now: the one way in which the server asks AWS, and what it asks is named resources.
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, HashMap},
+    future::Future,
     sync::Arc,
     time::Duration,
 };
@@ -35,6 +37,26 @@ const KEPT: u64 = 10_000;
 
 /// Scopes asked about at the same time, of all questions together.
 const SCOPES_AT_ONCE: usize = 16;
+
+tokio::task_local! {
+    /// Lists of AWS that the call in hand has asked for.
+    static LOOKUPS: Cell<u64>;
+}
+
+/// Does something, and says how many lists of AWS were asked for in it.
+pub(crate) async fn counting<T>(work: impl Future<Output = T>) -> (T, u64) {
+    LOOKUPS
+        .scope(Cell::new(0), async {
+            let done = work.await;
+            (done, LOOKUPS.with(Cell::get))
+        })
+        .await
+}
+
+fn count(lookups: usize) {
+    // Outside of a call nobody counts.
+    LOOKUPS.try_with(|count| count.set(count.get() + lookups as u64)).ok();
+}
 
 /// Looks at resources, and remembers for a minute what it saw.
 #[derive(Clone)]
@@ -81,6 +103,7 @@ impl Live {
             }
         }
         let mut asked = JoinSet::new();
+        count(unseen.len());
         for (scope, arns) in unseen {
             asked.spawn(self.clone().scope(scope.clone(), arns, until));
         }
@@ -100,6 +123,7 @@ impl Live {
     /// Where buckets are that the ledger does not know, as far as they are the caller's own.
     pub(crate) async fn locate(&self, buckets: &[Arn], until: Instant) -> Result<Vec<(Arn, Scope)>, Gap> {
         let Some(cloud) = &self.cloud else { return Err(no_cloud()) };
+        count(1);
         timeout_at(until, cloud.locate(buckets)).await.unwrap_or_else(|_| Err(late()))
     }
 

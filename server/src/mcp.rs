@@ -1,20 +1,17 @@
 //! The MCP surface: tools and a resource, read-only, served statelessly to every protocol version since 2025-06-18.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use gate::{Caller, Scope};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler, ServiceExt,
-    handler::server::{router::tool::ToolRouter, tool::ToolCallContext},
+    handler::server::router::tool::ToolRouter,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult,
-        ContentBlock, GetPromptRequestParams, GetPromptResponse, Implementation, InitializeRequestParams,
-        InitializeResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-        PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
-        SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
+        CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
+        GetPromptRequestParams, GetPromptResponse, Implementation, InitializeRequestParams, InitializeResult,
+        ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+        ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, SubscribeRequestParams,
+        SubscriptionFilter, Tool, UnsubscribeRequestParams,
     },
     service::{RequestContext, SubscriptionContext},
     tool_handler,
@@ -30,14 +27,17 @@ use crate::{
 };
 
 mod answers;
+mod calling;
 mod checked;
 mod completions;
 mod prompts;
+mod repeats;
 mod resources;
 mod schema;
 mod toolbox;
 
 use answers::Answers;
+use repeats::Repeats;
 
 /// How long a client may keep the list of tools: it changes with the program only. Milliseconds.
 const TOOLS_TTL_MS: u64 = 3_600_000;
@@ -61,6 +61,7 @@ pub(crate) struct Mcp {
     transport: Transport,
     answers: Answers,
     calls: Arc<Calls>,
+    repeats: Repeats,
     /// Ends the subscription of a client of an earlier protocol, if it has one.
     subscribed: Arc<Mutex<Option<CancellationToken>>>,
 }
@@ -79,7 +80,16 @@ impl Mcp {
         let router = Self::tool_router();
         let tools = router.list_all().into_iter().map(schema::portable).collect();
         let (router, tools) = (Arc::new(router), Arc::new(tools));
-        Self { ledger, router, tools, transport, answers: Answers::default(), calls, subscribed: Arc::default() }
+        Self {
+            ledger,
+            router,
+            tools,
+            transport,
+            answers: Answers::default(),
+            calls,
+            repeats: Repeats::default(),
+            subscribed: Arc::default(),
+        }
     }
 }
 
@@ -102,32 +112,9 @@ impl ServerHandler for Mcp {
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        mut context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let caller = caller(&context.extensions);
-        if let Err(lacking) = permitted(&caller, &request.name) {
-            return Ok(CallToolResult::error(vec![ContentBlock::text(lacking)]).into());
-        }
-        let reach = Reach::of(&caller);
-        let question = Answers::question(&self.ledger, &request, &reach);
-        context.extensions.insert(reach);
-        let (tool, began) = (request.name.to_string(), Instant::now());
-        let at_hand = match &question {
-            Some(question) => self.answers.get(question, &self.ledger).await,
-            None => None,
-        };
-        if let Some(answer) = at_hand {
-            self.calls.at_hand();
-            let called = Ok(answer.into());
-            self.calls.ended(&tool, &called, began.elapsed());
-            return called;
-        }
-        let called = self.router.call(ToolCallContext::new(self, request, context)).await;
-        self.calls.ended(&tool, &called, began.elapsed());
-        if let (Some(question), Ok(CallToolResponse::Complete(answer))) = (question, &called) {
-            self.answers.keep(question, answer, &self.ledger);
-        }
-        called
+        self.called(request, context).await
     }
 
     async fn list_tools(
@@ -270,18 +257,6 @@ impl Mcp {
             former.cancel();
         }
     }
-}
-
-/// Whether a caller may use a tool; what their key lacks where not.
-fn permitted(caller: &Caller, tool: &str) -> Result<(), String> {
-    let scope = needed(tool);
-    if caller.may(scope) {
-        return Ok(());
-    }
-    let scope = scope.as_str();
-    Err(format!(
-        "this key may not be used for that: it lacks the scope `{scope}`; `tagledger key create` makes one with it"
-    ))
 }
 
 /// Whoever asks for what stands in the ledger.

@@ -37,26 +37,34 @@ struct Histogram {
     seconds: f64,
 }
 
+/// How a call ended.
+pub(crate) fn outcome(how: &Result<CallToolResponse, ErrorData>) -> &'static str {
+    match how {
+        Ok(CallToolResponse::Complete(answer)) if answer.is_error == Some(true) => "tool_error",
+        Ok(_) => "ok",
+        Err(_) => "error",
+    }
+}
+
+/// The tool's name; names of tools that there are not would be as many as callers like.
+pub(crate) fn known_tool(name: &str) -> &'static str {
+    TOOLS.iter().find(|known| *known == name).map_or("other", String::as_str)
+}
+
 impl Calls {
     /// An answer was at hand.
     pub(crate) fn at_hand(&self) {
         self.at_hand.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A call has ended. Names of tools that there are not would be as many as callers like.
-    pub(crate) fn ended(&self, tool: &str, how: &Result<CallToolResponse, ErrorData>, took: Duration) {
-        let outcome = match how {
-            Ok(CallToolResponse::Complete(answer)) if answer.is_error == Some(true) => "tool_error",
-            Ok(_) => "ok",
-            Err(_) => "error",
-        };
-        let tool = if TOOLS.iter().any(|known| known == tool) { tool } else { "other" };
+    /// A call of a tool has ended.
+    pub(crate) fn ended(&self, tool: &str, outcome: &'static str, took: Duration) {
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         ended.entry((tool.to_owned(), outcome)).or_default().add(took.as_secs_f64());
     }
 
     fn measure(&self, page: &mut Page) {
-        page.head(DURATION, "histogram", "Tool calls, by tool and outcome: ok, tool_error, error.");
+        page.head(DURATION, "histogram", "Tool calls, by tool and outcome: ok, tool_error, error, refused.");
         for ((tool, outcome), histogram) in &*self.ended.lock().unwrap_or_else(PoisonError::into_inner) {
             histogram.write(page, &[("gen_ai_tool_name", tool), ("outcome", outcome)]);
         }
@@ -96,6 +104,7 @@ impl Measured {
         let mut page = Page::default();
         self.calls.measure(&mut page);
         self.door.measure(&mut page);
+        self.ledger.audit().into_iter().for_each(|audit| audit.measure(&mut page));
         self.ledger.shelf().into_iter().for_each(|shelf| shelf.measure(&mut page));
         if let Ok(Some(snapshot)) = self.ledger.newest() {
             let age = self.ledger.now().duration_since(snapshot.finished_at).as_secs();

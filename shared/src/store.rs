@@ -20,6 +20,7 @@ use crate::{
     policy::{Code, Severity},
 };
 
+mod audit;
 mod bill;
 mod billed;
 mod carry;
@@ -64,6 +65,7 @@ mod usage;
 mod version;
 mod whole;
 
+pub use audit::{AuditEntry, AuditError, AuditLog, AuditQuery, read_audit};
 pub use bill::{BillGap, BillKnown, BillLine, BillPart, Harvest, KnownMonth, MonthBill};
 pub use billed::{Bill, BilledMonth, MonthSpend, usual_month};
 pub use check::CheckReport;

@@ -3,13 +3,13 @@
 use std::{io, net::SocketAddr, num::NonZeroU32, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use gate::DoorSettings;
-use server::{Ledger, Shelf, serve_http, serve_stdio};
+use server::{Audit, AuditSettings, Ledger, Shelf, serve_http, serve_stdio};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::now;
 use crate::{
-    cli::{AccessArguments, DEFAULT_POLICY, DoorArguments, McpArguments, ServerArguments},
+    cli::{AccessArguments, AuditWriting, DEFAULT_POLICY, DoorArguments, McpArguments, ServerArguments},
     failure::Failure,
 };
 
@@ -24,8 +24,21 @@ pub(crate) async fn http(arguments: ServerArguments) -> Result<ExitCode, Failure
     if let Some(url) = arguments.redis.redis_url {
         ledger = ledger.sharing(Shelf::open(&url, end.clone())?);
     }
+    let audit = audit(&arguments.audit)?;
+    if let Some(audit) = &audit {
+        ledger = ledger.audited(Arc::clone(audit));
+    }
     serve_http(Arc::new(ledger), door, end, |_| {}).await?;
+    audit.iter().for_each(|audit| audit.flush());
     Ok(ExitCode::SUCCESS)
+}
+
+fn audit(arguments: &AuditWriting) -> Result<Option<Arc<Audit>>, Failure> {
+    if arguments.audit_days == 0 {
+        return Ok(None);
+    }
+    let settings = AuditSettings { path: arguments.setting.audit.clone(), days: arguments.audit_days, clock: now };
+    Ok(Some(Audit::open(settings)?))
 }
 
 pub(crate) async fn stdio(arguments: McpArguments) -> Result<ExitCode, Failure> {

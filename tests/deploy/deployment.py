@@ -116,7 +116,7 @@ class Image(unittest.TestCase):
         self.assertEqual(self.values("USER", self.final), [NOBODY])
         self.assertEqual(self.values("VOLUME", self.final), ["/data"])
         self.assertIn("--from=build --chown=65532:65532 /out/data /data", self.values("COPY", self.final))
-        for name in ("TAGLEDGER_STORE", "TAGLEDGER_KEYS"):
+        for name in ("TAGLEDGER_STORE", "TAGLEDGER_KEYS", "TAGLEDGER_AUDIT"):
             self.assertTrue(self.environment[name].startswith("/data/"), name)
 
     def test_its_settings_are_settings_and_its_ports_are_those_that_are_listened_on(self):

@@ -11,4 +11,5 @@ pub(crate) mod ledger;
 pub(crate) mod moto;
 pub(crate) mod recipes;
 pub(crate) mod redis;
+pub(crate) mod server;
 pub(crate) mod world;

@@ -1,0 +1,150 @@
+//! One tool call: who may, whether the answer is at hand, and what is kept of it.
+
+use std::time::Instant;
+
+use gate::Caller;
+use jiff::Timestamp;
+use rmcp::{
+    ErrorData, RoleServer,
+    handler::server::tool::ToolCallContext,
+    model::{CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock},
+    service::RequestContext,
+};
+use sha2::{Digest, Sha256};
+use shared::store::AuditEntry;
+
+use super::{Mcp, answers::Answers};
+use crate::{
+    live::counting,
+    metrics::{known_tool, outcome},
+    reach::{Reach, caller, needed},
+};
+
+/// Digits of a digest that tell calls apart.
+const DIGITS: usize = 16;
+
+impl Mcp {
+    pub(super) async fn called(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let caller = caller(&context.extensions);
+        let call = Call::begin(&caller, &request, &context, self.ledger.now());
+        if let Err(lacking) = permitted(&caller, &request.name) {
+            self.keep_call(call, "refused", 0, None);
+            return Ok(CallToolResult::error(vec![ContentBlock::text(lacking)]).into());
+        }
+        let (mut called, lookups) = counting(self.answered(&caller, request, context)).await;
+        let times = self.repeats.count(&call.entry);
+        if let Ok(CallToolResponse::Complete(answer)) = &mut called {
+            self.repeats.hint(answer, times);
+        }
+        let answer = match &called {
+            Ok(CallToolResponse::Complete(answer)) => Some(answer),
+            _ => None,
+        };
+        self.keep_call(call, outcome(&called), lookups, answer);
+        called
+    }
+
+    async fn answered(
+        &self,
+        caller: &Caller,
+        request: CallToolRequestParams,
+        mut context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let reach = Reach::of(caller);
+        let question = Answers::question(&self.ledger, &request, &reach);
+        context.extensions.insert(reach);
+        let at_hand = match &question {
+            Some(question) => self.answers.get(question, &self.ledger).await,
+            None => None,
+        };
+        if let Some(answer) = at_hand {
+            self.calls.at_hand();
+            return Ok(answer.into());
+        }
+        let called = self.router.call(ToolCallContext::new(self, request, context)).await;
+        if let (Some(question), Ok(CallToolResponse::Complete(answer))) = (question, &called) {
+            self.answers.keep(question, answer, &self.ledger);
+        }
+        called
+    }
+
+    /// Counts a call, and hands it to the audit log.
+    fn keep_call(&self, call: Call, outcome: &'static str, lookups: u64, answer: Option<&CallToolResult>) {
+        let Call { entry, began } = call;
+        let took = began.elapsed();
+        self.calls.ended(&entry.tool, outcome, took);
+        if let Some(audit) = self.ledger.audit() {
+            let (rows, bytes) = answer.map_or((0, 0), size);
+            audit.add(AuditEntry {
+                outcome: outcome.to_owned(),
+                rows,
+                bytes,
+                micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+                aws_lookups: lookups,
+                ..entry
+            });
+        }
+    }
+}
+
+/// A call in hand.
+struct Call {
+    entry: AuditEntry,
+    began: Instant,
+}
+
+impl Call {
+    fn begin(
+        caller: &Caller,
+        request: &CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+        at: Timestamp,
+    ) -> Self {
+        let arguments = serde_json::to_vec(&request.arguments).unwrap_or_default();
+        let digest: String =
+            Sha256::digest(arguments).iter().map(|byte| format!("{byte:02x}")).take(DIGITS / 2).collect();
+        let entry = AuditEntry {
+            at,
+            caller: caller.id.clone(),
+            tool: known_tool(&request.name).to_owned(),
+            arguments: digest,
+            outcome: String::new(),
+            rows: 0,
+            bytes: 0,
+            micros: 0,
+            aws_lookups: 0,
+            trace_id: context.meta.get_traceparent().and_then(trace_id).unwrap_or_default().to_owned(),
+        };
+        Self { entry, began: Instant::now() }
+    }
+}
+
+/// The trace in a `traceparent` of W3C: whatever else a client sends there is not kept.
+fn trace_id(traceparent: &str) -> Option<&str> {
+    let id = traceparent.split('-').nth(1)?;
+    (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
+}
+
+/// Rows of the longest list, and bytes.
+fn size(answer: &CallToolResult) -> (u64, u64) {
+    let lists = answer.structured_content.iter().filter_map(|content| content.as_object());
+    let rows = lists.flat_map(|content| content.values()).filter_map(|value| value.as_array()).map(Vec::len).max();
+    let bytes: usize = answer.content.iter().filter_map(|block| block.as_text()).map(|text| text.text.len()).sum();
+    (rows.unwrap_or_default() as u64, bytes as u64)
+}
+
+/// Whether a caller may use a tool; what their key lacks where not.
+fn permitted(caller: &Caller, tool: &str) -> Result<(), String> {
+    let scope = needed(tool);
+    if caller.may(scope) {
+        return Ok(());
+    }
+    let scope = scope.as_str();
+    Err(format!(
+        "this key may not be used for that: it lacks the scope `{scope}`; `tagledger key create` makes one with it"
+    ))
+}
