@@ -47,10 +47,13 @@ impl FromStr for Scope {
     }
 }
 
+/// Who needs no key.
+pub const LOCAL: &str = "local";
+
 /// Whoever asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The id of their key, which is no secret; `local` for whoever needs none.
+    /// The id of their key, which is no secret; [`LOCAL`] for whoever needs none.
     pub id: String,
     /// What they may do.
     pub scopes: BTreeSet<Scope>,
@@ -61,7 +64,7 @@ pub struct Caller {
 impl Caller {
     /// Someone on this machine, where no keys are asked for.
     pub fn local() -> Self {
-        Self { id: "local".to_owned(), scopes: Scope::ALL.into(), accounts: None }
+        Self { id: LOCAL.to_owned(), scopes: Scope::ALL.into(), accounts: None }
     }
 
     /// Whether they may do this.

@@ -12,7 +12,7 @@ mod limits;
 mod metrics;
 mod names;
 
-pub use caller::{Caller, Scope, UnknownScope};
+pub use caller::{Caller, LOCAL, Scope, UnknownScope};
 pub use connections::{Limits, serve};
 pub use door::{Door, DoorError, DoorSettings, Port, guard};
 pub use key::{Expiry, Key, KeyState, UnknownExpiry};

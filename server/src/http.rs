@@ -6,7 +6,7 @@ use axum::{
     Extension, Router,
     body::{Body, to_bytes},
     extract::{Request, State},
-    http::{Method, StatusCode},
+    http::{Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
@@ -16,7 +16,7 @@ use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
 };
 use serde::de::IgnoredAny;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -37,8 +37,9 @@ const PORT: Port = Port { body: MOST_BODY, refusal, remedy: "make one with `tagl
 /// Clients keep a connection or two each, and subscriptions another.
 const LIMITS: Limits = Limits { connections: 2_048, head: Duration::from_secs(5) };
 
-/// JSON-RPC's code for what is no JSON, and the one of ours for what the door refuses.
+/// JSON-RPC's codes for what is no JSON and what is no request, and the one of ours for what the door refuses.
 const PARSE_ERROR: i32 = -32_700;
+const INVALID_REQUEST: i32 = -32_600;
 const REFUSED: i32 = -32_001;
 
 /// Why the HTTP server could not run.
@@ -130,15 +131,15 @@ async fn metrics(State(measured): State<Measured>, Extension(caller): Extension<
 }
 
 fn refusal(status: StatusCode, why: &str) -> Response {
-    error(status, REFUSED, why)
+    error(status, REFUSED, why, Value::Null)
 }
 
-fn error(status: StatusCode, code: i32, message: &str) -> Response {
-    (status, axum::Json(json!({"jsonrpc": "2.0", "id": null, "error": {"code": code, "message": message}})))
-        .into_response()
+fn error(status: StatusCode, code: i32, message: &str, id: Value) -> Response {
+    let error = json!({"code": code, "message": message});
+    (status, axum::Json(json!({"jsonrpc": "2.0", "id": id, "error": error}))).into_response()
 }
 
-/// What is no JSON is told so in JSON-RPC's own terms; the library behind says it in plain text.
+/// What is no JSON, or no message of MCP, is told so in JSON-RPC's own terms; the library behind says it in plain text.
 async fn parsed(request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
         return next.run(request).await;
@@ -149,7 +150,25 @@ async fn parsed(request: Request, next: Next) -> Response {
         return refusal(StatusCode::BAD_REQUEST, "the request broke off");
     };
     if let Err(fault) = serde_json::from_slice::<IgnoredAny>(&body) {
-        return error(StatusCode::BAD_REQUEST, PARSE_ERROR, &format!("the request is no JSON: {fault}"));
+        return error(StatusCode::BAD_REQUEST, PARSE_ERROR, &format!("the request is no JSON: {fault}"), Value::Null);
     }
-    next.run(Request::from_parts(parts, Body::from(body))).await
+    let is_json =
+        parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    let answer = next.run(Request::from_parts(parts, Body::from(body.clone()))).await;
+    if answer.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE && is_json { no_message(&body) } else { answer }
+}
+
+/// Says what of a request is wrong, as far as that can be told without the library.
+fn no_message(body: &[u8]) -> Response {
+    let request: Value = serde_json::from_slice(body).unwrap_or_default();
+    let id = request.get("id").filter(|id| id.is_string() || id.is_number()).cloned().unwrap_or_default();
+    let why = match &request {
+        Value::Array(_) => "batches are no part of MCP any more; send one request at a time",
+        Value::Object(fields) if fields.get("jsonrpc") != Some(&"2.0".into()) => "`jsonrpc` must be \"2.0\"",
+        Value::Object(fields) if !fields.get("method").is_some_and(Value::is_string) => "`method` must be a text",
+        Value::Object(fields) if fields.contains_key("id") && id.is_null() => "`id` must be a text or a whole number",
+        Value::Object(_) => "`params` are not as this method takes them",
+        _ => "a request must be an object",
+    };
+    error(StatusCode::BAD_REQUEST, INVALID_REQUEST, why, id)
 }

@@ -34,6 +34,7 @@ mod prompts;
 mod repeats;
 mod resources;
 mod schema;
+mod suspicion;
 mod toolbox;
 
 use answers::Answers;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use gate::Caller;
+use gate::{Caller, LOCAL};
 use jiff::Timestamp;
 use rmcp::{
     ErrorData, RoleServer,
@@ -13,7 +13,7 @@ use rmcp::{
 use sha2::{Digest, Sha256};
 use shared::store::AuditEntry;
 
-use super::{Mcp, answers::Answers};
+use super::{Mcp, Transport, answers::Answers, suspicion};
 use crate::{
     live::counting,
     metrics::{known_tool, outcome},
@@ -37,7 +37,9 @@ impl Mcp {
         }
         let (mut called, lookups) = counting(self.answered(&caller, request, context)).await;
         let times = self.repeats.count(&call.entry);
-        if let Ok(CallToolResponse::Complete(answer)) = &mut called {
+        // Without keys, whoever is on this machine is one caller, though they may be many.
+        let one = caller.id != LOCAL || self.transport == Transport::Connection;
+        if let (true, Ok(CallToolResponse::Complete(answer))) = (one, &mut called) {
             self.repeats.hint(answer, times);
         }
         let answer = match &called {
@@ -65,7 +67,10 @@ impl Mcp {
             self.calls.at_hand();
             return Ok(answer.into());
         }
-        let called = self.router.call(ToolCallContext::new(self, request, context)).await;
+        let mut called = self.router.call(ToolCallContext::new(self, request, context)).await;
+        if let Ok(CallToolResponse::Complete(answer)) = &mut called {
+            suspicion::flag(answer);
+        }
         if let (Some(question), Ok(CallToolResponse::Complete(answer))) = (question, &called) {
             self.answers.keep(question, answer, &self.ledger);
         }

@@ -320,7 +320,41 @@ async fn what_is_no_json_is_told_so_as_json_rpc_has_it_and_what_is_too_large_too
         let error: Value = serde_json::from_str(&reply.body).unwrap();
         assert_eq!((&error["error"]["code"], &error["id"]), (&json!(-32700), &Value::Null), "{error}");
     }
+    for (odd, words) in [
+        ("[]", "batches"),
+        ("[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}]", "batches"),
+        ("7", "must be an object"),
+        ("{\"id\":1,\"method\":\"ping\"}", "`jsonrpc`"),
+        ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":7}", "`method`"),
+        ("{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"tools/list\"}", "`id`"),
+        ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":[]}", "`params`"),
+    ] {
+        let reply = server.send("POST", "/mcp", "", odd).await;
+        assert_eq!(reply.status, 400, "{odd}: {reply:?}");
+        let error: Value = serde_json::from_str(&reply.body).unwrap();
+        assert_eq!(error["error"]["code"], -32600, "{odd}: {error}");
+        assert!(error["error"]["message"].as_str().unwrap().contains(words), "{odd}: {error}");
+    }
     let large = server.send("POST", "/mcp", "", &" ".repeat((1 << 20) + 1)).await;
     assert_eq!(large.status, 413, "{large:?}");
     assert!(large.body.contains("larger than 1048576 bytes"), "{}", large.body);
+}
+
+#[tokio::test]
+async fn who_asks_the_same_over_and_over_is_told_so_and_the_answer_is_the_same_otherwise() {
+    let nights = two_accounts();
+    let file = nights.store().with_extension("keys");
+    let [mine, others] = ["mine", "others"].map(|name| key(&file, new(name, &[Right::Read], &[], "90d")));
+    let server = behind_keys(&nights, DoorSettings { keys: Some(file), ..loopback() }).await;
+    let ask =
+        async |key: &str| with_key(&server, key, "check_tag_compliance", json!({})).await["structuredContent"].take();
+    let first = ask(&mine).await;
+    for _ in 0..8 {
+        assert_eq!(ask(&mine).await, first);
+    }
+    let mut tenth = ask(&mine).await;
+    let hint = tenth["notes"].as_array_mut().unwrap().pop().unwrap();
+    assert!(hint.as_str().unwrap().starts_with("This was asked 10 times within a minute"), "{hint}");
+    assert_eq!(tenth, first);
+    assert_eq!(ask(&others).await, first, "each caller is counted by itself");
 }

@@ -50,20 +50,3 @@ async fn an_answer_that_names_the_policy_file_changes_with_it() {
     }
     panic!("the old policy is still told");
 }
-
-#[tokio::test]
-async fn who_asks_the_same_over_and_over_is_told_so_and_the_answer_is_the_same_otherwise() {
-    let nights = Nights::new();
-    nights.append(1, vec![instances([("i-1".to_owned(), Vec::new())])]);
-    let server = Asked::of(&nights).await;
-    let (first, _) = server.ask("check_tag_compliance", json!({})).await;
-    for _ in 0..8 {
-        assert_eq!(server.ask("check_tag_compliance", json!({})).await.0, first);
-    }
-    let (mut tenth, _) = server.ask("check_tag_compliance", json!({})).await;
-    let notes = tenth["notes"].as_array_mut().unwrap();
-    assert!(notes.pop().unwrap().as_str().unwrap().starts_with("This was asked 10 times within a minute"));
-    assert_eq!(tenth, first);
-    let (other, _) = server.ask("check_tag_compliance", json!({"limit": 9})).await;
-    assert!(!other.to_string().contains("This was asked"));
-}

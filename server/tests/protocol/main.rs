@@ -9,7 +9,11 @@ mod announced;
 #[cfg(test)]
 mod asked;
 #[cfg(test)]
+mod generated;
+#[cfg(test)]
 mod history;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod live;
 #[cfg(test)]
