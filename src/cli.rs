@@ -11,7 +11,7 @@ mod audit;
 mod keys;
 
 pub(crate) use audit::{AuditArguments, AuditWriting, Since};
-pub(crate) use keys::{DoorArguments, KeyArguments, KeyCommand};
+pub(crate) use keys::{DoorArguments, KeyArguments, KeyCommand, KeysSetting};
 
 /// Where the policy is looked for when nobody says where it is.
 pub(crate) const DEFAULT_POLICY: &str = "policies/tagging_policy.json";
@@ -56,6 +56,8 @@ pub(crate) enum Command {
     /// Make, list and revoke the keys that the server and the scanner's control port ask for.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Key(KeyArguments),
+    /// Check all that a scan and a server need, and say what each missing thing disables. Exit code 1: something needed is missing.
+    Doctor(DoctorArguments),
     /// Read who called which tool of a server, when, and how that ended.
     Audit(AuditArguments),
     /// Ask a running server or scanner for its health. Exit code 0: healthy.
@@ -283,6 +285,17 @@ pub(crate) struct McpArguments {
     pub(crate) policy: PolicySetting,
     #[command(flatten)]
     pub(crate) access: AccessArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    #[command(flatten)]
+    pub(crate) scan: ScanArguments,
+    #[command(flatten)]
+    pub(crate) keys: KeysSetting,
+    /// Also ask Cost Explorer, with two requests at USD 0.01 each.
+    #[arg(long)]
+    pub(crate) costs: bool,
 }
 
 #[derive(Debug, Args)]

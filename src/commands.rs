@@ -9,6 +9,7 @@ use crate::failure::Failure;
 
 pub(crate) mod audit;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod evaluate;
 pub(crate) mod health;
 pub(crate) mod key;

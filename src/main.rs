@@ -42,6 +42,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
     runtime.block_on(async {
         match command {
             Command::Demo(arguments) => commands::demo::run(arguments).await,
+            Command::Doctor(arguments) => commands::doctor::run(arguments).await,
             Command::Scan(arguments) => commands::scan::run(arguments).await,
             Command::Scanner(arguments) => commands::scanner::run(arguments).await,
             Command::Server(arguments) => commands::serve::http(arguments).await,

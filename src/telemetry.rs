@@ -14,6 +14,7 @@ pub(crate) fn start(cli: &Cli) {
     let quiet = match cli.command {
         Command::Audit(_)
         | Command::Demo(_)
+        | Command::Doctor(_)
         | Command::Evaluate(_)
         | Command::Health(_)
         | Command::Key(_)

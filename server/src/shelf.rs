@@ -89,6 +89,16 @@ impl Shelf {
         Ok(shelf)
     }
 
+    /// Whether a Redis answers at this URL; why not.
+    ///
+    /// # Errors
+    ///
+    /// When it is no URL of a Redis; within, what happened.
+    pub async fn ping(url: &str) -> Result<Result<(), String>, ShelfError> {
+        let client = url.into_connection_info().and_then(Client::open).map_err(ShelfError)?;
+        Ok(connect(&client).await.map(drop))
+    }
+
     /// The answer that was kept under a key.
     pub(crate) async fn get(&self, key: &str) -> Option<Vec<u8>> {
         let mut connection = self.connection.read().unwrap_or_else(PoisonError::into_inner).clone()?;

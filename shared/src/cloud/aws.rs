@@ -7,8 +7,11 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-pub use self::on_demand::OnDemand;
 use self::session::{Role, Session, Sessions};
+pub use self::{
+    on_demand::OnDemand,
+    probe::{Clocks, Probe, Tried},
+};
 use super::{Account, AccountRegion, Accounts, Cloud, Creations, Looked, OperationCalls};
 use crate::{
     AccountId, Arn, Region, ResourceType,
@@ -29,6 +32,7 @@ mod limits;
 mod look;
 mod on_demand;
 mod pages;
+mod probe;
 mod session;
 mod tags;
 

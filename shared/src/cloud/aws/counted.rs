@@ -5,11 +5,13 @@ use std::{
     future::Future,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
 use aws_credential_types::provider::{ProvideCredentials, future};
+
+use jiff::{Timestamp, fmt::rfc2822};
 
 use super::session::Shared;
 use crate::cloud::OperationCalls;
@@ -27,6 +29,8 @@ const THROTTLED: [&[u8]; 5] =
 struct Calls {
     requests: AtomicU64,
     throttled: AtomicU64,
+    /// What time it was for AWS in its last answer, seconds since 1970; 0 before the first.
+    dated: AtomicI64,
 }
 
 /// All counts.
@@ -51,6 +55,12 @@ impl Ledger {
         Arc::clone(operations.entry(operation).or_default())
     }
 
+    /// What time it was for AWS when it last answered to an operation.
+    pub(super) fn dated(&self, operation: &'static str) -> Option<Timestamp> {
+        let seconds = self.of(operation).dated.load(Ordering::Relaxed);
+        Timestamp::from_second(seconds).ok().filter(|at| *at != Timestamp::UNIX_EPOCH)
+    }
+
     pub(super) fn calls(&self) -> Vec<OperationCalls> {
         let operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
         let read = |(operation, calls): (&&'static str, &Arc<Calls>)| OperationCalls {
@@ -69,6 +79,14 @@ pub(super) fn note_failure(kind: Option<&str>, body: &[u8]) {
     // Outside of a call of ours, such as when credentials are fetched, nobody counts.
     if let (true, Ok(calls)) = (slow_down, CURRENT.try_with(Arc::clone)) {
         calls.throttled.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Notes the `Date` of an answer.
+pub(super) fn note_date(date: Option<&str>) {
+    let at = date.and_then(|date| rfc2822::parse(date).ok());
+    if let (Some(at), Ok(calls)) = (at, CURRENT.try_with(Arc::clone)) {
+        calls.dated.store(at.timestamp().as_second(), Ordering::Relaxed);
     }
 }
 

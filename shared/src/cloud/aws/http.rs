@@ -20,7 +20,7 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::{body::SdkBody, byte_stream::ByteStream};
 use tokio::sync::Semaphore;
 
-use super::counted::note_failure;
+use super::counted::{note_date, note_failure};
 
 /// An HTTP client whose connections all SDK clients share, with the proxy from the environment.
 ///
@@ -85,6 +85,7 @@ impl<C: HttpConnector> HttpConnector for Whole<C> {
 async fn whole(mut answer: HttpResponse) -> Result<HttpResponse, ConnectorError> {
     let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
     let bytes = ByteStream::new(body).collect().await.map_err(|error| ConnectorError::io(error.into()))?.into_bytes();
+    note_date(answer.headers().get("date"));
     if !answer.status().is_success() {
         note_failure(answer.headers().get("x-amzn-errortype"), &bytes);
     }

@@ -19,6 +19,8 @@ use super::{
     ec2, errors,
     limits::{Limits, Operation},
 };
+use jiff::Timestamp;
+
 use crate::{
     AccountId, Partition, Region,
     cloud::{Account, OperationCalls},
@@ -98,6 +100,10 @@ impl Sessions {
 
     pub(super) fn requests(&self) -> u64 {
         self.calls().iter().map(|calls| calls.requests).sum()
+    }
+
+    pub(super) fn dated(&self, operation: &'static str) -> Option<Timestamp> {
+        self.shared.calls.dated(operation)
     }
 
     pub(super) fn calls(&self) -> Vec<OperationCalls> {
