@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use gate::{DoorError, KeyFileError};
+use gate::{DoorError, KeyFileError, OAuthError};
 use scanner::{ControlError, ScanError, ScanLockError, ScheduleError};
 use server::{HttpError, ShelfError, StdioError};
 use shared::{
@@ -56,6 +56,10 @@ pub(crate) enum Failure {
         #[source]
         source: io::Error,
     },
+    #[error("set TAGLEDGER_OAUTH_ISSUER, TAGLEDGER_OAUTH_RESOURCE and TAGLEDGER_OAUTH_JWKS together, or none of them")]
+    HalfOAuth,
+    #[error(transparent)]
+    OAuth(#[from] OAuthError),
     #[error("give the key a name that says whose it is, of 1 to 64 characters")]
     KeyName,
     #[error("the ledger has no snapshot yet; run `tagledger scan` first")]

@@ -47,14 +47,27 @@ impl FromStr for Scope {
     }
 }
 
+/// How somebody is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// Not at all: they are on this machine.
+    Place,
+    /// By a key.
+    Key,
+    /// By a token of an authorization server.
+    Token,
+}
+
 /// Who needs no key.
 pub const LOCAL: &str = "local";
 
 /// Whoever asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The id of their key, which is no secret; [`LOCAL`] for whoever needs none.
+    /// The id of their key, which is no secret, or the subject of their token; [`LOCAL`] for whoever needs none.
     pub id: String,
+    /// How they are known.
+    pub by: By,
     /// What they may do.
     pub scopes: BTreeSet<Scope>,
     /// The accounts that they may ask about; none: all.
@@ -64,7 +77,7 @@ pub struct Caller {
 impl Caller {
     /// Someone on this machine, where no keys are asked for.
     pub fn local() -> Self {
-        Self { id: LOCAL.to_owned(), scopes: Scope::ALL.into(), accounts: None }
+        Self { id: LOCAL.to_owned(), by: By::Place, scopes: Scope::ALL.into(), accounts: None }
     }
 
     /// Whether they may do this.

@@ -17,19 +17,24 @@ use axum::{
     response::Response,
 };
 use jiff::Timestamp;
+use serde_json::Value;
 use subtle::ConstantTimeEq;
 
 use crate::{
-    caller::{Caller, Scope},
+    caller::{By, Caller, Scope},
     key_file::{KeyFile, KeyFileError},
     keyring::Refused,
     limits::Allowance,
     metrics::Page,
     names::Names,
+    oauth::{OAuth, is_token},
 };
 
 /// For how long the body of a request may take to arrive.
 const BODY: Duration = Duration::from_secs(4);
+
+/// Where clients look for what RFC 9728 has them read; what a resource's path is may follow.
+pub const METADATA: &str = "/.well-known/oauth-protected-resource";
 
 /// The shortest single key that is accepted, in bytes.
 const SHORTEST_KEY: usize = 16;
@@ -41,6 +46,8 @@ pub struct DoorSettings {
     pub listen: SocketAddr,
     /// The file of keys; none, or none there: no keys of that kind.
     pub keys: Option<PathBuf>,
+    /// Whose tokens are accepted; none: nobody's.
+    pub oauth: Option<Arc<OAuth>>,
     /// A single key that lets in whoever has it, for [`Scope::Rescan`].
     pub single: Option<String>,
     /// Names by which the port is reached, beside those of this machine to itself.
@@ -67,7 +74,8 @@ pub struct Port {
 pub enum DoorError {
     /// Anybody could come in.
     #[error(
-        "{address} can be reached from other machines and nobody would need a key; {remedy}, or listen on 127.0.0.1"
+        "{address} can be reached from other machines and nobody would need a key; {remedy}, or listen on 127.0.0.1 and \
+         allow no further hosts"
     )]
     Open {
         /// As configured.
@@ -88,6 +96,7 @@ pub enum DoorError {
 pub struct Door {
     listen: SocketAddr,
     keys: Option<Arc<KeyFile>>,
+    oauth: Option<Arc<OAuth>>,
     single: Option<String>,
     names: Names,
     allowance: Allowance,
@@ -104,16 +113,18 @@ impl Door {
     ///
     /// When strangers could come in, or the keys cannot be read.
     pub fn new(settings: DoorSettings, port: Port) -> Result<Self, DoorError> {
-        let DoorSettings { listen, keys, single, names, a_minute, clock } = settings;
+        let DoorSettings { listen, keys, oauth, single, names, a_minute, clock } = settings;
         if single.as_ref().is_some_and(|key| key.len() < SHORTEST_KEY) {
             return Err(DoorError::ShortKey);
         }
         let keys = keys.filter(|path| path.exists()).map(|path| KeyFile::open(&path)).transpose()?;
-        if keys.is_none() && single.is_none() && !listen.ip().is_loopback() {
+        // Whoever names hosts has a proxy before this machine, which lets strangers in.
+        let reachable = !listen.ip().is_loopback() || !names.is_empty();
+        if keys.is_none() && single.is_none() && oauth.is_none() && reachable {
             return Err(DoorError::Open { address: listen, remedy: port.remedy });
         }
         let (names, allowance) = (Names::new(&names, listen.ip().is_loopback()), Allowance::new(a_minute));
-        Ok(Self { listen, keys, single, names, allowance, port, clock, answered: Mutex::default() })
+        Ok(Self { listen, keys, oauth, single, names, allowance, port, clock, answered: Mutex::default() })
     }
 
     /// Where the port listens, as configured.
@@ -138,17 +149,32 @@ impl Door {
         *self.answered.lock().unwrap_or_else(PoisonError::into_inner).entry(status.as_u16()).or_default() += 1;
     }
 
+    /// Where clients learn whom to ask for a token; nothing where tokens are not accepted.
+    pub fn metadata(&self) -> Option<Value> {
+        self.oauth.as_ref().map(|oauth| oauth.metadata())
+    }
+
+    /// Whether everybody on this machine is let in.
+    fn is_open(&self) -> bool {
+        self.keys.is_none() && self.single.is_none() && self.oauth.is_none()
+    }
+
     /// Who sends a request.
-    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
-        if self.keys.is_none() && self.single.is_none() {
+    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
+        if self.is_open() {
             return Ok(Caller::local());
         }
         let token = token(headers).ok_or(Refused::Missing)?;
         let single = self.single.as_deref();
         if single.is_some_and(|key| bool::from(token.as_bytes().ct_eq(key.as_bytes()))) {
-            return Ok(Caller { id: "control".to_owned(), scopes: [Scope::Rescan].into(), accounts: None });
+            let scopes = [Scope::Rescan].into();
+            return Ok(Caller { id: "control".to_owned(), by: By::Key, scopes, accounts: None });
         }
-        self.keys.as_ref().map_or(Err(Refused::Unknown), |keys| keys.caller(token, (self.clock)()))
+        let now = (self.clock)();
+        if let Some(oauth) = self.oauth.as_ref().filter(|_| is_token(token)) {
+            return oauth.caller(token, now).await;
+        }
+        self.keys.as_ref().map_or(Err(Refused::Unknown), |keys| keys.caller(token, now))
     }
 
     fn refuse(&self, status: StatusCode, why: &str) -> Response {
@@ -157,12 +183,27 @@ impl Door {
 
     /// The challenge of RFC 6750.
     fn challenge(&self, refused: Refused) -> Response {
-        let mut answer = self.refuse(StatusCode::UNAUTHORIZED, &refused.to_string());
-        let challenge = match refused {
-            Refused::Missing => "Bearer",
-            Refused::Unknown | Refused::Expired | Refused::Revoked => r#"Bearer error="invalid_token""#,
+        let error = match refused {
+            Refused::Missing => "",
+            Refused::Unknown | Refused::Expired | Refused::Revoked => r#"error="invalid_token""#,
         };
-        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        self.challenging(StatusCode::UNAUTHORIZED, &refused.to_string(), error, &[Scope::Read, Scope::Live])
+    }
+
+    /// Says which scopes a token needs that was asked with.
+    pub fn lacking(&self, scopes: &[Scope]) -> Response {
+        let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+        let why = format!("the token lacks a scope; this needs {}", names.join(" and "));
+        self.challenging(StatusCode::FORBIDDEN, &why, r#"error="insufficient_scope""#, scopes)
+    }
+
+    fn challenging(&self, status: StatusCode, why: &str, error: &str, scopes: &[Scope]) -> Response {
+        let mut answer = self.refuse(status, why);
+        let hint = self.oauth.as_ref().map(|oauth| oauth.hint(scopes)).unwrap_or_default();
+        let parts: Vec<&str> = [error, &hint].into_iter().filter(|part| !part.is_empty()).collect();
+        let challenge = format!("Bearer {}", parts.join(", "));
+        let challenge = HeaderValue::from_str(challenge.trim_end()).unwrap_or(HeaderValue::from_static("Bearer"));
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         answer
     }
 
@@ -174,9 +215,8 @@ impl Door {
                 adds names";
             return Err(self.refuse(StatusCode::FORBIDDEN, why));
         }
-        // Who watches over a process has no key, and learns nothing of the estate.
-        if parts.uri.path() != "/health" {
-            let caller = self.caller(&parts.headers).map_err(|refused| self.challenge(refused))?;
+        if !is_public(parts.uri.path()) {
+            let caller = self.caller(&parts.headers).await.map_err(|refused| self.challenge(refused))?;
             parts.extensions.insert(caller);
         }
         let body = tokio::time::timeout(BODY, to_bytes(body, self.port.body)).await;
@@ -204,7 +244,7 @@ async fn passed(door: &Door, request: Request, next: Next) -> Response {
         Ok(request) => request,
         Err(refused) => return refused,
     };
-    let caller = request.extensions().get::<Caller>().filter(|_| door.keys.is_some() || door.single.is_some());
+    let caller = request.extensions().get::<Caller>().filter(|_| !door.is_open());
     let _place = match caller.map(|caller| door.allowance.admit(&caller.id)).transpose() {
         Ok(place) => place,
         Err(wait) => {
@@ -214,6 +254,11 @@ async fn passed(door: &Door, request: Request, next: Next) -> Response {
         }
     };
     next.run(request).await
+}
+
+/// Who watches over a process has no key and learns nothing of the estate, and who has no token must learn where to get one.
+fn is_public(path: &str) -> bool {
+    path == "/health" || path.starts_with(METADATA)
 }
 
 fn token(headers: &HeaderMap) -> Option<&str> {

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use shared::AccountId;
 use subtle::ConstantTimeEq;
 
-use crate::caller::{Caller, Scope};
+use crate::caller::{By, Caller, Scope};
 
 /// What every key begins with, so that people and secret scanners see what it is.
 const PREFIX: &str = "tagledger_";
@@ -96,7 +96,7 @@ impl Key {
     }
 
     pub(crate) fn caller(&self) -> Caller {
-        Caller { id: self.id.clone(), scopes: self.scopes.clone(), accounts: self.accounts.clone() }
+        Caller { id: self.id.clone(), by: By::Key, scopes: self.scopes.clone(), accounts: self.accounts.clone() }
     }
 }
 

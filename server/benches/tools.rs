@@ -99,8 +99,15 @@ fn tagledger(file: &Path) -> Router {
     let ledger = Ledger::new(file, None, Duration::from_secs(36 * 3600), now).looking_through(Arc::new(Silent));
     ledger.read_ahead();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let settings =
-        DoorSettings { listen, keys: None, single: None, names: Vec::new(), a_minute: NonZeroU32::MAX, clock: now };
+    let settings = DoorSettings {
+        listen,
+        keys: None,
+        oauth: None,
+        single: None,
+        names: Vec::new(),
+        a_minute: NonZeroU32::MAX,
+        clock: now,
+    };
     router(Arc::new(ledger), door(settings).expect("a door for this machine"), &CancellationToken::new())
 }
 

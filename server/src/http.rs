@@ -11,11 +11,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use gate::{Caller, Door, DoorError, DoorSettings, Limits, Port, Scope};
+use gate::{By, Caller, Door, DoorError, DoorSettings, Limits, METADATA, Port, Scope};
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
 };
-use serde::de::IgnoredAny;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,7 @@ use crate::{
     ledger::Ledger,
     mcp::{Mcp, Transport},
     metrics::{Calls, Measured},
+    reach::needed,
 };
 
 /// Largest request body, bytes; a tool call is a few hundred, a draft policy some thousand.
@@ -112,9 +113,15 @@ pub fn router(ledger: Arc<Ledger>, door: Door, end: &CancellationToken) -> Route
         .with_max_request_body_bytes(MOST_BODY)
         .with_cancellation_token(end.child_token());
     let service = StreamableHttpService::new(move || Ok(mcp.clone()), Arc::new(NeverSessionManager::default()), config);
-    let mcp = Router::new().fallback_service(service).layer(middleware::from_fn(parsed));
+    let mcp = Router::new().fallback_service(service).layer(middleware::from_fn_with_state(Arc::clone(&door), parsed));
+    let metadata = get({
+        let metadata = door.metadata();
+        async || metadata.map_or_else(|| refusal(StatusCode::NOT_FOUND, "no tokens are accepted"), told)
+    });
     Router::new()
         .nest("/mcp", mcp)
+        .route(METADATA, metadata.clone())
+        .route(&format!("{METADATA}/mcp"), metadata)
         .route("/health", get(health))
         .with_state(ledger)
         .route("/metrics", get(metrics))
@@ -130,6 +137,10 @@ async fn metrics(State(measured): State<Measured>, Extension(caller): Extension<
     refusal(StatusCode::FORBIDDEN, "this key may not be used here: it lacks the scope `read`")
 }
 
+fn told(metadata: Value) -> Response {
+    axum::Json(metadata).into_response()
+}
+
 fn refusal(status: StatusCode, why: &str) -> Response {
     error(status, REFUSED, why, Value::Null)
 }
@@ -140,7 +151,7 @@ fn error(status: StatusCode, code: i32, message: &str, id: Value) -> Response {
 }
 
 /// What is no JSON, or no message of MCP, is told so in JSON-RPC's own terms; the library behind says it in plain text.
-async fn parsed(request: Request, next: Next) -> Response {
+async fn parsed(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
         return next.run(request).await;
     }
@@ -152,10 +163,37 @@ async fn parsed(request: Request, next: Next) -> Response {
     if let Err(fault) = serde_json::from_slice::<IgnoredAny>(&body) {
         return error(StatusCode::BAD_REQUEST, PARSE_ERROR, &format!("the request is no JSON: {fault}"), Value::Null);
     }
+    if let Some(scopes) = parts.extensions.get::<Caller>().and_then(|caller| lacking(caller, &body)) {
+        return door.lacking(&scopes);
+    }
     let is_json =
         parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     let answer = next.run(Request::from_parts(parts, Body::from(body.clone()))).await;
     if answer.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE && is_json { no_message(&body) } else { answer }
+}
+
+/// The part of a request that says which scope it needs.
+#[derive(Deserialize)]
+struct Asked {
+    method: String,
+    #[serde(default)]
+    params: Value,
+}
+
+/// What a token should have that was asked with, as the protocol has clients ask for more; of keys the answer itself says it.
+fn lacking(caller: &Caller, body: &[u8]) -> Option<Vec<Scope>> {
+    if caller.by != By::Token {
+        return None;
+    }
+    let Asked { method, params } = serde_json::from_slice(body).ok()?;
+    let scope = match method.as_str() {
+        "tools/call" => needed(params.get("name")?.as_str()?),
+        "resources/read" | "completion/complete" => Scope::Read,
+        _ if caller.scopes.is_disjoint(&[Scope::Read, Scope::Live].into()) => Scope::Read,
+        _ => return None,
+    };
+    let mut all = caller.scopes.clone();
+    all.insert(scope).then(|| all.into_iter().collect())
 }
 
 /// Says what of a request is wrong, as far as that can be told without the library.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use gate::{Caller, Scope};
+use gate::{By, Caller, Scope};
 use http::request::Parts;
 use rmcp::model::Extensions;
 use shared::{AccountId, store::Filter};
@@ -93,7 +93,7 @@ pub(crate) fn caller(extensions: &Extensions) -> Caller {
         None => Caller::local(),
         Some(Some(caller)) => caller,
         // Nothing comes here past the door; what did would be nobody.
-        Some(None) => Caller { id: "nobody".to_owned(), scopes: BTreeSet::new(), accounts: None },
+        Some(None) => Caller { id: "nobody".to_owned(), by: By::Key, scopes: BTreeSet::new(), accounts: None },
     }
 }
 

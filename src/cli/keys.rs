@@ -3,8 +3,10 @@
 use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Subcommand};
-use gate::{Expiry, Scope};
+use gate::{Expiry, OAuthSettings, Scope};
 use shared::AccountId;
+
+use crate::failure::Failure;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct KeysSetting {
@@ -18,12 +20,38 @@ pub(crate) struct KeysSetting {
 pub(crate) struct DoorArguments {
     #[command(flatten)]
     pub(crate) keys: KeysSetting,
+    #[command(flatten)]
+    pub(crate) oauth: OAuthArguments,
     /// Names by which the port is reached beside localhost; needed where it listens on this machine only, behind a proxy.
     #[arg(long, env = "TAGLEDGER_ALLOWED_HOSTS", value_name = "NAME,...", value_delimiter = ',')]
     pub(crate) allowed_hosts: Vec<String>,
     /// Requests a minute and key; a sixth of them may come at once.
     #[arg(long, env = "TAGLEDGER_REQUESTS_PER_MINUTE", value_name = "N", default_value = "6000")]
     pub(crate) requests_per_minute: NonZeroU32,
+}
+
+/// Whose tokens are accepted: all three, or none.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OAuthArguments {
+    /// The OAuth authorization server whose tokens are accepted, as `iss` of its tokens says [default: none].
+    #[arg(long, env = "TAGLEDGER_OAUTH_ISSUER", value_name = "URL")]
+    pub(crate) oauth_issuer: Option<String>,
+    /// The address of this server as clients know it, which its tokens have as `aud`, such as `https://ledger.example.com/mcp`.
+    #[arg(long, env = "TAGLEDGER_OAUTH_RESOURCE", value_name = "URL")]
+    pub(crate) oauth_resource: Option<String>,
+    /// The public keys of that authorization server, a JWK set: an https address or a file.
+    #[arg(long, env = "TAGLEDGER_OAUTH_JWKS", value_name = "URL|FILE")]
+    pub(crate) oauth_jwks: Option<String>,
+}
+
+impl OAuthArguments {
+    pub(crate) fn settings(self) -> Result<Option<OAuthSettings>, Failure> {
+        match (self.oauth_issuer, self.oauth_resource, self.oauth_jwks) {
+            (None, None, None) => Ok(None),
+            (Some(issuer), Some(resource), Some(keys)) => Ok(Some(OAuthSettings { issuer, resource, keys })),
+            _ => Err(Failure::HalfOAuth),
+        }
+    }
 }
 
 #[derive(Debug, Args)]

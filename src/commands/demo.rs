@@ -46,7 +46,7 @@ const EVERY_MONTH: u64 = 1_000;
 const HOUR: i8 = 23;
 
 pub(crate) async fn run(arguments: DemoArguments) -> Result<ExitCode, Failure> {
-    let door = server::door(door(arguments.listen, None, None))?;
+    let door = server::door(door(arguments.listen, None, None).await?)?;
     // Held while the ledger is made: another demo on this address, and its ledger, are left alone.
     let held = std::net::TcpListener::bind(arguments.listen);
     let held = held.map_err(|source| HttpError { address: arguments.listen, source })?;

@@ -16,7 +16,7 @@ pub(crate) async fn run(mut arguments: ScannerArguments) -> Result<ExitCode, Fai
     use tokio_util::sync::CancellationToken;
 
     let single = arguments.control_key.take();
-    let door = control_door(super::serve::door(arguments.control_listen, Some(arguments.door.clone()), single))?;
+    let door = control_door(super::serve::door(arguments.control_listen, Some(arguments.door.clone()), single).await?)?;
     let daemon = Daemon::<Aws>::new(daemon_settings(arguments)?);
     let end = super::serve::end_signal();
     // The port outlives the scan in hand, so that whoever asks is told how it ends.

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, num::NonZeroU32, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
-use gate::DoorSettings;
+use gate::{DoorSettings, OAuth};
 use server::{Audit, AuditSettings, Ledger, Shelf, serve_http, serve_stdio};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ const ANY_AGE: Duration = Duration::from_secs(u64::MAX);
 
 pub(crate) async fn http(arguments: ServerArguments) -> Result<ExitCode, Failure> {
     let max_age = Duration::from_secs(u64::from(arguments.max_age_hours) * 3600);
-    let door = server::door(door(arguments.listen, Some(arguments.door), None))?;
+    let door = server::door(door(arguments.listen, Some(arguments.door), None).await?)?;
     let mut ledger = ledger(&arguments.store.store, &arguments.policy.policy, &arguments.access, max_age)?;
     let end = end_signal();
     if let Some(url) = arguments.redis.redis_url {
@@ -80,14 +80,28 @@ fn looking(ledger: Ledger, access: &AccessArguments) -> Ledger {
 }
 
 /// Who is let in; without arguments whoever is on this machine.
-pub(super) fn door(listen: SocketAddr, arguments: Option<DoorArguments>, single: Option<String>) -> DoorSettings {
-    let (keys, names, a_minute) = match arguments {
-        Some(DoorArguments { keys, allowed_hosts, requests_per_minute }) => {
-            (Some(keys.keys), allowed_hosts, requests_per_minute)
-        }
-        None => (None, Vec::new(), NonZeroU32::MAX),
+pub(super) async fn door(
+    listen: SocketAddr,
+    arguments: Option<DoorArguments>,
+    single: Option<String>,
+) -> Result<DoorSettings, Failure> {
+    let open = DoorSettings {
+        listen,
+        keys: None,
+        oauth: None,
+        single,
+        names: Vec::new(),
+        a_minute: NonZeroU32::MAX,
+        clock: now,
     };
-    DoorSettings { listen, keys, single, names, a_minute, clock: now }
+    let Some(DoorArguments { keys, oauth, allowed_hosts: names, requests_per_minute: a_minute }) = arguments else {
+        return Ok(open);
+    };
+    let oauth = match oauth.settings()? {
+        Some(settings) => Some(Arc::new(OAuth::open(settings).await?)),
+        None => None,
+    };
+    Ok(DoorSettings { keys: Some(keys.keys), oauth, names, a_minute, ..open })
 }
 
 /// Cancelled by Ctrl-C or SIGTERM.

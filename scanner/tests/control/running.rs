@@ -54,6 +54,7 @@ pub(crate) fn door(listen: &str, key: Option<&str>) -> DoorSettings {
     DoorSettings {
         listen: listen.parse().unwrap(),
         keys: None,
+        oauth: None,
         single: key.map(str::to_owned),
         names: Vec::new(),
         a_minute: NonZeroU32::new(6_000).unwrap(),

@@ -297,14 +297,19 @@ async fn beyond_loopback_nobody_serves_without_keys_and_whoever_asks_too_much_wa
 #[tokio::test]
 async fn only_names_that_are_configured_reach_the_server_and_pages_of_others_do_not() {
     let nights = two_accounts();
+    let file = nights.store().with_extension("keys");
     let settings = DoorSettings { names: vec!["ledger.example.com".to_owned()], ..loopback() };
-    let server = behind_keys(&nights, settings).await;
+    let open = door(settings.clone()).unwrap_err().to_string();
+    assert!(open.contains("nobody would need a key"), "a proxy lets strangers in: {open}");
+    let bearer = bearer(&key(&file, new("mine", &[Right::Read], &[], "90d")));
+    let server = behind_keys(&nights, DoorSettings { keys: Some(file), ..settings }).await;
     let body = call("check_tag_compliance", &json!({}));
     for headers in ["Host: ledger.example.com\r\n", "Host: localhost:1\r\nOrigin: https://ledger.example.com\r\n"] {
-        assert_eq!(server.send("POST", "/mcp", headers, &body).await.status, 200, "{headers}");
+        let headers = format!("{headers}{bearer}");
+        assert_eq!(server.send("POST", "/mcp", &headers, &body).await.status, 200, "{headers}");
     }
     for headers in ["Host: evil.example\r\n", "Host: localhost\r\nOrigin: https://evil.example\r\n"] {
-        let refused = server.send("POST", "/mcp", headers, &body).await;
+        let refused = server.send("POST", "/mcp", &format!("{headers}{bearer}"), &body).await;
         assert_eq!(refused.status, 403, "{headers}");
         assert!(refused.body.contains("TAGLEDGER_ALLOWED_HOSTS"), "{}", refused.body);
     }

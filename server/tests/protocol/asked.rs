@@ -138,6 +138,7 @@ pub(crate) fn loopback() -> DoorSettings {
     DoorSettings {
         listen: "127.0.0.1:0".parse().unwrap(),
         keys: None,
+        oauth: None,
         single: None,
         names: Vec::new(),
         a_minute: NonZeroU32::new(6_000).unwrap(),
