@@ -24,6 +24,8 @@ mod plan;
 #[path = "../../../tests/support/redis.rs"]
 mod redis_server;
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod script;
 #[cfg(test)]
 mod shelf;
