@@ -195,7 +195,7 @@ async fn without_its_redis_a_scanner_scans_all_the_same() {
 
 #[test]
 fn what_is_no_address_of_a_redis_is_refused_without_repeating_it() {
-    for url in ["", "redis", "http://:secret@localhost/", "rediss://:secret@localhost/0"] {
+    for url in ["", "redis", "http://:secret@localhost/", "redis://:secret@localhost/no-number"] {
         let refused = ScanLock::new(url).unwrap_err();
         assert!(refused.to_string().contains("REDIS_URL"), "{refused}");
         let chain = shared::chain::Chain(&refused).to_string();
