@@ -11,7 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-import answers  # noqa: F401 (these five declare checks)
+import answers  # noqa: F401 (these six declare checks)
+import bundle  # noqa: F401
 import conformance  # noqa: F401
 import inspector  # noqa: F401
 import refusals  # noqa: F401
