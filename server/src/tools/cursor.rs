@@ -80,4 +80,24 @@ mod tests {
             assert!(Cursor::decode(forged, "tool", &["a"]).is_err(), "{forged}");
         }
     }
+
+    #[test]
+    fn a_cursor_of_which_anything_was_changed_is_refused() {
+        let text = CURSOR.encode("check_tag_compliance", &"question");
+        let letters = b"ABCdef019-_=+/ ";
+        let mut changed = 0;
+        for at in 0..text.len() {
+            for letter in letters {
+                let mut bytes = text.clone().into_bytes();
+                bytes[at] = *letter;
+                let other = String::from_utf8(bytes).unwrap();
+                if other != text {
+                    changed += 1;
+                    assert!(Cursor::decode(&other, "check_tag_compliance", &"question").is_err(), "{other}");
+                }
+            }
+            assert!(Cursor::decode(text.get(..at).unwrap(), "check_tag_compliance", &"question").is_err());
+        }
+        assert!(changed > 500, "{changed}");
+    }
 }
