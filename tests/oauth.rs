@@ -163,6 +163,13 @@ fn only_tokens_that_are_meant_for_this_server_and_rightly_signed_are_accepted() 
     assert_eq!(server.ask("POST", "/mcp", "", &body).0, 401, "without any");
 }
 
+/// As an authorization server writes an attribute that a user does not have.
+fn null_accounts(key: &Signing) -> String {
+    let mut claims = claims("tagledger:read");
+    claims["tagledger_accounts"] = Value::Null;
+    key.token(&claims)
+}
+
 /// Tokens of which something is wrong, each with what. `stranger`: a key of the first one's name.
 fn forged(first: &Signing, stranger: &Signing) -> Vec<(&'static str, String)> {
     let at = now().as_second();
@@ -190,6 +197,7 @@ fn forged(first: &Signing, stranger: &Signing) -> Vec<(&'static str, String)> {
         ("not yet", first.with(json!({"nbf": at + 300}))),
         ("bound to a key", first.with(json!({"cnf": {"jkt": "x"}}))),
         ("no accounts", first.with(json!({"tagledger_accounts": []}))),
+        ("null for accounts", null_accounts(first)),
         ("accounts that are none", first.with(json!({"tagledger_accounts": ["all"]}))),
         ("algorithm none", unsigned(json!({"alg": "none", "typ": "JWT"}))),
         ("algorithm None", unsigned(json!({"alg": "None", "kid": "first"}))),
@@ -274,7 +282,7 @@ fn a_token_for_one_account_learns_nothing_of_another_and_keys_are_accepted_besid
     assert!(status == 200 && answer.contains(MEMBER) && answer.contains(HOME), "{answer}");
     server.end();
     let audit = run(tagledger(world.folder.path()).args(["audit", "--csv"])).exits(0).stdout;
-    assert!(audit.contains(",ada@example.com,check_tag_compliance,"), "{audit}");
+    assert!(audit.contains(",token:ada@example.com,check_tag_compliance,"), "{audit}");
 }
 
 /// An authorization server's public keys over HTTP, whatever they are just now.

@@ -1,6 +1,6 @@
 //! Connections that have an end: axum's own server waits for ever for the rest of a request.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -13,11 +13,15 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 /// For how long answers under way are waited for at the end.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// For how long a client may leave an answer unread before it is given up.
+const UNREAD: Duration = Duration::from_secs(8);
 
 /// What a listener takes on.
 #[derive(Debug, Clone, Copy)]
@@ -62,17 +66,18 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpS
     }
 }
 
-fn connection(
-    stream: TcpStream,
-    router: Router,
-    head: Duration,
-) -> http1::Connection<
-    TokioIo<TcpStream>,
-    TowerToHyperService<axum::routing::RouterIntoService<hyper::body::Incoming, ()>>,
-> {
+/// A client that may not leave its answers unread for long.
+type Timed = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
+
+type Connection =
+    http1::Connection<Timed, TowerToHyperService<axum::routing::RouterIntoService<hyper::body::Incoming, ()>>>;
+
+fn connection(stream: TcpStream, router: Router, head: Duration) -> Connection {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(UNREAD));
     let service = TowerToHyperService::new(router.into_service::<hyper::body::Incoming>());
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service)
 }

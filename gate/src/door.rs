@@ -44,7 +44,7 @@ const SHORTEST_KEY: usize = 16;
 pub struct DoorSettings {
     /// Where the port listens. On loopback nobody needs a key unless there are some.
     pub listen: SocketAddr,
-    /// The file of keys; none, or none there: no keys of that kind.
+    /// The file of keys; none: there are no keys of that kind. One that is not there yet is waited for.
     pub keys: Option<PathBuf>,
     /// Whose tokens are accepted; none: nobody's.
     pub oauth: Option<Arc<OAuth>>,
@@ -117,10 +117,11 @@ impl Door {
         if single.as_ref().is_some_and(|key| key.len() < SHORTEST_KEY) {
             return Err(DoorError::ShortKey);
         }
-        let keys = keys.filter(|path| path.exists()).map(|path| KeyFile::open(&path)).transpose()?;
+        let keys = keys.map(|path| KeyFile::open(&path)).transpose()?;
         // Whoever names hosts has a proxy before this machine, which lets strangers in.
         let reachable = !listen.ip().is_loopback() || !names.is_empty();
-        if keys.is_none() && single.is_none() && oauth.is_none() && reachable {
+        let none = keys.as_ref().is_none_or(|keys| keys.is_absent());
+        if none && single.is_none() && oauth.is_none() && reachable {
             return Err(DoorError::Open { address: listen, remedy: port.remedy });
         }
         let (names, allowance) = (Names::new(&names, listen.ip().is_loopback()), Allowance::new(a_minute));
@@ -156,7 +157,7 @@ impl Door {
 
     /// Whether everybody on this machine is let in.
     fn is_open(&self) -> bool {
-        self.keys.is_none() && self.single.is_none() && self.oauth.is_none()
+        self.keys.as_ref().is_none_or(|keys| keys.is_absent()) && self.single.is_none() && self.oauth.is_none()
     }
 
     /// Who sends a request.

@@ -46,15 +46,13 @@ pub struct Key {
     pub revoked_at: Option<Timestamp>,
 }
 
-/// An empty list would be read as "none" by people and as "all" by filters.
-fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BTreeSet<AccountId>>, D::Error> {
-    let accounts = Option::<BTreeSet<AccountId>>::deserialize(deserializer)?;
-    match accounts {
-        Some(accounts) if accounts.is_empty() => {
-            Err(D::Error::custom("`accounts` names none; leave it out for all, or revoke the key"))
-        }
-        accounts => Ok(accounts),
+/// What stands there names accounts. An empty list, or null, would be read as "none" by people and as "all" by filters.
+pub(crate) fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BTreeSet<AccountId>>, D::Error> {
+    let accounts = BTreeSet::<AccountId>::deserialize(deserializer)?;
+    if accounts.is_empty() {
+        return Err(D::Error::custom("the list of accounts names none; leave it out for all"));
     }
+    Ok(Some(accounts))
 }
 
 /// Whether a key is accepted.

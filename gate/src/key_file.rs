@@ -59,24 +59,51 @@ pub enum KeyFileError {
     Random(getrandom::Error),
 }
 
+impl KeyFileError {
+    /// Whether it is that there is no such file, and not that one cannot be read.
+    fn is_absence(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
 /// The file of keys.
 #[derive(Debug)]
 pub struct KeyFile {
     path: PathBuf,
-    /// As read last; what is wrong where it cannot be read.
-    current: RwLock<Result<Keyring, String>>,
+    /// As read last.
+    current: RwLock<State>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// There has never been such a file.
+    Absent,
+    Keys(Keyring),
+    /// It was there, or is, and cannot be read: nobody is let in.
+    Unreadable(String),
 }
 
 impl KeyFile {
-    /// The keys in a file, which must be there.
+    /// The keys in a file, which may come to be later: from then on they are asked for.
     ///
     /// # Errors
     ///
-    /// When it cannot be read or holds something else.
+    /// When it is there and cannot be read, or holds something else.
     pub fn open(path: &Path) -> Result<Arc<Self>, KeyFileError> {
-        let keyring = read(path)?;
-        info!(keys = keyring.keys.len(), "keys are asked for");
-        Ok(Arc::new(Self { path: path.to_owned(), current: RwLock::new(Ok(keyring)) }))
+        let state = match read(path) {
+            Ok(keyring) => {
+                info!(keys = keyring.keys.len(), "keys are asked for");
+                State::Keys(keyring)
+            }
+            Err(error) if error.is_absence() => State::Absent,
+            Err(error) => return Err(error),
+        };
+        Ok(Arc::new(Self { path: path.to_owned(), current: RwLock::new(state) }))
+    }
+
+    /// Whether there has never been such a file.
+    pub fn is_absent(&self) -> bool {
+        *self.current.read().unwrap_or_else(PoisonError::into_inner) == State::Absent
     }
 
     /// Who a token is of.
@@ -86,22 +113,27 @@ impl KeyFile {
     /// When it is not accepted.
     pub fn caller(&self, token: &str, now: Timestamp) -> Result<Caller, Refused> {
         match &*self.current.read().unwrap_or_else(PoisonError::into_inner) {
-            Ok(keyring) => keyring.caller(token, now),
-            Err(_) => Err(Refused::Unknown),
+            State::Keys(keyring) => keyring.caller(token, now),
+            State::Absent | State::Unreadable(_) => Err(Refused::Unknown),
         }
     }
 
     /// Reads the file again.
     pub fn reload(&self) {
-        let after = read(&self.path).map_err(|error| error.to_string());
+        let after = match read(&self.path) {
+            Ok(keyring) => State::Keys(keyring),
+            Err(error) if error.is_absence() && self.is_absent() => State::Absent,
+            Err(error) => State::Unreadable(error.to_string()),
+        };
         let before = {
             let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *current, after.clone())
         };
         match &after {
             _ if before == after => {}
-            Ok(keyring) => info!(keys = keyring.keys.len(), "keys read anew"),
-            Err(error) => error!("nobody is let in any more: {error}"),
+            State::Absent => {}
+            State::Keys(keyring) => info!(keys = keyring.keys.len(), "keys read anew"),
+            State::Unreadable(error) => error!("nobody is let in any more: {error}"),
         }
     }
 
@@ -158,7 +190,7 @@ fn change<T>(path: &Path, how: impl FnOnce(&mut Keyring) -> Result<T, KeyFileErr
     let lock = private(&beside(".lock")).map_err(failed)?;
     lock.lock().map_err(failed)?;
     let mut keyring = match read(path) {
-        Err(KeyFileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Keyring::default(),
+        Err(error) if error.is_absence() => Keyring::default(),
         other => other?,
     };
     let changed = how(&mut keyring)?;

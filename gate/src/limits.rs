@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     num::NonZeroU32,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,11 +16,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Requests of one caller that may be in hand.
 const AT_ONCE: usize = 128;
 
-/// What each caller has left. There are as many callers as keys.
+/// After so many requests, callers that have not asked for long are forgotten: tokens name as many as there are people.
+const SWEEP: u64 = 4_096;
+
+/// What each caller has left.
 #[derive(Debug)]
 pub(crate) struct Allowance {
     rate: DefaultKeyedRateLimiter<String>,
     places: Mutex<HashMap<String, Arc<Semaphore>>>,
+    admitted: AtomicU64,
 }
 
 /// Why a caller must wait.
@@ -31,7 +38,13 @@ impl Allowance {
     pub(crate) fn new(a_minute: NonZeroU32) -> Self {
         let burst = NonZeroU32::new(a_minute.get() / 6).unwrap_or(NonZeroU32::MIN);
         let rate = RateLimiter::keyed(Quota::per_minute(a_minute).allow_burst(burst));
-        Self { rate, places: Mutex::default() }
+        Self { rate, places: Mutex::default(), admitted: AtomicU64::new(0) }
+    }
+
+    fn sweep(&self) {
+        self.rate.retain_recent();
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.retain(|_, place| place.available_permits() < AT_ONCE);
     }
 
     /// A place for a request of the caller's, held until it is answered.
@@ -41,6 +54,9 @@ impl Allowance {
             let why = "this key has asked too much in a short time; wait a moment".to_owned();
             Wait { why, seconds: (wait + Duration::from_millis(999)).as_secs().max(1) }
         })?;
+        if self.admitted.fetch_add(1, Ordering::Relaxed) % SWEEP == SWEEP - 1 {
+            self.sweep();
+        }
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let place = places.entry(caller.clone()).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE)));
         let busy = |_| Wait { why: format!("{AT_ONCE} requests with this key are in hand already"), seconds: 1 };

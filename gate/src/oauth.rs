@@ -16,12 +16,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::AccountId;
-use tokio::sync::RwLock;
+use tokio::sync::{Mutex, RwLock};
 use tracing::warn;
 
 use crate::{
     caller::{By, Caller, Scope},
     fetch::{FetchError, Fetcher},
+    key::some,
     keyring::Refused,
 };
 
@@ -74,6 +75,8 @@ pub struct OAuth {
     settings: OAuthSettings,
     source: Source,
     known: RwLock<Known>,
+    /// Held by whoever reads keys anew.
+    reading: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -101,7 +104,7 @@ struct Claims {
     #[serde(default)]
     scp: Option<Value>,
     /// Accounts that it is for; all when absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some")]
     tagledger_accounts: Option<BTreeSet<AccountId>>,
     /// Bound to a key of the client's, which is not asked for here.
     #[serde(default)]
@@ -135,7 +138,7 @@ impl OAuth {
         let read = read(&source, keys).await;
         let set = read.map_err(|source| OAuthError::Keys { place: keys.clone(), source })?;
         let (read, tried) = (Instant::now(), Instant::now());
-        Ok(Self { settings, source, known: RwLock::new(Known { set, read, tried }) })
+        Ok(Self { settings, source, known: RwLock::new(Known { set, read, tried }), reading: Mutex::new(()) })
     }
 
     /// Who a token is of.
@@ -153,9 +156,6 @@ impl OAuth {
         if claims.nbf.is_some_and(|from| from.saturating_sub(LEEWAY) > now) || claims.cnf.is_some() {
             return Err(Refused::Unknown);
         }
-        if claims.tagledger_accounts.as_ref().is_some_and(BTreeSet::is_empty) {
-            return Err(Refused::Unknown);
-        }
         let scopes = scopes(&claims);
         let id = subject(&self.settings.issuer, &claims.sub);
         Ok(Caller { id, by: By::Token, scopes, accounts: claims.tagledger_accounts })
@@ -171,23 +171,22 @@ impl OAuth {
         decode(token, key, &validation).map(|decoded| decoded.claims).map_err(|_| Refused::Unknown)
     }
 
-    /// The key of that name. One that is not known is looked for anew: authorization servers change their keys.
+    /// The key of that name. One that is not known is looked for anew, by one request at a time and not by those whose key is
+    /// known: authorization servers change their keys, and anybody can make up the name of one.
     async fn key(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
-        let found = {
+        let found = self.known_key(kid, algorithm).await;
+        let (fresh, paused) = {
             let known = self.known.read().await;
-            let fresh = known.read.elapsed() < FRESH;
-            let found = find(&known.set, kid, algorithm);
-            if (fresh && found.is_some()) || known.tried.elapsed() < PAUSE {
-                return found;
-            }
-            found
+            (known.read.elapsed() < FRESH, known.tried.elapsed() < PAUSE)
         };
-        let mut known = self.known.write().await;
-        if known.tried.elapsed() < PAUSE {
-            return find(&known.set, kid, algorithm);
+        if (fresh && found.is_some()) || paused {
+            return found;
         }
+        let Ok(_alone) = self.reading.try_lock() else { return found };
+        let anew = read(&self.source, &self.settings.keys).await;
+        let mut known = self.known.write().await;
         known.tried = Instant::now();
-        match read(&self.source, &self.settings.keys).await {
+        match anew {
             Ok(set) => {
                 known.set = set;
                 known.read = Instant::now();
@@ -198,6 +197,10 @@ impl OAuth {
                 found
             }
         }
+    }
+
+    async fn known_key(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
+        find(&self.known.read().await.set, kid, algorithm)
     }
 
     /// What RFC 9728 has clients read.
@@ -288,7 +291,7 @@ fn scopes(claims: &Claims) -> BTreeSet<Scope> {
     spaced.chain(listed).filter_map(|scope| scope.strip_prefix(PREFIX)?.parse().ok()).collect()
 }
 
-/// A subject as logs name it. What could be anything but a name there stands as a digest.
+/// A subject as logs name it, never as a key is named. What could be anything but a name there stands as a digest.
 fn subject(issuer: &str, sub: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | '|' | ':');
     if !sub.is_empty()
@@ -296,9 +299,9 @@ fn subject(issuer: &str, sub: &str) -> String {
         && sub.chars().all(plain)
         && sub.starts_with(|c: char| c.is_ascii_alphanumeric())
     {
-        return sub.to_owned();
+        return format!("token:{sub}");
     }
     let digest = Sha256::digest([issuer.as_bytes(), b" ", sub.as_bytes()].concat());
     let digest: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("subject-{digest}")
+    format!("token:subject-{digest}")
 }

@@ -39,20 +39,11 @@ pub struct Ledger {
     audit: Option<Arc<Audit>>,
 }
 
-/// All that an answer depends on beside the question.
+/// What an answer depends on beside the question and the policy file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Moment {
     /// Number, fingerprint and time of the newest snapshot: another ledger may be put in the place of this one.
     snapshot: (i64, i64, i128),
-    policy_file: u64,
-}
-
-impl Moment {
-    /// As it is called by all servers: they count the changes of a file each for itself, so that its content stands in its place.
-    pub(crate) fn named(&self, policy: &PolicyFile) -> String {
-        let (id, fingerprint, finished_at) = self.snapshot;
-        format!("{id} {fingerprint} {finished_at} {}", policy.content())
-    }
 }
 
 impl Ledger {
@@ -160,11 +151,11 @@ impl Ledger {
         }
     }
 
-    /// The newest snapshot and the policy file as they are now; none when the ledger has no snapshot or cannot be read.
+    /// The newest snapshot as it is now; none when the ledger has no snapshot or cannot be read.
     pub(crate) fn moment(&self) -> Option<Moment> {
         let newest = self.reader.newest().ok().flatten()?;
         let snapshot = (newest.id, newest.fingerprint, newest.finished_at.as_nanosecond());
-        Some(Moment { snapshot, policy_file: self.policy.revision() })
+        Some(Moment { snapshot })
     }
 
     /// Reads ahead what answers from the newest snapshot need.

@@ -1,6 +1,11 @@
 //! The MCP surface: tools and a resource, read-only, served statelessly to every protocol version since 2025-06-18.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, PoisonError},
+    thread::available_parallelism,
+    time::Instant,
+};
 
 use gate::{Caller, Scope};
 use rmcp::{
@@ -17,6 +22,7 @@ use rmcp::{
     tool_handler,
     transport::stdio,
 };
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -63,6 +69,8 @@ pub(crate) struct Mcp {
     answers: Answers,
     calls: Arc<Calls>,
     repeats: Repeats,
+    /// For what takes more than a moment.
+    turns: Arc<Semaphore>,
     /// Ends the subscription of a client of an earlier protocol, if it has one.
     subscribed: Arc<Mutex<Option<CancellationToken>>>,
 }
@@ -81,6 +89,7 @@ impl Mcp {
         let router = Self::tool_router();
         let tools = router.list_all().into_iter().map(schema::portable).collect();
         let (router, tools) = (Arc::new(router), Arc::new(tools));
+        let turns = Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get)));
         Self {
             ledger,
             router,
@@ -89,6 +98,7 @@ impl Mcp {
             answers: Answers::default(),
             calls,
             repeats: Repeats::default(),
+            turns,
             subscribed: Arc::default(),
         }
     }
@@ -160,8 +170,12 @@ impl ServerHandler for Mcp {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let caller = may_read(&context)?;
-        resources::read(&self.ledger, &request.uri, &Reach::of(&caller)).map(Into::into)
+        let (caller, began) = (may_read(&context)?, Instant::now());
+        let read = resources::read(&self.ledger, &request.uri, &Reach::of(&caller));
+        let outcome = if read.is_ok() { "ok" } else { "error" };
+        let bytes = read.as_ref().map_or(0, resources::size);
+        self.keep_read(&caller, "resources/read", &request.uri, outcome, bytes, began);
+        read.map(Into::into)
     }
 
     async fn list_resource_templates(
@@ -196,8 +210,11 @@ impl ServerHandler for Mcp {
         request: CompleteRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        let caller = may_read(&context)?;
-        Ok(CompleteResult::new(completions::complete(&self.ledger, &request, &Reach::of(&caller))))
+        let (caller, began) = (may_read(&context)?, Instant::now());
+        let found = completions::complete(&self.ledger, &request, &Reach::of(&caller));
+        let bytes = found.values.iter().map(String::len).sum();
+        self.keep_read(&caller, "completion/complete", &request.argument.name, "ok", bytes, began);
+        Ok(CompleteResult::new(found))
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
@@ -208,11 +225,15 @@ impl ServerHandler for Mcp {
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        // Who subscribed to nothing takes a place as well: there are not many.
+        let mut waiting = self.ledger.announcements().join()?;
         if context.accepted().resource_subscriptions.iter().flatten().next().is_none() {
-            context.cancelled().await;
+            tokio::select! {
+                () = context.cancelled() => {}
+                () = self.ledger.ended() => {}
+            }
             return Ok(());
         }
-        let mut waiting = self.ledger.announcements().join()?;
         loop {
             let new = tokio::select! {
                 () = context.cancelled() => false,
@@ -306,7 +327,7 @@ pub async fn serve_stdio(ledger: Arc<Ledger>, end: CancellationToken) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::LIVE;
+    use crate::tools::{HEAVY, LIVE};
 
     #[test]
     fn instructions_fit_what_clients_keep_of_them() {
@@ -315,12 +336,15 @@ mod tests {
 
     #[test]
     fn every_tool_is_read_only_and_says_so() {
+        let mut known = 0;
         for tool in Mcp::tool_router().list_all() {
             let annotations = tool.annotations.unwrap();
             assert_eq!(annotations.read_only_hint, Some(true), "{}", tool.name);
             let live = LIVE.contains(&tool.name.as_ref());
+            known += usize::from(HEAVY.contains(&tool.name.as_ref()));
             assert_eq!(annotations.open_world_hint, Some(live), "{}", tool.name);
         }
+        assert_eq!(known, HEAVY.len(), "a name of a tool that there is not");
     }
 
     #[test]

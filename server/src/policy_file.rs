@@ -27,14 +27,12 @@ struct Current {
     /// Why the file as it is now does not load.
     fault: Option<String>,
     text: Option<String>,
-    /// Counts the readings that changed any of this.
-    revision: u64,
 }
 
 impl PolicyFile {
     /// Reads the file once; that it cannot be read is no error here, but told with every answer about the policy.
     pub fn open(path: Option<&Path>) -> Self {
-        let empty = Current { policy: None, fault: None, text: None, revision: 0 };
+        let empty = Current { policy: None, fault: None, text: None };
         let file = Self { path: path.map(Path::to_owned), current: RwLock::new(empty) };
         file.reload();
         file
@@ -52,11 +50,6 @@ impl PolicyFile {
         (current.policy.clone(), current.fault.clone())
     }
 
-    /// Another one whenever [`PolicyFile::get`] gives something else.
-    pub(crate) fn revision(&self) -> u64 {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).revision
-    }
-
     /// What [`PolicyFile::get`] gives, in a few letters that are the same wherever the file is.
     pub(crate) fn content(&self) -> String {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
@@ -68,17 +61,16 @@ impl PolicyFile {
     pub fn reload(&self) {
         let Some(path) = &self.path else { return };
         let before = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let revision = before.revision + 1;
         let after = match std::fs::read_to_string(path) {
             Ok(text) if before.text.as_ref() == Some(&text) => return,
-            Ok(text) => Current { revision, ..parsed(path, before.policy, text) },
+            Ok(text) => parsed(path, before.policy, text),
             Err(error) => {
                 let fault = format!("{} cannot be read: {error}", path.display());
                 if before.fault.as_ref() == Some(&fault) {
                     return;
                 }
                 warn!(policy.path = %path.display(), "policy file cannot be read: {error}");
-                Current { policy: before.policy, fault: Some(fault), text: None, revision }
+                Current { policy: before.policy, fault: Some(fault), text: None }
             }
         };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = after;
@@ -96,13 +88,13 @@ fn parsed(path: &Path, before: Option<Arc<Policy>>, text: String) -> Current {
     match Policy::parse(&text) {
         Ok(policy) => {
             info!(policy.version = policy.version(), policy.digest = policy.digest(), "policy loaded");
-            Current { policy: Some(Arc::new(policy)), fault: None, text: Some(text), revision: 0 }
+            Current { policy: Some(Arc::new(policy)), fault: None, text: Some(text) }
         }
         Err(faults) => {
             let path = path.display();
             warn!(policy.path = %path, "policy file has faults, the policy before it stays in force: {faults}");
             let fault = format!("{path} does not load; `tagledger policy check {path}` says why");
-            Current { policy: before, fault: Some(fault), text: Some(text), revision: 0 }
+            Current { policy: before, fault: Some(fault), text: Some(text) }
         }
     }
 }

@@ -45,6 +45,11 @@ impl Reach {
         self.0.as_ref().is_none_or(|accounts| accounts.contains(account))
     }
 
+    /// Whether it is the whole estate.
+    pub(crate) fn is_all(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// What all of it is.
     pub(crate) fn filter(&self) -> Filter {
         Filter { accounts: self.0.iter().flat_map(|accounts| accounts.iter().cloned()).collect(), ..Filter::default() }

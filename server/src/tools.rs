@@ -46,6 +46,17 @@ pub(crate) mod violation;
 /// The tools that rest on what is learnt of a snapshot, some seconds after it is there.
 pub(crate) const LEARNT: [&str; 2] = [plan_fixes::NAME, suggest_tags_bulk::NAME];
 
+/// The tools that may take more than some milliseconds.
+pub(crate) const HEAVY: [&str; 7] = [
+    "detect_tag_drift",
+    "explain_compliance_change",
+    "generate_compliance_report",
+    "get_violation_history",
+    plan_fixes::NAME,
+    "simulate_policy",
+    suggest_tags_bulk::NAME,
+];
+
 /// The tools that ask AWS, and not only the ledger.
 pub(crate) const LIVE: [&str; 2] = [suggest_tags::NAME, validate_resource_tags::NAME];
 

@@ -20,6 +20,8 @@ const MOST_BYTES: u64 = 16 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Question {
     moment: Moment,
+    /// What the policy file says.
+    policy: String,
     tool: String,
     /// As JSON: objects have their keys in order.
     arguments: String,
@@ -32,10 +34,10 @@ pub(super) struct Answers(Cache<Question, Arc<CallToolResult>>);
 
 impl Question {
     /// Under which name servers share its answer.
-    fn shared_as(&self, ledger: &Ledger) -> String {
-        let Self { moment, tool, arguments, reach } = self;
-        let moment = moment.named(ledger.policy());
-        let whole = [env!("CARGO_PKG_VERSION"), &moment, tool, arguments, &format!("{reach:?}")].join("\0");
+    fn shared_as(&self) -> String {
+        let Self { moment, policy, tool, arguments, reach } = self;
+        let [moment, reach] = [format!("{moment:?}"), format!("{reach:?}")];
+        let whole = [env!("CARGO_PKG_VERSION"), &moment, policy, tool, arguments, &reach].join("\0");
         let digest: String = Sha256::digest(whole).iter().map(|byte| format!("{byte:02x}")).collect();
         format!("tagledger:answer:{digest}")
     }
@@ -62,7 +64,8 @@ impl Answers {
         }
         let moment = ledger.moment()?;
         let arguments = serde_json::to_string(&request.arguments).ok()?;
-        Some(Question { moment, tool: request.name.to_string(), arguments, reach: reach.clone() })
+        let policy = ledger.policy().content();
+        Some(Question { moment, policy, tool: request.name.to_string(), arguments, reach: reach.clone() })
     }
 
     /// The answer, from memory or from what other servers have given.
@@ -70,7 +73,7 @@ impl Answers {
         if let Some(answer) = self.0.get(question) {
             return Some(answer.as_ref().clone());
         }
-        let found = ledger.shelf()?.get(&question.shared_as(ledger)).await?;
+        let found = ledger.shelf()?.get(&question.shared_as()).await?;
         let answer = CallToolResult::structured(serde_json::from_slice(&found).ok()?);
         self.0.insert(question.clone(), Arc::new(answer.clone()));
         Some(answer)
@@ -78,11 +81,12 @@ impl Answers {
 
     /// Keeps an answer, unless it says that something went wrong.
     pub(super) fn keep(&self, question: Question, answer: &CallToolResult, ledger: &Ledger) {
-        if answer.is_error == Some(true) {
+        // A file that changed meanwhile may have been answered from.
+        if answer.is_error == Some(true) || question.policy != ledger.policy().content() {
             return;
         }
         if let (Some(shelf), Some(content)) = (ledger.shelf(), &answer.structured_content) {
-            shelf.put(question.shared_as(ledger), content.to_string().as_bytes());
+            shelf.put(question.shared_as(), content.to_string().as_bytes());
         }
         self.0.insert(question, Arc::new(answer.clone()));
     }

@@ -1,6 +1,6 @@
 //! One tool call: who may, whether the answer is at hand, and what is kept of it.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use gate::{Caller, LOCAL};
 use jiff::Timestamp;
@@ -12,12 +12,14 @@ use rmcp::{
 };
 use sha2::{Digest, Sha256};
 use shared::store::AuditEntry;
+use tokio::runtime::Handle;
 
 use super::{Mcp, Transport, answers::Answers, suspicion};
 use crate::{
     live::counting,
     metrics::{known_tool, outcome},
     reach::{Reach, caller, needed},
+    tools::HEAVY,
 };
 
 /// Digits of a digest that tell calls apart.
@@ -67,7 +69,7 @@ impl Mcp {
             self.calls.at_hand();
             return Ok(answer.into());
         }
-        let mut called = self.router.call(ToolCallContext::new(self, request, context)).await;
+        let mut called = self.worked_out(request, context).await;
         if let Ok(CallToolResponse::Complete(answer)) = &mut called {
             suspicion::flag(answer);
         }
@@ -75,6 +77,52 @@ impl Mcp {
             self.answers.keep(question, answer, &self.ledger);
         }
         called
+    }
+
+    /// Works an answer out. What takes more than a moment does so on a thread of its own, as many at a time as there are processors:
+    /// who asks for health, or for little, shall not wait for it.
+    async fn worked_out(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        if !HEAVY.contains(&request.name.as_ref()) {
+            return self.router.call(ToolCallContext::new(self, request, context)).await;
+        }
+        let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else { return Err(ended()) };
+        let (this, runtime) = (self.clone(), Handle::current());
+        let working = tokio::task::spawn_blocking(move || {
+            // Held until the work is done, and not until somebody stops waiting for it.
+            let _turn = turn;
+            runtime.block_on(this.router.call(ToolCallContext::new(&this, request, context)))
+        });
+        working.await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    /// Hands what was read without a tool to the audit log. `what` names it, `of` tells one from another.
+    pub(super) fn keep_read(
+        &self,
+        caller: &Caller,
+        what: &str,
+        of: &str,
+        outcome: &'static str,
+        bytes: usize,
+        began: Instant,
+    ) {
+        if let Some(audit) = self.ledger.audit() {
+            audit.add(AuditEntry {
+                at: self.ledger.now(),
+                caller: caller.id.clone(),
+                tool: what.to_owned(),
+                arguments: digest(of.as_bytes()),
+                outcome: outcome.to_owned(),
+                rows: 0,
+                bytes: bytes as u64,
+                micros: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+                aws_lookups: 0,
+                trace_id: String::new(),
+            });
+        }
     }
 
     /// Counts a call, and hands it to the audit log.
@@ -96,6 +144,10 @@ impl Mcp {
     }
 }
 
+fn ended() -> ErrorData {
+    ErrorData::internal_error("the answer could not be worked out; the server's log says why", None)
+}
+
 /// A call in hand.
 struct Call {
     entry: AuditEntry,
@@ -110,13 +162,11 @@ impl Call {
         at: Timestamp,
     ) -> Self {
         let arguments = serde_json::to_vec(&request.arguments).unwrap_or_default();
-        let digest: String =
-            Sha256::digest(arguments).iter().map(|byte| format!("{byte:02x}")).take(DIGITS / 2).collect();
         let entry = AuditEntry {
             at,
             caller: caller.id.clone(),
             tool: known_tool(&request.name).to_owned(),
-            arguments: digest,
+            arguments: digest(&arguments),
             outcome: String::new(),
             rows: 0,
             bytes: 0,
@@ -126,6 +176,10 @@ impl Call {
         };
         Self { entry, began: Instant::now() }
     }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).take(DIGITS / 2).collect()
 }
 
 /// The trace in a `traceparent` of W3C: whatever else a client sends there is not kept.

@@ -95,6 +95,15 @@ pub(super) fn read(ledger: &Ledger, uri: &str, reach: &Reach) -> Result<ReadReso
     Ok(result)
 }
 
+/// Bytes of what was read.
+pub(super) fn size(read: &ReadResourceResult) -> usize {
+    let text = |contents: &ResourceContents| match contents {
+        ResourceContents::TextResourceContents { text, .. } => text.len(),
+        _ => 0,
+    };
+    read.contents.iter().map(text).sum()
+}
+
 fn text(ledger: &Ledger, uri: &str, reach: &Reach) -> Result<(String, &'static str), Unread> {
     if uri == NEWEST {
         let answer = ledger.ask(|view, snapshot| newest::answer(view, &snapshot, &reach.filter()))?;

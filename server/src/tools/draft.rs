@@ -9,6 +9,10 @@ use crate::{ledger::Ledger, text::visible};
 /// Faults told of a draft.
 const MOST_FAULTS: usize = 20;
 
+/// Largest draft, bytes, and how many patterns it may have: each takes a mebibyte or two when compiled.
+const MOST_BYTES: usize = 1 << 18;
+const MOST_PATTERNS: usize = 60;
+
 /// Changes told of it.
 const MOST_CHANGES: usize = 20;
 
@@ -19,6 +23,11 @@ pub(crate) fn draft(ledger: &Ledger, policy: Option<&Value>, file: Option<&str>)
         (None, Some(name)) => read(ledger, name)?,
         _ => return Err(ToolFailure::Caller("pass either `policy` or `policy_file`".to_owned())),
     };
+    // Whoever may ask may send a draft: one that takes all memory or time to read is none.
+    if text.len() > MOST_BYTES || text.matches("\"validation_regex\"").count() > MOST_PATTERNS {
+        let why = format!("a draft may have {} KiB and {MOST_PATTERNS} patterns at most", MOST_BYTES >> 10);
+        return Err(ToolFailure::Caller(why));
+    }
     Policy::parse(&text).map_err(|faults| ToolFailure::Caller(told_faults(&faults)))
 }
 

@@ -136,7 +136,7 @@ fn as_of(ledger: &Ledger, day: Day, within: &Reach) -> Result<Reply, ToolFailure
         let policy = view.policy(&snapshot)?;
         let newest = view.newest()?.map(|newest| newest.policy_digest == snapshot.policy_digest);
         Ok(Reply {
-            body: body(&policy, newest),
+            body: body(&policy, newest, within),
             as_of: Some(AsOf::of(&snapshot)),
             policy: PolicyUsed::of(&policy),
             coverage: Some(Coverage::of(view, &snapshot, &within.filter())?),
@@ -148,7 +148,7 @@ fn as_of(ledger: &Ledger, day: Day, within: &Reach) -> Result<Reply, ToolFailure
 fn in_force(ledger: &Ledger, within: &Reach) -> Result<Reply, ToolFailure> {
     let (policy, fault) = ledger.policy().get();
     if ledger.newest()?.is_none() {
-        return before_the_first_scan(policy, fault);
+        return before_the_first_scan(policy, fault, within);
     }
     ledger.ask(|view, snapshot| {
         let judged_by = view.policy(&snapshot)?;
@@ -161,7 +161,7 @@ fn in_force(ledger: &Ledger, within: &Reach) -> Result<Reply, ToolFailure> {
             );
         }
         Ok(Reply {
-            body: body(&policy, Some(same)),
+            body: body(&policy, Some(same), within),
             as_of: Some(AsOf::of(&snapshot)),
             policy: PolicyUsed::of(&judged_by),
             coverage: Some(Coverage::of(view, &snapshot, &within.filter())?),
@@ -170,20 +170,24 @@ fn in_force(ledger: &Ledger, within: &Reach) -> Result<Reply, ToolFailure> {
     })
 }
 
-fn before_the_first_scan(policy: Option<Arc<Policy>>, fault: Option<String>) -> Result<Reply, ToolFailure> {
+fn before_the_first_scan(
+    policy: Option<Arc<Policy>>,
+    fault: Option<String>,
+    within: &Reach,
+) -> Result<Reply, ToolFailure> {
     let Some(policy) = policy else {
         return Err(ToolFailure::Caller(fault.unwrap_or_else(|| "there is no policy file".to_owned())));
     };
     let mut notes: Vec<String> = fault.map(shown_before).into_iter().collect();
     notes.push("The ledger has no snapshot yet; run `tagledger scan` to have the estate judged.".to_owned());
-    Ok(Reply { body: body(&policy, None), as_of: None, policy: PolicyUsed::of(&policy), coverage: None, notes })
+    Ok(Reply { body: body(&policy, None, within), as_of: None, policy: PolicyUsed::of(&policy), coverage: None, notes })
 }
 
 fn shown_before(fault: String) -> String {
     format!("{fault}; the last policy that loaded is shown.")
 }
 
-fn body(policy: &Policy, judged_newest_snapshot: Option<bool>) -> Body {
+fn body(policy: &Policy, judged_newest_snapshot: Option<bool>, within: &Reach) -> Body {
     let naming = policy.naming();
     Body {
         version: visible(policy.version()),
@@ -196,10 +200,16 @@ fn body(policy: &Policy, judged_newest_snapshot: Option<bool>) -> Body {
             max_key_length: naming.max_key_length,
             max_value_length: naming.max_value_length,
         },
-        exemptions: policy.exemptions().iter().map(Exempted::of).collect(),
+        exemptions: policy.exemptions().iter().filter(|one| told(one, within)).map(Exempted::of).collect(),
         policy_digest: short(policy.digest()),
         judged_newest_snapshot,
     }
+}
+
+/// Whether a caller may know of an exemption: whose accounts are some, of those that name one of them.
+fn told(exemption: &Exemption, within: &Reach) -> bool {
+    let account = exemption.resource_arn.split(':').nth(4).and_then(|account| account.parse().ok());
+    within.is_all() || account.is_some_and(|account| within.has(&account))
 }
 
 impl Tag {

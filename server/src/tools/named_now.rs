@@ -36,7 +36,7 @@ pub(crate) struct Known {
     pub(crate) policy: Arc<Policy>,
     accounts: BTreeMap<AccountId, Partition>,
     /// Of them, those that the caller may ask about.
-    within: Reach,
+    pub(crate) within: Reach,
     regions: BTreeSet<Region>,
     pub(crate) rows: BTreeMap<Arn, Row>,
     pub(crate) notes: Vec<String>,
@@ -119,11 +119,15 @@ impl Known {
             return Asked::Reachable(row.scope.clone(), named.arn);
         }
         match located.as_ref().map(|located| located.get(&named.arn)) {
-            Ok(Some(scope)) if !self.within.has(&scope.account) => Asked::Refused(Some(named), Problem::beyond_key()),
+            // Whose it is says that it is there.
+            Ok(Some(scope)) if !self.within.has(&scope.account) => {
+                Asked::Refused(Some(named), Problem::homeless_bucket())
+            }
             Ok(Some(scope)) => Asked::Reachable(scope.clone(), named.arn),
             // Names of buckets are one for all accounts, but only the caller's own are listed.
             Ok(None) if self.accounts.len() > 1 => Asked::Refused(Some(named), Problem::homeless_bucket()),
             Ok(None) => Asked::Nowhere(named),
+            Err(_) if !self.within.is_all() => Asked::Refused(Some(named), Problem::homeless_bucket()),
             Err(gap) => Asked::Refused(Some(named), Problem::unread(gap)),
         }
     }

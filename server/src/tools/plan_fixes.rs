@@ -123,6 +123,8 @@ struct Asked {
     least: f64,
     limit: usize,
     filter: Filter,
+    /// Whether the caller may ask about the whole estate.
+    all: bool,
 }
 
 impl Asked {
@@ -142,8 +144,9 @@ impl Asked {
             usize::try_from(limit).ok().filter(|limit| (1..=most).contains(&i64::try_from(*limit).unwrap_or(0)));
         let limit = limit.ok_or_else(|| caller(format!("`limit` must be 1 to {most}")))?;
         let place = arguments.filters.clone().unwrap_or_default();
+        let all = place.within.is_all();
         let filter = place.filter(listed("resource_types", arguments.resource_types.clone())?);
-        Ok(Self { target, least, limit, filter })
+        Ok(Self { target, least, limit, filter, all })
     }
 }
 
@@ -169,6 +172,7 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
             // What has been learnt since was not known then.
             weighing: if earlier.is_none() { view.weighing(&snapshot)? } else { None },
             on: day_of(snapshot.started_at),
+            all: asked.all,
         };
         let first: Vec<&Broken> = chosen.iter().take(asked.limit).filter_map(|one| broken.get(one.place)).collect();
         let told = tell(&adviser, &snapshot, &first, asked.least, costs)?;

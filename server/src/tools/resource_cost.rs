@@ -21,7 +21,9 @@ pub(crate) fn note(view: &View<'_>, snapshot: &Snapshot, filter: &Filter, field:
     if let Some(basis) = basis.as_ref().filter(|basis| !basis.types.is_empty()) {
         return Ok(based(basis, filter, field));
     }
-    let problem = basis.map(|basis| visible(&basis.problem)).filter(|problem| !problem.is_empty());
+    // What Cost Explorer says names who asked it: whoever asks about some accounts may not know of that one.
+    let problem = basis.filter(|_| filter.accounts.is_empty()).map(|basis| visible(&basis.problem));
+    let problem = problem.filter(|problem| !problem.is_empty());
     let why = match (problem, view.bill_gap()?) {
         (Some(problem), _) => problem,
         (None, Some(_)) => "get_cost_attribution_gap says why".to_owned(),
@@ -44,7 +46,11 @@ fn based(basis: &CostBasis, filter: &Filter, field: &str) -> String {
             window.count()
         ),
         None => {
-            let why = if basis.problem.is_empty() { String::new() } else { format!(" ({})", visible(&basis.problem)) };
+            let why = if basis.problem.is_empty() || !filter.accounts.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", visible(&basis.problem))
+            };
             format!(
                 "each resource's share of what its instance type or volume type cost in its account and region in {month}; the \
                  bill names no single resources{why}"

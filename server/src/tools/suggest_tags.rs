@@ -149,7 +149,14 @@ fn told(
     let suspect = placed.suspect(scope, arn, tags);
     let learnt_by = view.policy(newest)?;
     let on = day_of(facts.at);
-    let adviser = Adviser { view, policy: &known.policy, learnt_by: &learnt_by, weighing: view.weighing(newest)?, on };
+    let adviser = Adviser {
+        view,
+        policy: &known.policy,
+        learnt_by: &learnt_by,
+        weighing: view.weighing(newest)?,
+        on,
+        all: known.within.is_all(),
+    };
     let Said { suggestions, abstained } = adviser.advise(&suspect, None)?;
     let mut notes = known.notes.clone();
     notes.extend(facts.note.clone());

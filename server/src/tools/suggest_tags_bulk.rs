@@ -125,6 +125,7 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
         return Err(ToolFailure::Caller(format!("`min_confidence` must be {THRESHOLD} to {MOST_CONFIDENCE}")));
     }
     let place = arguments.filters.clone().unwrap_or_default();
+    let all = place.within.is_all();
     let filter = place.filter(listed("resource_types", arguments.resource_types.clone())?);
     ledger.ask_about(page.which(None), |view, snapshot| {
         covered(view, &snapshot, &filter)?;
@@ -132,7 +133,8 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
         known_key(&policy, arguments.tag_key.as_deref())?;
         let costs = view.cost_basis(&snapshot)?.is_some_and(|basis| !basis.types.is_empty());
         let on = day_of(snapshot.started_at);
-        let adviser = Adviser { view, policy: &policy, learnt_by: &policy, weighing: view.weighing(&snapshot)?, on };
+        let adviser =
+            Adviser { view, policy: &policy, learnt_by: &policy, weighing: view.weighing(&snapshot)?, on, all };
         let mut notes: Vec<String> = policy_note(ledger, &snapshot).into_iter().collect();
         if adviser.weighing.is_none() {
             notes.push("Nothing has been learnt yet: the next scan does.".to_owned());

@@ -81,6 +81,8 @@ pub(crate) struct Adviser<'a> {
     pub(crate) learnt_by: &'a Policy,
     pub(crate) weighing: Option<Weighing>,
     pub(crate) on: Date,
+    /// Whether values and counts of the whole estate may be told. Else only what the policy allows and the resource itself has.
+    pub(crate) all: bool,
 }
 
 impl Adviser<'_> {
@@ -119,6 +121,7 @@ impl Adviser<'_> {
     fn value(&self, rule: &TagRule, suspect: &Suspect<'_>) -> Result<Result<Suggestion, Abstained>, ToolFailure> {
         Ok(match self.find(rule, suspect)? {
             Ok(Found::Spelt(value, confidence)) => Ok(Suggestion::spelt(rule, &value, confidence)),
+            Ok(Found::Guessed(guess)) if !self.all => Ok(Suggestion::without_counts(rule, &guess)),
             Ok(Found::Guessed(guess)) => Ok(Suggestion::of(rule, &guess, self.on)),
             Err((reason, best)) => Err(Abstained {
                 tag_key: visible(rule.name()),
@@ -141,6 +144,9 @@ impl Adviser<'_> {
         }
         if rule.value_type() != ValueType::Text {
             return Ok(Err(("a date is the resource's own: others do not tell it", None)));
+        }
+        if !self.all && rule.allowed_values().is_none() {
+            return Ok(Err(("this key may not be told what other accounts write", None)));
         }
         let Some((weighing, place)) = self.weighing.as_ref().zip(place) else {
             return Ok(Err(("nothing has been learnt of this tag yet; the next scan does", None)));
@@ -205,6 +211,18 @@ impl Suggestion {
             reasoning: "The resource itself has this value, under another spelling of the key or of the value."
                 .to_owned(),
             evidence: vec![Evidence { source: "spelling", with_value: 1, with_tag: 1 }],
+            alternatives: Vec::new(),
+        }
+    }
+
+    /// One of the policy's values, for those who may not know how often others have it.
+    fn without_counts(rule: &TagRule, guess: &Guess) -> Self {
+        Self {
+            tag_key: visible(rule.name()),
+            suggested_value: visible(&guess.value),
+            confidence: rounded(guess.confidence),
+            reasoning: "Learnt from the whole estate; counts are for keys that may ask about all of it.".to_owned(),
+            evidence: Vec::new(),
             alternatives: Vec::new(),
         }
     }

@@ -15,9 +15,25 @@ use crate::{
 const OTHER: &str = "222222222222";
 const GOOD: [(&str, &str); 2] = [("CostCenter", "Sales"), ("Owner", "a@example.com")];
 
+/// Two required tags, and an exemption in each account and beyond.
+const POLICY: &str = r#"{
+    "version": "1.0",
+    "last_updated": "2026-01-01T00:00:00Z",
+    "required_tags": [
+        {"name": "CostCenter", "allowed_values": ["Engineering", "Sales"]},
+        {"name": "Owner", "validation_regex": "^[a-z]+@example\\.com$"}
+    ],
+    "exemptions": [
+        {"resource_arn": "arn:aws:rds:eu-west-1:222222222222:db:payroll", "reason": "of-the-other"},
+        {"resource_arn": "arn:aws:rds:eu-west-1:111111111111:db:mine", "reason": "known"},
+        {"resource_arn": "arn:aws:s3:::of-the-other-*", "reason": "of somebody"}
+    ]
+}"#;
+
 /// One good instance in one account, two bad ones and a bucket in another.
 fn two_accounts() -> Nights {
-    let nights = Nights::new();
+    let mut nights = Nights::new();
+    nights.judge_by(POLICY);
     let of_other = |resource_type: &str, names: &[&str]| {
         let scope = Scope {
             account: OTHER.parse().unwrap(),
@@ -195,6 +211,10 @@ async fn a_key_for_one_account_learns_nothing_of_another() {
     assert_eq!(score["structuredContent"]["compliance_score"], 1.0);
     let untagged = with_key(&server, &mine, "find_untagged_resources", json!({})).await;
     assert_eq!(untagged["structuredContent"]["totals"]["missing_required_tags"], 0, "{untagged}");
+    let policy = with_key(&server, &mine, "get_tagging_policy", json!({})).await;
+    assert_eq!(policy["structuredContent"]["exemptions"].as_array().unwrap().len(), 1, "{policy}");
+    let policy = with_key(&server, &all, "get_tagging_policy", json!({})).await;
+    assert_eq!(policy["structuredContent"]["exemptions"].as_array().unwrap().len(), 3, "{policy}");
     for tool in ["check_tag_compliance", "get_violation_history", "plan_fixes", "suggest_tags_bulk"] {
         let refused = with_key(&server, &mine, tool, json!({"filters": {"account_id": OTHER}})).await;
         let words = refused["content"][0]["text"].as_str().unwrap();
@@ -215,27 +235,39 @@ async fn a_key_for_one_account_learns_nothing_of_another() {
     let cursor = cursor["structuredContent"]["next_cursor"].clone();
     let page = with_key(&server, &mine, "check_tag_compliance", json!({"limit": 1, "cursor": cursor})).await;
     assert!(!page.to_string().contains("i-other"), "another's cursor shows no more: {page}");
-    let read = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": "tagledger://snapshot/newest"}});
-    let newest = server.send("POST", "/mcp", &bearer(&mine), &read.to_string()).await.body;
+}
+
+#[tokio::test]
+async fn resources_and_completions_are_kept_to_the_accounts_of_a_key() {
+    let nights = two_accounts();
+    let file = nights.store().with_extension("keys");
+    let mine = key(&file, new("mine", &[Right::Read], &[ACCOUNT], "90d"));
+    let server = behind_keys(&nights, DoorSettings { keys: Some(file), ..loopback() }).await;
+    let ask = async |method: &str, parameters: Value| {
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}).to_string();
+        server.send("POST", "/mcp", &bearer(&mine), &request).await.body
+    };
     for (uri, known) in [
-        (format!("tagledger://resource/{}", arn("i-good")), true),
-        (format!("tagledger://resource/{}", there[0]), false),
-        (format!("tagledger://resource/{}", there[1]), false),
+        ("tagledger://snapshot/newest".to_owned(), true),
         ("tagledger://policy".to_owned(), true),
+        (format!("tagledger://resource/{}", arn("i-good")), true),
+        (format!("tagledger://resource/arn:aws:ec2:{REGION}:{OTHER}:instance/i-other1"), false),
+        ("tagledger://resource/arn:aws:s3:::bucket-of-the-other".to_owned(), false),
         ("tagledger://report/newest".to_owned(), false),
     ] {
-        let read = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": uri}});
-        let body = server.send("POST", "/mcp", &bearer(&mine), &read.to_string()).await.body;
+        let body = ask("resources/read", json!({"uri": uri})).await;
         let reply: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(reply["error"].is_null(), known, "{uri}: {reply}");
-        assert!(!body.contains("of-the-other\\\""), "{uri}: {body}");
+        // A refusal names what was asked for.
+        let told = body.replace(&uri, "");
+        assert!(!told.contains("of-the-other") && !told.contains(OTHER), "{uri}: {body}");
     }
-    let accounts = json!({"jsonrpc": "2.0", "id": 1, "method": "completion/complete", "params": {
-        "ref": {"type": "ref/prompt", "name": "what_to_fix_first"}, "argument": {"name": "account_id", "value": ""}}});
-    let body = server.send("POST", "/mcp", &bearer(&mine), &accounts.to_string()).await.body;
-    let reply: Value = serde_json::from_str(&body).unwrap();
+    let newest = ask("resources/read", json!({"uri": "tagledger://snapshot/newest"})).await;
+    assert!(newest.contains(r#"\"compliance_score\":1.0"#), "{newest}");
+    let prompt = json!({"type": "ref/prompt", "name": "what_to_fix_first"});
+    let accounts = json!({"ref": prompt, "argument": {"name": "account_id", "value": ""}});
+    let reply: Value = serde_json::from_str(&ask("completion/complete", accounts).await).unwrap();
     assert_eq!(reply["result"]["completion"]["values"], json!([ACCOUNT]), "{reply}");
-    assert!(newest.contains(r#"\"compliance_score\":1.0"#) && !newest.contains(OTHER), "{newest}");
 }
 
 #[tokio::test]
@@ -269,6 +301,24 @@ async fn a_key_that_is_revoked_while_the_server_runs_is_refused_within_seconds_a
     std::fs::remove_file(&file).unwrap();
     becomes(&second, 401).await;
     assert_eq!(server.send("POST", "/mcp", "", &body).await.status, 401, "without its file the door stays shut");
+}
+
+#[tokio::test]
+async fn a_file_of_keys_that_comes_to_be_while_the_server_runs_is_asked_for_from_then_on() {
+    let nights = two_accounts();
+    let file = nights.store().with_extension("keys");
+    let server = behind_keys(&nights, DoorSettings { keys: Some(file.clone()), ..loopback() }).await;
+    let body = call("check_tag_compliance", &json!({}));
+    assert_eq!(server.send("POST", "/mcp", "", &body).await.status, 200, "this machine is let in");
+    let mine = key(&file, new("mine", &[Right::Read], &[], "90d"));
+    for _ in 0..100 {
+        if server.send("POST", "/mcp", "", &body).await.status == 401 {
+            assert_eq!(server.send("POST", "/mcp", &bearer(&mine), &body).await.status, 200);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("nobody is asked for a key within five seconds");
 }
 
 #[tokio::test]

@@ -141,3 +141,18 @@ async fn a_draft_with_faults_is_told_all_of_them_and_files_elsewhere_are_not_rea
     let (second, _) = server.ask("simulate_policy", by_name).await;
     assert_eq!((&first["draft"]["version"], &second["draft"]["version"]), (&json!("2.0-draft"), &json!("2.1-draft")));
 }
+
+#[tokio::test]
+async fn a_draft_that_would_take_all_memory_is_refused_before_it_is_read() {
+    let nights = Nights::new();
+    nights.append(1, vec![instances([("i-1".to_owned(), Vec::new())])]);
+    let server = Asked::of(&nights).await;
+    let tag = |n: usize| json!({"name": format!("T{n}"), "validation_regex": "\\w{200}"});
+    let patterns: Vec<Value> = (0..61).map(tag).collect();
+    let values: Vec<String> = (0..60_000).map(|n| format!("v{n}")).collect();
+    for tags in [json!(patterns), json!([{"name": "T", "allowed_values": values}])] {
+        let draft = json!({"version": "1", "last_updated": "2026-01-01T00:00:00Z", "required_tags": tags});
+        let refused = server.refused("simulate_policy", json!({"policy": draft})).await;
+        assert!(refused.contains("256 KiB and 60 patterns at most"), "{refused}");
+    }
+}

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::{sleep, timeout},
 };
 
@@ -50,4 +50,35 @@ async fn four_hundred_clients_that_dawdle_are_cut_off_within_ten_seconds_and_hol
         let took = one.await.unwrap();
         assert!(took < Duration::from_secs(10), "cut off after {took:?} only");
     }
+}
+
+#[tokio::test]
+async fn clients_that_never_read_their_answers_are_cut_off_too() {
+    let nights = Nights::new();
+    nights.append(1, vec![instances([("i-1".to_owned(), Vec::new())])]);
+    let server = Asked::of(&nights).await;
+    let address = server.address();
+    let request = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(64);
+    let greedy = (0..5).map(|_| {
+        let request = request.clone();
+        tokio::spawn(async move {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.set_recv_buffer_size(4_096).unwrap();
+            let mut stream = socket.connect(address).await.unwrap();
+            // Until nothing more is taken; then the server gives up, and the next byte is refused.
+            loop {
+                if timeout(Duration::from_secs(40), stream.write_all(request.as_bytes()))
+                    .await
+                    .expect("cut off")
+                    .is_err()
+                {
+                    return;
+                }
+            }
+        })
+    });
+    for one in greedy.collect::<Vec<_>>() {
+        timeout(Duration::from_secs(90), one).await.expect("cut off").unwrap();
+    }
+    server.ask("check_tag_compliance", json!({})).await;
 }

@@ -1,8 +1,10 @@
 //! What is no fault in a policy, but probably not what its author meant.
 
+use std::collections::HashMap;
+
 use jiff::civil::Date;
 
-use super::{Exemption, Policy, TagRule, ValueType, fault::quoted, spelling::equal_but_for_case};
+use super::{Exemption, Policy, TagRule, ValueType, fault::quoted, spelling::folded};
 use crate::ResourceType;
 
 impl Policy {
@@ -52,12 +54,14 @@ fn pattern_warnings(rule: &TagRule) -> Vec<&'static str> {
 fn value_warnings(rule: &TagRule, on: Date) -> Vec<String> {
     let values = rule.allowed_values().unwrap_or_default();
     let mut warnings = Vec::new();
-    for (index, value) in values.iter().enumerate() {
+    let mut met: HashMap<String, &String> = HashMap::new();
+    for value in values {
         let shown = quoted(value);
         if value.trim() != value || value.is_empty() {
             warnings.push(format!("the allowed value {shown} is empty, or begins or ends with white space"));
         }
-        if let Some(first) = values.iter().take(index).find(|first| equal_but_for_case(first, value)) {
+        let first = *met.entry(folded(value)).or_insert(value);
+        if first != value {
             warnings.push(format!("the allowed values {} and {shown} differ in letter case only", quoted(first)));
         }
         let passed = super::date::day(value).filter(|day| *day < on);

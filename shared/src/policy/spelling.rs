@@ -70,6 +70,11 @@ pub(super) fn equal_but_for_case(a: &str, b: &str) -> bool {
     a.chars().flat_map(fold).eq(b.chars().flat_map(fold))
 }
 
+/// What texts have in common that differ in letter case at most.
+pub(super) fn folded(text: &str) -> String {
+    text.chars().flat_map(fold).collect()
+}
+
 /// Compares two normal forms.
 pub(super) fn likeness(found: &str, wanted: &str) -> Likeness {
     if found == wanted {
