@@ -280,9 +280,16 @@ fn a_token_for_one_account_learns_nothing_of_another_and_keys_are_accepted_besid
     assert!(status == 200 && answer.contains(MEMBER) && !answer.contains(HOME), "{answer}");
     let (status, answer) = server.ask("POST", "/mcp", &bearer(made.stdout.trim()), &body);
     assert!(status == 200 && answer.contains(MEMBER) && answer.contains(HOME), "{answer}");
+    let live = call("validate_resource_tags", &json!({"resource_arns": ["arn:aws:s3:::x"]}));
+    assert_eq!(server.ask("POST", "/mcp", &bearer(&key.with(json!({"scope": "tagledger:read"}))), &live).0, 403);
     server.end();
     let audit = run(tagledger(world.folder.path()).args(["audit", "--csv"])).exits(0).stdout;
     assert!(audit.contains(",token:ada@example.com,check_tag_compliance,"), "{audit}");
+    let refused = audit.lines().find(|line| line.contains(",validate_resource_tags,"));
+    assert!(
+        refused.is_some_and(|line| line.contains(",token:ada@example.com,") && line.contains(",refused,")),
+        "{audit}"
+    );
 }
 
 /// An authorization server's public keys over HTTP, whatever they are just now.

@@ -18,6 +18,7 @@ mod names;
 mod oauth;
 #[cfg(feature = "oauth")]
 mod oauth;
+mod oauth_settings;
 
 pub use caller::{By, Caller, LOCAL, Scope, UnknownScope};
 pub use connections::{Limits, serve};
@@ -26,4 +27,5 @@ pub use key::{Expiry, Key, KeyState, UnknownExpiry};
 pub use key_file::{KeyFile, KeyFileError};
 pub use keyring::{NewKey, Refused};
 pub use metrics::Page;
-pub use oauth::{OAuth, OAuthError, OAuthSettings};
+pub use oauth::{OAuth, OAuthError};
+pub use oauth_settings::OAuthSettings;

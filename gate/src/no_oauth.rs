@@ -6,18 +6,8 @@ use serde_json::Value;
 use crate::{
     caller::{Caller, Scope},
     keyring::Refused,
+    oauth_settings::OAuthSettings,
 };
-
-/// Whose tokens are accepted.
-#[derive(Debug, Clone)]
-pub struct OAuthSettings {
-    /// The authorization server.
-    pub issuer: String,
-    /// The address of this server.
-    pub resource: String,
-    /// Where its public keys are.
-    pub keys: String,
-}
 
 /// Why tokens cannot be accepted.
 #[derive(Debug, thiserror::Error)]

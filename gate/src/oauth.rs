@@ -24,6 +24,7 @@ use crate::{
     fetch::{FetchError, Fetcher},
     key::some,
     keyring::Refused,
+    oauth_settings::OAuthSettings,
 };
 
 /// What signs tokens. Nothing symmetric: whoever could check such a token could also make one. And never `none`.
@@ -41,17 +42,6 @@ const PREFIX: &str = "tagledger:";
 
 /// Longest subject that is told as it is.
 const LONGEST: usize = 64;
-
-/// Whose tokens are accepted.
-#[derive(Debug, Clone)]
-pub struct OAuthSettings {
-    /// The authorization server, to the letter: `iss` of its tokens.
-    pub issuer: String,
-    /// The address of this server as clients know it, path included: `aud` of tokens for it.
-    pub resource: String,
-    /// Where its public keys are: an `https` address or a file.
-    pub keys: String,
-}
 
 /// Why tokens cannot be accepted.
 #[derive(Debug, thiserror::Error)]

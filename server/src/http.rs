@@ -17,16 +17,18 @@ use rmcp::transport::streamable_http_server::{
 };
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
+use shared::store::AuditEntry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{
     announce,
+    audit::digest,
     health::health,
     ledger::Ledger,
     mcp::{Mcp, Transport},
-    metrics::{Calls, Measured},
+    metrics::{Calls, Measured, known_tool},
     reach::needed,
 };
 
@@ -113,7 +115,9 @@ pub fn router(ledger: Arc<Ledger>, door: Door, end: &CancellationToken) -> Route
         .with_max_request_body_bytes(MOST_BODY)
         .with_cancellation_token(end.child_token());
     let service = StreamableHttpService::new(move || Ok(mcp.clone()), Arc::new(NeverSessionManager::default()), config);
-    let mcp = Router::new().fallback_service(service).layer(middleware::from_fn_with_state(Arc::clone(&door), parsed));
+    let mcp = Router::new()
+        .fallback_service(service)
+        .layer(middleware::from_fn_with_state((Arc::clone(&door), Arc::clone(&ledger)), parsed));
     let metadata = get({
         let metadata = door.metadata();
         async || metadata.map_or_else(|| refusal(StatusCode::NOT_FOUND, "no tokens are accepted"), told)
@@ -151,7 +155,7 @@ fn error(status: StatusCode, code: i32, message: &str, id: Value) -> Response {
 }
 
 /// What is no JSON, or no message of MCP, is told so in JSON-RPC's own terms; the library behind says it in plain text.
-async fn parsed(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+async fn parsed(State((door, ledger)): State<(Arc<Door>, Arc<Ledger>)>, request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
         return next.run(request).await;
     }
@@ -163,7 +167,13 @@ async fn parsed(State(door): State<Arc<Door>>, request: Request, next: Next) -> 
     if let Err(fault) = serde_json::from_slice::<IgnoredAny>(&body) {
         return error(StatusCode::BAD_REQUEST, PARSE_ERROR, &format!("the request is no JSON: {fault}"), Value::Null);
     }
-    if let Some(scopes) = parts.extensions.get::<Caller>().and_then(|caller| lacking(caller, &body)) {
+    if let Some(caller) = parts.extensions.get::<Caller>()
+        && let Some((what, scopes)) = lacking(caller, &body)
+    {
+        if let Some(audit) = ledger.audit() {
+            let begun = AuditEntry::begun(ledger.now(), caller.id.clone(), what, digest(&body));
+            audit.add(AuditEntry { outcome: "refused".to_owned(), ..begun });
+        }
         return door.lacking(&scopes);
     }
     let is_json =
@@ -180,20 +190,25 @@ struct Asked {
     params: Value,
 }
 
-/// What a token should have that was asked with, as the protocol has clients ask for more; of keys the answer itself says it.
-fn lacking(caller: &Caller, body: &[u8]) -> Option<Vec<Scope>> {
+/// What a token was used for without the scopes that it needs, and these, as the protocol has clients ask for more; of keys the
+/// answer itself says it.
+fn lacking(caller: &Caller, body: &[u8]) -> Option<(String, Vec<Scope>)> {
     if caller.by != By::Token {
         return None;
     }
     let Asked { method, params } = serde_json::from_slice(body).ok()?;
-    let scope = match method.as_str() {
-        "tools/call" => needed(params.get("name")?.as_str()?),
-        "resources/read" | "completion/complete" => Scope::Read,
-        _ if caller.scopes.is_disjoint(&[Scope::Read, Scope::Live].into()) => Scope::Read,
+    let (what, scope) = match method.as_str() {
+        "tools/call" => {
+            let tool = params.get("name")?.as_str()?;
+            (known_tool(tool), needed(tool))
+        }
+        "resources/read" => ("resources/read", Scope::Read),
+        "completion/complete" => ("completion/complete", Scope::Read),
+        _ if caller.scopes.is_disjoint(&[Scope::Read, Scope::Live].into()) => ("other", Scope::Read),
         _ => return None,
     };
     let mut all = caller.scopes.clone();
-    all.insert(scope).then(|| all.into_iter().collect())
+    all.insert(scope).then(|| (what.to_owned(), all.into_iter().collect()))
 }
 
 /// Says what of a request is wrong, as far as that can be told without the library.

@@ -56,6 +56,38 @@ impl Reach {
     }
 }
 
+/// Says how a tool's `Arguments` are kept to some accounts: by their `filters`, by a field `within` that no client writes, or
+/// not at all, for they are about the `whole` estate.
+macro_rules! bounded {
+    (filters) => {
+        $crate::reach::bounded!(impl arguments, reach, accounts => {
+            $crate::reach::bound_filters(&mut arguments.filters, reach, accounts)
+        });
+    };
+    (within) => {
+        $crate::reach::bounded!(impl arguments, reach, _accounts => {
+            arguments.within = reach.clone();
+            Ok(())
+        });
+    };
+    (whole) => {
+        $crate::reach::bounded!(impl _arguments, _reach, accounts => $crate::reach::whole_estate(accounts));
+    };
+    (impl $arguments:ident, $reach:ident, $accounts:ident => $how:expr) => {
+        impl $crate::reach::Bounded for Arguments {
+            fn bound(
+                &mut self,
+                $reach: &$crate::reach::Reach,
+                $accounts: &$crate::reach::Accounts,
+            ) -> Result<(), $crate::tools::ToolFailure> {
+                let $arguments = self;
+                $how
+            }
+        }
+    };
+}
+pub(crate) use bounded;
+
 /// For tools that have filters.
 pub(crate) fn bound_filters(
     filters: &mut Option<Filters>,

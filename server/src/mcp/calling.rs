@@ -10,20 +10,17 @@ use rmcp::{
     model::{CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock},
     service::RequestContext,
 };
-use sha2::{Digest, Sha256};
 use shared::store::AuditEntry;
 use tokio::runtime::Handle;
 
 use super::{Mcp, Transport, answers::Answers, suspicion};
 use crate::{
+    audit::digest,
     live::counting,
     metrics::{known_tool, outcome},
     reach::{Reach, caller, needed},
     tools::HEAVY,
 };
-
-/// Digits of a digest that tell calls apart.
-const DIGITS: usize = 16;
 
 impl Mcp {
     pub(super) async fn called(
@@ -110,17 +107,12 @@ impl Mcp {
         began: Instant,
     ) {
         if let Some(audit) = self.ledger.audit() {
+            let begun = AuditEntry::begun(self.ledger.now(), caller.id.clone(), what.to_owned(), digest(of.as_bytes()));
             audit.add(AuditEntry {
-                at: self.ledger.now(),
-                caller: caller.id.clone(),
-                tool: what.to_owned(),
-                arguments: digest(of.as_bytes()),
                 outcome: outcome.to_owned(),
-                rows: 0,
                 bytes: bytes as u64,
                 micros: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
-                aws_lookups: 0,
-                trace_id: String::new(),
+                ..begun
             });
         }
     }
@@ -162,24 +154,11 @@ impl Call {
         at: Timestamp,
     ) -> Self {
         let arguments = serde_json::to_vec(&request.arguments).unwrap_or_default();
-        let entry = AuditEntry {
-            at,
-            caller: caller.id.clone(),
-            tool: known_tool(&request.name).to_owned(),
-            arguments: digest(&arguments),
-            outcome: String::new(),
-            rows: 0,
-            bytes: 0,
-            micros: 0,
-            aws_lookups: 0,
-            trace_id: context.meta.get_traceparent().and_then(trace_id).unwrap_or_default().to_owned(),
-        };
+        let tool = known_tool(&request.name).to_owned();
+        let trace_id = context.meta.get_traceparent().and_then(trace_id).unwrap_or_default().to_owned();
+        let entry = AuditEntry { trace_id, ..AuditEntry::begun(at, caller.id.clone(), tool, digest(&arguments)) };
         Self { entry, began: Instant::now() }
     }
-}
-
-fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).take(DIGITS / 2).collect()
 }
 
 /// The trace in a `traceparent` of W3C: whatever else a client sends there is not kept.

@@ -18,11 +18,7 @@ use super::{
     between::{Between, Night, totals},
     resource_cost,
 };
-use crate::{
-    ledger::Ledger,
-    reach::{Accounts, Bounded, Reach, whole_estate},
-    text::visible,
-};
+use crate::{ledger::Ledger, reach::bounded, text::visible};
 
 /// Drifts told when nobody says how many, and at most.
 const ROWS: i64 = 20;
@@ -49,11 +45,7 @@ pub(crate) struct Arguments {
     limit: Option<i64>,
 }
 
-impl Bounded for Arguments {
-    fn bound(&mut self, _: &Reach, accounts: &Accounts) -> Result<(), ToolFailure> {
-        whole_estate(accounts)
-    }
-}
+bounded!(whole);
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Body {

@@ -18,10 +18,7 @@ use super::{
     arguments::nullable_number,
     between::{Between, Night, totals},
 };
-use crate::{
-    ledger::Ledger,
-    reach::{Accounts, Bounded, Reach, whole_estate},
-};
+use crate::{ledger::Ledger, reach::bounded};
 
 /// The smallest part that is told, of a score from 0 to 1.
 const UNIT: f64 = 0.0001;
@@ -35,11 +32,7 @@ pub(crate) struct Arguments {
     between: Option<Between>,
 }
 
-impl Bounded for Arguments {
-    fn bound(&mut self, _: &Reach, accounts: &Accounts) -> Result<(), ToolFailure> {
-        whole_estate(accounts)
-    }
-}
+bounded!(whole);
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Body {

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     ledger::Ledger,
-    reach::{Accounts, Bounded, Reach},
+    reach::{Reach, bounded},
     text::visible,
 };
 
@@ -78,12 +78,7 @@ pub(crate) struct Arguments {
     within: Reach,
 }
 
-impl Bounded for Arguments {
-    fn bound(&mut self, reach: &Reach, _: &Accounts) -> Result<(), ToolFailure> {
-        self.within = reach.clone();
-        Ok(())
-    }
-}
+bounded!(within);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

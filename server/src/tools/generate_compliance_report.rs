@@ -13,10 +13,7 @@ use super::{
     report_facts::{Change, Facts, Money, Recommendation, Summary, TopViolation, Worst},
     report_markdown, resource_cost,
 };
-use crate::{
-    ledger::Ledger,
-    reach::{Accounts, Bounded, Reach, whole_estate},
-};
+use crate::{ledger::Ledger, reach::bounded};
 
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -35,11 +32,7 @@ pub(crate) struct Arguments {
     as_of: Option<Day>,
 }
 
-impl Bounded for Arguments {
-    fn bound(&mut self, _: &Reach, accounts: &Accounts) -> Result<(), ToolFailure> {
-        whole_estate(accounts)
-    }
-}
+bounded!(whole);
 
 impl Arguments {
     /// The page to be read, as of the end of a day or of now; why not where there is no such day.

@@ -17,11 +17,7 @@ use super::{
     live_gap::{LiveGap, live},
     period::{Period, TimePeriod, resolve},
 };
-use crate::{
-    ledger::Ledger,
-    reach::{Accounts, Bounded, Reach, whole_estate},
-    text::visible,
-};
+use crate::{ledger::Ledger, reach::bounded, text::visible};
 
 /// Values told one by one of each key.
 const MOST_VALUES: usize = 3;
@@ -39,11 +35,7 @@ pub(crate) struct Arguments {
     grouping: Option<Grouping>,
 }
 
-impl Bounded for Arguments {
-    fn bound(&mut self, _: &Reach, accounts: &Accounts) -> Result<(), ToolFailure> {
-        whole_estate(accounts)
-    }
-}
+bounded!(whole);
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Body {

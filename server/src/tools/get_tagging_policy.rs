@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     ledger::Ledger,
-    reach::{Accounts, Bounded, Reach},
+    reach::{Reach, bounded},
     text::visible,
 };
 
@@ -31,12 +31,7 @@ pub(crate) struct Arguments {
     within: Reach,
 }
 
-impl Bounded for Arguments {
-    fn bound(&mut self, reach: &Reach, _: &Accounts) -> Result<(), ToolFailure> {
-        self.within = reach.clone();
-        Ok(())
-    }
-}
+bounded!(within);
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Body {

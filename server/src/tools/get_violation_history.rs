@@ -18,10 +18,7 @@ use super::{
     history_trend::{TrendBasis, moved},
     period::Day,
 };
-use crate::{
-    ledger::Ledger,
-    reach::{Accounts, Bounded, Reach, bound_filters},
-};
+use crate::{ledger::Ledger, reach::bounded};
 
 /// Days looked back when nobody says.
 const DAYS: i64 = 90;
@@ -69,11 +66,7 @@ pub(crate) struct Arguments {
     as_of: Option<Day>,
 }
 
-impl Bounded for Arguments {
-    fn bound(&mut self, reach: &Reach, accounts: &Accounts) -> Result<(), ToolFailure> {
-        bound_filters(&mut self.filters, reach, accounts)
-    }
-}
+bounded!(filters);
 
 /// A kind of finding: by its code, by the tag that it is about, or both.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]

@@ -19,10 +19,7 @@ use super::{
     resource_cost,
     suggesting::{Adviser, MOST_CONFIDENCE},
 };
-use crate::{
-    ledger::Ledger,
-    reach::{Accounts, Bounded, Reach, bound_filters},
-};
+use crate::{ledger::Ledger, reach::bounded};
 
 pub(crate) const NAME: &str = "plan_fixes";
 
@@ -69,11 +66,7 @@ pub(crate) struct Arguments {
     as_of: Option<Day>,
 }
 
-impl Bounded for Arguments {
-    fn bound(&mut self, reach: &Reach, accounts: &Accounts) -> Result<(), ToolFailure> {
-        bound_filters(&mut self.filters, reach, accounts)
-    }
-}
+bounded!(filters);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -22,11 +22,7 @@ use super::{
     period::Day,
     resource_cost,
 };
-use crate::{
-    ledger::Ledger,
-    reach::{Accounts, Bounded, Reach, bound_filters},
-    text::visible,
-};
+use crate::{ledger::Ledger, reach::bounded, text::visible};
 
 /// Types, accounts, reasons and changes told.
 const MOST_GROUPS: usize = 10;
@@ -70,11 +66,7 @@ pub(crate) struct Arguments {
     as_of: Option<Day>,
 }
 
-impl Bounded for Arguments {
-    fn bound(&mut self, reach: &Reach, accounts: &Accounts) -> Result<(), ToolFailure> {
-        bound_filters(&mut self.filters, reach, accounts)
-    }
-}
+bounded!(filters);
 
 fn object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object" })

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     ledger::Ledger,
-    reach::{Accounts, Bounded, Reach},
+    reach::{Reach, bounded},
     text::visible,
 };
 
@@ -40,12 +40,7 @@ pub(crate) struct Arguments {
     within: Reach,
 }
 
-impl Bounded for Arguments {
-    fn bound(&mut self, reach: &Reach, _: &Accounts) -> Result<(), ToolFailure> {
-        self.within = reach.clone();
-        Ok(())
-    }
-}
+bounded!(within);
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Body {

@@ -21,11 +21,7 @@ use super::{
     resource_cost,
     suggesting::{Adviser, MOST_CONFIDENCE, rounded},
 };
-use crate::{
-    ledger::Ledger,
-    reach::{Accounts, Bounded, Reach, bound_filters},
-    text::visible,
-};
+use crate::{ledger::Ledger, reach::bounded, text::visible};
 
 pub(crate) const NAME: &str = "suggest_tags_bulk";
 
@@ -64,11 +60,7 @@ pub(crate) struct Arguments {
     cursor: Option<String>,
 }
 
-impl Bounded for Arguments {
-    fn bound(&mut self, reach: &Reach, accounts: &Accounts) -> Result<(), ToolFailure> {
-        bound_filters(&mut self.filters, reach, accounts)
-    }
-}
+bounded!(filters);
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Body {

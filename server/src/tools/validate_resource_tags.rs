@@ -22,7 +22,7 @@ use super::{
 use crate::{
     ledger::Ledger,
     live::Seen,
-    reach::{Accounts, Bounded, Reach},
+    reach::{Reach, bounded},
 };
 
 pub(crate) const NAME: &str = "validate_resource_tags";
@@ -45,12 +45,7 @@ pub(crate) struct Arguments {
     within: Reach,
 }
 
-impl Bounded for Arguments {
-    fn bound(&mut self, reach: &Reach, _: &Accounts) -> Result<(), ToolFailure> {
-        self.within = reach.clone();
-        Ok(())
-    }
-}
+bounded!(within);
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Body {

@@ -9,6 +9,8 @@ mod announced;
 #[cfg(test)]
 mod asked;
 #[cfg(test)]
+mod at_the_door;
+#[cfg(test)]
 mod generated;
 #[cfg(test)]
 mod history;

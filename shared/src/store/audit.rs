@@ -47,6 +47,14 @@ pub struct AuditEntry {
     pub trace_id: String,
 }
 
+impl AuditEntry {
+    /// A call of which nothing has come yet.
+    pub fn begun(at: Timestamp, caller: String, tool: String, arguments: String) -> Self {
+        let (outcome, trace_id) = (String::new(), String::new());
+        Self { at, caller, tool, arguments, outcome, rows: 0, bytes: 0, micros: 0, aws_lookups: 0, trace_id }
+    }
+}
+
 /// Why the audit log could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {

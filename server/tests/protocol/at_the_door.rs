@@ -1,0 +1,104 @@
+//! What becomes of requests before anybody looks at what they ask.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use gate::{DoorSettings, Scope as Right};
+use serde_json::{Value, json};
+use server::door;
+
+use crate::{
+    access::{bearer, behind_keys, call, key, new, two_accounts},
+    asked::{Asked, loopback},
+};
+
+#[tokio::test]
+async fn only_names_that_are_configured_reach_the_server_and_pages_of_others_do_not() {
+    let nights = two_accounts();
+    let file = nights.store().with_extension("keys");
+    let settings = DoorSettings { names: vec!["ledger.example.com".to_owned()], ..loopback() };
+    let open = door(settings.clone()).unwrap_err().to_string();
+    assert!(open.contains("nobody would need a key"), "a proxy lets strangers in: {open}");
+    let bearer = bearer(&key(&file, new("mine", &[Right::Read], &[], "90d")));
+    let server = behind_keys(&nights, DoorSettings { keys: Some(file), ..settings }).await;
+    let body = call("check_tag_compliance", &json!({}));
+    for headers in ["Host: ledger.example.com\r\n", "Host: localhost:1\r\nOrigin: https://ledger.example.com\r\n"] {
+        let headers = format!("{headers}{bearer}");
+        assert_eq!(server.send("POST", "/mcp", &headers, &body).await.status, 200, "{headers}");
+    }
+    for headers in ["Host: evil.example\r\n", "Host: localhost\r\nOrigin: https://evil.example\r\n"] {
+        let refused = server.send("POST", "/mcp", &format!("{headers}{bearer}"), &body).await;
+        assert_eq!(refused.status, 403, "{headers}");
+        assert!(refused.body.contains("TAGLEDGER_ALLOWED_HOSTS"), "{}", refused.body);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_json_is_told_so_as_json_rpc_has_it_and_what_is_too_large_too() {
+    let nights = two_accounts();
+    let server = Asked::of(&nights).await;
+    for broken in ["", "{", "nonsense", "{\"jsonrpc\": \"2.0\",}", "\u{0}"] {
+        let reply = server.send("POST", "/mcp", "", broken).await;
+        assert_eq!(reply.status, 400, "{broken:?}: {reply:?}");
+        let error: Value = serde_json::from_str(&reply.body).unwrap();
+        assert_eq!((&error["error"]["code"], &error["id"]), (&json!(-32700), &Value::Null), "{error}");
+    }
+    for (odd, words) in [
+        ("[]", "batches"),
+        ("[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}]", "batches"),
+        ("7", "must be an object"),
+        ("{\"id\":1,\"method\":\"ping\"}", "`jsonrpc`"),
+        ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":7}", "`method`"),
+        ("{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"tools/list\"}", "`id`"),
+        ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":[]}", "`params`"),
+    ] {
+        let reply = server.send("POST", "/mcp", "", odd).await;
+        assert_eq!(reply.status, 400, "{odd}: {reply:?}");
+        let error: Value = serde_json::from_str(&reply.body).unwrap();
+        assert_eq!(error["error"]["code"], -32600, "{odd}: {error}");
+        assert!(error["error"]["message"].as_str().unwrap().contains(words), "{odd}: {error}");
+    }
+    let large = server.send("POST", "/mcp", "", &" ".repeat((1 << 20) + 1)).await;
+    assert_eq!(large.status, 413, "{large:?}");
+    assert!(large.body.contains("larger than 1048576 bytes"), "{}", large.body);
+}
+
+#[tokio::test]
+async fn beyond_loopback_nobody_serves_without_keys_and_whoever_asks_too_much_waits() {
+    let nights = two_accounts();
+    let open = DoorSettings { listen: "0.0.0.0:0".parse().unwrap(), ..loopback() };
+    let error = door(open.clone()).unwrap_err().to_string();
+    assert!(error.contains("tagledger key create"), "{error}");
+    let file = nights.store().with_extension("keys");
+    let missing = door(DoorSettings { keys: Some(file.clone()), ..open.clone() }).unwrap_err().to_string();
+    assert!(missing.contains("tagledger key create"), "{missing}");
+    let [mine, others] = ["mine", "others"].map(|name| key(&file, new(name, &[Right::Read], &[], "90d")));
+    assert!(door(DoorSettings { keys: Some(file.clone()), ..open }).is_ok());
+    let a_minute = NonZeroU32::new(30).unwrap();
+    let server = behind_keys(&nights, DoorSettings { keys: Some(file), a_minute, ..loopback() }).await;
+    let body = call("check_tag_compliance", &json!({}));
+    for _ in 0..5 {
+        assert_eq!(server.send("POST", "/mcp", &bearer(&mine), &body).await.status, 200);
+    }
+    let late = server.send("POST", "/mcp", &bearer(&mine), &body).await;
+    assert_eq!(late.status, 429);
+    assert!(late.head.contains("retry-after: "), "{}", late.head);
+    assert_eq!(server.send("POST", "/mcp", &bearer(&others), &body).await.status, 200, "each key has its own");
+}
+
+#[tokio::test]
+async fn a_file_of_keys_that_comes_to_be_while_the_server_runs_is_asked_for_from_then_on() {
+    let nights = two_accounts();
+    let file = nights.store().with_extension("keys");
+    let server = behind_keys(&nights, DoorSettings { keys: Some(file.clone()), ..loopback() }).await;
+    let body = call("check_tag_compliance", &json!({}));
+    assert_eq!(server.send("POST", "/mcp", "", &body).await.status, 200, "this machine is let in");
+    let mine = key(&file, new("mine", &[Right::Read], &[], "90d"));
+    for _ in 0..100 {
+        if server.send("POST", "/mcp", "", &body).await.status == 401 {
+            assert_eq!(server.send("POST", "/mcp", &bearer(&mine), &body).await.status, 200);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("nobody is asked for a key within five seconds");
+}
