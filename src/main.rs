@@ -40,6 +40,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
     runtime.block_on(async {
+        let _traces = telemetry::traces(&command);
         match command {
             Command::Demo(arguments) => commands::demo::run(arguments).await,
             Command::Doctor(arguments) => commands::doctor::run(arguments).await,

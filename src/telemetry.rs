@@ -1,4 +1,5 @@
-//! Logs: to standard error, one line a fact. Standard output belongs to answers and to the MCP protocol.
+//! Logs: to standard error, one line a fact. Standard output belongs to answers and to the MCP protocol. And traces, to a
+//! collector.
 
 use std::io::{self, IsTerminal};
 
@@ -8,6 +9,22 @@ use crate::{
     cli::{Cli, Command, LogFormat},
     output::warn,
 };
+
+#[cfg(feature = "otlp")]
+mod traces;
+
+/// Sends traces for as long as the result is held, when the environment names a collector. Called within the runtime.
+#[cfg(feature = "otlp")]
+pub(crate) fn traces(command: &Command) -> traces::Traces {
+    traces::Traces::start(match command {
+        Command::Scan(_) | Command::Scanner(_) => "tagledger-scanner",
+        _ => "tagledger-server",
+    })
+}
+
+/// This build has no way to send traces.
+#[cfg(not(feature = "otlp"))]
+pub(crate) fn traces(_: &Command) {}
 
 /// Starts logging. A person at a terminal sees a bar and a summary, and only warnings beside them.
 pub(crate) fn start(cli: &Cli) {

@@ -263,9 +263,22 @@ fn clients_learn_whom_to_ask_for_a_token_and_for_which_scopes() {
     assert!(head(server.port, "/mcp", &none, listing).starts_with("http/1.1 403"));
     assert!(head(server.port, "/mcp", &read, listing).starts_with("http/1.1 200"));
     assert!(head(server.port, "/mcp", &none, &call("check_tag_compliance", &json!({}))).starts_with("http/1.1 403"));
-    let reading = r#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"tagledger://policy"}}"#;
-    assert!(head(server.port, "/mcp", &none, reading).starts_with("http/1.1 403"));
-    assert!(head(server.port, "/mcp", &read, reading).starts_with("http/1.1 200"));
+    let live = bearer(&key.with(json!({"scope": "tagledger:live"})));
+    for (method, parameters) in [
+        ("resources/read", json!({"uri": "tagledger://policy"})),
+        ("prompts/get", json!({"name": "monthly_review"})),
+        (
+            "completion/complete",
+            json!({"ref": {"type": "ref/prompt", "name": "what_to_fix_first"},
+            "argument": {"name": "account", "value": ""}}),
+        ),
+    ] {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}).to_string();
+        for (token, status) in [(&none, "403"), (&live, "403"), (&read, "200")] {
+            let head = head(server.port, "/mcp", token, &body);
+            assert!(head.starts_with(&format!("http/1.1 {status}")), "{method}: {head}");
+        }
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod scan;
 mod scan_lock;
 mod schedule;
 mod timetable;
+mod traces;
 
 pub use control::{ControlError, control_door, serve_control};
 pub use daemon::{Connect, Daemon, DaemonSettings, ReadPolicy, thin};

@@ -25,6 +25,7 @@ use crate::{
     plan::{Choice, Narrow, Plan, PlanError, Survey, plan},
     recorder::{Beginning, Recorder},
     scan_lock::{ScanLock, Turn},
+    traces::{self, Part},
 };
 
 /// Accounts whose regions are asked for at once.
@@ -102,6 +103,20 @@ pub enum ScanError {
     Cancelled,
 }
 
+impl ScanError {
+    /// The kind of it, in one word.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Accounts(_) => "accounts",
+            Self::Plan(_) => "plan",
+            Self::Store(_) => "store",
+            Self::Writer(_) => "writer",
+            Self::Elsewhere { .. } => "elsewhere",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// What the ledger knows before the scan.
 struct Known {
     scopes: Vec<Scope>,
@@ -137,6 +152,10 @@ impl<C: Cloud> Scan<'_, C> {
             end: self.end.clone(),
         };
         let recorder = Recorder::begin(beginning, progress).await?;
+        traces::scan(self.filled(known, recorder)).await
+    }
+
+    async fn filled(&self, known: Known, recorder: Recorder) -> Result<NightSummary, ScanError> {
         let mut turn = None;
         let filled = self.end.run_until_cancelled(self.fill(known, &recorder, &mut turn)).await;
         let ended = match filled.unwrap_or(Err(ScanError::Cancelled)) {
@@ -163,7 +182,9 @@ impl<C: Cloud> Scan<'_, C> {
     }
 
     async fn inventory(&self, accounts: Accounts, known: Known, recorder: &Recorder) -> Result<(), ScanError> {
+        let surveying = Part::begin("survey");
         let survey = self.survey(accounts, known.scopes).await;
+        drop(surveying);
         let plan = plan(&survey, &self.choice.clone().distinct())?.narrowed(&self.narrow)?;
         let scopes: Vec<_> = plan.scopes.iter().chain(plan.gaps.iter().map(|(scope, _)| scope)).cloned().collect();
         info!(scopes_n = scopes.len(), accounts_n = survey.accounts.found.len(), "scan planned");
@@ -173,7 +194,10 @@ impl<C: Cloud> Scan<'_, C> {
         if listed && self.cost_requests > 0 && self.narrow.is_whole() {
             let (budget, now) = (self.cost_requests, (self.now)());
             // Boxed: the SDK's futures are large, and would be a part of this one, which a thread has to find room for.
+            let mut asking = Part::begin("bill");
             let harvest = Box::pin(costs::harvest(self.cloud, &self.policy, &known.bill, budget, now)).await;
+            asking.say("tagledger.aws_requests", harvest.requests);
+            drop(asking);
             recorder.billed(harvest).await;
         }
         Ok(())
@@ -212,7 +236,10 @@ impl<C: Cloud> Scan<'_, C> {
             recorder.listed(scope, listing).await;
         }
         let lists = stream::iter(plan.scopes).map(async |scope| {
+            let mut part = Part::list(&scope);
             let listing = self.cloud.list(&scope).await;
+            part.say("tagledger.resources", listing.resources.len() as u64);
+            listing.gap.iter().for_each(|gap| part.gap(gap));
             (scope, listing)
         });
         let mut lists = std::pin::pin!(lists.buffer_unordered(self.concurrency.max(1)));

@@ -203,6 +203,7 @@ fn lacking(caller: &Caller, body: &[u8]) -> Option<(String, Vec<Scope>)> {
             (known_tool(tool), needed(tool))
         }
         "resources/read" => ("resources/read", Scope::Read),
+        "prompts/get" => ("prompts/get", Scope::Read),
         "completion/complete" => ("completion/complete", Scope::Read),
         _ if caller.scopes.is_disjoint(&[Scope::Read, Scope::Live].into()) => ("other", Scope::Read),
         _ => return None,

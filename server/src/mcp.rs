@@ -4,7 +4,6 @@ use std::{
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
     thread::available_parallelism,
-    time::Instant,
 };
 
 use gate::{Caller, Scope};
@@ -42,8 +41,10 @@ mod resources;
 mod schema;
 mod suspicion;
 mod toolbox;
+mod traces;
 
 use answers::Answers;
+use calling::Reading;
 use repeats::Repeats;
 
 /// How long a client may keep the list of tools: it changes with the program only. Milliseconds.
@@ -170,11 +171,10 @@ impl ServerHandler for Mcp {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let (caller, began) = (may_read(&context)?, Instant::now());
-        let read = resources::read(&self.ledger, &request.uri, &Reach::of(&caller));
+        let reading = Reading::begin("resources/read", &request.uri, &context)?;
+        let read = resources::read(&self.ledger, &request.uri, &Reach::of(&reading.caller));
         let outcome = if read.is_ok() { "ok" } else { "error" };
-        let bytes = read.as_ref().map_or(0, resources::size);
-        self.keep_read(&caller, "resources/read", &request.uri, outcome, bytes, began);
+        self.keep_read(reading, outcome, read.as_ref().map_or(0, resources::size));
         read.map(Into::into)
     }
 
@@ -192,17 +192,23 @@ impl ServerHandler for Mcp {
     async fn list_prompts(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        Ok(prompts::list())
+        let all = prompts::list();
+        // As of tools: who may not use them is not told of them.
+        Ok(if may_read(&context).is_ok() { all } else { ListPromptsResult::with_all_items(Vec::new()) })
     }
 
     async fn get_prompt(
         &self,
         request: GetPromptRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        prompts::get(&request).map(Into::into)
+        let reading = Reading::begin("prompts/get", &request.name, &context)?;
+        let got = prompts::get(&request);
+        let bytes = got.as_ref().map_or(0, prompts::size);
+        self.keep_read(reading, if got.is_ok() { "ok" } else { "error" }, bytes);
+        got.map(Into::into)
     }
 
     async fn complete(
@@ -210,10 +216,9 @@ impl ServerHandler for Mcp {
         request: CompleteRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        let (caller, began) = (may_read(&context)?, Instant::now());
-        let found = completions::complete(&self.ledger, &request, &Reach::of(&caller));
-        let bytes = found.values.iter().map(String::len).sum();
-        self.keep_read(&caller, "completion/complete", &request.argument.name, "ok", bytes, began);
+        let reading = Reading::begin("completion/complete", &request.argument.name, &context)?;
+        let found = completions::complete(&self.ledger, &request, &Reach::of(&reading.caller));
+        self.keep_read(reading, "ok", found.values.iter().map(String::len).sum());
         Ok(CompleteResult::new(found))
     }
 

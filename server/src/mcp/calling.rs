@@ -13,7 +13,7 @@ use rmcp::{
 use shared::store::AuditEntry;
 use tokio::runtime::Handle;
 
-use super::{Mcp, Transport, answers::Answers, suspicion};
+use super::{Mcp, Transport, answers::Answers, may_read, suspicion, traces::Span};
 use crate::{
     audit::digest,
     live::counting,
@@ -96,34 +96,34 @@ impl Mcp {
         working.await.unwrap_or_else(|_| Err(ended()))
     }
 
-    /// Hands what was read without a tool to the audit log. `what` names it, `of` tells one from another.
-    pub(super) fn keep_read(
-        &self,
-        caller: &Caller,
-        what: &str,
-        of: &str,
-        outcome: &'static str,
-        bytes: usize,
-        began: Instant,
-    ) {
+    /// Ends the span of what was read without a tool, and hands it to the audit log.
+    pub(super) fn keep_read(&self, read: Reading, outcome: &'static str, bytes: usize) {
+        let Reading { caller, method, of, began, mut span } = read;
+        let trace_id = span.trace_id();
+        span.say("tagledger.bytes", whole(bytes as u64));
+        span.end(outcome);
         if let Some(audit) = self.ledger.audit() {
-            let begun = AuditEntry::begun(self.ledger.now(), caller.id.clone(), what.to_owned(), digest(of.as_bytes()));
             audit.add(AuditEntry {
                 outcome: outcome.to_owned(),
                 bytes: bytes as u64,
                 micros: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
-                ..begun
+                trace_id,
+                ..AuditEntry::begun(self.ledger.now(), caller.id, method.to_owned(), of)
             });
         }
     }
 
-    /// Counts a call, and hands it to the audit log.
+    /// Counts a call, ends its span, and hands it to the audit log.
     fn keep_call(&self, call: Call, outcome: &'static str, lookups: u64, answer: Option<&CallToolResult>) {
-        let Call { entry, began } = call;
+        let Call { entry, began, mut span } = call;
         let took = began.elapsed();
         self.calls.ended(&entry.tool, outcome, took);
+        let (rows, bytes) = answer.map_or((0, 0), size);
+        span.say("tagledger.rows", whole(rows));
+        span.say("tagledger.bytes", whole(bytes));
+        span.say("tagledger.aws_lookups", whole(lookups));
+        span.end(outcome);
         if let Some(audit) = self.ledger.audit() {
-            let (rows, bytes) = answer.map_or((0, 0), size);
             audit.add(AuditEntry {
                 outcome: outcome.to_owned(),
                 rows,
@@ -140,10 +140,34 @@ fn ended() -> ErrorData {
     ErrorData::internal_error("the answer could not be worked out; the server's log says why", None)
 }
 
+/// What is read without a tool.
+pub(super) struct Reading {
+    pub(super) caller: Caller,
+    method: &'static str,
+    /// Digest of what tells one from another.
+    of: String,
+    began: Instant,
+    span: Span,
+}
+
+impl Reading {
+    /// `method`: of the protocol; `of` tells one from another.
+    pub(super) fn begin(
+        method: &'static str,
+        of: &str,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Self, ErrorData> {
+        let caller = may_read(context)?;
+        let (of, span) = (digest(of.as_bytes()), Span::begin(method, "", context));
+        Ok(Self { caller, method, of, began: Instant::now(), span })
+    }
+}
+
 /// A call in hand.
 struct Call {
     entry: AuditEntry,
     began: Instant,
+    span: Span,
 }
 
 impl Call {
@@ -154,17 +178,17 @@ impl Call {
         at: Timestamp,
     ) -> Self {
         let arguments = serde_json::to_vec(&request.arguments).unwrap_or_default();
-        let tool = known_tool(&request.name).to_owned();
-        let trace_id = context.meta.get_traceparent().and_then(trace_id).unwrap_or_default().to_owned();
-        let entry = AuditEntry { trace_id, ..AuditEntry::begun(at, caller.id.clone(), tool, digest(&arguments)) };
-        Self { entry, began: Instant::now() }
+        let tool = known_tool(&request.name);
+        let mut span = Span::begin("tools/call", tool, context);
+        span.say("gen_ai.tool.name", tool);
+        span.say("gen_ai.operation.name", "execute_tool");
+        let begun = AuditEntry::begun(at, caller.id.clone(), tool.to_owned(), digest(&arguments));
+        Self { entry: AuditEntry { trace_id: span.trace_id(), ..begun }, began: Instant::now(), span }
     }
 }
 
-/// The trace in a `traceparent` of W3C: whatever else a client sends there is not kept.
-fn trace_id(traceparent: &str) -> Option<&str> {
-    let id = traceparent.split('-').nth(1)?;
-    (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
+fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Rows of the longest list, and bytes.

@@ -160,6 +160,12 @@ pub(super) fn argument(prompt: &str, name: &str) -> Option<Argument> {
     task.arguments.iter().copied().find(|argument| argument.name() == name)
 }
 
+/// Of the text that a client is told, bytes.
+pub(super) fn size(got: &GetPromptResult) -> usize {
+    let text = |message: &PromptMessage| message.content.as_text().map_or(0, |text| text.text.len());
+    got.messages.iter().map(text).sum()
+}
+
 pub(super) fn get(request: &GetPromptRequestParams) -> Result<GetPromptResult, ErrorData> {
     let task = task(&request.name).ok_or_else(|| {
         let names: Vec<&str> = TASKS.iter().map(|task| task.name).collect();

@@ -142,7 +142,12 @@ async fn whoever_has_no_key_that_is_accepted_is_told_so_and_nothing_else() {
     ];
     let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string();
     let read = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": "tagledger://snapshot/newest"}});
-    let asked = [call("check_tag_compliance", &json!({})), list, read.to_string(), "nonsense".to_owned()];
+    let prompt = json!({"jsonrpc": "2.0", "id": 1, "method": "prompts/get", "params": {"name": "monthly_review"}});
+    let complete = json!({"jsonrpc": "2.0", "id": 1, "method": "completion/complete", "params": {
+        "ref": {"type": "ref/prompt", "name": "what_to_fix_first"}, "argument": {"name": "account", "value": ""}}});
+    let read = [read, prompt, complete].map(|body| body.to_string());
+    let asked =
+        [vec![call("check_tag_compliance", &json!({})), list], read.to_vec(), vec!["nonsense".to_owned()]].concat();
     for (header, challenge, words) in &refused {
         for body in &asked {
             let reply = server.send("POST", "/mcp", header, body).await;
@@ -155,7 +160,7 @@ async fn whoever_has_no_key_that_is_accepted_is_told_so_and_nothing_else() {
         assert_eq!(server.send("GET", "/health", header, "").await.status, 200, "health needs no key");
         assert_eq!(server.send("GET", "/nothing", header, "").await.status, 401);
     }
-    for body in &asked[..3] {
+    for body in &asked[..5] {
         assert_eq!(server.send("POST", "/mcp", &bearer(&good), body).await.status, 200);
     }
     let kept = std::fs::read_to_string(&file).unwrap();
@@ -182,11 +187,24 @@ async fn a_key_is_for_what_its_scopes_say_and_tools_beyond_are_not_even_listed()
         let expected: Vec<&str> =
             every_tool().iter().map(|(tool, _)| *tool).filter(|tool| allowed == Some(LIVE.contains(tool))).collect();
         assert_eq!(listed, expected);
-        let read = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/read",
-            "params": {"uri": "tagledger://snapshot/newest"}});
+        for (method, parameters) in [
+            ("resources/read", json!({"uri": "tagledger://snapshot/newest"})),
+            ("prompts/get", json!({"name": "monthly_review"})),
+            (
+                "completion/complete",
+                json!({"ref": {"type": "ref/prompt", "name": "what_to_fix_first"},
+                "argument": {"name": "account", "value": ""}}),
+            ),
+        ] {
+            let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}).to_string();
+            let reply = server.send("POST", "/mcp", &bearer(key), &body).await.body;
+            let reply: Value = serde_json::from_str(&reply).unwrap();
+            assert_eq!(reply["error"].is_null(), allowed == Some(false), "{reply}");
+        }
+        let prompts = json!({"jsonrpc": "2.0", "id": 1, "method": "prompts/list"}).to_string();
         let reply: Value =
-            serde_json::from_str(&server.send("POST", "/mcp", &bearer(key), &read.to_string()).await.body).unwrap();
-        assert_eq!(reply["error"].is_null(), allowed == Some(false), "{reply}");
+            serde_json::from_str(&server.send("POST", "/mcp", &bearer(key), &prompts).await.body).unwrap();
+        assert_eq!(reply["result"]["prompts"].as_array().unwrap().is_empty(), allowed != Some(false), "{reply}");
     }
 }
 

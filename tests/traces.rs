@@ -1,0 +1,216 @@
+//! Traces of the built binary, as a collector receives them.
+
+#![cfg(test)]
+
+mod support;
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU16, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use fake_aws::{Effect, Faults, Rule};
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::ExportTraceServiceRequest,
+    common::v1::{AnyValue, KeyValue, any_value::Value as Told},
+    trace::v1::{Span, span::SpanKind},
+};
+use prost::Message;
+use serde_json::{Value, json};
+use support::{
+    binary::{run, tagledger},
+    server::Server,
+    world::World,
+};
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const PARENT: &str = "b7ad6b7169203331";
+
+/// What a collector was sent: a head, and a message.
+type Sent = (String, ExportTraceServiceRequest);
+
+/// A collector for OTLP over HTTP.
+struct Collector {
+    address: String,
+    sent: Arc<Mutex<Vec<Sent>>>,
+    status: Arc<AtomicU16>,
+}
+
+impl Collector {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (sent, status) = (Arc::<Mutex<Vec<Sent>>>::default(), Arc::new(AtomicU16::new(200)));
+        let (kept, answer) = (Arc::clone(&sent), Arc::clone(&status));
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let lines = reader.by_ref().lines().map_while(Result::ok);
+                let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+                let length =
+                    head.iter().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+                let mut body = vec![0; length.unwrap_or(0)];
+                if reader.read_exact(&mut body).is_ok() {
+                    kept.lock().unwrap().push((head.join("\n"), Message::decode(body.as_slice()).unwrap()));
+                }
+                let status = answer.load(Ordering::Relaxed);
+                let told = format!("HTTP/1.1 {status} Told\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                stream.write_all(told.as_bytes()).ok();
+            }
+        });
+        Self { address, sent, status }
+    }
+
+    fn spans(&self) -> Vec<Span> {
+        let sent = self.sent.lock().unwrap();
+        let resources = sent.iter().flat_map(|(_, message)| &message.resource_spans);
+        resources.flat_map(|resource| &resource.scope_spans).flat_map(|scope| scope.spans.clone()).collect()
+    }
+
+    /// Where it was asked, and what is said of the process.
+    fn first(&self) -> (String, Value) {
+        let sent = self.sent.lock().unwrap();
+        let (head, message) = sent.first().expect("something was sent");
+        (head.clone(), told(&message.resource_spans[0].resource.as_ref().unwrap().attributes))
+    }
+}
+
+fn told(attributes: &[KeyValue]) -> Value {
+    let value = |value: &Option<AnyValue>| match value.as_ref().and_then(|value| value.value.clone()) {
+        Some(Told::StringValue(text)) => json!(text),
+        Some(Told::IntValue(number)) => json!(number),
+        Some(Told::BoolValue(truth)) => json!(truth),
+        other => panic!("{other:?}"),
+    };
+    attributes.iter().map(|one| (one.key.clone(), value(&one.value))).collect::<serde_json::Map<_, _>>().into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn named<'s>(spans: &'s [Span], name: &str) -> Vec<&'s Span> {
+    spans.iter().filter(|span| span.name == name).collect()
+}
+
+fn call(server: &Server, headers: &str, tool: &str, arguments: &Value, meta: &Value) -> (u16, String) {
+    let parameters = json!({"name": tool, "arguments": arguments, "_meta": meta});
+    let body = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": parameters}).to_string();
+    server.ask("POST", "/mcp", headers, &body)
+}
+
+#[test]
+fn a_collector_is_told_of_every_call_as_a_part_of_the_clients_trace_and_of_nothing_that_was_asked() {
+    let (world, collector) = (World::small(), Collector::start());
+    world.scan(&[]).exits(0);
+    let home = world.folder.path();
+    let server = Server::start(
+        tagledger(home)
+            .env("TAGLEDGER_STORE", world.store())
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.address)
+            .env("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=ledger")
+            .env("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
+        "127.0.0.1",
+    );
+    let parent = format!("00-{TRACE}-{PARENT}-01");
+    call(&server, "", "check_tag_compliance", &json!({"limit": 40}), &json!({"traceparent": parent}));
+    let secret = json!({"filters": {"region": "moon-secret-1"}});
+    call(&server, &format!("traceparent: {parent}\r\n"), "check_tag_compliance", &secret, &json!({}));
+    call(&server, "MCP-Protocol-Version: 2025-06-18\r\n", "get_tagging_policy", &json!({}), &json!({}));
+    for (method, parameters) in [
+        ("resources/read", json!({"uri": "tagledger://policy"})),
+        ("prompts/get", json!({"name": "monthly_review"})),
+        ("tools/list", json!({})),
+    ] {
+        let body = json!({"jsonrpc": "2.0", "id": "a", "method": method, "params": parameters});
+        assert_eq!(server.ask("POST", "/mcp", "", &body.to_string()).0, 200);
+    }
+    server.end();
+
+    let (head, process) = collector.first();
+    assert!(head.starts_with("POST /v1/traces "), "{head}");
+    assert!(head.contains("x-tenant: ledger") && head.contains("content-type: application/x-protobuf"), "{head}");
+    assert_eq!(process["service.name"], "tagledger-server");
+    assert_eq!(process["service.version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(process["deployment.environment.name"], "test");
+
+    let spans = collector.spans();
+    let mut names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
+    names.sort_unstable();
+    let check = "tools/call check_tag_compliance";
+    assert_eq!(names, ["prompts/get", "resources/read", check, check, "tools/call get_tagging_policy"]);
+    assert!(spans.iter().all(|span| span.kind() == SpanKind::Server));
+    assert!(spans.iter().all(|span| span.end_time_unix_nano > span.start_time_unix_nano));
+    let checks = named(&spans, check);
+    assert!(checks.iter().all(|span| hex(&span.trace_id) == TRACE && hex(&span.parent_span_id) == PARENT));
+    let (good, bad) = (told(&checks[0].attributes), told(&checks[1].attributes));
+    assert_eq!(good["mcp.method.name"], "tools/call");
+    assert_eq!(good["gen_ai.tool.name"], "check_tag_compliance");
+    assert_eq!((&good["jsonrpc.request.id"], &good["tagledger.rows"]), (&json!("7"), &json!(40)));
+    assert_eq!((&good["error.type"], &bad["error.type"]), (&Value::Null, &json!("tool_error")));
+    let policy = named(&spans, "tools/call get_tagging_policy")[0];
+    assert_eq!(told(&policy.attributes)["mcp.protocol.version"], "2025-06-18");
+    assert!(policy.parent_span_id.is_empty() && hex(&policy.trace_id) != TRACE);
+    assert!(!format!("{spans:?}").contains("secret"));
+
+    // The audit log says which trace a call belongs to, where the client had none too.
+    let csv = run(tagledger(home).args(["audit", "--csv"])).exits(0).stdout;
+    assert!(csv.contains(TRACE) && csv.contains(&hex(&policy.trace_id)), "{csv}");
+}
+
+#[test]
+fn a_scan_is_a_trace_with_a_part_for_each_list_and_gaps_are_errors() {
+    let denied = Rule::new(Effect::Deny).operation("DescribeDBInstances");
+    let (world, collector) = (World::small().failing(Faults::none().with(denied)), Collector::start());
+    let traces = format!("{}/somewhere/else", collector.address);
+    let variables = [("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", traces.as_str()), ("OTEL_SERVICE_NAME", "nightly")];
+    world.scan_with(&[], &variables).exits(3);
+    let (head, process) = collector.first();
+    assert!(head.starts_with("POST /somewhere/else "), "{head}");
+    assert_eq!(process["service.name"], "nightly");
+    let spans = collector.spans();
+    let scan = named(&spans, "scan");
+    assert_eq!(scan.len(), 1);
+    let parts: Vec<&Span> = spans.iter().filter(|span| span.name != "scan").collect();
+    assert!(parts.iter().all(|part| part.trace_id == scan[0].trace_id && part.parent_span_id == scan[0].span_id));
+    let said = told(&scan[0].attributes);
+    assert_eq!((&said["tagledger.snapshot.id"], &said["tagledger.snapshot.complete"]), (&json!(1), &json!(false)));
+    let instances = told(&named(&spans, "list ec2:instance")[0].attributes);
+    assert_eq!((&instances["cloud.region"], &instances["tagledger.resources"]), (&json!("us-east-1"), &json!(20)));
+    let refused = told(&named(&spans, "list rds:db")[0].attributes);
+    assert_eq!((&refused["error.type"], &refused["rpc.method"]), (&json!("denied"), &json!("rds:DescribeDBInstances")));
+    assert_eq!(named(&spans, "survey").len(), 1);
+}
+
+#[test]
+fn a_collector_that_fails_hangs_or_is_not_there_costs_no_answer_and_no_night() {
+    let world = World::small();
+    let collector = Collector::start();
+    collector.status.store(503, Ordering::Relaxed);
+    let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("http://{}", hanging.local_addr().unwrap());
+    for endpoint in [collector.address.as_str(), &silent, "http://127.0.0.1:9"] {
+        let began = Instant::now();
+        world.scan_with(&[], &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]).exits(0);
+        assert!(began.elapsed() < Duration::from_secs(15), "{endpoint}");
+    }
+    for (variable, value, words) in [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "only http/protobuf is spoken"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "no address", "no traces"),
+    ] {
+        let variables =
+            [("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", ""), ("OTEL_EXPORTER_OTLP_ENDPOINT", &silent), (variable, value)];
+        let told = world.scan_with(&[], &variables).exits(0);
+        assert!(told.stderr.contains(words), "{}", told.stderr);
+    }
+    let disabled = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.address.as_str()), ("OTEL_SDK_DISABLED", "true")];
+    let before = collector.sent.lock().unwrap().len();
+    world.scan_with(&[], &disabled).exits(0);
+    assert_eq!(collector.sent.lock().unwrap().len(), before);
+}
