@@ -76,7 +76,11 @@ async fn measure(file: &Path, only: &str) {
     let found = result(&tagledger, "check_tag_compliance", &json!({})).await;
     let region = found["structuredContent"]["by_region"][0]["name"].clone();
     println!("{:<44} {:>8} {:>8} {:>8} {:>8} {:>8}", "in process, microseconds", "bytes", "new", "p99", "again", "p99");
-    let calls = || calls(&region).into_iter().filter(|(tool, _)| tool.contains(only));
+    let taken: Timestamp =
+        found["structuredContent"]["as_of"]["taken_at"].as_str().expect("a time").parse().expect("a time");
+    let earlier =
+        jiff::tz::TimeZone::UTC.to_datetime(taken).date().saturating_sub(jiff::Span::new().days(5)).to_string();
+    let calls = || calls(&region, &earlier).into_iter().filter(|(tool, _)| tool.contains(only));
     for (tool, arguments) in calls() {
         in_process(&tagledger, tool, &arguments).await;
     }
@@ -157,7 +161,7 @@ fn draft() -> Value {
     draft
 }
 
-fn calls(region: &Value) -> [(&'static str, Value); 19] {
+fn calls(region: &Value, earlier: &str) -> [(&'static str, Value); 24] {
     [
         ("check_tag_compliance", json!({})),
         ("check_tag_compliance", json!({"filters": {"region": region}})),
@@ -178,6 +182,11 @@ fn calls(region: &Value) -> [(&'static str, Value); 19] {
         ("explain_compliance_change", json!({})),
         ("suggest_tags_bulk", json!({})),
         ("simulate_policy", json!({"policy": draft()})),
+        ("plan_fixes", json!({})),
+        ("check_tag_compliance", json!({"as_of": earlier})),
+        ("find_untagged_resources", json!({"as_of": earlier})),
+        ("get_tagging_policy", json!({"as_of": earlier})),
+        ("generate_compliance_report", json!({"as_of": earlier})),
     ]
 }
 
@@ -248,6 +257,7 @@ fn next(answer: &Value, tool: &str, arguments: &Value, asked: usize) -> Option<V
         }
         "get_violation_history" => question["days_back"] = json!(90 - number),
         "simulate_policy" => question["limit"] = json!(number),
+        "plan_fixes" => question["limit"] = json!(number + 1),
         "detect_tag_drift" if arguments.get("between").is_none() => question["limit"] = json!(number),
         "detect_tag_drift" | "explain_compliance_change" => {
             let newest: jiff::civil::Date = answer["to"]["date"].as_str()?.parse().ok()?;

@@ -5,6 +5,7 @@ use rmcp::{
     handler::server::tool::IntoCallToolResult,
     model::{CallToolResponse, CallToolResult, ContentBlock},
 };
+use shared::cursor::ForeignCursor;
 
 pub(crate) mod answer;
 pub(crate) mod arguments;
@@ -12,7 +13,6 @@ pub(crate) mod between;
 pub(crate) mod calendar;
 pub(crate) mod check_tag_compliance;
 pub(crate) mod cost_compliance;
-pub(crate) mod cursor;
 pub(crate) mod detect_tag_drift;
 pub(crate) mod draft;
 pub(crate) mod explain_compliance_change;
@@ -67,6 +67,12 @@ pub(crate) enum ToolFailure {
     Caller(String),
     /// The operator: logged where it happened, without detail for the caller.
     Internal,
+}
+
+impl From<ForeignCursor> for ToolFailure {
+    fn from(foreign: ForeignCursor) -> Self {
+        Self::Caller(foreign.to_string())
+    }
 }
 
 impl IntoCallToolResult for ToolFailure {

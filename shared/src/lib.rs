@@ -9,6 +9,7 @@ pub mod resource_type;
 pub mod advice;
 pub mod chain;
 pub mod cloud;
+pub mod cursor;
 pub mod day;
 pub mod explain;
 pub mod fixes;

@@ -6,11 +6,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use shared::{
     AccountId, Region, ResourceType,
+    cursor::Cursor,
     day::day_of,
     store::{Filter, Page, PageStart, Row, Snapshot, View},
 };
 
-use super::{ToolFailure, cursor::Cursor, period::Day};
+use super::{ToolFailure, period::Day};
 use crate::{ledger::Which, reach::Reach};
 
 /// Rows a page has when nobody says otherwise: an answer stays under 4,000 tokens.

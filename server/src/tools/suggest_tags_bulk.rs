@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     ResourceType,
+    cursor::Cursor,
     day::day_of,
     policy::Policy,
     store::{Filter, Lacking, Narrowing, Page, PageStart, Row, Snapshot, View},
@@ -16,7 +17,6 @@ use super::{
     ToolFailure,
     answer::{Answer, AsOf, Coverage, PolicyUsed, policy_note, units},
     arguments::{Filters, PageRequest, covered, listed, nullable_number, nullable_text, type_list},
-    cursor::Cursor,
     identity::Identity,
     resource_cost,
     suggesting::{Adviser, MOST_CONFIDENCE, rounded},

@@ -6,17 +6,27 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use shared::store::PageStart;
+use thiserror::Error;
 
-use super::ToolFailure;
+use crate::store::PageStart;
+
+/// A text that is no cursor of the question that it came with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "`cursor` does not belong to this question; pass `next_cursor` of the page before with the same arguments, or ask again \
+     without cursor"
+)]
+pub struct ForeignCursor;
 
 /// Where a list goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Cursor {
-    pub(crate) snapshot: i64,
-    pub(crate) start: PageStart,
+pub struct Cursor {
+    /// Of which the list is.
+    pub snapshot: i64,
+    /// From where.
+    pub start: PageStart,
     /// Rows on the pages before.
-    pub(crate) shown: u64,
+    pub shown: u64,
 }
 
 const NUMBERS: usize = 32;
@@ -24,7 +34,7 @@ const CHECK: usize = 8;
 
 impl Cursor {
     /// As text, for exactly this tool and these arguments.
-    pub(crate) fn encode(&self, tool: &str, question: &impl Serialize) -> String {
+    pub fn encode(&self, tool: &str, question: &impl Serialize) -> String {
         let shown = i64::try_from(self.shown).unwrap_or(i64::MAX);
         let numbers = [self.snapshot, self.start.rank, self.start.key, shown];
         let mut bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
@@ -33,20 +43,19 @@ impl Cursor {
     }
 
     /// From text that [`Cursor::encode`] gave for the same tool and arguments.
-    pub(crate) fn decode(text: &str, tool: &str, question: &impl Serialize) -> Result<Self, ToolFailure> {
-        let foreign = || {
-            let reason = "`cursor` does not belong to this question; pass `next_cursor` of the page before with the \
-                same arguments, or ask again without cursor";
-            ToolFailure::Caller(reason.to_owned())
-        };
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| foreign())?;
-        let (numbers, given) = bytes.split_at_checked(NUMBERS).ok_or_else(foreign)?;
+    ///
+    /// # Errors
+    ///
+    /// When it is of another question, or none.
+    pub fn decode(text: &str, tool: &str, question: &impl Serialize) -> Result<Self, ForeignCursor> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| ForeignCursor)?;
+        let (numbers, given) = bytes.split_at_checked(NUMBERS).ok_or(ForeignCursor)?;
         if given != check(numbers, tool, question).as_slice() {
-            return Err(foreign());
+            return Err(ForeignCursor);
         }
         let mut numbers =
             numbers.chunks_exact(8).map(|chunk| chunk.iter().fold(0_i64, |n, b| (n << 8) | i64::from(*b)));
-        let mut next = || numbers.next().ok_or_else(foreign);
+        let mut next = || numbers.next().ok_or(ForeignCursor);
         let (snapshot, rank, key, shown) = (next()?, next()?, next()?, next()?);
         Ok(Self { snapshot, start: PageStart { rank, key }, shown: shown.unsigned_abs() })
     }
