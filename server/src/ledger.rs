@@ -70,13 +70,13 @@ impl Ledger {
     /// Also looks at named resources through this cloud, when it is asked to.
     #[must_use]
     pub fn looking_through(self, cloud: Arc<dyn Look>) -> Self {
-        Self { live: Live::new(Some(cloud)), ..self }
+        Self { live: self.live.through(cloud), ..self }
     }
 
-    /// Also shares answers with other servers.
+    /// Also shares answers, and what it sees, with other servers.
     #[must_use]
     pub fn sharing(self, shelf: Arc<Shelf>) -> Self {
-        Self { shelf: Some(shelf), ..self }
+        Self { live: self.live.sharing(Arc::clone(&shelf)), shelf: Some(shelf), ..self }
     }
 
     /// Also keeps who called what.

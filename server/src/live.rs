@@ -8,8 +8,6 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
-use moka::sync::Cache;
 use shared::{
     Arn,
     cloud::{Look, Looked},
@@ -21,19 +19,18 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::ledger::Clock;
+use crate::{ledger::Clock, shelf::Shelf};
+
+mod memory;
+
+use memory::Memory;
+pub(crate) use memory::Seen;
 
 /// How long a question waits for AWS. Clients give a tool a minute, and some half of it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How much earlier the cloud itself gives up, so that what it has by then arrives.
 const MARGIN: Duration = Duration::from_millis(500);
-
-/// For how long an answer is given again without asking AWS: a chat asks about the same resource more than once.
-const FRESH: Duration = Duration::from_secs(60);
-
-/// Answers kept; a resource and its tags take about a kilobyte.
-const KEPT: u64 = 10_000;
 
 /// Scopes asked about at the same time, of all questions together.
 const SCOPES_AT_ONCE: usize = 16;
@@ -62,16 +59,9 @@ fn count(lookups: usize) {
 #[derive(Clone)]
 pub(crate) struct Live {
     cloud: Option<Arc<dyn Look>>,
-    seen: Cache<Arn, Seen>,
+    memory: Memory,
     turns: Arc<Semaphore>,
     patience: Duration,
-}
-
-/// What was seen, and when.
-#[derive(Debug, Clone)]
-pub(crate) struct Seen {
-    pub(crate) looked: Looked,
-    pub(crate) at: Timestamp,
 }
 
 impl std::fmt::Debug for Live {
@@ -83,8 +73,18 @@ impl std::fmt::Debug for Live {
 impl Live {
     /// Through this cloud; through none, nothing can be read.
     pub(crate) fn new(cloud: Option<Arc<dyn Look>>) -> Self {
-        let seen = Cache::builder().max_capacity(KEPT).time_to_live(FRESH).build();
-        Self { cloud, seen, turns: Arc::new(Semaphore::new(SCOPES_AT_ONCE)), patience: PATIENCE }
+        let turns = Arc::new(Semaphore::new(SCOPES_AT_ONCE));
+        Self { cloud, memory: Memory::new(None), turns, patience: PATIENCE }
+    }
+
+    /// The same through another cloud.
+    pub(crate) fn through(self, cloud: Arc<dyn Look>) -> Self {
+        Self { cloud: Some(cloud), ..self }
+    }
+
+    /// The same, sharing what it sees through this Redis.
+    pub(crate) fn sharing(self, shelf: Arc<Shelf>) -> Self {
+        Self { memory: Memory::new(Some(shelf)), ..self }
     }
 
     /// When a question that begins now must be answered.
@@ -94,13 +94,10 @@ impl Live {
 
     /// Looks at resources, each in its scope; an answer for every one.
     pub(crate) async fn look(&self, wanted: &[(Scope, Arn)], until: Instant, clock: Clock) -> HashMap<Arn, Seen> {
-        let mut answers = HashMap::new();
+        let mut answers = self.memory.recall(wanted, clock()).await;
         let mut unseen: BTreeMap<&Scope, Vec<Arn>> = BTreeMap::new();
-        for (scope, arn) in wanted {
-            match self.seen.get(arn) {
-                Some(seen) => drop(answers.insert(arn.clone(), seen)),
-                None => unseen.entry(scope).or_default().push(arn.clone()),
-            }
+        for (scope, arn) in wanted.iter().filter(|(_, arn)| !answers.contains_key(arn)) {
+            unseen.entry(scope).or_default().push(arn.clone());
         }
         let mut asked = JoinSet::new();
         count(unseen.len());
@@ -108,11 +105,12 @@ impl Live {
             asked.spawn(self.clone().scope(scope.clone(), arns, until));
         }
         while let Some(answered) = asked.join_next().await {
+            let Ok((scope, answered)) = answered else { continue };
             let at = clock();
-            for (arn, looked) in answered.into_iter().flatten() {
+            for (arn, looked) in answered {
                 let seen = Seen { looked, at };
                 if lasts(&seen.looked) {
-                    self.seen.insert(arn.clone(), seen.clone());
+                    self.memory.keep(&scope, &arn, &seen);
                 }
                 answers.insert(arn, seen);
             }
@@ -127,7 +125,7 @@ impl Live {
         timeout_at(until, cloud.locate(buckets)).await.unwrap_or_else(|_| Err(late()))
     }
 
-    async fn scope(self, scope: Scope, arns: Vec<Arn>, until: Instant) -> Vec<(Arn, Looked)> {
+    async fn scope(self, scope: Scope, arns: Vec<Arn>, until: Instant) -> (Scope, Vec<(Arn, Looked)>) {
         let unread = |gap: Gap| vec![Looked::Unread(gap); arns.len()];
         let looked = match &self.cloud {
             None => unread(no_cloud()),
@@ -140,7 +138,7 @@ impl Live {
                 answered.await.unwrap_or_else(|_| unread(late()))
             }
         };
-        arns.into_iter().zip(looked).collect()
+        (scope, arns.into_iter().zip(looked).collect())
     }
 }
 
@@ -166,6 +164,7 @@ fn no_cloud() -> Gap {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use jiff::Timestamp;
     use shared::{
         cloud::Pending,
         inventory::{Links, Resource},

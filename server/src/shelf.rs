@@ -1,4 +1,5 @@
-//! Answers shared by servers, in Redis: whoever has answered a question of a snapshot has answered it for all.
+//! Answers shared by servers, in Redis: whoever has answered a question of a snapshot has answered it for all, and what one has
+//! seen of a resource the others need not look at for a minute.
 //!
 //! Nothing depends on it. A Redis that is away, hangs or talks nonsense costs a few milliseconds until it is left alone, and one
 //! warning; it is asked again as soon as it answers.
@@ -37,9 +38,6 @@ const PAUSE: Duration = Duration::from_millis(400);
 /// Who comes and goes is warned of once in so long.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// How long an answer is kept, seconds: it is asked for until the next night.
-const KEPT: u64 = 36 * 3600;
-
 /// Answers that wait to be kept; more are dropped.
 const WAITING: usize = 256;
 
@@ -60,10 +58,18 @@ pub struct Shelf {
     connection: RwLock<Option<MultiplexedConnection>>,
     late: AtomicU32,
     broken: Notify,
-    puts: mpsc::Sender<(String, Vec<u8>)>,
+    puts: mpsc::Sender<Put>,
     hits: AtomicU64,
     misses: AtomicU64,
     outages: AtomicU64,
+}
+
+/// Something to be kept: under which key, and for how many seconds.
+#[derive(Debug)]
+struct Put {
+    key: String,
+    kept: Vec<u8>,
+    seconds: u64,
 }
 
 impl Shelf {
@@ -100,31 +106,39 @@ impl Shelf {
     }
 
     /// The answer that was kept under a key.
-    pub(crate) async fn get(&self, key: &str) -> Option<Vec<u8>> {
-        let mut connection = self.connection.read().unwrap_or_else(PoisonError::into_inner).clone()?;
-        let asked = timeout(PATIENCE, redis::cmd("GET").arg(key).query_async::<Option<Vec<u8>>>(&mut connection)).await;
-        let found = match asked {
+    pub(crate) async fn get(&self, key: String) -> Option<Vec<u8>> {
+        self.get_all(&[key]).await.pop().flatten()
+    }
+
+    /// What was kept under each of some keys, at least one, in their order; or nothing at all.
+    pub(crate) async fn get_all(&self, keys: &[String]) -> Vec<Option<Vec<u8>>> {
+        let connection = self.connection.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(mut connection) = connection else { return Vec::new() };
+        let mut asked = redis::cmd("MGET");
+        asked.arg(keys);
+        let found = match timeout(PATIENCE, asked.query_async::<Vec<Option<Vec<u8>>>>(&mut connection)).await {
             Ok(Ok(found)) => {
                 self.late.store(0, Ordering::Relaxed);
-                found.and_then(|kept| checked(&kept))
+                found.into_iter().map(|kept| kept.and_then(|kept| checked(&kept))).collect()
             }
-            Ok(Err(error)) if is_an_answer(&error) => None,
+            Ok(Err(error)) if is_an_answer(&error) => Vec::new(),
             Ok(Err(_)) => self.leave_alone(),
             Err(_) if self.late.fetch_add(1, Ordering::Relaxed) + 1 >= LATE => self.leave_alone(),
-            Err(_) => None,
+            Err(_) => Vec::new(),
         };
-        let counted = if found.is_some() { &self.hits } else { &self.misses };
-        counted.fetch_add(1, Ordering::Relaxed);
+        let (all, hits) = (keys.len() as u64, found.iter().flatten().count() as u64);
+        self.hits.fetch_add(hits, Ordering::Relaxed);
+        self.misses.fetch_add(all.saturating_sub(hits), Ordering::Relaxed);
         found
     }
 
-    /// Keeps an answer, some time soon; nobody waits for it.
-    pub(crate) fn put(&self, key: String, answer: &[u8]) {
+    /// Keeps an answer for so many seconds, from some time soon on; nobody waits for it.
+    pub(crate) fn put(&self, key: String, answer: &[u8], seconds: u64) {
         let there = self.connection.read().unwrap_or_else(PoisonError::into_inner).is_some();
         if there && answer.len() <= MOST_BYTES {
             let kept = [Sha256::digest(answer).as_slice(), answer].concat();
             // Where others wait already, one more is worth nothing.
-            drop(self.puts.try_send((key, kept)));
+            drop(self.puts.try_send(Put { key, kept, seconds }));
         }
     }
 
@@ -143,14 +157,14 @@ impl Shelf {
         page.one("tagledger_redis_outages_total", "counter", "How often Redis was left alone.", count(&self.outages));
     }
 
-    fn leave_alone(&self) -> Option<Vec<u8>> {
+    fn leave_alone(&self) -> Vec<Option<Vec<u8>>> {
         *self.connection.write().unwrap_or_else(PoisonError::into_inner) = None;
         self.broken.notify_one();
-        None
+        Vec::new()
     }
 
     /// Connects, keeps what is to be kept, and connects again.
-    async fn follow(&self, client: Client, mut waiting: mpsc::Receiver<(String, Vec<u8>)>) {
+    async fn follow(&self, client: Client, mut waiting: mpsc::Receiver<Put>) {
         let (mut warned, mut away) = (None::<Instant>, false);
         loop {
             let why = match connect(&client).await {
@@ -176,13 +190,9 @@ impl Shelf {
     }
 
     /// Keeps answers for as long as Redis takes them; says why it does not any more.
-    async fn keep(
-        &self,
-        mut connection: MultiplexedConnection,
-        waiting: &mut mpsc::Receiver<(String, Vec<u8>)>,
-    ) -> String {
+    async fn keep(&self, mut connection: MultiplexedConnection, waiting: &mut mpsc::Receiver<Put>) -> String {
         loop {
-            let (key, answer) = tokio::select! {
+            let Put { key, kept, seconds } = tokio::select! {
                 () = self.broken.notified() => return "it does not answer in time".to_owned(),
                 put = waiting.recv() => match put {
                     Some(put) => put,
@@ -190,7 +200,7 @@ impl Shelf {
                 },
             };
             let mut set = redis::cmd("SET");
-            set.arg(key).arg(answer).arg("EX").arg(KEPT);
+            set.arg(key).arg(kept).arg("EX").arg(seconds);
             match timeout(UNHURRIED, set.query_async::<()>(&mut connection)).await {
                 // A Redis that is full, or takes no writes, still has what others have written.
                 Ok(Err(error)) if !is_an_answer(&error) => {

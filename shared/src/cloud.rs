@@ -101,7 +101,7 @@ pub struct Creations {
 }
 
 /// What a cloud says of a resource that it is asked for by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Looked {
     /// It is there.
     There(Resource),

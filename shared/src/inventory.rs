@@ -28,7 +28,7 @@ impl fmt::Display for Scope {
 }
 
 /// One resource as a scan saw it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
     /// Its canonical name: without a function's version, with an ECS service's cluster.
     pub arn: Arn,
@@ -43,7 +43,7 @@ pub struct Resource {
 }
 
 /// What a resource belongs to and stands in. It opens no version: it says who may know the resource's tags, not which they are.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Links {
     /// The resource that it is a part of: a volume's instance, a database's or service's cluster.
     pub parent: Option<Arn>,
@@ -52,7 +52,7 @@ pub struct Links {
 }
 
 /// Something that many resources stand in or use.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Neighbour {
     /// Of which kind it is.
     pub kind: NeighbourKind,
@@ -61,7 +61,8 @@ pub struct Neighbour {
 }
 
 /// Kinds of what many resources stand in or use, the narrowest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NeighbourKind {
     /// A security group.
     SecurityGroup,
@@ -102,7 +103,7 @@ impl Links {
 }
 
 /// What a resource takes of something that many resources take, and that the bill has one sum for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// What: `m5.large`, `gp3`, `db.m5.large`, `Multi-AZ db.m5.large`.
     pub driver: String,
@@ -111,7 +112,7 @@ pub struct Usage {
 }
 
 /// Unknown is not untagged: a resource's tags are known (perhaps to be none), unknown, or impossible.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tags {
     /// Read from AWS; empty means that the resource has none.
     Known(TagSet),
@@ -122,7 +123,8 @@ pub enum Tags {
 }
 
 /// The tags of a resource: pairs in the order of their keys, each key once, to the letter as AWS gave them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Vec<(String, String)>")]
 pub struct TagSet(Vec<(String, String)>);
 
 impl TagSet {
@@ -146,6 +148,12 @@ impl TagSet {
 /// Whether a tag key is of AWS's own namespace, `aws:` in any letter case.
 pub fn is_reserved(key: &str) -> bool {
     key.as_bytes().get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"aws:"))
+}
+
+impl From<Vec<(String, String)>> for TagSet {
+    fn from(pairs: Vec<(String, String)>) -> Self {
+        pairs.into_iter().collect()
+    }
 }
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for TagSet {

@@ -16,6 +16,9 @@ use crate::{
 /// What all answers kept may have together, bytes. Some hundred: who asks the same over and over asks a handful.
 const MOST_BYTES: u64 = 16 << 20;
 
+/// How long servers share an answer, seconds: it is asked for until the next night.
+const SHARED_FOR: u64 = 36 * 3600;
+
 /// All that an answer depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Question {
@@ -73,7 +76,7 @@ impl Answers {
         if let Some(answer) = self.0.get(question) {
             return Some(answer.as_ref().clone());
         }
-        let found = ledger.shelf()?.get(&question.shared_as()).await?;
+        let found = ledger.shelf()?.get(question.shared_as()).await?;
         let answer = CallToolResult::structured(serde_json::from_slice(&found).ok()?);
         self.0.insert(question.clone(), Arc::new(answer.clone()));
         Some(answer)
@@ -86,7 +89,7 @@ impl Answers {
             return;
         }
         if let (Some(shelf), Some(content)) = (ledger.shelf(), &answer.structured_content) {
-            shelf.put(question.shared_as(), content.to_string().as_bytes());
+            shelf.put(question.shared_as(), content.to_string().as_bytes(), SHARED_FOR);
         }
         self.0.insert(question, Arc::new(answer.clone()));
     }

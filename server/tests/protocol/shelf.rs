@@ -3,15 +3,25 @@
 use std::{
     io::{Read, Write},
     net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 use server::{Ledger, Shelf, door};
+use shared::{
+    Arn,
+    cloud::{Look, Looked, Pending},
+    inventory::{Gap, GapReason, Links, NeighbourKind, Resource, Scope, Tags, Usage},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     asked::{Asked, Nights, instances, loopback, noon},
+    live::arn,
     redis_server::Redis,
 };
 
@@ -182,4 +192,62 @@ async fn what_talks_nonsense_on_its_port_changes_no_answer() {
 async fn what_is_no_address_of_a_redis_is_told_without_its_password() {
     let error = Shelf::open("http://:secret@localhost", CancellationToken::new()).unwrap_err();
     assert!(error.to_string().contains("redis://") && !error.to_string().contains("secret"), "{error}");
+}
+
+/// A cloud in which one instance is there, another is gone, and a third cannot be read; counts what it is asked for.
+#[derive(Default)]
+struct Counting(AtomicUsize);
+
+impl Look for Counting {
+    fn look<'a>(&'a self, _: &'a Scope, arns: &'a [Arn], _: Duration) -> Pending<'a, Vec<Looked>> {
+        self.0.fetch_add(arns.len(), Ordering::Relaxed);
+        let one = |arn: &Arn| match arn.resource_id() {
+            "i-gone" => Looked::Gone,
+            "i-unread" => Looked::Unread(Gap {
+                reason: GapReason::Throttled,
+                operation: "ec2:DescribeInstances".to_owned(),
+                message: "slow down".to_owned(),
+            }),
+            _ => Looked::There(Resource {
+                arn: arn.clone(),
+                created_at: Some(noon()),
+                tags: Tags::Known([("Team", "\u{202e}x"), ("Owner", "\"q\"")].into_iter().collect()),
+                usage: Some(Usage { driver: "m5.large".to_owned(), quantity: 1 }),
+                links: Links::to(None, [(NeighbourKind::Vpc, Some("vpc-1"))]),
+            }),
+        };
+        Box::pin(std::future::ready(arns.iter().map(one).collect()))
+    }
+
+    fn locate<'a>(&'a self, _: &'a [Arn]) -> Pending<'a, Result<Vec<(Arn, Scope)>, Gap>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+}
+
+#[tokio::test]
+async fn what_one_server_has_seen_of_a_resource_another_need_not_look_at_for_a_minute() {
+    let (nights, mut redis) = (ledger(), Redis::start());
+    let clouds = [(); 2].map(|()| Arc::new(Counting::default()));
+    let mut servers = Vec::new();
+    for cloud in &clouds {
+        let shelf = Shelf::open(&format!("redis://127.0.0.1:{}/0", redis.port), CancellationToken::new()).unwrap();
+        let ledger = Ledger::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon);
+        let ledger = ledger.sharing(shelf).looking_through(Arc::<Counting>::clone(cloud));
+        servers.push(Asked::behind(door(loopback()).unwrap(), ledger).await);
+        becomes(&servers[servers.len() - 1], "tagledger_redis_up", 1.0).await;
+    }
+    let asked = || clouds.each_ref().map(|cloud| cloud.0.load(Ordering::Relaxed));
+    let arns = ["i-there", "i-gone", "i-unread"].map(arn);
+    let question = json!({"resource_arns": arns});
+    let (first, _) = servers[0].ask("validate_resource_tags", question.clone()).await;
+    assert_eq!(asked(), [3, 0]);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let (second, _) = servers[1].ask("validate_resource_tags", question.clone()).await;
+    assert_eq!(asked(), [3, 1], "what could not be read is looked at again, and nothing else");
+    assert_eq!(first["results"], second["results"]);
+    assert_eq!(first["results"][0]["status"], "read");
+    redis.kill();
+    let (third, _) = servers[1].ask("validate_resource_tags", question).await;
+    assert_eq!(asked(), [3, 4], "without Redis it looks for itself");
+    assert_eq!(first["results"], third["results"]);
 }
