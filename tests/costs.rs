@@ -19,6 +19,7 @@ use jiff::ToSpan;
 use serde_json::{Value, json};
 use support::{
     chat::ask,
+    redis::Redis,
     world::{HOME, MEMBER, World},
 };
 
@@ -196,6 +197,40 @@ fn all_months_take_three_times_three_requests_more_than_there_are_keys_and_none_
     assert_eq!(cost_requests(&world), 0);
     ask(&world.store(), TOOL, &json!({})).unwrap();
     assert_eq!(cost_requests(&world), 0, "the server asks nothing");
+}
+
+#[test]
+fn what_one_scanner_has_paid_for_those_that_share_its_redis_need_not_ask_on_the_same_day() {
+    let (world, mut redis) = (company(5_000), Redis::start());
+    let url = format!("redis://127.0.0.1:{}/0", redis.port);
+    let scan_into = |name: &str| {
+        let store = world.folder.path().join(name);
+        let variables = [("TAGLEDGER_COST_REQUEST_BUDGET", FEW_MONTHS), ("REDIS_URL", &url)];
+        let told = world.scan_into(&store, &["--accounts", MEMBER], &variables).exits(0);
+        let spent = cost_requests(&world);
+        world.fake.clear_ledger();
+        (spent, ask(&store, TOOL, &json!({"grouping": "by_region"})).unwrap(), told.stderr)
+    };
+    let same_figures = |one: &Value, other: &Value| {
+        for field in ["total_cloud_spend", "taggable_spend", "attribution_gap", "breakdown", "time_period"] {
+            assert_eq!(one[field], other[field], "{field}");
+        }
+    };
+    let (spent, first, _) = scan_into("first.sqlite");
+    assert!(spent > KEYS.len() + 3 && first["attribution_gap"].as_f64() > Some(0.0), "{spent}");
+    let (spent, second, _) = scan_into("second.sqlite");
+    assert_eq!(spent, 0);
+    same_figures(&first, &second);
+    // What others have written there is not taken for an answer.
+    redis.ask(&["EVAL", "for _, key in ipairs(redis.call('KEYS', '*')) do redis.call('SET', key, 'junk') end", "0"]);
+    let (spent, third, _) = scan_into("third.sqlite");
+    assert!(spent > KEYS.len() + 3, "{spent}");
+    same_figures(&first, &third);
+    redis.kill();
+    let (spent, fourth, warned) = scan_into("fourth.sqlite");
+    assert!(spent > KEYS.len() + 3, "{spent}");
+    assert_eq!(warned.matches("without the answers of other scanners").count(), 1, "{warned}");
+    same_figures(&first, &fourth);
 }
 
 #[test]

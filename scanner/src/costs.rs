@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use jiff::{Timestamp, ToSpan, civil::Date};
+use redis::Client;
 use shared::{
     cloud::Cloud,
     day::{day_of, number_of},
@@ -17,9 +18,11 @@ use shared::{
 };
 use tracing::info;
 
+mod answers;
 mod asking;
 mod singles;
 
+use answers::DaysAnswers;
 use asking::Asking;
 
 /// Months beside the running one that Cost Explorer keeps, unless it was asked to keep more.
@@ -54,18 +57,21 @@ fn wanted(known: &[KnownMonth], terms: &str, today: Date) -> Vec<Days> {
     new.into_iter().chain(again).collect()
 }
 
-/// Asks the bill. `budget`: requests a day; what was spent of it before counts.
+/// Asks the bill. `budget`: requests a day; what was spent of it before counts. `redis`: where scanners share what they were told.
 pub(crate) async fn harvest<C: Cloud>(
     cloud: &C,
     policy: &Policy,
     known: &BillKnown,
     budget: u64,
     now: Timestamp,
+    redis: Option<Client>,
 ) -> Harvest {
     let mut harvest = Harvest { asked_at: now, ..Harvest::default() };
     let Some(payer) = cloud.payer() else { return harvest };
     let (terms, left) = (Terms::of(policy), budget.saturating_sub(known.requests_today));
-    let mut asking = Asking { cloud, terms, payer: payer.to_string(), name: String::new(), left, requests: 0 };
+    let (payer, name) = (payer.to_string(), String::new());
+    let answers = DaysAnswers::new(redis, &payer, now);
+    let mut asking = Asking { cloud, terms, payer, name, left, requests: 0, answers };
     harvest.tags = asking.tags(known).await;
     asking.name = asking.terms.name(&asking.payer, harvest.tags.as_ref().unwrap_or(&known.tags));
     let mut months: VecDeque<Days> = wanted(&known.months, &asking.name, day_of(now)).into();

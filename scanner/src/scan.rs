@@ -193,9 +193,10 @@ impl<C: Cloud> Scan<'_, C> {
         // Last, for it costs money: a scan that fails or is cancelled before spends none.
         if listed && self.cost_requests > 0 && self.narrow.is_whole() {
             let (budget, now) = (self.cost_requests, (self.now)());
+            let redis = self.lock.map(ScanLock::client);
             // Boxed: the SDK's futures are large, and would be a part of this one, which a thread has to find room for.
             let mut asking = Part::begin("bill");
-            let harvest = Box::pin(costs::harvest(self.cloud, &self.policy, &known.bill, budget, now)).await;
+            let harvest = Box::pin(costs::harvest(self.cloud, &self.policy, &known.bill, budget, now, redis)).await;
             asking.say("tagledger.aws_requests", harvest.requests);
             drop(asking);
             recorder.billed(harvest).await;

@@ -66,6 +66,11 @@ impl ScanLock {
         Ok(Self { client, held_for: HELD_FOR })
     }
 
+    /// Of the Redis that it is in.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// The same lock, which a scanner that has died holds for so long.
     #[must_use]
     pub fn held_for(self, held_for: Duration) -> Self {

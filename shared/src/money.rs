@@ -9,6 +9,8 @@ use std::{
     str::FromStr,
 };
 
+use serde::{Deserialize, Serialize};
+
 mod attribution;
 mod bill;
 mod charges;
@@ -33,7 +35,7 @@ const UNIT: i128 = 1_000_000;
 const CENT: i64 = 10_000;
 
 /// An amount of money, in whole millionths of its currency's unit.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Amount(i64);
 
 /// A text that is no amount.

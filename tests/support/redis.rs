@@ -1,9 +1,10 @@
 //! A Redis server of its own for a test.
 
 use std::{
-    io::{BufRead, BufReader},
-    net::TcpListener,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 /// A running server that keeps nothing. Dropping it stops it.
@@ -46,6 +47,18 @@ impl Redis {
     pub(crate) fn signal(&self, name: &str) {
         let told = Command::new("kill").arg(name).arg(self.child.id().to_string()).status();
         assert!(told.expect("kill").success());
+    }
+
+    /// Sends it one command; what it says.
+    pub(crate) fn ask(&self, words: &[&str]) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+        let words: String = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
+        let count = words.matches("\r\n").count() / 2;
+        stream.write_all(format!("*{count}\r\n{words}").as_bytes()).expect("a command");
+        let mut answer = [0; 64 << 10];
+        let read = stream.read(&mut answer).expect("an answer");
+        String::from_utf8_lossy(answer.get(..read).expect("what was read")).into_owned()
     }
 
     /// Ends it at once.

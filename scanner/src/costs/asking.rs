@@ -13,6 +13,8 @@ use shared::{
     store::{BillGap, BillKnown, BillLine, BillPart, MonthBill},
 };
 
+use super::answers::DaysAnswers;
+
 /// A scan's questions to the bill.
 pub(super) struct Asking<'a, C> {
     pub(super) cloud: &'a C,
@@ -24,6 +26,8 @@ pub(super) struct Asking<'a, C> {
     pub(super) left: u64,
     /// Requests made.
     pub(super) requests: u64,
+    /// What others that share a Redis were told today.
+    pub(super) answers: DaysAnswers,
 }
 
 impl<C: Cloud> Asking<'_, C> {
@@ -86,9 +90,15 @@ impl<C: Cloud> Asking<'_, C> {
     }
 
     pub(super) async fn ask(&mut self, question: &BillQuestion) -> Result<BillAnswer, BillProblem> {
+        if let Some(answer) = self.answers.get(question).await {
+            return Ok(answer);
+        }
         let billed = self.cloud.bill(question, self.left).await;
         self.left = self.left.saturating_sub(billed.requests);
         self.requests += billed.requests;
+        if let Ok(answer) = &billed.answer {
+            self.answers.keep(question, answer).await;
+        }
         billed.answer
     }
 

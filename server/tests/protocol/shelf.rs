@@ -1,7 +1,7 @@
 //! Answers shared through a real Redis, and what becomes of them when it fails.
 
 use std::{
-    io::{Read, Write},
+    io::Write,
     net::TcpListener,
     sync::{
         Arc,
@@ -125,20 +125,6 @@ async fn a_redis_that_hangs_is_left_alone_after_a_few_milliseconds() {
     answers_rightly(&server, &alone, 20..40).await;
 }
 
-/// Sends one command to a Redis.
-fn command(redis: &Redis, words: &[&str]) -> String {
-    let mut stream = std::net::TcpStream::connect(("127.0.0.1", redis.port)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    let mut text = format!("*{}\r\n", words.len());
-    for word in words {
-        text.push_str(&format!("${}\r\n{word}\r\n", word.len()));
-    }
-    stream.write_all(text.as_bytes()).unwrap();
-    let mut answer = [0; 64 << 10];
-    let read = stream.read(&mut answer).unwrap();
-    String::from_utf8_lossy(&answer[..read]).into_owned()
-}
-
 #[tokio::test]
 async fn a_redis_that_was_flushed_is_full_or_holds_other_things_changes_no_answer() {
     let (nights, redis) = (ledger(), Redis::start());
@@ -146,16 +132,16 @@ async fn a_redis_that_was_flushed_is_full_or_holds_other_things_changes_no_answe
     becomes(&first, "tagledger_redis_up", 1.0).await;
     answers_rightly(&first, &alone, 0..10).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let keys = command(&redis, &["KEYS", "tagledger:answer:*"]);
+    let keys = redis.ask(&["KEYS", "tagledger:answer:*"]);
     let keys: Vec<&str> = keys.lines().filter(|line| line.starts_with("tagledger:answer:")).collect();
     assert_eq!(keys.len(), 10);
     for (n, key) in keys.iter().enumerate() {
         let made = match n % 3 {
-            0 => command(&redis, &["SET", key, &"{\"compliance_score\": 1.0}".repeat(20)]),
-            1 => command(&redis, &["SET", key, ""]),
+            0 => redis.ask(&["SET", key, &"{\"compliance_score\": 1.0}".repeat(20)]),
+            1 => redis.ask(&["SET", key, ""]),
             _ => {
-                command(&redis, &["DEL", key]);
-                command(&redis, &["LPUSH", key, "a list"])
+                redis.ask(&["DEL", key]);
+                redis.ask(&["LPUSH", key, "a list"])
             }
         };
         assert!(made.starts_with("+OK") || made.starts_with(":1"), "{made}");
@@ -164,9 +150,9 @@ async fn a_redis_that_was_flushed_is_full_or_holds_other_things_changes_no_answe
     becomes(&second, "tagledger_redis_up", 1.0).await;
     answers_rightly(&second, &alone, 0..10).await;
     assert_eq!(metric(&second, "tagledger_redis_hits_total").await, 0.0, "junk is no answer");
-    command(&redis, &["FLUSHALL"]);
+    redis.ask(&["FLUSHALL"]);
     answers_rightly(&second, &alone, 10..15).await;
-    assert!(command(&redis, &["CONFIG", "SET", "maxmemory", "1"]).starts_with("+OK"));
+    assert!(redis.ask(&["CONFIG", "SET", "maxmemory", "1"]).starts_with("+OK"));
     answers_rightly(&second, &alone, 15..25).await;
     assert_eq!(metric(&second, "tagledger_redis_up").await, 1.0, "a full Redis still says what it has");
 }

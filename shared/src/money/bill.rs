@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::{ToSpan, civil::Date};
+use serde::{Deserialize, Serialize};
 
 use super::Amount;
 use crate::inventory::Gap;
@@ -125,7 +126,7 @@ pub struct BillQuestion {
 }
 
 /// Which amounts are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Metric {
     /// Fees of reservations and savings plans spread over what they cover, discounts taken off.
     NetAmortized,
@@ -144,7 +145,7 @@ impl Metric {
 }
 
 /// A line of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BillRow {
     /// When.
     pub day: Date,
@@ -159,7 +160,7 @@ pub struct BillRow {
 }
 
 /// What a bill says, read to its last page.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BillAnswer {
     /// Lines, in no order; what is zero may be left out.
     pub rows: Vec<BillRow>,
