@@ -1,5 +1,5 @@
-//! What a server takes: fifty connections of three kinds of callers, without Redis, with it, and while it is killed, restarted and
-//! a new snapshot is committed.
+//! What a server takes: fifty connections of three kinds of callers, without Redis, beside four hundred clients that never come to
+//! an end, with Redis, and while it is killed, restarted and a new snapshot is committed.
 //!
 //! `cargo bench -p server --bench load -- FILE [SECONDS]`, with a ledger such as that of `tagledger demo`, which is copied first;
 //! 60 seconds each when left out. Needs redis-server. The callers are in this process, on the same processors. Every answer is
@@ -39,6 +39,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 const CONNECTIONS: usize = 50;
+
+/// Clients that never come to an end.
+const SLOW: usize = 400;
 
 fn now() -> Timestamp {
     #[expect(clippy::disallowed_methods, reason = "the age of the snapshot is none of what is measured")]
@@ -118,6 +121,23 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Vec<u8> {
     }
 }
 
+/// Sends a head or a body a byte at a time, and begins again whenever it is cut off.
+async fn dawdle(address: SocketAddr, n: usize, until: Instant) {
+    let begun = if n.is_multiple_of(2) {
+        "GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
+    } else {
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n"
+    };
+    while Instant::now() < until {
+        let Ok(mut stream) = TcpStream::connect(address).await else { continue };
+        let mut sent = stream.write_all(begun.as_bytes()).await;
+        while sent.is_ok() && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            sent = stream.write_all(b" ").await;
+        }
+    }
+}
+
 struct Redis(Child, u16);
 
 impl Redis {
@@ -163,7 +183,7 @@ async fn measured(
     store: &Path,
     redis: Option<u16>,
     seconds: u64,
-    disturb: impl AsyncFnOnce(Arc<AtomicI64>),
+    disturb: impl AsyncFnOnce(SocketAddr, Arc<AtomicI64>),
 ) {
     let end = CancellationToken::new();
     let address = serving(store, redis, &end).await;
@@ -172,7 +192,7 @@ async fn measured(
     let until = Instant::now() + Duration::from_secs(seconds);
     let calling: Vec<_> =
         (0..CONNECTIONS).map(|seed| tokio::spawn(caller(address, seed, until, Arc::clone(&newest)))).collect();
-    disturb(newest).await;
+    disturb(address, newest).await;
     let (mut took, mut wrong) = (Vec::new(), 0);
     for one in calling {
         let (times, errors) = one.await.expect("a caller");
@@ -224,10 +244,18 @@ fn main() {
             "50 connections", "calls/s", "p50 µs", "p99 µs", "p999 µs", "wrong"
         );
         let (_folder, store) = copied(Path::new(&file));
-        measured("without Redis", &store, None, seconds, async |_| {}).await;
+        measured("without Redis", &store, None, seconds, async |_, _| {}).await;
+        measured("beside 400 clients that dawdle", &store, None, seconds, async |address, _| {
+            let until = Instant::now() + Duration::from_secs(seconds);
+            let all: Vec<_> = (0..SLOW).map(|n| tokio::spawn(dawdle(address, n, until))).collect();
+            for one in all {
+                one.await.expect("a slow client");
+            }
+        })
+        .await;
         let redis = Redis::on(port);
-        measured("with Redis", &store, Some(port), seconds, async |_| {}).await;
-        measured("Redis killed, restarted; a new snapshot", &store.clone(), Some(port), seconds, async |newest| {
+        measured("with Redis", &store, Some(port), seconds, async |_, _| {}).await;
+        measured("Redis killed, restarted; a new snapshot", &store.clone(), Some(port), seconds, async |_, newest| {
             tokio::time::sleep(Duration::from_secs(seconds / 4)).await;
             let port = redis.1;
             drop(redis);

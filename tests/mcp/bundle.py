@@ -1,4 +1,4 @@
-"""The bundle for desktop clients: its manifest, held against the program that it starts."""
+"""What catalogues and desktop clients read of the program, held against it: the bundle's manifest and the registry's entry."""
 
 import json
 import re
@@ -20,8 +20,26 @@ def valid(home):
         [NODE, VALIDATOR, "validate", MANIFEST], cwd=home, env=environment(home), capture_output=True, text=True, timeout=60,
     )
     equal(ended.returncode, 0, f"the exit code; it said {ended.stdout} {ended.stderr}")
-    version = re.search(r'^version = "([\d.]+)"', (REPOSITORY / "Cargo.toml").read_text(), re.MULTILINE).group(1)
-    equal(json.loads(MANIFEST.read_text())["version"], version, "the version")
+    equal(json.loads(MANIFEST.read_text())["version"], version(), "the version")
+
+
+def version():
+    return re.search(r'^version = "([\d.]+)"', (REPOSITORY / "Cargo.toml").read_text(), re.MULTILINE).group(1)
+
+
+@check("the registry's entry is of the version of the program, and leads to a server of one's own with a key")
+def entry():
+    told = json.loads((REPOSITORY / "server.json").read_text())
+    equal(told["version"], version(), "the version")
+    equal(told["title"], json.loads(MANIFEST.read_text())["display_name"], "the title")
+    equal(bool(re.fullmatch(r"[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+", told["name"])), True, "a namespace and a name")
+    equal(len(told["description"]) <= 100, True, "the registry takes a hundred characters")
+    (remote,) = told["remotes"]
+    equal((remote["type"], remote["url"]), ("streamable-http", "https://{host}/mcp"), "the transport")
+    (header,) = remote["headers"]
+    equal((header["name"], header["value"]), ("Authorization", "Bearer {key}"), "what carries the key")
+    equal((set(remote["variables"]), set(header["variables"])), ({"host"}, {"key"}), "what is asked for")
+    equal((header["isSecret"], header["variables"]["key"]["isSecret"]), (True, True), "what is secret")
 
 
 @check("what the bundle starts serves the tools that its manifest names")
