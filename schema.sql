@@ -296,6 +296,26 @@ CREATE TABLE bill (
     PRIMARY KEY (day, part, a, b, currency_id)
 ) STRICT, WITHOUT ROWID;
 
+-- Lines of the bill as they were before the scan of a snapshot read them otherwise, of days that were known then; 0: there was
+-- none. What a kept night knew is what stands in `bill`, with all this undone that came after it.
+CREATE TABLE bill_before (
+    snapshot_id INTEGER NOT NULL REFERENCES snapshot (id),
+    day         INTEGER NOT NULL,
+    part        INTEGER NOT NULL,
+    a           INTEGER NOT NULL,
+    b           INTEGER NOT NULL,
+    currency_id INTEGER NOT NULL,
+    micros      INTEGER NOT NULL,
+    PRIMARY KEY (snapshot_id, day, part, a, b, currency_id)
+) STRICT, WITHOUT ROWID;
+
+-- The rest of what was known of the bill before such a scan, as JSON: months, the keys it is split by, what was not read. Null:
+-- it was not kept, by a version that did not.
+CREATE TABLE bill_known_before (
+    snapshot_id INTEGER PRIMARY KEY REFERENCES snapshot (id),
+    known       TEXT
+) STRICT;
+
 -- On what the costs of single resources are based; one row, or none.
 CREATE TABLE cost_basis (
     first_day    INTEGER PRIMARY KEY, -- of the month whose spend is shared out
@@ -394,4 +414,4 @@ CREATE TABLE evidence_model (
     model       TEXT NOT NULL         -- JSON
 ) STRICT;
 
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;

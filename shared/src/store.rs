@@ -46,6 +46,7 @@ mod newcomers;
 mod night;
 mod open;
 mod page;
+mod past_bill;
 mod reader;
 mod rejudge;
 mod retention;
@@ -79,6 +80,7 @@ pub use lackers::{LackingSums, Narrowing};
 pub use night::{Night, NightHeader, NightSummary, ScopeSummary};
 pub use open::Writer;
 pub use page::{Filter, Lacking, Page, PageStart, Row, Worst};
+pub use past_bill::BillThen;
 pub use reader::{Reader, View};
 pub use rejudge::{DraftNight, Rejudged, Rejudging, Standing};
 pub use retention::{InvalidRetention, Retention};
@@ -91,7 +93,7 @@ pub use to_fix::Broken;
 pub use upgrade::UpgradeProgress;
 
 /// The version of `schema.sql`, as SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 5;
+pub const SCHEMA_VERSION: i64 = 6;
 
 /// Marks the file as ours, as SQLite's `application_id`: "TagL".
 const APPLICATION_ID: i64 = 0x5461_674C;

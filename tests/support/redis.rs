@@ -1,5 +1,7 @@
 //! A Redis server of its own for a test.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},

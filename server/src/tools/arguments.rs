@@ -132,13 +132,22 @@ pub(crate) fn which(as_of: Option<Day>) -> Which {
 
 /// What to know of an answer about an earlier day: which night it is of, and that costs are those of today.
 pub(crate) fn earlier(view: &View<'_>, snapshot: &Snapshot, as_of: Option<Day>) -> Result<Option<String>, ToolFailure> {
+    let of = earlier_night(view, snapshot, as_of)?;
+    Ok(of.map(|of| format!("{of}Costs of an earlier night are not told; get_violation_history has them by period.")))
+}
+
+/// None of the newest night; else which night it is, where it is not one of that very day.
+pub(crate) fn earlier_night(
+    view: &View<'_>,
+    snapshot: &Snapshot,
+    as_of: Option<Day>,
+) -> Result<Option<String>, ToolFailure> {
     let Some(Day(day)) = as_of else { return Ok(None) };
     let newest = view.newest()?.is_some_and(|newest| newest.id == snapshot.id);
     let night = day_of(snapshot.started_at);
     let of =
         if night == day { String::new() } else { format!("There is no night of {day}: this is the one of {night}. ") };
-    Ok((!newest)
-        .then(|| format!("{of}Costs of an earlier night are not told; get_violation_history has them by period.")))
+    Ok((!newest).then_some(of))
 }
 
 /// The rows of a page as they are handed out, and what comes after them.

@@ -12,10 +12,10 @@ use shared::{
 use super::{
     ToolFailure,
     answer::{Answer, AsOf, Coverage, PolicyUsed, policy_note, units},
-    arguments::nullable_number,
+    arguments::{earlier_night, nullable_number, which},
     gap_breakdown::{Category, Counted, Grouping, MoreCategories, breakdown},
     live_gap::{LiveGap, live},
-    period::{Period, TimePeriod, resolve},
+    period::{Day, Period, TimePeriod, resolve},
 };
 use crate::{ledger::Ledger, reach::bounded, text::visible};
 
@@ -33,6 +33,10 @@ pub(crate) struct Arguments {
     #[schemars(with = "Grouping")]
     #[serde(default)]
     grouping: Option<Grouping>,
+    /// Answers as of the last night of this day (UTC), as it was known then, such as `2026-10-31`; the newest night when left out.
+    #[schemars(with = "String")]
+    #[serde(default)]
+    as_of: Option<Day>,
 }
 
 bounded!(whole);
@@ -140,22 +144,38 @@ pub(crate) struct CostSource {
 
 /// The answer, from the bill that the ledger holds.
 pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Body>, ToolFailure> {
-    ledger.ask(|view, snapshot| {
-        let gap = view.bill_gap()?;
+    ledger.ask_about(which(arguments.as_of), |view, snapshot| {
+        let earlier = earlier_night(view, &snapshot, arguments.as_of)?;
+        let then = view.bill_then(&snapshot)?.ok_or_else(|| not_kept(&snapshot))?;
         let today = shared::day::day_of(snapshot.started_at);
-        let period = resolve(arguments.time_period, &view.bill_months()?, gap.as_ref(), today)?;
+        let period = resolve(arguments.time_period, &then.months, then.gap.as_ref(), today)?;
         let asked = Asked {
-            months: view.billed(period.days)?,
-            tags: view.allocation_tags()?,
+            months: then.billed(view, period.days)?,
+            tags: then.tags,
             grouping: arguments.grouping.unwrap_or_default(),
             period,
-            gap,
+            gap: then.gap,
+            newest: earlier.is_none(),
         };
-        let mut notes: Vec<String> = policy_note(ledger, &snapshot).into_iter().collect();
+        let mut notes: Vec<String> = match earlier {
+            Some(of) => {
+                vec![format!("{of}The bill is as it was known then; live_gap is told of the newest night alone.")]
+            }
+            None => policy_note(ledger, &snapshot).into_iter().collect(),
+        };
         let body = body(view, &snapshot, &asked, &mut notes)?;
         let (as_of, policy) = (AsOf::of(&snapshot), PolicyUsed::of(&*view.policy(&snapshot)?));
         Ok(Answer { body, as_of, policy, coverage: Coverage::of(view, &snapshot, &Filter::default())?, notes })
     })
+}
+
+/// Kept by the night since version 6 of the schema.
+fn not_kept(snapshot: &Snapshot) -> ToolFailure {
+    ToolFailure::Caller(format!(
+        "what was known of the bill in the night of {} was not kept by the version of TagLedger that scanned then; ask about a \
+         later night, or about that period without `as_of`",
+        shared::day::day_of(snapshot.started_at)
+    ))
 }
 
 struct Asked {
@@ -164,6 +184,8 @@ struct Asked {
     months: Vec<BilledMonth>,
     tags: Vec<AllocationTag>,
     gap: Option<BillGap>,
+    /// Whether it is asked about the newest night.
+    newest: bool,
 }
 
 fn body(view: &View<'_>, snapshot: &Snapshot, asked: &Asked, notes: &mut Vec<String>) -> Result<Body, ToolFailure> {
@@ -175,7 +197,8 @@ fn body(view: &View<'_>, snapshot: &Snapshot, asked: &Asked, notes: &mut Vec<Str
     notes.extend(bill_notes(&asked.months, snapshot, &currencies, &attribution));
     let (taggable, gap) = (attribution.spend.taggable.cents(), attribution.spend.unattributable.cents());
     let attributable = taggable - gap;
-    let live = live(view, snapshot, asked.period.days, currency, &asked.months)?;
+    // What living resources cost is known of now alone.
+    let live = if asked.newest { live(view, snapshot, asked.period.days, currency, &asked.months)? } else { None };
     let counted = Counted::of(asked.grouping, &view.cells(snapshot, &Filter::default())?, live.as_ref());
     let (breakdown, more_categories) = breakdown(asked.grouping, &attribution, gap, &counted);
     Ok(Body {

@@ -9,7 +9,7 @@ use super::Amount;
 use crate::inventory::Gap;
 
 /// Some days, the last one not included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Days {
     /// The first.
     pub first: Date,
@@ -189,7 +189,7 @@ pub struct Billed {
 }
 
 /// A tag key as billing knows it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AllocationTag {
     /// The key.
     pub key: String,
@@ -198,7 +198,8 @@ pub struct AllocationTag {
 }
 
 /// Whether bills are split by a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TagStatus {
     /// They are.
     Active,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil::Date};
 use rusqlite::{Connection, Row, params};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Attempt, KnownBasis, Night, StoreError, Writer,
@@ -74,7 +75,7 @@ pub struct MonthBill {
 }
 
 /// Why a bill was not read to its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BillGap {
     /// When it was asked.
     pub asked_at: Timestamp,
@@ -106,7 +107,7 @@ pub struct Harvest {
 }
 
 /// What is known of a month.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownMonth {
     /// The days asked for.
     pub days: Days,
@@ -166,6 +167,7 @@ impl Night<'_> {
     pub fn bill(&mut self, harvest: &Harvest) -> Result<(), StoreError> {
         // What single resources cost is written to resources that are there.
         self.write_newcomers()?;
+        self.keep_bill_known()?;
         let asked_at = harvest.asked_at.as_second();
         for month in &harvest.months {
             self.month(month, asked_at)?;
@@ -192,6 +194,7 @@ impl Night<'_> {
 
     fn month(&mut self, month: &MonthBill, asked_at: i64) -> Result<(), StoreError> {
         let (first, end) = (number_of(month.days.first), number_of(month.days.end));
+        let before = self.lines_known(month.days)?;
         self.run(sql::DROP_BILL_DAYS, params![first, end])?;
         let mut ids = BTreeMap::new();
         for line in &month.lines {
@@ -207,6 +210,9 @@ impl Night<'_> {
             let (a, b, currency) = (id(&line.a)?, id(&line.b)?, id(&line.currency)?);
             let columns = params![number_of(line.day), line.part as i64, a, b, currency, line.amount.micros()];
             self.run(sql::ADD_BILL, columns)?;
+        }
+        if let Some((days, before)) = before {
+            self.keep_lines(days, &before)?;
         }
         let open_from = month.open_from.map(number_of);
         let columns = params![

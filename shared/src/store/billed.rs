@@ -151,10 +151,7 @@ impl View<'_> {
     ///
     /// When the ledger cannot be read.
     pub fn bill_months(&self) -> Result<Vec<KnownMonth>, StoreError> {
-        let mut months = months(self.db())?;
-        let payer = months.iter().max_by_key(|month| month.asked_at).map(|month| month.payer.clone());
-        months.retain(|month| Some(&month.payer) == payer.as_ref());
-        Ok(months)
+        Ok(of_one_payer(months(self.db())?))
     }
 
     /// Why the newest scan that asked did not read all of the bill.
@@ -185,6 +182,11 @@ pub(super) fn bill(db: &Connection, days: Days) -> Result<Bill, StoreError> {
         let (of, micros) = line().attempt("read the bill")?;
         *sums.entry(of).or_default() += micros;
     }
+    added(db, sums)
+}
+
+/// Sums by part, and by the ids of currency and names, with their texts.
+pub(super) fn added(db: &Connection, sums: HashMap<(i64, [i64; 3]), i64>) -> Result<Bill, StoreError> {
     let mut text_of = statement(db, sql::BILL_TEXT)?;
     let mut bill = Bill::default();
     for ((part, names), micros) in sums {
@@ -197,7 +199,14 @@ pub(super) fn bill(db: &Connection, days: Days) -> Result<Bill, StoreError> {
     Ok(bill)
 }
 
-fn gap(db: &Connection) -> Result<Option<BillGap>, StoreError> {
+/// Those of the account whose bill was asked last.
+pub(super) fn of_one_payer(mut months: Vec<KnownMonth>) -> Vec<KnownMonth> {
+    let payer = months.iter().max_by_key(|month| month.asked_at).map(|month| month.payer.clone());
+    months.retain(|month| Some(&month.payer) == payer.as_ref());
+    months
+}
+
+pub(super) fn gap(db: &Connection) -> Result<Option<BillGap>, StoreError> {
     let columns = |row: &Row<'_>| Ok(((row.get(0)?, row.get(4)?), row.get(1)?, row.get(2)?, row.get(3)?));
     let found = statement(db, sql::BILL_GAP)?.query_row([], columns).optional().attempt("read the bill")?;
     found

@@ -47,6 +47,7 @@ pub(super) const VERSION_2_END: &str = include_str!("upgrade/version_2_end.sql")
 pub(super) const VERSION_3: &str = include_str!("upgrade/version_3.sql");
 pub(super) const VERSION_4: &str = include_str!("upgrade/version_4.sql");
 pub(super) const VERSION_5: &str = include_str!("upgrade/version_5.sql");
+pub(super) const VERSION_6: &str = include_str!("upgrade/version_6.sql");
 
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {
@@ -189,6 +190,14 @@ statements! {
 
     // The bill.
     ADD_BILL_TEXT = "INSERT INTO bill_text (text) VALUES (?1) ON CONFLICT (text) DO UPDATE SET text = text RETURNING id";
+    LINES_OF_DAYS = "SELECT day, part, a, b, currency_id, micros FROM bill WHERE day >= ?1 AND day < ?2";
+    ADD_BILL_BEFORE = "INSERT INTO bill_before VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
+    ADD_KNOWN_BEFORE = "INSERT INTO bill_known_before VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    /// What the first scan after snapshot ?1 that asked for the bill knew of it before.
+    KNOWN_AFTER = "SELECT known FROM bill_known_before WHERE snapshot_id > ?1 ORDER BY snapshot_id LIMIT 1";
+    /// The newest first: what stood there longest ago is told last.
+    BILL_UNDONE = "SELECT day, part, a, b, currency_id, micros FROM bill_before
+        WHERE snapshot_id > ?1 AND day >= ?2 AND day < ?3 ORDER BY snapshot_id DESC";
     DROP_BILL_DAYS = "DELETE FROM bill WHERE day >= ?1 AND day < ?2";
     ADD_BILL = "INSERT INTO bill VALUES (?1, ?2, ?3, ?4, ?5, ?6)
         ON CONFLICT (day, part, a, b, currency_id) DO UPDATE SET micros = micros + excluded.micros";
@@ -235,6 +244,8 @@ statements! {
     DROP_TAG_COUNTS = "DELETE FROM rollup_tag WHERE snapshot_id = ?1";
     DROP_ARRIVALS = "DELETE FROM arrival WHERE snapshot_id = ?1";
     NO_LONGER_KEPT = "UPDATE snapshot SET kept = 0 WHERE id = ?1";
+    DROP_BILL_BEFORE = "DELETE FROM bill_before WHERE snapshot_id <= ?1";
+    DROP_KNOWN_BEFORE = "DELETE FROM bill_known_before WHERE snapshot_id <= ?1";
     DROP_OLD_VIOLATIONS = "DELETE FROM violation WHERE closed <= ?1";
     DROP_FORGOTTEN_RESOURCES = "DELETE FROM resource WHERE key NOT IN (SELECT key FROM current)
         AND key NOT IN (SELECT key FROM history) AND key NOT IN (SELECT key FROM violation)";

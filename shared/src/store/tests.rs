@@ -18,6 +18,7 @@ mod files;
 mod newcomers;
 mod nights;
 mod pages;
+mod past_bill;
 mod single;
 mod steps;
 mod upgrades;
@@ -180,11 +181,12 @@ fn representative() -> Book {
         links: Links::to(Some(instance("1", &[]).arn), [(NeighbourKind::Vpc, Some("vpc-1"))]),
     };
     let unread = Tags::Unknown(gap(GapReason::Throttled));
-    book.night(&[
+    let first = [
         (instances(), whole(vec![instance("1", GOOD), instance("2", SHORT), instance("3", BARE)])),
         (buckets.clone(), whole(vec![bucket("legacy-1", tagged(BARE)), bucket("b", unread.clone())])),
         (volumes.clone(), whole(vec![volume.clone()])),
-    ]);
+    ];
+    book.write(&first, |night| night.bill(&bill::earlier_harvest()));
     let second = [
         (instances(), whole(vec![instance("1", GOOD), instance("2", GOOD), instance("4", GOOD)])),
         (buckets, whole(vec![bucket("legacy-1", tagged(BARE)), bucket("b", unread)])),

@@ -118,6 +118,8 @@ fn drop_night(db: &Connection, id: i64) -> Result<(), StoreError> {
 /// Deletes what only nights before `oldest` knew.
 fn sweep(db: &Connection, oldest: i64) -> Result<u64, StoreError> {
     run(db, sql::DROP_OLD_VIOLATIONS, params![oldest])?;
+    run(db, sql::DROP_BILL_BEFORE, params![oldest])?;
+    run(db, sql::DROP_KNOWN_BEFORE, params![oldest])?;
     let resources = run(db, sql::DROP_FORGOTTEN_RESOURCES, [])?;
     run(db, sql::DROP_UNUSED_TAG_SETS, [])?;
     run(db, sql::DROP_UNUSED_LINK_SETS, [])?;

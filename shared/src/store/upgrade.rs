@@ -50,6 +50,10 @@ pub(super) fn upgrade(
     if from < 5 {
         run_step(connection, sql::VERSION_5)?;
     }
+    // Room for what was known of the bill in earlier nights.
+    if from < 6 {
+        run_step(connection, sql::VERSION_6)?;
+    }
     Ok(())
 }
 

@@ -52,6 +52,14 @@ pub(super) fn harvest() -> Harvest {
     }
 }
 
+/// December as it was read a day before.
+pub(super) fn earlier_harvest() -> Harvest {
+    let day = date(2025, 12, 31);
+    let december = month(date(2025, 12, 1), Some(day), &[(day, BillPart::Charges, "AWS Lambda", "Usage", "USD", 60)]);
+    let asked_at = Timestamp::constant(1_767_312_000, 0);
+    Harvest { asked_at, requests: 1, months: vec![december], ..Harvest::default() }
+}
+
 fn charges(book: &Book, first: Date, end: Date) -> Vec<(String, i64)> {
     let bill = book.reader().read(|view| view.bill(Days { first, end })).unwrap();
     let sum = |(currency, _): (String, Amount)| {

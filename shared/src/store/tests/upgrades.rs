@@ -20,7 +20,7 @@ fn version_3() -> Book {
     kept(3)
 }
 
-fn kept(version: i64) -> Book {
+pub(super) fn kept(version: i64) -> Book {
     let book = Book::new();
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/store/tests/kept/version-{version}.sqlite"));
     std::fs::copy(kept, book.path()).unwrap();

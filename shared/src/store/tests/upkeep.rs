@@ -157,7 +157,7 @@ fn any_flipped_bit_in_a_ledger_at_rest_is_found_and_none_makes_a_reader_panic() 
     let sound = fs::read(book.path()).unwrap();
     let right: BTreeMap<i64, _> = (1..=12).map(|id| (id, answers(&book.reader(), id).unwrap())).collect();
     let (mut dice, mut wrong) = (Dice::new(1, "bits", 0), 0);
-    for _ in 0..200 {
+    for _ in 0..400 {
         let mut bytes = sound.clone();
         let at = dice.below(u32::try_from(bytes.len()).unwrap()) as usize;
         bytes[at] ^= 1 << dice.below(8);

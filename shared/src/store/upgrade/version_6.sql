@@ -1,0 +1,21 @@
+-- What was known of the bill, by the night. Of nights before the newest it is not known any more.
+
+CREATE TABLE bill_before (
+    snapshot_id INTEGER NOT NULL REFERENCES snapshot (id),
+    day         INTEGER NOT NULL,
+    part        INTEGER NOT NULL,
+    a           INTEGER NOT NULL,
+    b           INTEGER NOT NULL,
+    currency_id INTEGER NOT NULL,
+    micros      INTEGER NOT NULL,
+    PRIMARY KEY (snapshot_id, day, part, a, b, currency_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE bill_known_before (
+    snapshot_id INTEGER PRIMARY KEY REFERENCES snapshot (id),
+    known       TEXT
+) STRICT;
+
+INSERT INTO bill_known_before SELECT id, NULL FROM snapshot ORDER BY id DESC LIMIT 1;
+
+PRAGMA user_version = 6;
