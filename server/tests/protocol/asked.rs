@@ -16,7 +16,7 @@ use shared::{
     cloud::{Account, Look},
     inventory::{Gap, Links, Listing, Resource, Scope, Tags},
     policy::Policy,
-    store::{NightHeader, Writer},
+    store::{Harvest, NightHeader, Writer},
 };
 use tempfile::TempDir;
 use tokio::{
@@ -89,6 +89,15 @@ impl Nights {
 
     /// The same of several accounts.
     pub(crate) fn append_of(&self, accounts: &[&str], number: i32, listings: Vec<(Scope, Listing)>) {
+        self.write(accounts, number, listings, None);
+    }
+
+    /// The same of one account, whose bill was asked for.
+    pub(crate) fn append_billed(&self, number: i32, listings: Vec<(Scope, Listing)>, bill: &Harvest) {
+        self.write(&[ACCOUNT], number, listings, Some(bill));
+    }
+
+    fn write(&self, accounts: &[&str], number: i32, listings: Vec<(Scope, Listing)>, bill: Option<&Harvest>) {
         let started_at = "2026-10-31T23:00:00Z".parse::<Timestamp>().unwrap() + (24 * number).hours();
         let mut writer = Writer::open(&self.store()).unwrap();
         let mut night = writer.begin(NightHeader { started_at, policy: &self.policy, app_version: "test" }).unwrap();
@@ -98,6 +107,9 @@ impl Nights {
         }
         for (scope, listing) in listings {
             night.record(&scope, &listing).unwrap();
+        }
+        if let Some(bill) = bill {
+            night.bill(bill).unwrap();
         }
         night.finish(started_at, 1).unwrap();
     }

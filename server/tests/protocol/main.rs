@@ -11,6 +11,8 @@ mod asked;
 #[cfg(test)]
 mod at_the_door;
 #[cfg(test)]
+mod gap;
+#[cfg(test)]
 mod generated;
 #[cfg(test)]
 mod history;

@@ -1,0 +1,133 @@
+//! What could not be attributed, as it was known in earlier nights.
+
+use std::path::Path;
+
+use jiff::{Timestamp, civil::date};
+use serde_json::{Value, json};
+use shared::{
+    inventory::{Listing, Scope},
+    money::{AllocationTag, Amount, Days, Metric, TagStatus},
+    store::{BillGap, BillLine, BillPart, Harvest, MonthBill, Writer},
+};
+
+use crate::asked::{ACCOUNT, Asked, Nights, REGION, instances};
+
+const TOOL: &str = "get_cost_attribution_gap";
+const EC2: &str = "Amazon Elastic Compute Cloud - Compute";
+
+/// October as somebody was told it: dollars in all, without an owner, and of credits.
+fn october(asked_at: &str, all: i64, gap: i64, credit: i64) -> Harvest {
+    let day = date(2026, 10, 9);
+    let line = |part, a: &str, b: &str, dollars: i64| BillLine {
+        day,
+        part,
+        a: a.to_owned(),
+        b: b.to_owned(),
+        currency: "USD".to_owned(),
+        amount: Amount::from_micros(dollars * 1_000_000),
+    };
+    let lines = vec![
+        line(BillPart::Charges, EC2, "Usage", all),
+        line(BillPart::Charges, EC2, "Credit", credit),
+        line(BillPart::Places, REGION, ACCOUNT, all),
+        line(BillPart::GapByService, EC2, ACCOUNT, gap),
+        line(BillPart::GapByPlace, REGION, ACCOUNT, gap),
+        line(BillPart::Values, "Owner", "", gap),
+        line(BillPart::Values, "Owner", "a@example.com", all - gap),
+    ];
+    let month = MonthBill {
+        days: Days::of_month(day),
+        open_from: (credit == 0).then(|| date(2026, 10, 31)),
+        metric: Metric::NetAmortized,
+        payer: ACCOUNT.to_owned(),
+        terms: "terms".to_owned(),
+        requests: 5,
+        lines,
+    };
+    let tags = vec![AllocationTag { key: "Owner".to_owned(), status: TagStatus::Active }];
+    Harvest { asked_at: at(asked_at), requests: 5, months: vec![month], tags: Some(tags), ..Harvest::default() }
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn estate() -> Vec<(Scope, Listing)> {
+    vec![instances([("i-1".to_owned(), vec![("Owner", "a@example.com")])])]
+}
+
+/// A first reading, a credit that comes late, a night that asks nothing, and one that is refused.
+fn ledger(until: i32) -> Nights {
+    let nights = Nights::new();
+    let refused = BillGap {
+        asked_at: at("2026-11-04T23:00:00Z"),
+        reason: "denied".to_owned(),
+        operation: "ce:GetCostAndUsage".to_owned(),
+        message: "not any more".to_owned(),
+        needs: 0,
+    };
+    let refused = Harvest { asked_at: refused.asked_at, requests: 1, gap: Some(refused), ..Harvest::default() };
+    let bills = [
+        None,
+        Some(october("2026-11-02T23:00:00Z", 100, 40, 0)),
+        Some(october("2026-11-03T23:00:00Z", 110, 30, -7)),
+        None,
+        Some(refused),
+    ];
+    for (number, bill) in (1..=until).zip(&bills) {
+        match bill {
+            Some(bill) => nights.append_billed(number, estate(), bill),
+            None => nights.append(number, estate()),
+        }
+    }
+    nights
+}
+
+/// Total, gap and problem.
+fn told(answer: &Value) -> (Value, Value, Value) {
+    let field = |name: &str| answer[name].clone();
+    (field("total_cloud_spend"), field("attribution_gap"), answer["cost_source"]["problem"].clone())
+}
+
+#[tokio::test]
+async fn the_gap_as_of_a_night_is_what_the_ledger_that_ended_with_it_says() {
+    let (all, none) = (ledger(5), Value::Null);
+    let server = Asked::at(&all, "2026-11-06T12:00:00Z").await;
+    for (number, right) in [
+        (2, (json!(100.0), json!(40.0), none.clone())),
+        (3, (json!(103.0), json!(30.0), none.clone())),
+        (4, (json!(103.0), json!(30.0), none)),
+        (5, (json!(103.0), json!(30.0), json!("ce:GetCostAndUsage: not any more"))),
+    ] {
+        let ended = ledger(number);
+        let then = Asked::at(&ended, "2026-11-06T12:00:00Z").await;
+        for grouping in ["by_resource_type", "by_region", "by_account"] {
+            let day = format!("2026-11-0{number}");
+            let (mut now, _) = server.ask(TOOL, json!({"as_of": day, "grouping": grouping})).await;
+            let (mut then, _) = then.ask(TOOL, json!({"grouping": grouping})).await;
+            assert_eq!(told(&now), right, "as of {day}");
+            for answer in [&mut now, &mut then] {
+                answer.as_object_mut().unwrap().remove("notes");
+            }
+            assert_eq!(now, then, "as of {day}");
+        }
+    }
+    let (open, _) = server.ask(TOOL, json!({"as_of": "2026-11-02"})).await;
+    assert_eq!(open["estimated_from"], "2026-10-31");
+    assert!(open["notes"].to_string().contains("as it was known then"), "{open}");
+    let before = server.refused(TOOL, json!({"as_of": "2026-11-01"})).await;
+    assert!(before.contains("the ledger holds no bill"), "{before}");
+}
+
+#[tokio::test]
+async fn what_an_earlier_version_did_not_keep_is_said_and_not_guessed() {
+    let nights = Nights::new();
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/src/store/tests/kept/version-5.sqlite");
+    std::fs::copy(kept, nights.store()).unwrap();
+    drop(Writer::open(&nights.store()).unwrap());
+    let server = Asked::of(&nights).await;
+    let refused = server.refused(TOOL, json!({"as_of": "2026-01-02"})).await;
+    assert!(refused.contains("was not kept by the version of TagLedger that scanned then"), "{refused}");
+    let (newest, _) = server.ask(TOOL, json!({"as_of": "2026-01-03"})).await;
+    assert_eq!(newest["time_period"]["start"], "2025-12-01", "{newest}");
+}
