@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -37,6 +37,8 @@ pub struct Ledger {
     live: Live,
     shelf: Option<Arc<Shelf>>,
     audit: Option<Arc<Audit>>,
+    /// The newest moment of which all has been learnt.
+    learnt: Mutex<Option<Moment>>,
 }
 
 /// What an answer depends on beside the question and the policy file.
@@ -44,6 +46,12 @@ pub struct Ledger {
 pub(crate) struct Moment {
     /// Number, fingerprint and time of the newest snapshot: another ledger may be put in the place of this one.
     snapshot: (i64, i64, i128),
+}
+
+impl Moment {
+    fn of(newest: &Snapshot) -> Self {
+        Self { snapshot: (newest.id, newest.fingerprint, newest.finished_at.as_nanosecond()) }
+    }
 }
 
 impl Ledger {
@@ -64,6 +72,7 @@ impl Ledger {
             live,
             shelf: None,
             audit: None,
+            learnt: Mutex::new(None),
         }
     }
 
@@ -153,9 +162,22 @@ impl Ledger {
 
     /// The newest snapshot as it is now; none when the ledger has no snapshot or cannot be read.
     pub(crate) fn moment(&self) -> Option<Moment> {
-        let newest = self.reader.newest().ok().flatten()?;
-        let snapshot = (newest.id, newest.fingerprint, newest.finished_at.as_nanosecond());
-        Some(Moment { snapshot })
+        self.reader.newest().ok().flatten().map(|newest| Moment::of(&newest))
+    }
+
+    /// Whether what answers rest on beside the snapshot has been learnt from it: from then on it stays until the next one.
+    pub(crate) fn has_learnt(&self, moment: Moment) -> bool {
+        let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
+        if *learnt != Some(moment) {
+            let now = self.reader.read(|view| match view.newest()? {
+                Some(newest) if Moment::of(&newest) == moment => {
+                    Ok(view.weighing(&newest)?.is_some_and(|weighing| weighing.snapshot == newest.id))
+                }
+                _ => Ok(false),
+            });
+            *learnt = matches!(now, Ok(true)).then_some(moment).or(*learnt);
+        }
+        *learnt == Some(moment)
     }
 
     /// Reads ahead what answers from the newest snapshot need.

@@ -55,9 +55,10 @@ impl Default for Answers {
 
 impl Answers {
     /// The question, if its answer may be kept. None when there is no snapshot or the ledger cannot be read: that is for the
-    /// tool to tell. None for what asks AWS or rests on what is learnt after a snapshot, nor for a later page, which hardly anybody asks for twice.
+    /// tool to tell. None for what asks AWS, nor for what rests on what is learnt after a snapshot until it has been, nor for a
+    /// later page, which hardly anybody asks for twice.
     pub(super) fn question(ledger: &Ledger, request: &CallToolRequestParams, reach: &Reach) -> Option<Question> {
-        if LIVE.contains(&request.name.as_ref()) || LEARNT.contains(&request.name.as_ref()) {
+        if LIVE.contains(&request.name.as_ref()) {
             return None;
         }
         // What stands in a file of the caller's choice is nowhere in the question.
@@ -66,6 +67,9 @@ impl Answers {
             return None;
         }
         let moment = ledger.moment()?;
+        if LEARNT.contains(&request.name.as_ref()) && !ledger.has_learnt(moment) {
+            return None;
+        }
         let arguments = serde_json::to_string(&request.arguments).ok()?;
         let policy = ledger.policy().content();
         Some(Question { moment, policy, tool: request.name.to_string(), arguments, reach: reach.clone() })

@@ -26,7 +26,7 @@ use crate::{ledger::Ledger, reach::bounded, text::visible};
 pub(crate) const NAME: &str = "suggest_tags_bulk";
 
 /// Resources looked at for one page: those without a clear value are passed over.
-const MOST_LOOKED_AT: usize = 1_000;
+const MOST_LOOKED_AT: usize = 500;
 
 /// Read from the ledger at once.
 const AT_ONCE: usize = 100;

@@ -50,3 +50,25 @@ async fn an_answer_that_names_the_policy_file_changes_with_it() {
     }
     panic!("the old policy is still told");
 }
+
+#[tokio::test]
+async fn what_rests_on_what_was_learnt_is_kept_from_when_it_was_and_not_before() {
+    let nights = Nights::new();
+    let estate = (0..30).map(|n| (format!("i-{n:02}"), if n < 20 { GOOD.to_vec() } else { vec![] }));
+    nights.append(1, vec![instances(estate)]);
+    let server = Asked::of(&nights).await;
+    let at_hand = async || {
+        let page = server.send("GET", "/metrics", "", "").await.body;
+        page.lines().find_map(|line| line.strip_prefix("tagledger_answers_at_hand_total ")).unwrap().to_owned()
+    };
+    let unlearnt = |answer: &Value| answer["notes"].to_string().contains("Nothing has been learnt yet");
+    for _ in 0..2 {
+        assert!(unlearnt(&server.ask("suggest_tags_bulk", json!({})).await.0));
+    }
+    assert_eq!(at_hand().await, "0", "it may be learnt at any moment");
+    nights.learn();
+    let (first, _) = server.ask("suggest_tags_bulk", json!({})).await;
+    assert!(!unlearnt(&first), "{first}");
+    assert_eq!(server.ask("suggest_tags_bulk", json!({})).await.0, first);
+    assert_eq!(at_hand().await, "1");
+}
