@@ -299,14 +299,14 @@ CREATE TABLE bill (
 -- Lines of the bill as they were before the scan of a snapshot read them otherwise, of days that were known then; 0: there was
 -- none. What a kept night knew is what stands in `bill`, with all this undone that came after it.
 CREATE TABLE bill_before (
-    snapshot_id INTEGER NOT NULL REFERENCES snapshot (id),
     day         INTEGER NOT NULL,
     part        INTEGER NOT NULL,
     a           INTEGER NOT NULL,
     b           INTEGER NOT NULL,
     currency_id INTEGER NOT NULL,
+    snapshot_id INTEGER NOT NULL REFERENCES snapshot (id),
     micros      INTEGER NOT NULL,
-    PRIMARY KEY (snapshot_id, day, part, a, b, currency_id)
+    PRIMARY KEY (day, part, a, b, currency_id, snapshot_id)
 ) STRICT, WITHOUT ROWID;
 
 -- The rest of what was known of the bill before such a scan, as JSON: months, the keys it is split by, what was not read. Null:

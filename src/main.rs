@@ -1,6 +1,6 @@
 //! The `tagledger` command.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use shared::chain::Chain;
@@ -17,6 +17,9 @@ mod telemetry;
 
 use cli::{Cli, Command};
 use failure::Failure;
+
+/// How long what nobody waits for any more may take to end.
+const LAST: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -39,7 +42,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let _traces = telemetry::traces(&command);
         match command {
             Command::Demo(arguments) => commands::demo::run(arguments).await,
@@ -55,5 +58,8 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Policy(arguments) => commands::policy::run(&arguments),
             Command::Store(arguments) => commands::store::run(&arguments),
         }
-    })
+    });
+    // Whoever looks for a collector's address that nobody knows is not waited for.
+    runtime.shutdown_timeout(LAST);
+    ended
 }

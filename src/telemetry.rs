@@ -18,7 +18,8 @@ mod traces;
 pub(crate) fn traces(command: &Command) -> traces::Traces {
     traces::Traces::start(match command {
         Command::Scan(_) | Command::Scanner(_) => "tagledger-scanner",
-        _ => "tagledger-server",
+        Command::Server(_) | Command::Mcp(_) => "tagledger-server",
+        _ => "tagledger",
     })
 }
 

@@ -18,12 +18,12 @@ use shared::{
 };
 use tracing::info;
 
-mod answers;
 mod asking;
 mod singles;
+mod told;
 
-use answers::DaysAnswers;
 use asking::Asking;
+use told::ToldToday;
 
 /// Months beside the running one that Cost Explorer keeps, unless it was asked to keep more.
 const KEPT_MONTHS: i32 = 13;
@@ -70,11 +70,13 @@ pub(crate) async fn harvest<C: Cloud>(
     let Some(payer) = cloud.payer() else { return harvest };
     let (terms, left) = (Terms::of(policy), budget.saturating_sub(known.requests_today));
     let (payer, name) = (payer.to_string(), String::new());
-    let answers = DaysAnswers::new(redis, &payer, now);
-    let mut asking = Asking { cloud, terms, payer, name, left, requests: 0, answers };
+    let mut asking = Asking { cloud, terms, payer, name, left, requests: 0, now };
     harvest.tags = asking.tags(known).await;
     asking.name = asking.terms.name(&asking.payer, harvest.tags.as_ref().unwrap_or(&known.tags));
-    let mut months: VecDeque<Days> = wanted(&known.months, &asking.name, day_of(now)).into();
+    let mut told = ToldToday::new(redis, &asking.payer, &asking.name, now);
+    let (months, read) = told.of(wanted(&known.months, &asking.name, day_of(now))).await;
+    harvest.months = read;
+    let mut months: VecDeque<Days> = months.into();
     // What expires in a month is judged by its last day, so that each such month has questions of its own.
     let mut most = if policy.depends_on_the_day() { 1 } else { MOST_TOGETHER };
     let mut needs = Needs { questions: asking.terms.most_questions() as u64, a_month: known.needs };
@@ -90,6 +92,7 @@ pub(crate) async fn harvest<C: Cloud>(
         match read {
             Ok(read) => {
                 months.drain(..span.len());
+                told.keep(&read).await;
                 harvest.months.extend(read);
             }
             // Some of them may be older than the account.

@@ -1,6 +1,7 @@
 //! What every tool and transport shares.
 
 use std::{
+    collections::HashMap,
     path::Path,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
@@ -8,16 +9,23 @@ use std::{
 
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use shared::{
+    Arn,
     chain::Chain,
     cloud::Look,
     day::day_of,
+    inventory::Scope,
     store::{Reader, Snapshot, StoreError, View},
 };
-
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    announce::Announcements, audit::Audit, live::Live, policy_file::PolicyFile, shelf::Shelf, tools::ToolFailure,
+    announce::Announcements,
+    audit::Audit,
+    live::{Live, Seen},
+    policy_file::PolicyFile,
+    shelf::Shelf,
+    tools::ToolFailure,
 };
 
 /// Where the time comes from.
@@ -106,10 +114,6 @@ impl Ledger {
         &self.live
     }
 
-    pub(crate) fn clock(&self) -> Clock {
-        self.clock
-    }
-
     pub(crate) fn announcements(&self) -> &Announcements {
         &self.announcements
     }
@@ -165,19 +169,28 @@ impl Ledger {
         self.reader.newest().ok().flatten().map(|newest| Moment::of(&newest))
     }
 
+    /// Looks at resources as they are now; an answer for every one.
+    pub(crate) async fn look(&self, wanted: &[(Scope, Arn)], until: Instant) -> HashMap<Arn, Seen> {
+        self.live.look(wanted, until, self.clock, self.moment()).await
+    }
+
     /// Whether what answers rest on beside the snapshot has been learnt from it: from then on it stays until the next one.
     pub(crate) fn has_learnt(&self, moment: Moment) -> bool {
-        let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
-        if *learnt != Some(moment) {
-            let now = self.reader.read(|view| match view.newest()? {
-                Some(newest) if Moment::of(&newest) == moment => {
-                    Ok(view.weighing(&newest)?.is_some_and(|weighing| weighing.snapshot == newest.id))
-                }
-                _ => Ok(false),
-            });
-            *learnt = matches!(now, Ok(true)).then_some(moment).or(*learnt);
+        let learnt = || self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
+        if *learnt() == Some(moment) {
+            return true;
         }
-        *learnt == Some(moment)
+        let now = self.reader.read(|view| match view.newest()? {
+            Some(newest) if Moment::of(&newest) == moment => {
+                Ok(view.weighing(&newest)?.is_some_and(|weighing| weighing.snapshot == newest.id))
+            }
+            _ => Ok(false),
+        });
+        let now = matches!(now, Ok(true));
+        if now {
+            *learnt() = Some(moment);
+        }
+        now
     }
 
     /// Reads ahead what answers from the newest snapshot need.

@@ -19,7 +19,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::{ledger::Clock, shelf::Shelf};
+use crate::{
+    ledger::{Clock, Moment},
+    shelf::Shelf,
+};
 
 mod memory;
 
@@ -92,9 +95,16 @@ impl Live {
         Instant::now() + self.patience
     }
 
-    /// Looks at resources, each in its scope; an answer for every one.
-    pub(crate) async fn look(&self, wanted: &[(Scope, Arn)], until: Instant, clock: Clock) -> HashMap<Arn, Seen> {
-        let mut answers = self.memory.recall(wanted, clock()).await;
+    /// Looks at resources, each in its scope; an answer for every one. What others saw counts as far as their ledger is at the
+    /// same moment as this one: others may look at another cloud.
+    pub(crate) async fn look(
+        &self,
+        wanted: &[(Scope, Arn)],
+        until: Instant,
+        clock: Clock,
+        moment: Option<Moment>,
+    ) -> HashMap<Arn, Seen> {
+        let mut answers = self.memory.recall(wanted, clock(), moment).await;
         let mut unseen: BTreeMap<&Scope, Vec<Arn>> = BTreeMap::new();
         for (scope, arn) in wanted.iter().filter(|(_, arn)| !answers.contains_key(arn)) {
             unseen.entry(scope).or_default().push(arn.clone());
@@ -110,7 +120,7 @@ impl Live {
             for (arn, looked) in answered {
                 let seen = Seen { looked, at };
                 if lasts(&seen.looked) {
-                    self.memory.keep(&scope, &arn, &seen);
+                    self.memory.keep(&scope, &arn, &seen, moment);
                 }
                 answers.insert(arn, seen);
             }
@@ -221,8 +231,8 @@ mod tests {
         let script = Arc::new(Script::default());
         let live = Live::new(Some(Arc::<Script>::clone(&script)));
         let both = [wanted("eu-west-1", "there"), wanted("us-east-1", "gone")];
-        let first = live.look(&both, live.until(), noon).await;
-        let again = live.look(&both, live.until(), noon).await;
+        let first = live.look(&both, live.until(), noon, None).await;
+        let again = live.look(&both, live.until(), noon, None).await;
         assert_eq!(script.asked.load(Ordering::Relaxed), 2);
         for answers in [first, again] {
             assert!(matches!(answers[&both[0].1].looked, Looked::There(_)));
@@ -236,7 +246,7 @@ mod tests {
         let live = Live { patience: Duration::from_millis(50), ..Live::new(Some(Arc::<Script>::clone(&script))) };
         let both = [wanted("eu-west-1", "there"), wanted("us-east-1", "slow")];
         for asked in [2, 3] {
-            let answers = live.look(&both, live.until(), noon).await;
+            let answers = live.look(&both, live.until(), noon, None).await;
             assert!(matches!(answers[&both[0].1].looked, Looked::There(_)));
             assert!(matches!(&answers[&both[1].1].looked, Looked::Unread(gap) if gap.message.contains("in time")));
             assert_eq!(script.asked.load(Ordering::Relaxed), asked, "only what was not seen is asked for again");
@@ -246,7 +256,7 @@ mod tests {
     #[tokio::test]
     async fn without_a_cloud_nothing_is_read() {
         let (live, one) = (Live::new(None), wanted("eu-west-1", "there"));
-        let answers = live.look(std::slice::from_ref(&one), live.until(), noon).await;
+        let answers = live.look(std::slice::from_ref(&one), live.until(), noon, None).await;
         assert!(matches!(&answers[&one.1].looked, Looked::Unread(gap) if gap.reason == GapReason::Denied));
         assert!(live.locate(&[one.1], live.until()).await.is_err());
     }

@@ -13,8 +13,6 @@ use shared::{
     store::{BillGap, BillKnown, BillLine, BillPart, MonthBill},
 };
 
-use super::answers::DaysAnswers;
-
 /// A scan's questions to the bill.
 pub(super) struct Asking<'a, C> {
     pub(super) cloud: &'a C,
@@ -26,8 +24,8 @@ pub(super) struct Asking<'a, C> {
     pub(super) left: u64,
     /// Requests made.
     pub(super) requests: u64,
-    /// What others that share a Redis were told today.
-    pub(super) answers: DaysAnswers,
+    /// The clock of the scan.
+    pub(super) now: Timestamp,
 }
 
 impl<C: Cloud> Asking<'_, C> {
@@ -78,6 +76,7 @@ impl<C: Cloud> Asking<'_, C> {
             let within = |day: &Date| *day >= days.first && *day < days.end;
             MonthBill {
                 days: *days,
+                asked_at: self.now,
                 open_from: estimated.iter().copied().find(within),
                 metric,
                 payer: self.payer.clone(),
@@ -90,15 +89,9 @@ impl<C: Cloud> Asking<'_, C> {
     }
 
     pub(super) async fn ask(&mut self, question: &BillQuestion) -> Result<BillAnswer, BillProblem> {
-        if let Some(answer) = self.answers.get(question).await {
-            return Ok(answer);
-        }
         let billed = self.cloud.bill(question, self.left).await;
         self.left = self.left.saturating_sub(billed.requests);
         self.requests += billed.requests;
-        if let Ok(answer) = &billed.answer {
-            self.answers.keep(question, answer).await;
-        }
         billed.answer
     }
 

@@ -2,13 +2,13 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use shared::{Arn, cloud::Looked, inventory::Scope};
 
-use crate::shelf::Shelf;
+use crate::{ledger::Moment, shelf::Shelf};
 
 /// For how long an answer is given again without asking AWS: a chat asks about the same resource more than once.
 const FRESH: Duration = Duration::from_secs(60);
@@ -35,12 +35,17 @@ impl Memory {
     }
 
     /// What is remembered of some of these. What others saw is not kept here: it would seem fresh for longer than it is.
-    pub(super) async fn recall(&self, wanted: &[(Scope, Arn)], now: Timestamp) -> HashMap<Arn, Seen> {
+    pub(super) async fn recall(
+        &self,
+        wanted: &[(Scope, Arn)],
+        now: Timestamp,
+        moment: Option<Moment>,
+    ) -> HashMap<Arn, Seen> {
         let mut known: HashMap<Arn, Seen> =
             wanted.iter().filter_map(|(_, arn)| Some((arn.clone(), self.seen.get(arn)?))).collect();
         let others: Vec<&(Scope, Arn)> = wanted.iter().filter(|(_, arn)| !known.contains_key(arn)).collect();
-        if let (Some(shelf), false) = (&self.shelf, others.is_empty()) {
-            let keys: Vec<String> = others.iter().map(|(scope, arn)| key(scope, arn)).collect();
+        if let (Some((shelf, moment)), false) = (self.shelf.as_ref().zip(moment), others.is_empty()) {
+            let keys: Vec<String> = others.iter().map(|(scope, arn)| key(scope, arn, moment)).collect();
             for ((_, arn), found) in others.into_iter().zip(shelf.get_all(&keys).await) {
                 let seen = found.and_then(|found| serde_json::from_slice::<Seen>(&found).ok());
                 known.extend(seen.filter(|seen| is_fresh(seen, now)).map(|seen| (arn.clone(), seen)));
@@ -49,23 +54,23 @@ impl Memory {
         known
     }
 
-    pub(super) fn keep(&self, scope: &Scope, arn: &Arn, seen: &Seen) {
+    pub(super) fn keep(&self, scope: &Scope, arn: &Arn, seen: &Seen, moment: Option<Moment>) {
         self.seen.insert(arn.clone(), seen.clone());
-        if let (Some(shelf), Ok(written)) = (&self.shelf, serde_json::to_vec(seen)) {
-            shelf.put(key(scope, arn), &written, FRESH.as_secs());
+        if let (Some((shelf, moment)), Ok(written)) = (self.shelf.as_ref().zip(moment), serde_json::to_vec(seen)) {
+            shelf.put(key(scope, arn, moment), &written, FRESH.as_secs());
         }
     }
 }
 
 /// Clocks of two machines differ a little; what was seen in the future was not.
 fn is_fresh(seen: &Seen, now: Timestamp) -> bool {
-    let age = now.duration_since(seen.at).unsigned_abs();
-    age <= FRESH
+    let age = now.duration_since(seen.at);
+    age >= -SignedDuration::from_secs(5) && age.unsigned_abs() <= FRESH
 }
 
 /// Under which name servers share what they saw of a resource.
-fn key(scope: &Scope, arn: &Arn) -> String {
-    let whole = format!("{}\0{scope}\0{arn}", env!("CARGO_PKG_VERSION"));
+fn key(scope: &Scope, arn: &Arn, moment: Moment) -> String {
+    let whole = format!("{}\0{moment:?}\0{scope}\0{arn}", env!("CARGO_PKG_VERSION"));
     let digest: String = Sha256::digest(whole).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("tagledger:seen:{digest}")
 }

@@ -8,10 +8,14 @@ use opentelemetry::{
     global::{self, BoxedSpan},
     trace::{Span as _, SpanContext, SpanKind, Status, TraceContextExt, TraceState, Tracer},
 };
-use rmcp::{RoleServer, service::RequestContext};
+use rmcp::{RoleServer, model::RequestId, service::RequestContext};
 
 /// The instrumentation, as collectors name it.
 const SCOPE: &str = "tagledger.server";
+
+/// Longest id of a request, and longest `tracestate`, that are told; W3C wants the latter to be carried that far. Bytes.
+const MOST_ID: usize = 64;
+const MOST_STATE: usize = 512;
 
 /// A request in hand. It ends when it is dropped.
 pub(super) struct Span(BoxedSpan);
@@ -22,9 +26,9 @@ impl Span {
         let parts = context.extensions.get::<Parts>();
         let mut attributes = vec![
             KeyValue::new("mcp.method.name", method),
-            KeyValue::new("jsonrpc.request.id", context.id.to_string()),
             KeyValue::new("network.transport", if parts.is_some() { "tcp" } else { "pipe" }),
         ];
+        attributes.extend(short(&context.id).map(|id| KeyValue::new("jsonrpc.request.id", id)));
         if let Some(version) = parts.and_then(|parts| text(parts, "mcp-protocol-version")) {
             attributes.push(KeyValue::new("mcp.protocol.version", version.to_owned()));
         }
@@ -55,12 +59,18 @@ impl Span {
 
 /// What the client says of its own span: in `_meta`, as MCP has it, or in the header of HTTP.
 fn parent(context: &RequestContext<RoleServer>, parts: Option<&Parts>) -> Context {
-    let meta = context.meta.get_traceparent().map(|parent| (parent, context.meta.get_tracestate()));
-    let header = || Some((text(parts?, "traceparent")?, parts.and_then(|parts| text(parts, "tracestate"))));
-    match meta.or_else(header).and_then(|(parent, state)| span_context(parent, state)) {
+    let meta = context.meta.get_traceparent().and_then(|parent| span_context(parent, context.meta.get_tracestate()));
+    let header = || span_context(text(parts?, "traceparent")?, text(parts?, "tracestate"));
+    match meta.or_else(header) {
         Some(remote) => Context::new().with_remote_span_context(remote),
         None => Context::new(),
     }
+}
+
+/// An id is whatever a client makes it: one that is no number and not short is left out, for spans wait in memory.
+fn short(id: &RequestId) -> Option<String> {
+    let id = id.to_string();
+    (id.len() <= MOST_ID && id.bytes().all(|byte| byte.is_ascii_graphic())).then_some(id)
 }
 
 fn text<'p>(parts: &'p Parts, header: &str) -> Option<&'p str> {
@@ -72,12 +82,19 @@ fn span_context(parent: &str, state: Option<&str>) -> Option<SpanContext> {
     let mut parts = parent.split('-');
     let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let hex = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // Version 00 has no more than that; later ones may.
+    if version == "00" && parts.next().is_some() {
+        return None;
+    }
     if !(hex(version, 2) && hex(trace, 32) && hex(span, 16) && hex(flags, 2)) || version.eq_ignore_ascii_case("ff") {
         return None;
     }
     let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?) & TraceFlags::SAMPLED;
     let (trace, span) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
-    let state = state.and_then(|state| state.parse::<TraceState>().ok()).unwrap_or_default();
+    let state = state
+        .filter(|state| state.len() <= MOST_STATE)
+        .and_then(|state| state.parse::<TraceState>().ok())
+        .unwrap_or_default();
     let context = SpanContext::new(trace, span, flags, true, state);
     context.is_valid().then_some(context)
 }
@@ -98,6 +115,7 @@ mod tests {
             "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
             "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
             "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e47zz-00f067aa0ba902b7-01",
         ] {

@@ -78,7 +78,7 @@ pub(crate) async fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answ
     let asked = named.into_iter().map(|named| known.address(named, &located)).next();
     let Some(asked) = asked else { return Err(ToolFailure::Internal) };
     let wanted: Vec<(Scope, Arn)> = asked.wanted().into_iter().collect();
-    let mut seen = ledger.live().look(&wanted, until, ledger.clock()).await;
+    let mut seen = ledger.look(&wanted, until).await;
     let looked = wanted.first().and_then(|(_, arn)| seen.remove(arn));
     let facts = match (asked, looked) {
         (Asked::Reachable(scope, arn), Some(seen)) => facts(&known, scope, arn, seen.looked, seen.at)?,

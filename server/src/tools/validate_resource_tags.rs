@@ -75,7 +75,7 @@ pub(crate) async fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answ
     let located = known.locate(ledger, &named, until).await;
     let asked: Vec<Asked> = named.into_iter().map(|named| known.address(named, &located)).collect();
     let wanted: Vec<(Scope, Arn)> = asked.iter().filter_map(Asked::wanted).collect();
-    let seen = ledger.live().look(&wanted, until, ledger.clock()).await;
+    let seen = ledger.look(&wanted, until).await;
     let all = |brief| -> Vec<Validated> {
         texts.iter().zip(&asked).map(|(text, asked)| told(&known, ledger.now(), text, asked, &seen, brief)).collect()
     };

@@ -37,6 +37,7 @@ fn october(asked_at: &str, all: i64, gap: i64, credit: i64) -> Harvest {
     ];
     let month = MonthBill {
         days: Days::of_month(day),
+        asked_at: at(asked_at),
         open_from: (credit == 0).then(|| date(2026, 10, 31)),
         metric: Metric::NetAmortized,
         payer: ACCOUNT.to_owned(),

@@ -24,8 +24,10 @@ const SERVICES: [&str; 6] = [
 pub(crate) fn harvest(estate: &Estate, today: Date) -> Harvest {
     let days = Days::of_month(today.first_of_month().yesterday().unwrap());
     let payer = estate.accounts[0].id.to_string();
+    let midnight = jiff::tz::TimeZone::UTC.to_timestamp(today.at(0, 0, 0, 0)).unwrap();
     let month = MonthBill {
         days,
+        asked_at: midnight,
         open_from: None,
         metric: Metric::NetAmortized,
         payer: payer.clone(),

@@ -145,7 +145,7 @@ impl Metric {
 }
 
 /// A line of an answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BillRow {
     /// When.
     pub day: Date,
@@ -160,7 +160,7 @@ pub struct BillRow {
 }
 
 /// What a bill says, read to its last page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BillAnswer {
     /// Lines, in no order; what is zero may be left out.
     pub rows: Vec<BillRow>,

@@ -43,7 +43,7 @@ pub struct AuditEntry {
     pub micros: u64,
     /// Lists of AWS that were asked for it: of one type in one region of one account each.
     pub aws_lookups: u64,
-    /// The trace that the client named; empty where it named none.
+    /// The trace that the client named, or the server's own; empty where there is neither.
     pub trace_id: String,
 }
 

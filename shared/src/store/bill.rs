@@ -20,7 +20,8 @@ use crate::{
 };
 
 /// Which sum a line of the bill belongs to; `schema.sql` says what each is by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BillPart {
     /// All charges, by service and kind of charge.
     Charges = 1,
@@ -39,7 +40,7 @@ impl BillPart {
 }
 
 /// A line of the bill.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BillLine {
     /// When.
     pub day: Date,
@@ -56,10 +57,12 @@ pub struct BillLine {
 }
 
 /// A month as it was asked for, whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MonthBill {
     /// From the first of the month to the last day that was asked for.
     pub days: Days,
+    /// When it was asked for.
+    pub asked_at: Timestamp,
     /// The first day that may still change.
     pub open_from: Option<Date>,
     /// Which amounts.
@@ -170,7 +173,7 @@ impl Night<'_> {
         self.keep_bill_known()?;
         let asked_at = harvest.asked_at.as_second();
         for month in &harvest.months {
-            self.month(month, asked_at)?;
+            self.month(month)?;
         }
         if let Some(costs) = &harvest.singles {
             self.single_costs(costs, asked_at)?;
@@ -192,9 +195,13 @@ impl Night<'_> {
         Ok(())
     }
 
-    fn month(&mut self, month: &MonthBill, asked_at: i64) -> Result<(), StoreError> {
+    fn month(&mut self, month: &MonthBill) -> Result<(), StoreError> {
         let (first, end) = (number_of(month.days.first), number_of(month.days.end));
         let before = self.lines_known(month.days)?;
+        // A clock that went back asks for fewer days than are known: what is known of all of them stays.
+        if before.as_ref().is_some_and(|(days, _)| days.end > month.days.end) {
+            return Ok(());
+        }
         self.run(sql::DROP_BILL_DAYS, params![first, end])?;
         let mut ids = BTreeMap::new();
         for line in &month.lines {
@@ -219,7 +226,7 @@ impl Night<'_> {
             first,
             end,
             open_from,
-            asked_at,
+            month.asked_at.as_second(),
             self.id,
             month.metric.as_str(),
             month.payer,

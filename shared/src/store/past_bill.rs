@@ -56,7 +56,7 @@ impl Night<'_> {
         self.run(sql::ADD_KNOWN_BEFORE, params![self.id, known])
     }
 
-    /// The lines of a month of which some days are known; none when none is.
+    /// The lines of a month of which some days are known, with these days; none when none is.
     pub(super) fn lines_known(&self, of: Days) -> Result<Option<(Days, HashMap<Cell, i64>)>, StoreError> {
         let known = months(&self.sql)?.into_iter().find(|month| month.days.first == of.first);
         let lines = known.map(|month| Ok((month.days, cells(&self.sql, month.days)?)));
@@ -116,18 +116,18 @@ impl BillThen {
 
     fn bill(&self, view: &View<'_>, days: Days) -> Result<Bill, StoreError> {
         let mut undone = statement(view.db(), sql::BILL_UNDONE)?;
-        let range = params![self.snapshot, number_of(days.first), number_of(days.end)];
+        let range = params![number_of(days.first), number_of(days.end), self.snapshot];
         let mut undone = undone.query(range).attempt(READING)?;
-        let mut lines: Option<HashMap<Cell, i64>> = None;
+        let mut then: HashMap<Cell, i64> = HashMap::new();
         while let Some(row) = undone.next().attempt(READING)? {
             let (cell, micros) = cell(row).attempt(READING)?;
-            let lines = match &mut lines {
-                Some(lines) => lines,
-                None => lines.insert(cells(view.db(), days)?),
-            };
-            lines.insert(cell, micros);
+            then.entry(cell).or_insert(micros);
         }
-        let Some(lines) = lines else { return bill(view.db(), days) };
+        if then.is_empty() {
+            return bill(view.db(), days);
+        }
+        let mut lines = cells(view.db(), days)?;
+        lines.extend(then);
         let mut sums: HashMap<(i64, [i64; 3]), i64> = HashMap::new();
         for ([_, part, a, b, currency], micros) in lines.into_iter().filter(|(_, micros)| *micros != 0) {
             *sums.entry((part, [currency, a, b])).or_default() += micros;

@@ -191,13 +191,14 @@ statements! {
     // The bill.
     ADD_BILL_TEXT = "INSERT INTO bill_text (text) VALUES (?1) ON CONFLICT (text) DO UPDATE SET text = text RETURNING id";
     LINES_OF_DAYS = "SELECT day, part, a, b, currency_id, micros FROM bill WHERE day >= ?1 AND day < ?2";
-    ADD_BILL_BEFORE = "INSERT INTO bill_before VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
+    ADD_BILL_BEFORE = "INSERT INTO bill_before VALUES (?2, ?3, ?4, ?5, ?6, ?1, ?7) ON CONFLICT DO NOTHING";
     ADD_KNOWN_BEFORE = "INSERT INTO bill_known_before VALUES (?1, ?2) ON CONFLICT DO NOTHING";
     /// What the first scan after snapshot ?1 that asked for the bill knew of it before.
     KNOWN_AFTER = "SELECT known FROM bill_known_before WHERE snapshot_id > ?1 ORDER BY snapshot_id LIMIT 1";
-    /// The newest first: what stood there longest ago is told last.
+    /// Of each line first what stood there longest ago.
     BILL_UNDONE = "SELECT day, part, a, b, currency_id, micros FROM bill_before
-        WHERE snapshot_id > ?1 AND day >= ?2 AND day < ?3 ORDER BY snapshot_id DESC";
+        WHERE day >= ?1 AND day < ?2 AND snapshot_id > ?3
+        ORDER BY day, part, a, b, currency_id, snapshot_id";
     DROP_BILL_DAYS = "DELETE FROM bill WHERE day >= ?1 AND day < ?2";
     ADD_BILL = "INSERT INTO bill VALUES (?1, ?2, ?3, ?4, ?5, ?6)
         ON CONFLICT (day, part, a, b, currency_id) DO UPDATE SET micros = micros + excluded.micros";
@@ -238,6 +239,12 @@ statements! {
     KEPT_SNAPSHOTS = "SELECT id, started_at, status FROM snapshot WHERE kept ORDER BY id";
     /// What began after the kept night ?1 and had ended when the next kept night ?2 came, no kept night saw.
     DROP_VERSIONS = "DELETE FROM history WHERE until > ?1 AND until <= ?2 AND since > ?1";
+    /// Of what was read otherwise after the kept night ?1 and until the next kept night ?2, only what stood there first is told.
+    DROP_LINES_BETWEEN = "DELETE FROM bill_before AS later WHERE snapshot_id > ?1 AND snapshot_id <= ?2 AND EXISTS (
+        SELECT 1 FROM bill_before e WHERE e.day = later.day AND e.part = later.part AND e.a = later.a AND e.b = later.b
+        AND e.currency_id = later.currency_id AND e.snapshot_id > ?1 AND e.snapshot_id < later.snapshot_id)";
+    DROP_KNOWN_BETWEEN = "DELETE FROM bill_known_before WHERE snapshot_id <= ?2 AND snapshot_id > (
+        SELECT min(snapshot_id) FROM bill_known_before WHERE snapshot_id > ?1)";
     DROP_SCOPES = "DELETE FROM scope WHERE snapshot_id = ?1";
     DROP_CELLS = "DELETE FROM rollup_cell WHERE snapshot_id = ?1";
     DROP_RULE_COUNTS = "DELETE FROM rollup_rule WHERE snapshot_id = ?1";

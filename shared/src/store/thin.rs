@@ -78,6 +78,8 @@ fn thin(db: &Connection, retention: &Retention, today: Date) -> Result<Thinned, 
         }
         if gap {
             thinned.versions += run(db, sql::DROP_VERSIONS, params![before, mark.id])?;
+            run(db, sql::DROP_LINES_BETWEEN, params![before, mark.id])?;
+            run(db, sql::DROP_KNOWN_BETWEEN, params![before, mark.id])?;
         }
         (before, gap) = (mark.id, false);
     }

@@ -16,7 +16,8 @@ fn month(first: Date, open_from: Option<Date>, lines: &[(Date, BillPart, &str, &
     };
     let (days, terms, payer) = (Days::of_month(first), "terms".to_owned(), "111122223333".to_owned());
     let lines = lines.iter().map(line).collect();
-    MonthBill { days, open_from, metric: Metric::NetAmortized, payer, terms, requests: 7, lines }
+    let asked_at = Timestamp::constant(1_767_398_400, 0);
+    MonthBill { days, asked_at, open_from, metric: Metric::NetAmortized, payer, terms, requests: 7, lines }
 }
 
 /// Two months with every part, a tag, a gap, and two currencies.
@@ -57,6 +58,7 @@ pub(super) fn earlier_harvest() -> Harvest {
     let day = date(2025, 12, 31);
     let december = month(date(2025, 12, 1), Some(day), &[(day, BillPart::Charges, "AWS Lambda", "Usage", "USD", 60)]);
     let asked_at = Timestamp::constant(1_767_312_000, 0);
+    let december = MonthBill { asked_at, ..december };
     Harvest { asked_at, requests: 1, months: vec![december], ..Harvest::default() }
 }
 
@@ -142,6 +144,7 @@ fn bills_of_several_accounts_are_never_added() {
         month(date(2025, 12, 1), None, &[(date(2025, 12, 2), BillPart::Charges, "AWS Lambda", "Usage", "USD", 500)]);
     other.payer = "999988887777".to_owned();
     let asked_at = harvest().asked_at + 24.hours();
+    other.asked_at = asked_at;
     book.write(&[], |night| night.bill(&Harvest { asked_at, months: vec![other], ..Harvest::default() }));
     let year = Days { first: date(2025, 1, 1), end: date(2026, 1, 1) };
     let billed = book.reader().read(|view| view.billed(year)).unwrap();

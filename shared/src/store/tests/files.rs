@@ -130,6 +130,7 @@ fn whole_tables() -> Vec<&'static str> {
             "SPAN",
         ],
         &["DROP_OLD_VIOLATIONS", "DROP_FORGOTTEN_RESOURCES", "DROP_UNUSED_TAG_SETS"],
+        &["DROP_LINES_BETWEEN", "DROP_BILL_BEFORE"],
         &["TAG_SETS", "TAG_IDS", "COUNTED_TAGS"],
         &["TAG_SET_KEYS", "FINDING_SETS", "RESOURCES", "JUDGED", "AS_OF", "INTEGRITY", "FREE_BYTES", "TABLE_SIZES"],
         &["BILL_MONTHS", "ALLOCATION_TAGS", "BILL_NEEDS", "BILL_GAP", "SNAPSHOT_BEFORE"],

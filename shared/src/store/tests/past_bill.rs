@@ -28,10 +28,9 @@ fn harvest_of(months: &[Month], tags: u8, night: i64) -> Harvest {
     for (number, known, own, lines) in months {
         let first = MONTHS[*number];
         let day = |n: i8| first + i64::from(n).days();
-        // Days that are known stay known, so that a month only grows.
-        let end = day((*known).max(4));
+        let end = day(*known);
         let line = |(on, part, name, micros): &(i8, usize, u8, i64)| BillLine {
-            day: day(*on % 4),
+            day: day(*on % *known),
             part: BillPart::ALL[*part],
             a: format!("a{name}"),
             b: format!("b{}", name % 2),
@@ -41,6 +40,7 @@ fn harvest_of(months: &[Month], tags: u8, night: i64) -> Harvest {
         harvest.months.retain(|month: &MonthBill| month.days.first != first);
         harvest.months.push(MonthBill {
             days: Days { first, end },
+            asked_at: harvest.asked_at,
             open_from: (known % 2 == 0).then(|| day(2)),
             metric: Metric::NetAmortized,
             payer: if *own { "111122223333" } else { "999988887777" }.to_owned(),
@@ -134,6 +134,17 @@ fn thinning_leaves_what_kept_nights_knew_of_the_bill_and_drops_what_none_knew() 
     }
     for table in ["bill_before", "bill_known_before"] {
         assert_eq!(book.number(&format!("SELECT min(snapshot_id) FROM {table}")), kept[0] + 1, "{table}");
+    }
+    // Between two kept nights a line and what else was known stand there once.
+    let spans = kept.windows(2).map(|pair| (pair[0], pair[1]));
+    for (from, to) in spans {
+        let between = format!("snapshot_id > {from} AND snapshot_id <= {to}");
+        assert_eq!(book.number(&format!("SELECT count(*) FROM bill_known_before WHERE {between}")), 1);
+        let twice = format!(
+            "SELECT count(*) FROM (SELECT 1 FROM bill_before WHERE {between}
+             GROUP BY day, part, a, b, currency_id HAVING count(*) > 1)"
+        );
+        assert_eq!(book.number(&twice), 0);
     }
 }
 

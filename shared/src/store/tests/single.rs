@@ -65,6 +65,7 @@ fn harvest(singles: SingleCosts, charges: &[(&str, &str)]) -> Harvest {
         amount: usd(amount),
     };
     let month = MonthBill {
+        asked_at: Timestamp::UNIX_EPOCH,
         days: NOVEMBER,
         open_from: None,
         metric: Metric::NetAmortized,

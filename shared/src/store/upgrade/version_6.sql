@@ -1,14 +1,14 @@
 -- What was known of the bill, by the night. Of nights before the newest it is not known any more.
 
 CREATE TABLE bill_before (
-    snapshot_id INTEGER NOT NULL REFERENCES snapshot (id),
     day         INTEGER NOT NULL,
     part        INTEGER NOT NULL,
     a           INTEGER NOT NULL,
     b           INTEGER NOT NULL,
     currency_id INTEGER NOT NULL,
+    snapshot_id INTEGER NOT NULL REFERENCES snapshot (id),
     micros      INTEGER NOT NULL,
-    PRIMARY KEY (snapshot_id, day, part, a, b, currency_id)
+    PRIMARY KEY (day, part, a, b, currency_id, snapshot_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE bill_known_before (
