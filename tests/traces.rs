@@ -123,6 +123,10 @@ fn a_collector_is_told_of_every_call_as_a_part_of_the_clients_trace_and_of_nothi
     let secret = json!({"filters": {"region": "moon-secret-1"}});
     call(&server, &format!("traceparent: {parent}\r\n"), "check_tag_compliance", &secret, &json!({}));
     call(&server, "MCP-Protocol-Version: 2025-06-18\r\n", "get_tagging_policy", &json!({}), &json!({}));
+    // What a client makes of ids and states is carried as far as it is short.
+    let body = json!({"jsonrpc": "2.0", "id": "secret".repeat(20), "method": "tools/call", "params": {
+        "name": "get_violation_history", "_meta": {"traceparent": parent, "tracestate": format!("a={}", "secret".repeat(99))}}});
+    assert_eq!(server.ask("POST", "/mcp", "", &body.to_string()).0, 200);
     for (method, parameters) in [
         ("resources/read", json!({"uri": "tagledger://policy"})),
         ("prompts/get", json!({"name": "monthly_review"})),
@@ -144,7 +148,17 @@ fn a_collector_is_told_of_every_call_as_a_part_of_the_clients_trace_and_of_nothi
     let mut names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
     names.sort_unstable();
     let check = "tools/call check_tag_compliance";
-    assert_eq!(names, ["prompts/get", "resources/read", check, check, "tools/call get_tagging_policy"]);
+    assert_eq!(
+        names,
+        [
+            "prompts/get",
+            "resources/read",
+            check,
+            check,
+            "tools/call get_tagging_policy",
+            "tools/call get_violation_history"
+        ]
+    );
     assert!(spans.iter().all(|span| span.kind() == SpanKind::Server));
     assert!(spans.iter().all(|span| span.end_time_unix_nano > span.start_time_unix_nano));
     let checks = named(&spans, check);
@@ -200,6 +214,17 @@ fn a_collector_that_fails_hangs_or_is_not_there_costs_no_answer_and_no_night() {
         world.scan_with(&[], &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]).exits(0);
         assert!(began.elapsed() < Duration::from_secs(15), "{endpoint}");
     }
+    let began = Instant::now();
+    let home = world.folder.path();
+    let mut command = tagledger(home);
+    command.env("TAGLEDGER_STORE", world.store()).env("OTEL_EXPORTER_OTLP_ENDPOINT", &silent);
+    let server = Server::start(&mut command, "127.0.0.1");
+    for n in 1..40 {
+        let (status, told) = call(&server, "", "check_tag_compliance", &json!({"limit": n}), &json!({}));
+        assert!(status == 200 && told.contains("compliance_score"), "{told}");
+    }
+    server.end();
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     for (variable, value, words) in [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "only http/protobuf is spoken"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "no address", "no traces"),
