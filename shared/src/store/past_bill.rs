@@ -49,6 +49,9 @@ pub struct BillThen {
 /// A line, by its day, part, both names and currency.
 type Cell = [i64; 5];
 
+/// Lines, in millionths.
+pub(super) type Lines = HashMap<Cell, i64>;
+
 impl Night<'_> {
     /// Keeps what is known of the bill, before anything of it is changed.
     pub(super) fn keep_bill_known(&self) -> Result<(), StoreError> {
@@ -57,14 +60,14 @@ impl Night<'_> {
     }
 
     /// The lines of a month of which some days are known, with these days; none when none is.
-    pub(super) fn lines_known(&self, of: Days) -> Result<Option<(Days, HashMap<Cell, i64>)>, StoreError> {
+    pub(super) fn lines_known(&self, of: Days) -> Result<Option<(Days, Lines)>, StoreError> {
         let known = months(&self.sql)?.into_iter().find(|month| month.days.first == of.first);
         let lines = known.map(|month| Ok((month.days, cells(&self.sql, month.days)?)));
         lines.transpose()
     }
 
     /// Keeps lines that are read otherwise now, as they were before.
-    pub(super) fn keep_lines(&self, days: Days, before: &HashMap<Cell, i64>) -> Result<(), StoreError> {
+    pub(super) fn keep_lines(&self, days: Days, before: &Lines) -> Result<(), StoreError> {
         let now = cells(&self.sql, days)?;
         let changed = before.iter().filter(|(cell, micros)| now.get(*cell) != Some(micros));
         let new = now.keys().filter(|cell| !before.contains_key(*cell)).map(|cell| (cell, &0));
@@ -118,7 +121,7 @@ impl BillThen {
         let mut undone = statement(view.db(), sql::BILL_UNDONE)?;
         let range = params![number_of(days.first), number_of(days.end), self.snapshot];
         let mut undone = undone.query(range).attempt(READING)?;
-        let mut then: HashMap<Cell, i64> = HashMap::new();
+        let mut then: Lines = HashMap::new();
         while let Some(row) = undone.next().attempt(READING)? {
             let (cell, micros) = cell(row).attempt(READING)?;
             then.entry(cell).or_insert(micros);
@@ -136,7 +139,7 @@ impl BillThen {
     }
 }
 
-fn cells(db: &Connection, days: Days) -> Result<HashMap<Cell, i64>, StoreError> {
+fn cells(db: &Connection, days: Days) -> Result<Lines, StoreError> {
     let mut lines = statement(db, sql::LINES_OF_DAYS)?;
     let lines = lines.query_map([number_of(days.first), number_of(days.end)], cell).attempt(FAILED)?;
     lines.collect::<Result<_, _>>().attempt(FAILED)
