@@ -105,6 +105,27 @@ fn call(server: &Server, headers: &str, tool: &str, arguments: &Value, meta: &Va
     server.ask("POST", "/mcp", headers, &body)
 }
 
+/// Calls, with and without a client's trace, and what is read without tools.
+fn ask_everything(server: &Server) {
+    let parent = format!("00-{TRACE}-{PARENT}-01");
+    call(server, "", "check_tag_compliance", &json!({"limit": 40}), &json!({"traceparent": parent}));
+    let secret = json!({"filters": {"region": "moon-secret-1"}});
+    call(server, &format!("traceparent: {parent}\r\n"), "check_tag_compliance", &secret, &json!({}));
+    call(server, "MCP-Protocol-Version: 2025-06-18\r\n", "get_tagging_policy", &json!({}), &json!({}));
+    // What a client makes of ids and states is carried as far as it is short.
+    let body = json!({"jsonrpc": "2.0", "id": "secret".repeat(20), "method": "tools/call", "params": {
+        "name": "get_violation_history", "_meta": {"traceparent": parent, "tracestate": format!("a={}", "secret".repeat(99))}}});
+    assert_eq!(server.ask("POST", "/mcp", "", &body.to_string()).0, 200);
+    for (method, parameters) in [
+        ("resources/read", json!({"uri": "tagledger://policy"})),
+        ("prompts/get", json!({"name": "monthly_review"})),
+        ("tools/list", json!({})),
+    ] {
+        let body = json!({"jsonrpc": "2.0", "id": "a", "method": method, "params": parameters});
+        assert_eq!(server.ask("POST", "/mcp", "", &body.to_string()).0, 200);
+    }
+}
+
 #[test]
 fn a_collector_is_told_of_every_call_as_a_part_of_the_clients_trace_and_of_nothing_that_was_asked() {
     let (world, collector) = (World::small(), Collector::start());
@@ -118,23 +139,7 @@ fn a_collector_is_told_of_every_call_as_a_part_of_the_clients_trace_and_of_nothi
             .env("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
         "127.0.0.1",
     );
-    let parent = format!("00-{TRACE}-{PARENT}-01");
-    call(&server, "", "check_tag_compliance", &json!({"limit": 40}), &json!({"traceparent": parent}));
-    let secret = json!({"filters": {"region": "moon-secret-1"}});
-    call(&server, &format!("traceparent: {parent}\r\n"), "check_tag_compliance", &secret, &json!({}));
-    call(&server, "MCP-Protocol-Version: 2025-06-18\r\n", "get_tagging_policy", &json!({}), &json!({}));
-    // What a client makes of ids and states is carried as far as it is short.
-    let body = json!({"jsonrpc": "2.0", "id": "secret".repeat(20), "method": "tools/call", "params": {
-        "name": "get_violation_history", "_meta": {"traceparent": parent, "tracestate": format!("a={}", "secret".repeat(99))}}});
-    assert_eq!(server.ask("POST", "/mcp", "", &body.to_string()).0, 200);
-    for (method, parameters) in [
-        ("resources/read", json!({"uri": "tagledger://policy"})),
-        ("prompts/get", json!({"name": "monthly_review"})),
-        ("tools/list", json!({})),
-    ] {
-        let body = json!({"jsonrpc": "2.0", "id": "a", "method": method, "params": parameters});
-        assert_eq!(server.ask("POST", "/mcp", "", &body.to_string()).0, 200);
-    }
+    ask_everything(&server);
     server.end();
 
     let (head, process) = collector.first();
