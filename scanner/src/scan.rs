@@ -152,7 +152,8 @@ impl<C: Cloud> Scan<'_, C> {
             end: self.end.clone(),
         };
         let recorder = Recorder::begin(beginning, progress).await?;
-        traces::scan(self.filled(known, recorder)).await
+        // Boxed: it is as large as all that the SDK does in it, and would be moved about on a thread's stack.
+        traces::scan(Box::pin(self.filled(known, recorder))).await
     }
 
     async fn filled(&self, known: Known, recorder: Recorder) -> Result<NightSummary, ScanError> {
