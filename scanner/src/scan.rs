@@ -195,8 +195,8 @@ impl<C: Cloud> Scan<'_, C> {
         if listed && self.cost_requests > 0 && self.narrow.is_whole() {
             let (budget, now) = (self.cost_requests, (self.now)());
             let redis = self.lock.map(ScanLock::client);
-            // Boxed: the SDK's futures are large, and would be a part of this one, which a thread has to find room for.
             let mut asking = Part::begin("bill");
+            // Boxed: the SDK's futures are large, and would be a part of this one, which a thread has to find room for.
             let harvest = Box::pin(costs::harvest(self.cloud, &self.policy, &known.bill, budget, now, redis)).await;
             asking.say("tagledger.aws_requests", harvest.requests);
             drop(asking);

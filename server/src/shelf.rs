@@ -14,8 +14,10 @@ use std::{
 
 use gate::Page;
 use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisError, aio::MultiplexedConnection};
-use sha2::{Digest, Sha256};
-use shared::chain::Chain;
+use shared::{
+    chain::Chain,
+    checksum::{checked, with_checksum},
+};
 use tokio::{
     sync::{Notify, mpsc},
     time::{Instant, sleep, timeout},
@@ -43,9 +45,6 @@ const WAITING: usize = 256;
 
 /// Largest answer that is kept, bytes.
 const MOST_BYTES: usize = 1 << 20;
-
-/// Bytes of the checksum before each answer.
-const CHECKSUM: usize = 32;
 
 /// Why there is no shelf.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +118,7 @@ impl Shelf {
         let found = match timeout(PATIENCE, asked.query_async::<Vec<Option<Vec<u8>>>>(&mut connection)).await {
             Ok(Ok(found)) => {
                 self.late.store(0, Ordering::Relaxed);
-                found.into_iter().map(|kept| kept.and_then(|kept| checked(&kept))).collect()
+                found.into_iter().map(|kept| Some(checked(&kept?)?.to_vec())).collect()
             }
             Ok(Err(error)) if is_an_answer(&error) => Vec::new(),
             Ok(Err(_)) => self.leave_alone(),
@@ -136,7 +135,7 @@ impl Shelf {
     pub(crate) fn put(&self, key: String, answer: &[u8], seconds: u64) {
         let there = self.connection.read().unwrap_or_else(PoisonError::into_inner).is_some();
         if there && answer.len() <= MOST_BYTES {
-            let kept = [Sha256::digest(answer).as_slice(), answer].concat();
+            let kept = with_checksum(answer);
             // Where others wait already, one more is worth nothing.
             drop(self.puts.try_send(Put { key, kept, seconds }));
         }
@@ -234,10 +233,4 @@ async fn connect(client: &Client) -> Result<MultiplexedConnection, String> {
 /// Whether Redis itself says no, in which case it is there.
 fn is_an_answer(error: &RedisError) -> bool {
     error.code().is_some()
-}
-
-/// The answer, if it is the one that was kept.
-fn checked(kept: &[u8]) -> Option<Vec<u8>> {
-    let (checksum, answer) = kept.split_at_checked(CHECKSUM)?;
-    (Sha256::digest(answer).as_slice() == checksum).then(|| answer.to_vec())
 }

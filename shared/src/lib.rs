@@ -8,6 +8,7 @@ pub mod resource_type;
 
 pub mod advice;
 pub mod chain;
+pub mod checksum;
 pub mod cloud;
 pub mod cursor;
 pub mod day;

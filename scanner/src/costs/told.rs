@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, aio::MultiplexedConnection};
-use sha2::{Digest, Sha256};
-use shared::{chain::Chain, day::day_of, money::Days, store::MonthBill};
+use shared::{chain::Chain, checksum, day::day_of, money::Days, store::MonthBill};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -22,9 +21,6 @@ const KEPT: u64 = 24 * 3600;
 /// Largest month that is kept, bytes.
 const MOST_BYTES: usize = 16 << 20;
 
-/// Bytes of the checksum before each month.
-const CHECKSUM: usize = 32;
-
 /// What was told today.
 pub(super) struct ToldToday {
     client: Option<Client>,
@@ -36,7 +32,7 @@ pub(super) struct ToldToday {
 impl ToldToday {
     /// Of the bill of this account by these terms, in this Redis; without one nothing is shared.
     pub(super) fn new(client: Option<Client>, payer: &str, terms: &str, now: Timestamp) -> Self {
-        let whose = format!("{}\0{payer}\0{terms}\0{}", env!("CARGO_PKG_VERSION"), day_of(now));
+        let whose = format!("{payer}\0{terms}\0{}", day_of(now));
         Self { client, connection: None, whose }
     }
 
@@ -57,12 +53,7 @@ impl ToldToday {
 
     async fn get(&mut self, days: Days) -> Option<MonthBill> {
         let kept: Option<Vec<u8>> = self.ask(redis::cmd("GET").arg(self.key(days))).await?;
-        let kept = kept?;
-        let (checksum, month) = kept.split_at_checked(CHECKSUM)?;
-        if Sha256::digest(month).as_slice() != checksum {
-            return None;
-        }
-        let month: MonthBill = serde_json::from_slice(month).ok()?;
+        let month: MonthBill = serde_json::from_slice(checksum::checked(&kept?)?).ok()?;
         (month.days == days).then_some(month)
     }
 
@@ -74,18 +65,15 @@ impl ToldToday {
             }
             let Ok(written) = serde_json::to_vec(month) else { return };
             if written.len() <= MOST_BYTES {
-                let kept = [Sha256::digest(&written).as_slice(), &written].concat();
                 let mut set = redis::cmd("SET");
-                set.arg(self.key(month.days)).arg(kept).arg("EX").arg(KEPT);
+                set.arg(self.key(month.days)).arg(checksum::with_checksum(&written)).arg("EX").arg(KEPT);
                 self.ask::<()>(&set).await;
             }
         }
     }
 
     fn key(&self, days: Days) -> String {
-        let whole = format!("{}\0{}\0{}", self.whose, days.first, days.end);
-        let digest: String = Sha256::digest(whole).iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("tagledger:bill:{digest}")
+        checksum::name("tagledger:bill", &[&self.whose, &days.first.to_string(), &days.end.to_string()])
     }
 
     async fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Option<T> {

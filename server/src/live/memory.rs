@@ -5,8 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use shared::{Arn, cloud::Looked, inventory::Scope};
+use shared::{Arn, checksum, cloud::Looked, inventory::Scope};
 
 use crate::{ledger::Moment, shelf::Shelf};
 
@@ -70,7 +69,5 @@ fn is_fresh(seen: &Seen, now: Timestamp) -> bool {
 
 /// Under which name servers share what they saw of a resource.
 fn key(scope: &Scope, arn: &Arn, moment: Moment) -> String {
-    let whole = format!("{}\0{moment:?}\0{scope}\0{arn}", env!("CARGO_PKG_VERSION"));
-    let digest: String = Sha256::digest(whole).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("tagledger:seen:{digest}")
+    checksum::name("tagledger:seen", &[&format!("{moment:?}"), &scope.to_string(), arn.as_str()])
 }

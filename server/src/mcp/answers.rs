@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use moka::sync::Cache;
 use rmcp::model::{CallToolRequestParams, CallToolResult, JsonObject};
-use sha2::{Digest, Sha256};
+use shared::checksum;
 
 use crate::{
     ledger::{Ledger, Moment},
@@ -40,9 +40,7 @@ impl Question {
     fn shared_as(&self) -> String {
         let Self { moment, policy, tool, arguments, reach } = self;
         let [moment, reach] = [format!("{moment:?}"), format!("{reach:?}")];
-        let whole = [env!("CARGO_PKG_VERSION"), &moment, policy, tool, arguments, &reach].join("\0");
-        let digest: String = Sha256::digest(whole).iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("tagledger:answer:{digest}")
+        checksum::name("tagledger:answer", &[&moment, policy, tool, arguments, &reach])
     }
 }
 
