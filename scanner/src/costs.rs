@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 
 use jiff::{Timestamp, ToSpan, civil::Date};
-use redis::Client;
 use shared::{
     cloud::Cloud,
     day::{day_of, number_of},
@@ -24,6 +23,8 @@ mod told;
 
 use asking::Asking;
 use told::ToldToday;
+
+pub(crate) use told::Sharing;
 
 /// Months beside the running one that Cost Explorer keeps, unless it was asked to keep more.
 const KEPT_MONTHS: i32 = 13;
@@ -57,14 +58,15 @@ fn wanted(known: &[KnownMonth], terms: &str, today: Date) -> Vec<Days> {
     new.into_iter().chain(again).collect()
 }
 
-/// Asks the bill. `budget`: requests a day; what was spent of it before counts. `redis`: where scanners share what they were told.
+/// Asks the bill. `budget`: requests a day; what was spent of it before counts. `sharing`: where scanners share what they
+/// were told.
 pub(crate) async fn harvest<C: Cloud>(
     cloud: &C,
     policy: &Policy,
     known: &BillKnown,
     budget: u64,
     now: Timestamp,
-    redis: Option<Client>,
+    sharing: Option<Sharing>,
 ) -> Harvest {
     let mut harvest = Harvest { asked_at: now, ..Harvest::default() };
     let Some(payer) = cloud.payer() else { return harvest };
@@ -73,7 +75,7 @@ pub(crate) async fn harvest<C: Cloud>(
     let mut asking = Asking { cloud, terms, payer, name, left, requests: 0, now };
     harvest.tags = asking.tags(known).await;
     asking.name = asking.terms.name(&asking.payer, harvest.tags.as_ref().unwrap_or(&known.tags));
-    let mut told = ToldToday::new(redis, &asking.payer, &asking.name, now);
+    let mut told = ToldToday::new(sharing, &asking.payer, &asking.name, now);
     let (months, read) = told.of(wanted(&known.months, &asking.name, day_of(now))).await;
     harvest.months = read;
     let mut months: VecDeque<Days> = months.into();

@@ -21,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{
-    costs, creators,
+    costs::{self, Sharing},
+    creators,
     plan::{Choice, Narrow, Plan, PlanError, Survey, plan},
     recorder::{Beginning, Recorder},
     scan_lock::{ScanLock, Turn},
@@ -159,7 +160,11 @@ impl<C: Cloud> Scan<'_, C> {
     async fn filled(&self, known: Known, recorder: Recorder) -> Result<NightSummary, ScanError> {
         let mut turn = None;
         let filled = self.end.run_until_cancelled(self.fill(known, &recorder, &mut turn)).await;
-        let ended = match filled.unwrap_or(Err(ScanError::Cancelled)) {
+        let filled = match filled.unwrap_or(Err(ScanError::Cancelled)) {
+            Ok(caller) => still_turn(turn.as_ref(), caller).await,
+            failed => failed.map(drop),
+        };
+        let ended = match filled {
             Ok(()) => recorder.finish((self.now)(), self.cloud.requests()).await.inspect(report),
             Err(error) => {
                 recorder.give_up().await;
@@ -172,17 +177,31 @@ impl<C: Cloud> Scan<'_, C> {
         ended
     }
 
-    async fn fill(&self, known: Known, recorder: &Recorder, turn: &mut Option<Turn>) -> Result<(), ScanError> {
+    /// Lists and records all; whose turn it was at what, where there are turns.
+    async fn fill(
+        &self,
+        known: Known,
+        recorder: &Recorder,
+        turn: &mut Option<Turn>,
+    ) -> Result<Option<AccountId>, ScanError> {
         let accounts = self.cloud.accounts().await.map_err(ScanError::Accounts)?;
         let Some((lock, caller)) = self.lock.zip(accounts.found.first().map(|account| account.id.clone())) else {
-            return self.inventory(accounts, known, recorder).await;
+            return self.inventory(accounts, known, recorder, None).await.map(|()| None);
         };
         let elsewhere = |holder| ScanError::Elsewhere { account: caller.clone(), holder };
         let turn = turn.insert(lock.take(&caller, (self.now)()).await.map_err(elsewhere)?);
-        turn.during(self.inventory(accounts, known, recorder)).await.map_err(elsewhere)?
+        let sharing = turn.fence().map(|fence| Sharing { redis: lock.client(), fence });
+        turn.during(self.inventory(accounts, known, recorder, sharing)).await.map_err(elsewhere)??;
+        Ok(Some(caller))
     }
 
-    async fn inventory(&self, accounts: Accounts, known: Known, recorder: &Recorder) -> Result<(), ScanError> {
+    async fn inventory(
+        &self,
+        accounts: Accounts,
+        known: Known,
+        recorder: &Recorder,
+        sharing: Option<Sharing>,
+    ) -> Result<(), ScanError> {
         let surveying = Part::begin("survey");
         let survey = self.survey(accounts, known.scopes).await;
         drop(surveying);
@@ -194,10 +213,9 @@ impl<C: Cloud> Scan<'_, C> {
         // Last, for it costs money: a scan that fails or is cancelled before spends none.
         if listed && self.cost_requests > 0 && self.narrow.is_whole() {
             let (budget, now) = (self.cost_requests, (self.now)());
-            let redis = self.lock.map(ScanLock::client);
             let mut asking = Part::begin("bill");
             // Boxed: the SDK's futures are large, and would be a part of this one, which a thread has to find room for.
-            let harvest = Box::pin(costs::harvest(self.cloud, &self.policy, &known.bill, budget, now, redis)).await;
+            let harvest = Box::pin(costs::harvest(self.cloud, &self.policy, &known.bill, budget, now, sharing)).await;
             asking.say("tagledger.aws_requests", harvest.requests);
             drop(asking);
             recorder.billed(harvest).await;
@@ -251,6 +269,14 @@ impl<C: Cloud> Scan<'_, C> {
             }
         }
         true
+    }
+}
+
+/// A scan that was suspended may have lost its turn without having heard of it: it commits nothing then.
+async fn still_turn(turn: Option<&Turn>, caller: Option<AccountId>) -> Result<(), ScanError> {
+    match turn.zip(caller) {
+        Some((turn, account)) => turn.lasts().await.map_err(|holder| ScanError::Elsewhere { account, holder }),
+        None => Ok(()),
     }
 }
 

@@ -1,12 +1,19 @@
 //! One scan of an account at a time among scanners that share a Redis, whatever ledgers they write.
 //!
-//! A ledger needs no such lock: SQLite's own admits one writer. This one spares the account's request rates. So a Redis
-//! that cannot be reached costs a warning and never a night.
+//! A ledger needs no such lock: SQLite's own admits one writer. This one spares the account's request rates, and keeps what
+//! scanners share in that Redis from being written out of turn. So a Redis that cannot be reached costs a warning and never a night.
+//!
+//! Each turn has a number, higher than that of any turn before it: a fencing token. A scanner that was suspended, and for which
+//! another came and perhaps went, is told so by it wherever it goes on.
 
 use std::{
     fs,
     future::Future,
     hash::{BuildHasher, RandomState},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,13 +29,27 @@ const HELD_FOR: Duration = Duration::from_secs(60);
 /// How long Redis may take to answer, connecting included.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Takes or keeps the lock: the holder that has it afterwards.
+/// Takes the lock (a third argument of 0) or keeps it (that of its turn): the holder that has it afterwards, and the number of the
+/// turn. Nobody, when another turn has come and ended since.
 ///
-/// A key that has gone is set again: a flushed Redis does not end a scan.
+/// A key that has gone is set again: a flushed Redis does not end a scan. Numbers are microseconds of Redis's clock, so that they go
+/// on growing after it was flushed. They are written out: Lua would round what it turns into text by itself.
 const HOLD: &str = "local holder = redis.call('GET', KEYS[1]) \
-     if holder and holder ~= ARGV[1] then return holder end \
+     if holder and holder ~= ARGV[1] then return {holder, '0'} end \
+     local last = tonumber(redis.call('GET', KEYS[2]) or '') or 0 \
+     local turn = tonumber(ARGV[3]) \
+     if turn > 0 and turn < last then return {'', '0'} end \
+     if turn == 0 then \
+         local now = redis.call('TIME') \
+         turn = math.max(last + 1, now[1] * 1000000 + now[2]) \
+     end \
+     turn = string.format('%.0f', turn) \
+     redis.call('SET', KEYS[2], turn) \
      redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) \
-     return ARGV[1]";
+     return {ARGV[1], turn}";
+
+/// Who is named where another turn has come and ended since.
+const ENDED_SINCE: &str = "one that began later and has ended since";
 
 /// Stands before what makes a holder like no other, even of the same process.
 const NONCE: char = '#';
@@ -49,11 +70,29 @@ pub struct ScanLockError(#[source] RedisError);
 
 /// A scan's turn at an account. Its key is set anew while it lasts.
 pub(crate) struct Turn {
-    lock: ScanLock,
-    key: String,
-    holder: String,
+    held: Held,
     /// Ends when somebody else has the lock, with who.
     renewal: JoinHandle<String>,
+}
+
+/// A lock in somebody's hands.
+#[derive(Clone)]
+struct Held {
+    lock: ScanLock,
+    key: String,
+    last_turn: String,
+    holder: String,
+    /// The number of the turn; 0 as long as Redis has given none.
+    turn: Arc<AtomicU64>,
+}
+
+/// What proves whose turn it is to those that are written to in that Redis.
+#[derive(Debug, Clone)]
+pub(crate) struct Fence {
+    /// Where the number of the last turn stands.
+    pub(crate) last_turn: String,
+    /// That of this one. Whoever finds a higher one refuses it.
+    pub(crate) turn: u64,
 }
 
 impl ScanLock {
@@ -79,21 +118,21 @@ impl ScanLock {
 
     /// Takes the lock of an account, or says who has it.
     pub(crate) async fn take(&self, account: &AccountId, now: Timestamp) -> Result<Turn, String> {
-        let key = format!("tagledger:scan:{account}");
         let nonce = RandomState::new().hash_one(now);
-        let holder = format!("process {} of {}, since {now}{NONCE}{nonce:016x}", std::process::id(), host());
-        match self.hold(&key, &holder).await {
-            Ok(found) if found != holder => return Err(named(&found)),
-            Ok(_) => {}
+        let held = Held {
+            lock: self.clone(),
+            key: format!("tagledger:scan:{account}"),
+            last_turn: format!("tagledger:turn:{account}"),
+            holder: format!("process {} of {}, since {now}{NONCE}{nonce:016x}", std::process::id(), host()),
+            turn: Arc::default(),
+        };
+        match held.hold().await {
+            Ok(None) => {}
+            Ok(Some(other)) => return Err(other),
             Err(error) => warn!("the scan goes on without the lock of REDIS_URL: {error}"),
         }
-        let renewal = tokio::spawn(renew(self.clone(), key.clone(), holder.clone()));
-        Ok(Turn { lock: self.clone(), key, holder, renewal })
-    }
-
-    async fn hold(&self, key: &str, holder: &str) -> Result<String, String> {
-        let milliseconds = u64::try_from(self.held_for.as_millis()).unwrap_or(u64::MAX);
-        self.evaluate(redis::cmd("EVAL").arg(HOLD).arg(1).arg(key).arg(holder).arg(milliseconds)).await
+        let renewal = tokio::spawn(renew(held.clone()));
+        Ok(Turn { held, renewal })
     }
 
     /// On a connection of its own: one is wanted three times a minute.
@@ -111,6 +150,22 @@ impl ScanLock {
     }
 }
 
+impl Held {
+    /// Takes the lock or keeps it; who else has it, or had it since.
+    async fn hold(&self) -> Result<Option<String>, String> {
+        let milliseconds = u64::try_from(self.lock.held_for.as_millis()).unwrap_or(u64::MAX);
+        let mut hold = redis::cmd("EVAL");
+        hold.arg(HOLD).arg(2).arg(&self.key).arg(&self.last_turn);
+        hold.arg(&self.holder).arg(milliseconds).arg(self.turn.load(Ordering::Relaxed));
+        let (found, turn): (String, u64) = self.lock.evaluate(&hold).await?;
+        if found == self.holder {
+            self.turn.store(turn, Ordering::Relaxed);
+            return Ok(None);
+        }
+        Ok(Some(if found.is_empty() { ENDED_SINCE.to_owned() } else { named(&found) }))
+    }
+}
+
 impl Turn {
     /// Does the work unless the lock is lost meanwhile: then who has it.
     pub(crate) async fn during<T>(&mut self, work: impl Future<Output = T>) -> Result<T, String> {
@@ -120,25 +175,39 @@ impl Turn {
         }
     }
 
+    /// What this turn writes to that Redis with; none where it has no number.
+    pub(crate) fn fence(&self) -> Option<Fence> {
+        let turn = self.held.turn.load(Ordering::Relaxed);
+        (turn > 0).then(|| Fence { last_turn: self.held.last_turn.clone(), turn })
+    }
+
+    /// Whether it still is this one's turn, as far as Redis can be asked; else whose it is, or was since.
+    pub(crate) async fn lasts(&self) -> Result<(), String> {
+        match self.held.hold().await {
+            Ok(Some(other)) => Err(other),
+            // Without Redis nobody else had a turn either.
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+
     /// Lets the next one in.
     pub(crate) async fn end(self) {
         self.renewal.abort();
-        let release = redis::cmd("EVAL").arg(RELEASE).arg(1).arg(&self.key).arg(&self.holder).to_owned();
-        if let Err(error) = self.lock.evaluate::<String>(&release).await {
-            warn!("the lock of REDIS_URL frees itself in {} s: {error}", self.lock.held_for.as_secs());
+        let Held { lock, key, holder, .. } = &self.held;
+        let release = redis::cmd("EVAL").arg(RELEASE).arg(1).arg(key).arg(holder).to_owned();
+        if let Err(error) = lock.evaluate::<String>(&release).await {
+            warn!("the lock of REDIS_URL frees itself in {} s: {error}", lock.held_for.as_secs());
         }
     }
 }
 
 /// Keeps the lock until somebody else has it.
-async fn renew(lock: ScanLock, key: String, holder: String) -> String {
+async fn renew(held: Held) -> String {
     loop {
-        tokio::time::sleep(lock.held_for / 3).await;
+        tokio::time::sleep(held.lock.held_for / 3).await;
         // While Redis cannot be reached nobody else can take it either.
-        if let Ok(found) = lock.hold(&key, &holder).await
-            && found != holder
-        {
-            return named(&found);
+        if let Ok(Some(other)) = held.hold().await {
+            return other;
         }
     }
 }

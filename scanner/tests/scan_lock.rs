@@ -48,8 +48,15 @@ impl Shared {
         redis::Cmd::new().arg(words).query_async(&mut connection).await.unwrap()
     }
 
+    /// Locks that somebody holds.
     async fn keys(&self) -> Vec<String> {
-        self.ask(&["KEYS", "*"]).await
+        self.ask(&["KEYS", "tagledger:scan:*"]).await
+    }
+
+    /// The number of the last turn.
+    async fn last_turn(&self) -> u64 {
+        let keys: Vec<String> = self.ask(&["KEYS", "tagledger:turn:*"]).await;
+        self.ask(&["GET", &keys[0]]).await
     }
 
     async fn key(&self) -> String {
@@ -163,6 +170,51 @@ async fn a_scan_that_has_lost_its_turn_records_nothing() {
     assert_eq!(redis.ask::<String>(&["GET", &key]).await, "process 1 of elsewhere", "it is not ours to free");
     let reader = shared::store::Reader::new(&scanner.store());
     assert_eq!(reader.read(|view| view.newest()).unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_scan_that_slept_through_the_whole_turn_of_another_records_nothing() {
+    let redis = Shared::start();
+    let (sleeper, other) = (Scanner::new(), Scanner::at_once());
+    // So long that it does not look after its lock before its end.
+    let running = sleeper.scan(redis.lock().held_for(Duration::from_secs(600)));
+    let key = redis.key().await;
+    // As if that time were over.
+    redis.ask::<u64>(&["DEL", &key]).await;
+    recorded(other.scan(redis.lock())).await;
+    assert_eq!(redis.keys().await, Vec::<String>::new());
+    sleeper.open();
+    let ended = running.await.unwrap().unwrap_err();
+    assert!(ended.to_string().contains("one that began later and has ended since"), "{ended}");
+    assert_eq!(redis.keys().await, Vec::<String>::new(), "it took no other turn");
+    let reader = shared::store::Reader::new(&sleeper.store());
+    assert_eq!(reader.read(|view| view.newest()).unwrap(), None);
+}
+
+#[tokio::test]
+async fn every_turn_has_a_higher_number_than_those_before_it_whatever_became_of_them() {
+    let redis = Shared::start();
+    let mut last = 0;
+    for spoil in [None, Some("flush"), Some("junk"), None] {
+        match spoil {
+            Some("flush") => redis.ask::<String>(&["FLUSHALL"]).await,
+            Some(junk) => {
+                let keys: Vec<String> = redis.ask(&["KEYS", "tagledger:turn:*"]).await;
+                redis.ask(&["SET", &keys[0], junk]).await
+            }
+            None => String::new(),
+        };
+        recorded(Scanner::at_once().scan(redis.lock())).await;
+        let turn = redis.last_turn().await;
+        assert!(turn > last, "{turn} after {last}");
+        last = turn;
+    }
+    // A clock that was wrong costs no turn either.
+    let ahead = 4_000_000_000_000_000;
+    let keys: Vec<String> = redis.ask(&["KEYS", "tagledger:turn:*"]).await;
+    redis.ask::<String>(&["SET", &keys[0], &ahead.to_string()]).await;
+    recorded(Scanner::at_once().scan(redis.lock())).await;
+    assert_eq!(redis.last_turn().await, ahead + 1);
 }
 
 #[tokio::test]

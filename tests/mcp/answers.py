@@ -57,6 +57,12 @@ async def listed(client, tool, rows, **arguments):
     return every, found[0]
 
 
+async def answer_schema(client, tool):
+    """All that can be said of a tool's answers."""
+    read = await client.read_resource(f"tagledger://schema/{tool}")
+    return json.loads(read.contents[0].text)
+
+
 @check("the tools are listed by name, each read-only, described, and with both schemas")
 async def tools_are_listed(client):
     tools = (await client.list_tools()).tools
@@ -67,6 +73,19 @@ async def tools_are_listed(client):
         for schema in (tool.input_schema, tool.output_schema):
             Draft202012Validator.check_schema(schema)
             equal(schema["type"], "object", f"the type of a schema of {tool.name}")
+
+
+@check("what is listed of a tool's answers are the fields of the whole schema, each with its one type")
+async def answers_are_outlined(client):
+    for tool in (await client.list_tools()).tools:
+        whole, outline = await answer_schema(client, tool.name), tool.output_schema["properties"]
+        Draft202012Validator.check_schema(whole)
+        equal(outline.keys(), whole["properties"].keys(), f"the fields of {tool.name}")
+        assert set(whole["required"]) <= outline.keys(), tool.name
+        for name, field in outline.items():
+            said = whole["properties"][name]
+            said = whole["$defs"][said["$ref"].rsplit("/")[-1]] if "$ref" in said else said
+            equal(field.get("type"), said.get("type"), f"the type of {name} of {tool.name}")
 
 
 def subschemas(schema):
@@ -80,7 +99,7 @@ def subschemas(schema):
 @check("every default in a schema is valid by that schema, and no type is a list of types")
 async def schemas_are_plain(client):
     for tool in (await client.list_tools()).tools:
-        for schema in (tool.input_schema, tool.output_schema):
+        for schema in (tool.input_schema, tool.output_schema, await answer_schema(client, tool.name)):
             for inner in subschemas(schema):
                 assert not isinstance(inner.get("type"), list), inner
                 if "default" in inner and not isinstance(inner["default"], dict):
@@ -94,25 +113,23 @@ async def server_says_who_it_is(client):
     contains(client.instructions, *TOOLS, "untrusted")
 
 
-@check("what a model is told of the tools, which is all but the output schemas, is under 6,000 tokens")
+@check("the list of the tools, with all that it says, is under 6,000 tokens")
 async def tools_are_short(client):
-    listed = (await client.list_tools()).tools
-    told = [tool.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"output_schema"}) for tool in listed]
-    assert all("outputSchema" not in tool and "inputSchema" in tool for tool in told), told[0].keys()
-    size = len(json.dumps(told, separators=(",", ":")))
+    listed = (await client.list_tools()).model_dump(mode="json", by_alias=True, exclude_none=True)
+    assert all("outputSchema" in tool and "inputSchema" in tool for tool in listed["tools"]), listed["tools"][0].keys()
+    size = len(json.dumps(listed, separators=(",", ":")))
     assert size < MOST_TOKENS_OF_TOOLS * BYTES_OF_A_TOKEN, f"{size} bytes"
 
 
 @check("content and structured content are each complete and equal, valid, and under 4,000 tokens")
 async def answers_are_complete(client):
-    schemas = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
     for tool in ANSWERING:
         result = await client.call_tool(tool, {})
         assert not result.is_error, result
         equal(len(result.content), 1, f"the number of contents of {tool}")
         text = result.content[0].text
         equal(json.loads(text), result.structured_content, f"the text of {tool}")
-        Draft202012Validator(schemas[tool]).validate(result.structured_content)
+        Draft202012Validator(await answer_schema(client, tool)).validate(result.structured_content)
         size = len(text.encode())
         assert size < MOST_TOKENS * BYTES_OF_A_TOKEN, f"{tool}: {size} bytes"
         missing = PROVENANCE - result.structured_content.keys()
@@ -121,9 +138,8 @@ async def answers_are_complete(client):
 
 @check("a page of a hundred is valid by the published schema too")
 async def long_pages_are_valid(client):
-    schemas = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
     for tool in (CHECKING, FINDING):
-        Draft202012Validator(schemas[tool]).validate(await ask(client, tool, limit=100))
+        Draft202012Validator(await answer_schema(client, tool)).validate(await ask(client, tool, limit=100))
 
 
 @check("check_tag_compliance has every field that the specification names")

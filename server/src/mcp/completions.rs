@@ -11,7 +11,8 @@ use shared::{
 
 use super::{
     prompts::{self, Argument},
-    resources::{REPORT_TEMPLATE, RESOURCE_TEMPLATE},
+    resources::{REPORT_TEMPLATE, RESOURCE_TEMPLATE, SCHEMA_TEMPLATE},
+    tool_names,
 };
 use crate::{ledger::Ledger, reach::Reach, text::visible, tools::ToolFailure};
 
@@ -25,6 +26,7 @@ enum Choice {
     Regions,
     Nights,
     Resources,
+    Tools,
 }
 
 /// What stands for an argument; nothing where there is nothing to choose from, or no such argument.
@@ -49,6 +51,7 @@ fn choice(reference: &Reference, argument: &str) -> Option<Choice> {
         Reference::Resource(template) => match (template.uri.as_str(), argument) {
             (REPORT_TEMPLATE, "date") => Some(Choice::Nights),
             (RESOURCE_TEMPLATE, "arn") => Some(Choice::Resources),
+            (SCHEMA_TEMPLATE, "tool") => Some(Choice::Tools),
             _ => None,
         },
         _ => None,
@@ -74,6 +77,7 @@ fn found(
             let days: BTreeSet<String> = nights.iter().map(|night| day_of(night.started_at).to_string()).collect();
             days.into_iter().rev().filter(|day| day.starts_with(begun)).collect()
         }
+        Choice::Tools => matching(tool_names().into_iter().collect()),
         // Those that lack most tags are what people ask about. To look through all would be a search, which this is none of.
         Choice::Resources => {
             let first = view.lacking(snapshot, &reach.filter(), Lacking::default(), PageStart::FIRST, MOST)?;

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 use shared::named::Named;
 
+use super::{answer_schema, tool_names};
 use crate::{
     announce::NEWEST,
     ledger::Ledger,
@@ -23,6 +24,7 @@ mod known;
 mod newest;
 
 const JSON: &str = "application/json";
+const JSON_SCHEMA: &str = "application/schema+json";
 const MARKDOWN: &str = "text/markdown";
 
 const POLICY: &str = "tagledger://policy";
@@ -30,9 +32,12 @@ const REPORT: &str = "tagledger://report/newest";
 const REPORT_OF: &str = "tagledger://report/";
 const RESOURCE: &str = "tagledger://resource/";
 
+const SCHEMA: &str = "tagledger://schema/";
+
 /// The templates, each with its one variable; [`super::completions`] knows their values.
 pub(super) const REPORT_TEMPLATE: &str = "tagledger://report/{date}";
 pub(super) const RESOURCE_TEMPLATE: &str = "tagledger://resource/{+arn}";
+pub(super) const SCHEMA_TEMPLATE: &str = "tagledger://schema/{tool}";
 
 pub(super) fn list() -> ListResourcesResult {
     let newest = Resource::new(NEWEST, "newest snapshot")
@@ -59,7 +64,13 @@ pub(super) fn templates() -> ListResourceTemplatesResult {
         .with_title("A resource")
         .with_description("What the newest snapshot knows of one resource: tags, findings, cost, who created it.")
         .with_mime_type(JSON);
-    ListResourceTemplatesResult::with_all_items(vec![report, resource])
+    let schema = ResourceTemplate::new(SCHEMA_TEMPLATE, "schema of answers")
+        .with_title("Schema of a tool's answers")
+        .with_description(
+            "The whole JSON schema of what a tool answers, for programs; the list of tools has an outline of it.",
+        )
+        .with_mime_type(JSON_SCHEMA);
+    ListResourceTemplatesResult::with_all_items(vec![report, resource, schema])
 }
 
 /// Why there is nothing to read.
@@ -126,8 +137,13 @@ fn text(ledger: &Ledger, uri: &str, reach: &Reach) -> Result<(String, &'static s
         let unknown = || Unread::NoSuchResource("the newest snapshot has no such resource".to_owned());
         return Ok((written(&known.ok_or_else(unknown)?)?, JSON));
     }
-    let words =
-        format!("no such resource; there are {NEWEST}, {POLICY}, {REPORT}, {REPORT_TEMPLATE} and {RESOURCE_TEMPLATE}");
+    if let Some(tool) = uri.strip_prefix(SCHEMA) {
+        let unknown = || Unread::NoSuchResource(format!("no such tool; there are {}", tool_names().join(", ")));
+        return Ok((written(answer_schema(tool).ok_or_else(unknown)?.as_ref())?, JSON_SCHEMA));
+    }
+    let words = format!(
+        "no such resource; there are {NEWEST}, {POLICY}, {REPORT}, {REPORT_TEMPLATE}, {RESOURCE_TEMPLATE} and {SCHEMA_TEMPLATE}"
+    );
     Err(Unread::NoSuchResource(words))
 }
 

@@ -1,4 +1,4 @@
-//! Schemas that every client accepts.
+//! Schemas that every client accepts, and a list of tools that every model can afford.
 //!
 //! Derived schemas carry integer formats that validators do not know (`uint64`) and a dialect that is the default
 //! anyway. Some clients log a warning for each on every call, some refuse the tool.
@@ -6,13 +6,37 @@
 use std::sync::Arc;
 
 use rmcp::model::{JsonObject, Tool};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The tool with such schemas.
 pub(crate) fn portable(mut tool: Tool) -> Tool {
     tool.input_schema = Arc::new(clean(&tool.input_schema));
     tool.output_schema = tool.output_schema.map(|schema| Arc::new(clean(&schema)));
     tool
+}
+
+/// A portable tool as it is listed: of its answers the fields with their types. All that can be said of them is four fifths of the
+/// list, which some clients hand to models whole; whoever writes a program reads it as a resource.
+pub(crate) fn listed(mut tool: Tool) -> Tool {
+    tool.output_schema = tool.output_schema.map(|schema| Arc::new(outline(&schema)));
+    tool
+}
+
+fn outline(whole: &JsonObject) -> JsonObject {
+    let fields = whole.get("properties").and_then(Value::as_object);
+    let field = |(name, schema): (&String, &Value)| {
+        let kind = kind(schema, whole).map_or_else(|| json!({}), |kind| json!({ "type": kind }));
+        (name.clone(), kind)
+    };
+    let fields: JsonObject = fields.into_iter().flatten().map(field).collect();
+    JsonObject::from_iter([("type".to_owned(), json!("object")), ("properties".to_owned(), Value::Object(fields))])
+}
+
+/// Its one type; none where there are several, as where it can be null.
+fn kind<'s>(schema: &'s Value, whole: &'s JsonObject) -> Option<&'s str> {
+    let named = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix("#/$defs/"));
+    let schema = named.and_then(|name| whole.get("$defs")?.get(name)).unwrap_or(schema);
+    schema.get("type")?.as_str()
 }
 
 fn clean(schema: &JsonObject) -> JsonObject {
@@ -39,6 +63,24 @@ fn foreign(key: &str, value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_listed_of_an_answer_are_its_fields_and_their_types() {
+        let whole = json!({
+            "type": "object",
+            "description": "An answer.",
+            "properties": {
+                "rows": { "type": "array", "items": { "type": "string" }, "description": "Rows." },
+                "total": { "$ref": "#/$defs/Total" },
+                "score": { "anyOf": [{ "type": "number" }, { "type": "null" }] },
+            },
+            "required": ["rows"],
+            "$defs": { "Total": { "type": "object", "properties": { "n": { "type": "integer" } } } },
+        });
+        let fields = json!({ "rows": { "type": "array" }, "total": { "type": "object" }, "score": {} });
+        let expected = json!({ "type": "object", "properties": fields });
+        assert_eq!(Value::Object(outline(whole.as_object().unwrap())), expected);
+    }
 
     #[test]
     fn a_property_called_format_stays() {

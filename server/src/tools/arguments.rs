@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use shared::{
     AccountId, Region, ResourceType,
-    cursor::Cursor,
+    cursor::{Cursor, ForeignCursor},
     day::day_of,
     store::{Filter, Page, PageStart, Row, Snapshot, View},
 };
@@ -89,14 +89,20 @@ pub(crate) struct PageRequest {
     pub(crate) snapshot: Option<i64>,
     pub(crate) start: PageStart,
     pub(crate) shown: u64,
+    /// The list that the pages before were of.
+    list: Option<&'static str>,
 }
 
+/// Why a list does not go on.
+const OTHER_COSTS: &str =
+    "a newer scan has other costs, so that this list cannot go on in its order; ask again without cursor";
+
 impl PageRequest {
-    /// From `limit` and `cursor`, which belong to `tool` and the question.
+    /// From `limit` and `cursor`, which belong to the question and to one of the tool's lists: one for each order.
     pub(crate) fn parse(
         limit: Option<i64>,
         cursor: Option<&str>,
-        tool: &str,
+        lists: &[&'static str],
         question: &impl Serialize,
     ) -> Result<Self, ToolFailure> {
         let [unasked, asked] = BYTES;
@@ -105,15 +111,23 @@ impl PageRequest {
         let out_of_bounds = || format!("`limit` must be 1 to {MOST_ROWS}, not {limit}; page on with `cursor`");
         let limit = usize::try_from(limit).ok().filter(|_| (1..=MOST_ROWS).contains(&limit));
         let limit = limit.ok_or_else(|| ToolFailure::Caller(out_of_bounds()))?;
-        let cursor = cursor.map(|text| Cursor::decode(text, tool, question)).transpose()?;
-        Ok(match cursor {
-            Some(Cursor { snapshot, start, shown }) => Self { limit, bytes, snapshot: Some(snapshot), start, shown },
-            None => Self { limit, bytes, snapshot: None, start: PageStart::FIRST, shown: 0 },
-        })
+        let first = Self { limit, bytes, snapshot: None, start: PageStart::FIRST, shown: 0, list: None };
+        let Some(text) = cursor else { return Ok(first) };
+        let mut of = lists.iter().filter_map(|list| Some((*list, Cursor::decode(text, list, question).ok()?)));
+        let (list, Cursor { snapshot, start, shown }) = of.next().ok_or(ForeignCursor)?;
+        Ok(Self { snapshot: Some(snapshot), start, shown, list: Some(list), ..first })
     }
-}
 
-impl PageRequest {
+    /// Refuses to go on with a list in another order than that of the pages before.
+    pub(crate) fn goes_on(&self, list: &'static str) -> Result<(), ToolFailure> {
+        if self.list.is_some_and(|before| before != list) { Err(Self::other_costs()) } else { Ok(()) }
+    }
+
+    /// What costs were when the pages before were told is known no more.
+    pub(crate) fn other_costs() -> ToolFailure {
+        ToolFailure::Caller(OTHER_COSTS.to_owned())
+    }
+
     /// Bytes that its rows may take.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes

@@ -126,7 +126,7 @@ pub(crate) struct RuleCount {
 
 /// The answer, read from one snapshot.
 pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Body>, ToolFailure> {
-    let page = PageRequest::parse(arguments.limit, arguments.cursor.as_deref(), NAME, &arguments)?;
+    let page = PageRequest::parse(arguments.limit, arguments.cursor.as_deref(), &[NAME], &arguments)?;
     let filters = arguments.filters.clone().unwrap_or_default();
     let filter = filters.filter(listed("resource_types", arguments.resource_types.clone())?);
     ledger.ask_about(page.which(arguments.as_of), |view, snapshot| {

@@ -28,7 +28,10 @@ use crate::{
     text::visible,
 };
 
-pub(crate) const NAME: &str = "find_untagged_resources";
+/// The tool's lists: those that cost most first, and those that lack most tags first.
+const LISTS: [&str; 2] = [BY_COST, BY_TAGS];
+const BY_COST: &str = "find_untagged_resources";
+const BY_TAGS: &str = "find_untagged_resources by tags";
 
 /// Tags shown of one resource.
 const MOST_TAGS: usize = 10;
@@ -85,6 +88,15 @@ bounded!(within);
 pub(crate) enum SortBy {
     Cost,
     MissingTags,
+}
+
+impl SortBy {
+    const fn list(self) -> &'static str {
+        match self {
+            Self::Cost => BY_COST,
+            Self::MissingTags => BY_TAGS,
+        }
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -148,7 +160,7 @@ pub(crate) struct Untagged {
 /// The answer, read from one snapshot.
 pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Body>, ToolFailure> {
     check(&arguments)?;
-    let page = PageRequest::parse(arguments.limit, arguments.cursor.as_deref(), NAME, &arguments)?;
+    let page = PageRequest::parse(arguments.limit, arguments.cursor.as_deref(), &LISTS, &arguments)?;
     let filter = Filter {
         types: listed("resource_types", arguments.resource_types.clone())?,
         regions: listed("regions", arguments.regions.clone())?,
@@ -168,6 +180,7 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
             notes.extend(dateless(view.lacking_sums(&snapshot, &filter, Narrowing::default())?.dateless));
         }
         let asked = Asked::of(&arguments, &snapshot, costs)?;
+        page.goes_on(asked.sort_by.list())?;
         Ok(Answer {
             body: body(view, &snapshot, &filter, &arguments, &asked, &page)?,
             as_of: AsOf::of(&snapshot),
@@ -251,10 +264,7 @@ fn found(
         return Ok(view.lacking(snapshot, filter, what, page.start, page.limit)?);
     }
     let found = view.lacking_by_cost(snapshot, filter, asked.what, page.start, page.limit)?;
-    found.ok_or_else(|| {
-        let why = "a newer scan has other costs, so that this list cannot go on in its order; ask again without cursor";
-        ToolFailure::Caller(why.to_owned())
-    })
+    found.ok_or_else(PageRequest::other_costs)
 }
 
 fn body(
@@ -278,7 +288,7 @@ fn body(
         totals: Totals { no_tags, missing_required_tags, with_known_cost, unknown },
         total_cost_impact: (asked.costs && with_known_cost > 0).then(|| units(sums.cost.cents())),
         remaining: (no_tags + missing_required_tags).saturating_sub(shown.shown),
-        next_cursor: shown.cursor.map(|cursor| cursor.encode(NAME, arguments)),
+        next_cursor: shown.cursor.map(|cursor| cursor.encode(asked.sort_by.list(), arguments)),
     })
 }
 

@@ -16,14 +16,19 @@ use shared::{
 use super::{
     ToolFailure,
     answer::{Answer, AsOf, Coverage, PolicyUsed, policy_note, units},
-    arguments::{Filters, PageRequest, covered, listed, nullable_number, nullable_text, type_list},
+    arguments::{Filters, PageRequest, covered, earlier, listed, nullable_number, nullable_text, type_list},
     identity::Identity,
+    period::Day,
     resource_cost,
     suggesting::{Adviser, MOST_CONFIDENCE, rounded},
 };
 use crate::{ledger::Ledger, reach::bounded, text::visible};
 
 pub(crate) const NAME: &str = "suggest_tags_bulk";
+
+/// The tool's lists: those that cost most first, and, where that is not known, those that lack most tags first.
+const LISTS: [&str; 2] = [NAME, BY_TAGS];
+const BY_TAGS: &str = "suggest_tags_bulk by tags";
 
 /// Resources looked at for one page: those without a clear value are passed over.
 const MOST_LOOKED_AT: usize = 500;
@@ -58,6 +63,10 @@ pub(crate) struct Arguments {
     #[schemars(with = "String")]
     #[serde(default, skip_serializing)]
     cursor: Option<String>,
+    /// As of the end of that day (UTC), such as `2026-10-31`; as of now when left out.
+    #[schemars(with = "String")]
+    #[serde(default)]
+    as_of: Option<Day>,
 }
 
 bounded!(filters);
@@ -111,7 +120,7 @@ struct Value {
 
 /// The answer, read from one snapshot.
 pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Body>, ToolFailure> {
-    let page = PageRequest::parse(arguments.limit, arguments.cursor.as_deref(), NAME, &arguments)?;
+    let page = PageRequest::parse(arguments.limit, arguments.cursor.as_deref(), &LISTS, &arguments)?;
     let least = arguments.min_confidence.unwrap_or(THRESHOLD);
     if !(THRESHOLD..=MOST_CONFIDENCE).contains(&least) {
         return Err(ToolFailure::Caller(format!("`min_confidence` must be {THRESHOLD} to {MOST_CONFIDENCE}")));
@@ -119,20 +128,34 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
     let place = arguments.filters.clone().unwrap_or_default();
     let all = place.within.is_all();
     let filter = place.filter(listed("resource_types", arguments.resource_types.clone())?);
-    ledger.ask_about(page.which(None), |view, snapshot| {
+    ledger.ask_about(page.which(arguments.as_of), |view, snapshot| {
         covered(view, &snapshot, &filter)?;
+        let earlier = earlier(view, &snapshot, arguments.as_of)?;
         let policy = view.policy(&snapshot)?;
         known_key(&policy, arguments.tag_key.as_deref())?;
-        let costs = view.cost_basis(&snapshot)?.is_some_and(|basis| !basis.types.is_empty());
-        let on = day_of(snapshot.started_at);
-        let adviser =
-            Adviser { view, policy: &policy, learnt_by: &policy, weighing: view.weighing(&snapshot)?, on, all };
-        let mut notes: Vec<String> = policy_note(ledger, &snapshot).into_iter().collect();
-        if adviser.weighing.is_none() {
-            notes.push("Nothing has been learnt yet: the next scan does.".to_owned());
+        let costs = earlier.is_none() && view.cost_basis(&snapshot)?.is_some_and(|basis| !basis.types.is_empty());
+        page.goes_on(list(costs))?;
+        let adviser = Adviser {
+            view,
+            policy: &policy,
+            learnt_by: &policy,
+            // What has been learnt since was not known then.
+            weighing: if earlier.is_none() { view.weighing(&snapshot)? } else { None },
+            on: day_of(snapshot.started_at),
+            all,
+        };
+        let mut notes: Vec<String> = Vec::new();
+        match earlier {
+            Some(note) => notes.push(format!("{note} {OF_THEIR_OWN}")),
+            None => {
+                notes.extend(policy_note(ledger, &snapshot));
+                if adviser.weighing.is_none() {
+                    notes.push("Nothing has been learnt yet: the next scan does.".to_owned());
+                }
+                notes.push(resource_cost::note(view, &snapshot, &filter, "monthly_cost")?);
+                notes.push("suggest_tags says of one resource why, and what else it could be.".to_owned());
+            }
         }
-        notes.push(resource_cost::note(view, &snapshot, &filter, "monthly_cost")?);
-        notes.push("suggest_tags says of one resource why, and what else it could be.".to_owned());
         let search = Search { view, snapshot: &snapshot, filter: &filter, adviser: &adviser, costs, least };
         let body = search.body(&arguments, &page)?;
         if body.resources.is_empty() && body.next_cursor.is_some() {
@@ -141,6 +164,14 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
         let (as_of, policy) = (AsOf::of(&snapshot), PolicyUsed::of(&policy));
         Ok(Answer { body, as_of, policy, coverage: Coverage::of(view, &snapshot, &filter)?, notes })
     })
+}
+
+/// What is to be said of an earlier night.
+const OF_THEIR_OWN: &str = "What others tell is learnt for the newest night alone: values are those that the resources themselves had \
+    then, in another spelling.";
+
+fn list(costs: bool) -> &'static str {
+    if costs { NAME } else { BY_TAGS }
 }
 
 fn known_key(policy: &Policy, key: Option<&str>) -> Result<(), ToolFailure> {
@@ -190,7 +221,7 @@ impl Search<'_> {
             resources,
             looked_at: looked_at as u64,
             lacking_tags: sums.untagged + sums.lacking,
-            next_cursor: more.then(|| cursor.encode(NAME, arguments)),
+            next_cursor: more.then(|| cursor.encode(list(self.costs), arguments)),
         })
     }
 
@@ -199,11 +230,7 @@ impl Search<'_> {
             return Ok(self.view.lacking(self.snapshot, self.filter, Lacking::default(), at, AT_ONCE)?);
         }
         let found = self.view.lacking_by_cost(self.snapshot, self.filter, Narrowing::default(), at, AT_ONCE)?;
-        found.ok_or_else(|| {
-            let why =
-                "a newer scan has other costs, so that this list cannot go on in its order; ask again without cursor";
-            ToolFailure::Caller(why.to_owned())
-        })
+        found.ok_or_else(PageRequest::other_costs)
     }
 
     /// None where no value is clear enough.

@@ -223,6 +223,7 @@ async fn every_tool_answers_as_of_a_night_as_the_ledger_that_ended_with_it() {
             ("get_tagging_policy", json!({})),
             ("simulate_policy", json!({"policy": draft, "nights": 3, "limit": 50})),
             ("plan_fixes", json!({"target": 0.95, "by": "count", "limit": 100})),
+            ("suggest_tags_bulk", json!({"limit": 100})),
         ] {
             let mut told = Vec::new();
             for (server, as_of) in [(&then, Value::Null), (&late, json!(day))] {

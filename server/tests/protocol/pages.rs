@@ -2,9 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use jiff::{Timestamp, civil::date};
 use serde_json::{Value, json};
+use shared::{
+    money::{Amount, Charges, Days, Metric, SingleCosts},
+    store::{BillLine, BillPart, Harvest, MonthBill},
+};
 
-use crate::asked::{Asked, Nights, instances};
+use crate::asked::{ACCOUNT, Asked, Nights, instances};
 
 const TOOLS: [(&str, &str); 2] =
     [("check_tag_compliance", "violations"), ("find_untagged_resources", "untagged_resources")];
@@ -110,5 +115,79 @@ async fn an_answer_that_nobody_sized_fits_a_model_however_long_the_tags_are() {
         assert_eq!(first + answer["remaining"].as_u64().unwrap(), 40, "{tool}");
         let all = asked.pages(tool, rows, 100, || {}).await;
         assert_eq!(shown(&all, rows).into_iter().collect::<BTreeSet<_>>(), ids(0..40), "{tool}");
+    }
+}
+
+/// A bill that names instances: those with the higher numbers cost more.
+fn named_bill(number: u32) -> Harvest {
+    const EC2: &str = "Amazon Elastic Compute Cloud - Compute";
+    let (october, dollars) = (Days::of_month(date(2026, 10, 1)), |n: i64| Amount::from_micros(n * 1_000_000));
+    let all = BillLine {
+        day: date(2026, 10, 9),
+        part: BillPart::Charges,
+        a: EC2.to_owned(),
+        b: "Usage".to_owned(),
+        currency: "USD".to_owned(),
+        amount: dollars(1_000),
+    };
+    let month = MonthBill {
+        days: october,
+        asked_at: Timestamp::UNIX_EPOCH,
+        open_from: None,
+        metric: Metric::NetAmortized,
+        payer: ACCOUNT.to_owned(),
+        terms: "terms".to_owned(),
+        requests: 5,
+        lines: vec![all],
+    };
+    let cost = |n: u32| (EC2.to_owned(), format!("i-{n:017x}"), dollars(i64::from(n + number)));
+    let window = Days { first: date(2026, 10, 18), end: date(2026, 11, 1) };
+    let charges =
+        Charges { window, services: vec![(EC2.to_owned(), dollars(1_000))], resources: (0..30).map(cost).collect() };
+    let singles = SingleCosts {
+        days: october,
+        payer: ACCOUNT.to_owned(),
+        currency: "USD".to_owned(),
+        pools: Vec::new(),
+        charges: Some(charges),
+        problem: String::new(),
+    };
+    Harvest { months: vec![month], singles: Some(singles), ..Harvest::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_goes_on_in_the_order_it_began_in_or_is_refused() {
+    for (tool, rows) in [("find_untagged_resources", "untagged_resources"), ("suggest_tags_bulk", "resources")] {
+        let nights = Nights::new();
+        // Each has one value of its own in another spelling, so that there is something to suggest.
+        let spelt = |n: u32| (format!("i-{n:017x}"), vec![("cost-center", "sales")]);
+        let estate = || vec![instances((0..30).map(spelt))];
+        nights.append_billed(1, estate(), &named_bill(1));
+        let server = Asked::at(&nights, "2028-01-01T12:00:00Z").await;
+        let mut asked = json!({"limit": 4, "as_of": "2026-11-01"});
+        let (first, _) = server.ask(tool, asked.clone()).await;
+        let costly: Vec<String> = (26..30).rev().map(|n| format!("i-{n:017x}")).collect();
+        assert_eq!(shown(std::slice::from_ref(&first), rows), costly, "{tool}: by cost");
+        nights.append_billed(2, estate(), &named_bill(2));
+        asked["cursor"] = first["next_cursor"].clone();
+        let refused = server.refused(tool, asked.clone()).await;
+        assert!(refused.contains("a newer scan has other costs"), "{tool}: {refused}");
+
+        // As of a night that is an earlier one from the first page on, the order needs no costs.
+        let mut seen = BTreeSet::new();
+        asked["cursor"] = Value::Null;
+        loop {
+            if asked["cursor"].is_null() {
+                asked.as_object_mut().unwrap().remove("cursor");
+            }
+            let (page, _) = server.ask(tool, asked.clone()).await;
+            assert_eq!((&page["as_of"]["snapshot_id"], &page[rows][0]["monthly_cost"]), (&json!(1), &Value::Null));
+            seen.extend(shown(std::slice::from_ref(&page), rows));
+            asked["cursor"] = page["next_cursor"].clone();
+            if asked["cursor"].is_null() {
+                break;
+            }
+        }
+        assert_eq!(seen, ids(0..30), "{tool}");
     }
 }

@@ -10,7 +10,8 @@ use crate::asked::{Asked, Nights, instances};
 
 const HEAD: &str = "# Tools
 
-What the server says of its tools, for people. Made of the same schemas that clients get: a test holds the two together.
+What the server says of its tools, for people. Made of the same schemas that clients get: a test holds the two together. The list
+of tools has an outline of each answer; the whole JSON schema of it is the resource `tagledger://schema/{tool}`.
 
 Every answer also has `as_of` (number, time and completeness of the snapshot), `policy` (version and digest of what judged it),
 `coverage` (what was not seen, and why) and, where there is something to say, `notes`. Text that others wrote (tag keys, tag
@@ -77,7 +78,8 @@ async fn the_tool_reference_is_what_the_schemas_say() {
         let described = cell(tool["description"].as_str().unwrap());
         write!(made, "\n## {}\n\n{described}{live}\n", tool["name"].as_str().unwrap()).unwrap();
         fields(&mut made, "argument", &tool["inputSchema"], &[]);
-        fields(&mut made, "answer", &tool["outputSchema"], &["as_of", "policy", "coverage", "notes"]);
+        let answers = server.resource(&format!("tagledger://schema/{}", tool["name"].as_str().unwrap())).await;
+        fields(&mut made, "answer", &answers, &["as_of", "policy", "coverage", "notes"]);
     }
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/tools.md");
     if std::env::var_os("UPDATE_REFERENCE").is_some() {

@@ -171,3 +171,38 @@ async fn values_for_many_are_those_for_one_and_pages_come_to_all_of_them() {
     let refused = server.refused("suggest_tags_bulk", json!({"min_confidence": 0.2})).await;
     assert!(refused.contains("0.6 to 0.99"), "{refused}");
 }
+
+#[tokio::test]
+async fn values_as_of_a_night_are_what_the_resources_said_then_and_nothing_that_was_learnt_since() {
+    let nights = Nights::new();
+    let spelt = |tags: &[(&'static str, &'static str)]| ("i-spelt".to_owned(), tags.to_vec());
+    let members = |bare: usize| {
+        (0..140).map(move |n| {
+            let group = ["g0", "g1", "g2", "g3", "g4", "g5", "g6", "g7", "g8", "g9"][n % 10];
+            let owner = ["ann@example.com", "bob@example.com"][n % 2];
+            let mut tags = vec![("aws:autoscaling:groupName", group), ("CostCenter", "Sales"), ("Owner", owner)];
+            tags.truncate(if n % 7 == bare { 2 } else { 3 });
+            (format!("i-{n}"), tags)
+        })
+    };
+    nights
+        .append(1, vec![instances(members(0).chain([spelt(&[("cost-center", "sales"), ("Owner", "a@example.com")])]))]);
+    nights
+        .append(2, vec![instances(members(1).chain([spelt(&[("CostCenter", "Sales"), ("owner", "B@EXAMPLE.COM")])]))]);
+    nights.learn();
+    let server = Asked::at(&nights, "2028-01-01T12:00:00Z").await;
+    let known = |id: &str, value: &str| (id.to_owned(), value.to_owned());
+    let told = async |arguments: Value| {
+        let (answer, _) = server.ask("suggest_tags_bulk", arguments).await;
+        let row = |row: &Value| known(row["resource_id"].as_str().unwrap(), suggested(row)[0].1);
+        (answer["resources"].as_array().unwrap().iter().map(row).collect::<Vec<_>>(), answer)
+    };
+    let (now, _) = told(json!({"limit": 100})).await;
+    assert!(now.contains(&known("i-8", "ann@example.com")), "{now:?}");
+    let (then, answer) = told(json!({"as_of": "2026-11-01"})).await;
+    assert_eq!(then, [known("i-spelt", "Sales")]);
+    assert_eq!((&answer["lacking_tags"], &answer["as_of"]["snapshot_id"]), (&json!(21), &json!(1)), "{answer}");
+    assert!(answer["notes"].to_string().contains("learnt for the newest night alone"), "{}", answer["notes"]);
+    let (newest, _) = told(json!({"as_of": "2026-11-02", "limit": 100})).await;
+    assert_eq!(newest, now, "the newest night is now");
+}

@@ -104,6 +104,7 @@ async fn resources_say_what_the_tools_say() {
         ("tagledger://resource/x".to_owned(), "the ARN is"),
         ("tagledger://report/yesterday".to_owned(), "is no date"),
         ("tagledger://report/2020-01-01".to_owned(), "no night as old as"),
+        ("tagledger://schema/nothing".to_owned(), "no such tool; there are check_tag_compliance"),
         ("file:///etc/passwd".to_owned(), "no such resource; there are"),
     ] {
         let refused = server.request("resources/read", json!({"uri": uri})).await;
@@ -128,6 +129,8 @@ async fn completions_are_what_the_newest_snapshot_has() {
     assert_eq!(complete(report, "date", "2026-11").await, json!(["2026-11-02", "2026-11-01"]));
     let resource = json!({"type": "ref/resource", "uri": "tagledger://resource/{+arn}"});
     assert_eq!(complete(resource, "arn", "arn:aws:ec2").await, json!([arn("i-bad")]));
+    let schema = json!({"type": "ref/resource", "uri": "tagledger://schema/{tool}"});
+    assert_eq!(complete(schema, "tool", "suggest").await, json!(["suggest_tags", "suggest_tags_bulk"]));
 }
 
 #[tokio::test]
