@@ -75,7 +75,13 @@ async def tools_are_listed(client):
             equal(schema["type"], "object", f"the type of a schema of {tool.name}")
 
 
-@check("what is listed of a tool's answers are the fields of the whole schema, each with its one type")
+def types(schema, whole):
+    """What a schema says of the types of a value, and nothing else."""
+    schema = whole["$defs"][schema["$ref"].rsplit("/")[-1]] if "$ref" in schema else schema
+    return schema["type"] if "type" in schema else [types(choice, whole) for choice in schema["anyOf"]]
+
+
+@check("what is listed of a tool's answers are the fields of the whole schema, each with its types")
 async def answers_are_outlined(client):
     for tool in (await client.list_tools()).tools:
         whole, outline = await answer_schema(client, tool.name), tool.output_schema["properties"]
@@ -83,9 +89,7 @@ async def answers_are_outlined(client):
         equal(outline.keys(), whole["properties"].keys(), f"the fields of {tool.name}")
         assert set(whole["required"]) <= outline.keys(), tool.name
         for name, field in outline.items():
-            said = whole["properties"][name]
-            said = whole["$defs"][said["$ref"].rsplit("/")[-1]] if "$ref" in said else said
-            equal(field.get("type"), said.get("type"), f"the type of {name} of {tool.name}")
+            equal(types(field, {}), types(whole["properties"][name], whole), f"the types of {name} of {tool.name}")
 
 
 def subschemas(schema):

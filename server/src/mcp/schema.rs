@@ -18,25 +18,33 @@ pub(crate) fn portable(mut tool: Tool) -> Tool {
 /// A portable tool as it is listed: of its answers the fields with their types. All that can be said of them is four fifths of the
 /// list, which some clients hand to models whole; whoever writes a program reads it as a resource.
 pub(crate) fn listed(mut tool: Tool) -> Tool {
+    let mut input = tool.input_schema.as_ref().clone();
+    // An argument is described where it stands.
+    let shared = input.get_mut("$defs").and_then(Value::as_object_mut).into_iter().flatten();
+    shared.filter_map(|(_, schema)| schema.as_object_mut()).for_each(|schema| drop(schema.remove("description")));
+    tool.input_schema = Arc::new(input);
     tool.output_schema = tool.output_schema.map(|schema| Arc::new(outline(&schema)));
     tool
 }
 
 fn outline(whole: &JsonObject) -> JsonObject {
     let fields = whole.get("properties").and_then(Value::as_object);
-    let field = |(name, schema): (&String, &Value)| {
-        let kind = kind(schema, whole).map_or_else(|| json!({}), |kind| json!({ "type": kind }));
-        (name.clone(), kind)
-    };
-    let fields: JsonObject = fields.into_iter().flatten().map(field).collect();
+    let fields = fields.into_iter().flatten().map(|(name, schema)| (name.clone(), types(schema, whole)));
+    let fields: JsonObject = fields.collect();
     JsonObject::from_iter([("type".to_owned(), json!("object")), ("properties".to_owned(), Value::Object(fields))])
 }
 
-/// Its one type; none where there are several, as where it can be null.
-fn kind<'s>(schema: &'s Value, whole: &'s JsonObject) -> Option<&'s str> {
+/// Its type, or each of them where it can be null; itself where that is not all that it is made of.
+fn types(schema: &Value, whole: &JsonObject) -> Value {
     let named = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix("#/$defs/"));
-    let schema = named.and_then(|name| whole.get("$defs")?.get(name)).unwrap_or(schema);
-    schema.get("type")?.as_str()
+    let meant = named.and_then(|name| whole.get("$defs")?.get(name)).unwrap_or(schema);
+    if let Some(kind) = meant.get("type") {
+        return json!({ "type": kind });
+    }
+    match meant.get("anyOf").and_then(Value::as_array) {
+        Some(choices) => json!({ "anyOf": choices.iter().map(|choice| types(choice, whole)).collect::<Vec<_>>() }),
+        None => meant.clone(),
+    }
 }
 
 fn clean(schema: &JsonObject) -> JsonObject {
@@ -72,12 +80,16 @@ mod tests {
             "properties": {
                 "rows": { "type": "array", "items": { "type": "string" }, "description": "Rows." },
                 "total": { "$ref": "#/$defs/Total" },
-                "score": { "anyOf": [{ "type": "number" }, { "type": "null" }] },
+                "score": { "anyOf": [{ "type": "number", "minimum": 0 }, { "type": "null" }] },
             },
             "required": ["rows"],
             "$defs": { "Total": { "type": "object", "properties": { "n": { "type": "integer" } } } },
         });
-        let fields = json!({ "rows": { "type": "array" }, "total": { "type": "object" }, "score": {} });
+        let fields = json!({
+            "rows": { "type": "array" },
+            "total": { "type": "object" },
+            "score": { "anyOf": [{ "type": "number" }, { "type": "null" }] },
+        });
         let expected = json!({ "type": "object", "properties": fields });
         assert_eq!(Value::Object(outline(whole.as_object().unwrap())), expected);
     }

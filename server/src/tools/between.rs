@@ -14,8 +14,7 @@ use super::{ToolFailure, answer::score, arguments::nullable_number, period::Day}
 #[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Between {
-    /// The earlier day (UTC), such as `2026-10-31`: its last night, or the one before; the night before the other one when left
-    /// out.
+    /// The earlier day (UTC), such as `2026-10-31`; the night before the later one when left out.
     #[schemars(with = "String")]
     #[serde(default)]
     from: Option<Day>,

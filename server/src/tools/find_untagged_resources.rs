@@ -58,12 +58,12 @@ pub(crate) struct Arguments {
     #[schemars(with = "i64", range(min = 0, max = 10_000))]
     #[serde(default)]
     min_age_days: Option<i64>,
-    /// `cost`: those that cost most first. `missing_tags`: those without any user tag first, then those that lack most required
-    /// ones. By cost when left out, as far as costs are known.
+    /// `cost`: those that cost most first, as when left out where costs are known. `missing_tags`: those without any user tag
+    /// first, then those that lack most.
     #[schemars(with = "SortBy")]
     #[serde(default)]
     sort_by: Option<SortBy>,
-    /// Answers as of the last night of this day (UTC), as it was known then, such as `2026-10-31`; the newest night when left out.
+    /// As of the end of that day (UTC), such as `2026-10-31`; now when left out.
     #[schemars(with = "String")]
     #[serde(default)]
     as_of: Option<Day>,

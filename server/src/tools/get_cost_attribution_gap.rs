@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     #[schemars(with = "Grouping")]
     #[serde(default)]
     grouping: Option<Grouping>,
-    /// Answers as of the last night of this day (UTC), as it was known then, such as `2026-10-31`; the newest night when left out.
+    /// As of the end of that day (UTC), such as `2026-10-31`; now when left out.
     #[schemars(with = "String")]
     #[serde(default)]
     as_of: Option<Day>,

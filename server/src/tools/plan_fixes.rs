@@ -60,7 +60,7 @@ pub(crate) struct Arguments {
     #[schemars(with = "i64", range(min = 1, max = 200))]
     #[serde(default)]
     limit: Option<i64>,
-    /// The estate as of the end of that day (UTC), such as `2026-10-31`; as of now when left out.
+    /// As of the end of that day (UTC), such as `2026-10-31`; now when left out.
     #[schemars(with = "String")]
     #[serde(default)]
     as_of: Option<Day>,

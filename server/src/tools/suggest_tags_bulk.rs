@@ -63,7 +63,7 @@ pub(crate) struct Arguments {
     #[schemars(with = "String")]
     #[serde(default, skip_serializing)]
     cursor: Option<String>,
-    /// As of the end of that day (UTC), such as `2026-10-31`; as of now when left out.
+    /// As of the end of that day (UTC), such as `2026-10-31`; now when left out.
     #[schemars(with = "String")]
     #[serde(default)]
     as_of: Option<Day>,
