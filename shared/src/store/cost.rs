@@ -1,12 +1,16 @@
 //! What single resources cost, as questions need it, and what of that a bill could attribute by the tags of today.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    hash::BuildHasherDefault,
+};
 
 use jiff::{Timestamp, tz::TimeZone};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{
     Attempt, Snapshot, StoreError,
+    gathering::ByNumber,
     intern::{statement, varints},
     page::rule,
     rows::{Dimensions, ScopeIds, all, dated, rows, snapshot_columns, state},
@@ -19,6 +23,7 @@ use crate::{
     inventory::Scope,
     money::{Amount, Days, monthly_units, types_of},
     policy::{Code, Policy, State},
+    suggest::counts::Mixer,
 };
 
 /// On what the costs of single resources are based.
@@ -111,13 +116,16 @@ pub struct Turned {
 /// What something costs that resources share: so much for so many units.
 type Rate = (i64, i64);
 
+/// By place and by what is taken there.
+type Rates = HashMap<(ScopeIds, i64), Rate, BuildHasherDefault<Mixer>>;
+
 /// All that the cost of a resource follows from.
 #[derive(Debug, Default)]
 pub(super) struct CostBook {
     pub(super) basis: Option<CostBasis>,
-    rates: HashMap<(ScopeIds, i64), Rate>,
+    rates: Rates,
     /// A month of one, by type.
-    units: HashMap<i64, (i64, CostSource)>,
+    units: ByNumber<(i64, CostSource)>,
     /// Types whose resources the bill names.
     named: HashSet<i64>,
 }
@@ -150,7 +158,7 @@ impl CostBook {
     }
 
     /// A pool is shared by what was billed of it or by what there is now, whichever is more.
-    fn rates(&self, db: &Connection, dimensions: &Dimensions) -> Result<HashMap<(ScopeIds, i64), Rate>, StoreError> {
+    fn rates(&self, db: &Connection, dimensions: &Dimensions) -> Result<Rates, StoreError> {
         let mut living: HashMap<(ScopeIds, i64), i64> = HashMap::new();
         for UsageRow { ids, driver, quantity, .. } in usage(db)? {
             let units = self.units.get(&ids.resource_type).map_or(0, |(one, _)| one.saturating_mul(quantity));
@@ -161,7 +169,7 @@ impl CostBook {
             let place: [String; 3] = [row.get(0)?, row.get(1)?, row.get(2)?];
             Ok((place, (row.get::<_, i64>(3)?, row.get::<_, i64>(4)?, row.get::<_, i64>(5)?)))
         };
-        let mut rates = HashMap::new();
+        let mut rates = Rates::default();
         for ([kind, account, region], (driver, micros, billed)) in all(db, sql::POOLS, columns)? {
             let Some(ids) = dimensions.ids_named(&kind, &account, &region) else { continue };
             let place = (ids, driver);

@@ -143,8 +143,7 @@ impl Reader {
         let deferred = TransactionBehavior::Deferred;
         let transaction = connection.transaction_with_behavior(deferred).attempt("begin to read")?;
         let dimensions = Dimensions::load(&transaction)?;
-        let Self { policies, wholes, totals, .. } = self;
-        ask(&View { sql: &transaction, dimensions, policies, wholes, totals })
+        ask(&View { sql: &transaction, dimensions, reader: self })
     }
 }
 
@@ -152,9 +151,8 @@ impl Reader {
 pub struct View<'v> {
     sql: &'v Transaction<'v>,
     dimensions: Dimensions,
-    policies: &'v Mutex<HashMap<String, Arc<Policy>>>,
-    wholes: &'v Wholes,
-    totals: &'v Totals,
+    /// For another look at the same ledger.
+    pub(super) reader: &'v Reader,
 }
 
 impl View<'_> {
@@ -191,7 +189,7 @@ impl View<'_> {
     }
 
     pub(super) fn policy_named(&self, digest: &str) -> Result<Arc<Policy>, StoreError> {
-        let mut known = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.reader.policies.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(policy) = known.get(digest) {
             return Ok(Arc::clone(policy));
         }
@@ -202,20 +200,20 @@ impl View<'_> {
 
     /// Every scope of a snapshot.
     pub fn scopes(&self, snapshot: &Snapshot) -> Result<Vec<ScopeRow>, StoreError> {
-        let whole = self.wholes.of(snapshot);
+        let whole = self.reader.wholes.of(snapshot);
         whole.scopes(self.sql, &self.dimensions, snapshot.id).map(<[_]>::to_vec)
     }
 
     /// Counts by scope, of the scopes that the filter admits.
     pub fn cells(&self, snapshot: &Snapshot, filter: &Filter) -> Result<Vec<(Scope, Tally)>, StoreError> {
-        let whole = self.wholes.of(snapshot);
+        let whole = self.reader.wholes.of(snapshot);
         let cells = whole.cells(self.sql, &self.dimensions, snapshot.id)?;
         Ok(cells.iter().filter(|(scope, _)| filter.admits(scope)).cloned().collect())
     }
 
     /// Reads what answers take from a snapshot as a whole, so that nobody who asks waits for it.
     pub fn warm(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
-        let whole = self.wholes.of(snapshot);
+        let whole = self.reader.wholes.of(snapshot);
         whole.scopes(self.sql, &self.dimensions, snapshot.id)?;
         whole.cells(self.sql, &self.dimensions, snapshot.id)?;
         whole.findings(self.sql, &self.dimensions, snapshot.id)?;
@@ -236,7 +234,7 @@ impl View<'_> {
         snapshot: &Snapshot,
         tell: impl FnOnce(Option<&MonthSpend>) -> T,
     ) -> Result<T, StoreError> {
-        self.wholes.of(snapshot).month(|| self.usual_month()).map(tell)
+        self.reader.wholes.of(snapshot).month(|| self.usual_month()).map(tell)
     }
 
     fn usual_month(&self) -> Result<Option<MonthSpend>, StoreError> {
@@ -257,7 +255,7 @@ impl View<'_> {
     }
 
     fn rules_by_scope(&self, snapshot: &Snapshot, filter: &Filter) -> Result<Vec<(i64, i64)>, StoreError> {
-        let whole = self.wholes.of(snapshot);
+        let whole = self.reader.wholes.of(snapshot);
         let mut counts = BTreeMap::new();
         for (scope, rule, resources) in whole.findings(self.sql, &self.dimensions, snapshot.id)? {
             if filter.admits(scope) {
@@ -318,21 +316,21 @@ impl View<'_> {
         filter: &Filter,
         what: Narrowing,
     ) -> Result<LackingSums, StoreError> {
-        let whole = self.wholes.of(snapshot);
+        let whole = self.reader.wholes.of(snapshot);
         let lackers = whole.lackers(self.sql, &self.dimensions, snapshot.id)?;
         Ok(lackers.map(|lackers| lackers.sums(filter, what)).unwrap_or_default())
     }
 
     /// On what the costs of single resources are based; none when they are not known.
     pub fn cost_basis(&self, snapshot: &Snapshot) -> Result<Option<CostBasis>, StoreError> {
-        let whole = self.wholes.of(snapshot);
+        let whole = self.reader.wholes.of(snapshot);
         Ok(whole.costs(self.sql, &self.dimensions)?.and_then(|book| book.basis.clone()))
     }
 
     /// What living resources cost by the tags that they have in the newest snapshot, by scope; and those whose tags were put
     /// right or spoilt since the month of these costs ended, none when no kept night is that old.
     pub fn live_spend(&self, newest: &Snapshot) -> Result<(Vec<ScopeSpend>, Option<Turned>), StoreError> {
-        let whole = self.wholes.of(newest);
+        let whole = self.reader.wholes.of(newest);
         let live = whole.live(|| self.read_live(&whole, newest))?;
         Ok(live.cloned().unwrap_or_default())
     }
@@ -347,7 +345,7 @@ impl View<'_> {
 
     /// What was spent day by day of what must carry tags, in the currency with most of it, as far as the bill is known.
     pub fn spend_by_day(&self, snapshot: &Snapshot) -> Result<Vec<DaySpend>, StoreError> {
-        self.wholes.of(snapshot).days(|| self.read_spend_by_day()).map(<[_]>::to_vec)
+        self.reader.wholes.of(snapshot).days(|| self.read_spend_by_day()).map(<[_]>::to_vec)
     }
 
     pub(super) fn db(&self) -> &Connection {
@@ -355,7 +353,7 @@ impl View<'_> {
     }
 
     pub(super) fn whole(&self, snapshot: &Snapshot) -> Arc<Whole> {
-        self.wholes.of(snapshot)
+        self.reader.wholes.of(snapshot)
     }
 
     pub(super) fn dimensions(&self) -> &Dimensions {
@@ -373,15 +371,15 @@ impl View<'_> {
     }
 
     pub(super) fn wholes(&self) -> &Wholes {
-        self.wholes
+        &self.reader.wholes
     }
 
     pub(super) fn totals(&self) -> &Totals {
-        self.totals
+        &self.reader.totals
     }
 
     pub(super) fn pages<'p>(&'p self, snapshot: &'p Snapshot) -> Pages<'p> {
-        Pages { sql: self.sql, dimensions: &self.dimensions, snapshot, whole: self.wholes.of(snapshot) }
+        Pages { sql: self.sql, dimensions: &self.dimensions, snapshot, whole: self.reader.wholes.of(snapshot) }
     }
 }
 

@@ -3,23 +3,28 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap, HashMap, hash_map::Entry},
+    hash::BuildHasherDefault,
+    ops::AddAssign,
 };
 
-use jiff::civil::Date;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Row, params};
 
 use super::{
-    Attempt, Changed, Filter, PageStart, Row as Resource, Side, Snapshot, StoreError, View,
-    intern::{NAME, statement, varints},
-    rows::{ScopeIds, all, state},
+    Attempt, Changed, Filter, Row as Resource, Side, Snapshot, StoreError, View,
+    cost::CostBook,
+    gathering::ByNumber,
+    intern::statement,
+    judge::{Draft, Judge},
+    rows::{Dimensions, ScopeIds, state},
     sql,
 };
 use crate::{
     Arn,
     day::day_of,
-    inventory::{Scope, TagSet, Tags},
+    inventory::Scope,
     money::Amount,
-    policy::{Code, Policy, Severity, State, Subject},
+    policy::{Code, Policy, State},
+    suggest::counts::Mixer,
 };
 
 /// Resources judged by two policies.
@@ -95,14 +100,36 @@ fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| count(part) / count(whole))
 }
 
-impl std::ops::AddAssign for Rejudged {
-    fn add_assign(&mut self, other: Self) {
-        for (mine, theirs) in [(&mut self.now, other.now), (&mut self.draft, other.draft)] {
-            mine.compliant += theirs.compliant;
-            mine.non_compliant += theirs.non_compliant;
-            mine.compliant_cost += theirs.compliant_cost;
-            mine.non_compliant_cost += theirs.non_compliant_cost;
+impl Rejudged {
+    fn add(&mut self, now: State, draft: State, cost: Option<Amount>) {
+        self.now.add(now, cost.unwrap_or_default());
+        self.draft.add(draft, cost.unwrap_or_default());
+        match (now, draft) {
+            (State::Compliant, State::NonCompliant) => self.newly_failing += 1,
+            (State::NonCompliant, State::Compliant) => self.newly_passing += 1,
+            (State::NotApplicable | State::Exempt, State::NonCompliant) => self.newly_judged_failing += 1,
+            _ => {}
         }
+        if newly_fails(now, draft) {
+            self.newly_failing_with_cost += u64::from(cost.is_some());
+            self.newly_failing_cost += cost.unwrap_or_default();
+        }
+    }
+}
+
+impl AddAssign for Standing {
+    fn add_assign(&mut self, other: Self) {
+        self.compliant += other.compliant;
+        self.non_compliant += other.non_compliant;
+        self.compliant_cost += other.compliant_cost;
+        self.non_compliant_cost += other.non_compliant_cost;
+    }
+}
+
+impl AddAssign for Rejudged {
+    fn add_assign(&mut self, other: Self) {
+        self.now += other.now;
+        self.draft += other.draft;
         self.newly_failing += other.newly_failing;
         self.newly_passing += other.newly_passing;
         self.newly_judged_failing += other.newly_judged_failing;
@@ -133,22 +160,7 @@ pub struct DraftNight {
     pub draft: Standing,
 }
 
-/// A state, and the errors behind it.
-type Verdict = (State, Vec<(Code, String)>);
-
-/// Judges by a draft, each kind of tags once.
-struct Judge<'p> {
-    draft: &'p Policy,
-    on: Date,
-    /// Tags that the draft may ask for, by local id.
-    tags: HashMap<i64, (String, String)>,
-    /// The relevant tags of each set, as a number of `kinds`.
-    sets: HashMap<i64, u32>,
-    kinds: Vec<Vec<i64>>,
-    named: bool,
-    verdicts: HashMap<(u32, i64), Verdict>,
-}
-
+/// A living resource.
 struct Living {
     key: i64,
     ids: ScopeIds,
@@ -173,70 +185,75 @@ fn living(row: &Row<'_>) -> rusqlite::Result<Living> {
     })
 }
 
-impl<'p> Judge<'p> {
-    /// Reads the tags that the draft may ask for: of a million sets most differ in others.
-    fn new(db: &Connection, draft: &'p Policy, on: Date) -> Result<Self, StoreError> {
-        let mut meant: HashMap<String, bool> = HashMap::new();
-        let mut tags = HashMap::new();
-        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
-        for (id, key, value) in all(db, sql::ALL_TAGS, read)? {
-            if !meant.contains_key(&key) {
-                meant.insert(key.clone(), draft.meant(&key).is_some());
-            }
-            if meant.get(&key) == Some(&true) {
-                tags.insert(id, (key, value));
-            }
-        }
-        let named = draft.meant(NAME).is_some();
-        let mut judge =
-            Self { draft, on, tags, sets: HashMap::new(), kinds: Vec::new(), named, verdicts: HashMap::new() };
-        judge.sort_sets(db)?;
-        Ok(judge)
-    }
+/// Resources in the course of being judged.
+struct Session<'a> {
+    judge: Judge<'a>,
+    dimensions: &'a Dimensions,
+    filter: &'a Filter,
+    book: Option<&'a CostBook>,
+    /// Stands for names that nobody asks for.
+    placeholder: &'a Arn,
+    /// Of those that newly fail, so many that cost most are kept.
+    most: usize,
+    scopes: HashMap<ScopeIds, Option<(Scope, Rejudged)>, BuildHasherDefault<Mixer>>,
+    /// Resources that newly fail, by the number of their errors.
+    newly: ByNumber<u64>,
+    failing: Failing,
+    unknown: u64,
+}
 
-    fn sort_sets(&mut self, db: &Connection) -> Result<(), StoreError> {
-        let mut numbers: HashMap<Vec<i64>, u32> = HashMap::new();
-        for (set, blob) in all(db, sql::ALL_TAG_SETS, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))? {
-            let relevant: Vec<i64> = varints(&blob).into_iter().filter(|tag| self.tags.contains_key(tag)).collect();
-            let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-            let number = *numbers.entry(relevant).or_insert_with_key(|relevant| {
-                self.kinds.push(relevant.clone());
-                next
-            });
-            self.sets.insert(set, number);
+/// Errors, with how many resources have them.
+type Reasons = BTreeMap<(Code, String), u64>;
+
+/// Costs and keys, those that cost least at hand.
+type Failing = BinaryHeap<Reverse<(i64, i64)>>;
+
+impl Session<'_> {
+    fn judge(&mut self, one: &Living) -> Result<(), StoreError> {
+        let place = match self.scopes.entry(one.ids) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let scope = self.dimensions.scope(one.ids)?;
+                new.insert(self.filter.admits(&scope).then(|| (scope, Rejudged::default())))
+            }
+        };
+        let Some((scope, sums)) = place else { return Ok(()) };
+        if one.state == State::Unknown {
+            self.unknown += 1;
+            return Ok(());
+        }
+        let named = one.local.as_deref().map(|local| self.dimensions.arn(local, scope, one.ids)).transpose()?;
+        let named = named.as_ref().unwrap_or(self.placeholder);
+        let (draft, errors) = self.judge.verdict(scope, one.ids, one.set, one.name.as_deref(), named);
+        let cost = self.book.and_then(|book| book.of(one.ids, one.usage, one.charged)).map(|cost| cost.monthly);
+        sums.add(one.state, draft, cost);
+        if newly_fails(one.state, draft) {
+            *self.newly.entry(i64::from(errors)).or_default() += 1;
+            self.failing.push(Reverse((cost.map_or(-1, |cost| cost.micros()), one.key)));
+            if self.failing.len() > self.most {
+                self.failing.pop();
+            }
         }
         Ok(())
     }
 
-    fn tags_of(&self, kind: u32, name: Option<&str>) -> TagSet {
-        let ids = usize::try_from(kind).ok().and_then(|kind| self.kinds.get(kind));
-        let pairs = ids.into_iter().flatten().filter_map(|id| self.tags.get(id).cloned());
-        pairs.chain(name.map(|name| (NAME.to_owned(), name.to_owned()))).collect()
+    /// Adds what it came to; those that newly fail to others of theirs.
+    fn end(self, found: &mut BTreeMap<Scope, Rejudged>, reasons: &mut Reasons, failing: &mut Failing) -> u64 {
+        for (errors, resources) in self.newly {
+            for error in self.judge.errors.of(u32::try_from(errors).unwrap_or(u32::MAX)) {
+                *reasons.entry(error.clone()).or_default() += resources;
+            }
+        }
+        for (scope, sums) in self.scopes.into_values().flatten() {
+            *found.entry(scope).or_default() += sums;
+        }
+        failing.extend(self.failing);
+        self.unknown
     }
+}
 
-    /// State and errors. `name` counts only where the draft asks for it, and `exempt` where the draft says so of the ARN.
-    fn verdict(&mut self, scope: &Scope, ids: ScopeIds, set: Option<i64>, name: Option<&str>, of: &Arn) -> Verdict {
-        // What cannot carry tags is judged by nobody.
-        let Some(kind) = set.and_then(|set| self.sets.get(&set).copied()) else {
-            return (State::NotApplicable, Vec::new());
-        };
-        if self.draft.exemption(of, self.on).is_some() {
-            return (State::Exempt, Vec::new());
-        }
-        let asks_for_name = self.named && name.is_some();
-        if let Some(known) = self.verdicts.get(&(kind, ids.resource_type)).filter(|_| !asks_for_name) {
-            return known.clone();
-        }
-        let tags = Tags::Known(self.tags_of(kind, name.filter(|_| self.named)));
-        let subject = Subject { resource_type: scope.resource_type, arn: of, tags: &tags };
-        let verdict = self.draft.judge(&subject, self.on);
-        let errors = verdict.findings.iter().filter(|finding| finding.severity == Severity::Error);
-        let found = (verdict.state, errors.map(|finding| (finding.code, finding.tag.to_owned())).collect());
-        if !asks_for_name {
-            self.verdicts.insert((kind, ids.resource_type), found.clone());
-        }
-        found
-    }
+fn newly_fails(now: State, draft: State) -> bool {
+    draft == State::NonCompliant && now != State::NonCompliant
 }
 
 impl View<'_> {
@@ -254,56 +271,39 @@ impl View<'_> {
     ) -> Result<Rejudging, StoreError> {
         let whole = self.whole(snapshot);
         let book = self.costs_told(&whole, snapshot)?;
-        let mut judge = Judge::new(self.db(), draft, day_of(snapshot.started_at))?;
-        let mut scopes: HashMap<ScopeIds, Option<(Scope, Rejudged)>> = HashMap::new();
-        let mut found = Rejudging::default();
-        let mut failing: BinaryHeap<Reverse<(i64, i64)>> = BinaryHeap::new();
+        let draft = Draft::read(self.db(), draft, day_of(snapshot.started_at))?;
         let placeholder: Arn =
             PLACEHOLDER.parse().map_err(|_| StoreError::Content { what: "an ARN", given: PLACEHOLDER.to_owned() })?;
-        let exempts = !draft.exemptions().is_empty();
-        let mut read = statement(self.db(), sql::LIVING_TO_JUDGE)?;
-        for one in read.query_map(params![snapshot.id, judge.named, exempts], living).attempt("judge by a draft")? {
-            let one = one.attempt("judge by a draft")?;
-            let place = match scopes.entry(one.ids) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) => {
-                    let scope = self.dimensions().scope(one.ids)?;
-                    new.insert(filter.admits(&scope).then(|| (scope, Rejudged::default())))
-                }
+        let dimensions = self.dimensions();
+        let sessions = self.by_halves(|view, keys| {
+            let mut session = Session {
+                judge: Judge::by(&draft),
+                dimensions,
+                filter,
+                book,
+                placeholder: &placeholder,
+                most,
+                scopes: HashMap::default(),
+                newly: ByNumber::default(),
+                failing: BinaryHeap::new(),
+                unknown: 0,
             };
-            let Some((scope, sums)) = place else { continue };
-            if one.state == State::Unknown {
-                found.unknown += 1;
-                continue;
+            let asked = params![snapshot.id, draft.named, draft.exempts(), keys.start(), keys.end()];
+            let mut read = statement(view.db(), sql::LIVING_TO_JUDGE)?;
+            let mut rows = read.query(asked).attempt(FAILED)?;
+            while let Some(row) = rows.next().attempt(FAILED)? {
+                session.judge(&living(row).attempt(FAILED)?)?;
             }
-            let named = one.local.as_deref().map(|local| self.dimensions().arn(local, scope, one.ids)).transpose()?;
-            let (draft, errors) =
-                judge.verdict(scope, one.ids, one.set, one.name.as_deref(), named.as_ref().unwrap_or(&placeholder));
-            let cost = book.and_then(|book| book.of(one.ids, one.usage, one.charged)).map(|cost| cost.monthly);
-            sums.now.add(one.state, cost.unwrap_or_default());
-            sums.draft.add(draft, cost.unwrap_or_default());
-            match (one.state, draft) {
-                (State::Compliant, State::NonCompliant) => sums.newly_failing += 1,
-                (State::NonCompliant, State::Compliant) => sums.newly_passing += 1,
-                (State::NotApplicable | State::Exempt, State::NonCompliant) => sums.newly_judged_failing += 1,
-                _ => {}
-            }
-            if draft == State::NonCompliant && one.state != State::NonCompliant {
-                sums.newly_failing_with_cost += u64::from(cost.is_some());
-                sums.newly_failing_cost += cost.unwrap_or_default();
-                errors.into_iter().for_each(|error| *found.reasons.entry(error).or_default() += 1);
-                failing.push(Reverse((cost.map_or(-1, |cost| cost.micros()), one.key)));
-                if failing.len() > most {
-                    failing.pop();
-                }
-            }
+            Ok(session)
+        })?;
+        let (mut found, mut scopes, mut failing) = (Rejudging::default(), BTreeMap::new(), Failing::new());
+        for session in sessions {
+            found.unknown += session.end(&mut scopes, &mut found.reasons, &mut failing);
         }
-        drop(read);
-        found.scopes = scopes.into_values().flatten().collect();
-        found.scopes.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let places: Vec<PageStart> =
-            failing.into_sorted_vec().into_iter().map(|Reverse((_, key))| PageStart { rank: 0, key }).collect();
-        found.failing = self.pages(snapshot).listed(&places, places.len())?.rows;
+        found.scopes = scopes.into_iter().collect();
+        let mut failing: Vec<i64> = failing.into_sorted_vec().into_iter().map(|Reverse((_, key))| key).collect();
+        failing.truncate(most);
+        found.failing = self.resources_of(snapshot, &failing)?;
         Ok(found)
     }
 
@@ -317,7 +317,8 @@ impl View<'_> {
         now: Standing,
         nights: &[Snapshot],
     ) -> Result<Vec<DraftNight>, StoreError> {
-        let mut judge = Judge::new(self.db(), draft, day_of(snapshot.started_at))?;
+        let draft = Draft::read(self.db(), draft, day_of(snapshot.started_at))?;
+        let mut judge = Judge::by(&draft);
         let (mut later, mut standing) = (snapshot.clone(), now);
         let mut told = vec![DraftNight { snapshot: snapshot.clone(), draft: now }];
         for night in nights {
@@ -345,6 +346,8 @@ impl View<'_> {
         Ok(judge.verdict(&changed.scope, ids, set, name, &named).0)
     }
 }
+
+const FAILED: &str = "judge by a draft";
 
 /// Stands for a name that nobody asks for.
 const PLACEHOLDER: &str = "arn:aws:s3:::unnamed";

@@ -1,5 +1,7 @@
 //! Which resources are not compliant, with what it takes to make them so.
 
+use std::{collections::HashMap, hash::BuildHasherDefault};
+
 use rusqlite::Row;
 
 use super::{
@@ -8,7 +10,9 @@ use super::{
     rows::{ScopeIds, state},
     sql,
 };
-use crate::{money::Amount, policy::State};
+use crate::{money::Amount, policy::State, suggest::counts::Mixer};
+
+const FAILED: &str = "look for what to fix";
 
 /// A resource that is not compliant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,28 +40,36 @@ impl View<'_> {
             let judged = (row.get::<_, i64>(0)?, state(row.get(4)?), row.get::<_, u32>(5)?);
             Ok((judged, ScopeIds::read(row, 1)?, usage, row.get::<_, Option<i64>>(8)?))
         };
-        let (mut standing, mut broken) = (Standing::default(), Vec::new());
-        let mut read = statement(self.db(), sql::JUDGED_TO_FIX)?;
-        let mut admitted = std::collections::HashMap::new();
-        for one in read.query_map([snapshot.id], columns).attempt("look for what to fix")? {
-            let ((key, state, changes), ids, usage, charged) = one.attempt("look for what to fix")?;
-            let wanted = match admitted.get(&ids) {
-                Some(known) => *known,
-                None => {
-                    let wanted = filter.admits(&self.dimensions().scope(ids)?);
-                    admitted.insert(ids, wanted);
-                    wanted
-                }
-            };
-            if wanted {
-                let cost = book.and_then(|book| book.of(ids, usage, charged)).map(|cost| cost.monthly);
-                standing.add(state, cost.unwrap_or_default());
-                if state == State::NonCompliant {
-                    broken.push(Broken { key, changes, cost });
+        let dimensions = self.dimensions();
+        let halves = self.by_halves(|view, keys| {
+            let (mut standing, mut broken) = (Standing::default(), Vec::new());
+            let mut admitted: HashMap<ScopeIds, bool, BuildHasherDefault<Mixer>> = HashMap::default();
+            let mut read = statement(view.db(), sql::JUDGED_TO_FIX)?;
+            for one in read.query_map([snapshot.id, *keys.start(), *keys.end()], columns).attempt(FAILED)? {
+                let ((key, state, changes), ids, usage, charged) = one.attempt(FAILED)?;
+                let wanted = match admitted.get(&ids) {
+                    Some(known) => *known,
+                    None => {
+                        let wanted = filter.admits(&dimensions.scope(ids)?);
+                        admitted.insert(ids, wanted);
+                        wanted
+                    }
+                };
+                if wanted {
+                    let cost = book.and_then(|book| book.of(ids, usage, charged)).map(|cost| cost.monthly);
+                    standing.add(state, cost.unwrap_or_default());
+                    if state == State::NonCompliant {
+                        broken.push(Broken { key, changes, cost });
+                    }
                 }
             }
+            Ok((standing, broken))
+        })?;
+        let (mut standing, mut broken) = (Standing::default(), Vec::new());
+        for (half, more) in halves {
+            standing += half;
+            broken.extend(more);
         }
-        drop(read);
         broken.sort_unstable_by_key(|one| one.key);
         Ok((standing, broken))
     }

@@ -180,11 +180,11 @@ statements! {
     LIVING_TO_JUDGE = with_taken!(
         "c.key, c.account_id, c.region_id, c.type_id, c.tag_set_id, iif(?2, c.name, NULL), c.state,
         iif(?3, (SELECT r.local FROM resource r WHERE r.key = c.key), NULL)",
-        ""
+        "AND c.key BETWEEN ?4 AND ?5"
     );
     JUDGED_TO_FIX = with_taken!(
         "c.key, c.account_id, c.region_id, c.type_id, c.state, c.errors",
-        "AND c.state IN (0, 1)"
+        "AND c.state IN (0, 1) AND c.key BETWEEN ?2 AND ?3"
     );
 
     // Suggesting.

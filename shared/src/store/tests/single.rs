@@ -115,6 +115,33 @@ fn a_pool_that_has_grown_is_shared_by_all_there_are_so_that_no_more_is_told_than
 }
 
 #[test]
+fn a_night_that_is_committed_amid_a_question_changes_neither_half_of_its_answer() {
+    let mut book = Book::new();
+    let estate = |tags: &'static [(&str, &str)]| whole((0..40).map(|n| machine(&n.to_string(), tags, 1)).collect());
+    let pools = vec![pool("ec2:instance", "m5.large", "400", 720)];
+    book.write(&[(instances(), estate(BARE))], |night| night.bill(&harvest(shared(pools), &[(EC2, "400")])));
+    let reader = book.reader();
+    let asked = |view: &View<'_>| {
+        let night = view.snapshot(1)?.unwrap();
+        let policy = view.policy(&night)?;
+        let (standing, broken) = view.to_fix(&night, &Filter::default())?;
+        let draft = view.rejudge(&night, &Filter::default(), &policy, 100)?;
+        Ok((standing, broken, draft.scopes, draft.reasons))
+    };
+    let before = reader.read(asked).unwrap();
+    let amid = reader
+        .read(|view| {
+            // This one sees nothing of what comes now; in what comes, ended versions have no costs.
+            assert_eq!(view.newest()?.unwrap().id, 1);
+            book.night(&[(instances(), estate(GOOD))]);
+            asked(view)
+        })
+        .unwrap();
+    assert_eq!(before, amid);
+    assert_eq!((amid.0.non_compliant, amid.0.non_compliant_cost, amid.1.len()), (40, usd("400"), 40));
+}
+
+#[test]
 fn volumes_share_by_their_size_and_a_type_of_which_the_bill_says_nothing_costs_nothing_known() {
     let mut book = Book::new();
     let volume = |id: &str, driver: &str, quantity| Resource {

@@ -1,0 +1,157 @@
+//! Judges by a policy that is not in force, each kind of tags once.
+
+use std::{collections::HashMap, hash::BuildHasherDefault};
+
+use jiff::civil::Date;
+use rusqlite::{Connection, Row};
+
+use super::{
+    StoreError,
+    gathering::ByNumber,
+    intern::{NAME, varints},
+    rows::{ScopeIds, all},
+    sql,
+};
+use crate::{
+    Arn,
+    inventory::{Scope, TagSet, Tags},
+    policy::{Code, Policy, Severity, State, Subject},
+    suggest::counts::Mixer,
+};
+
+/// A state, and the number of the errors behind it.
+pub(super) type Verdict = (State, u32);
+
+/// A draft, with what it may ask for of the tags that there are.
+pub(super) struct Draft<'p> {
+    policy: &'p Policy,
+    on: Date,
+    /// By local id.
+    tags: HashMap<i64, (String, String)>,
+    /// The relevant tags of each set, as a number of `kinds`.
+    sets: ByNumber<u32>,
+    kinds: Vec<Vec<i64>>,
+    /// Whether the Name tag is asked for.
+    pub(super) named: bool,
+}
+
+/// Judges by a draft, each kind of tags once.
+pub(super) struct Judge<'d> {
+    draft: &'d Draft<'d>,
+    verdicts: HashMap<(u32, i64), Verdict, BuildHasherDefault<Mixer>>,
+    pub(super) errors: Errors,
+}
+
+/// Sets of errors, each once: a million resources have a few hundred.
+pub(super) struct Errors {
+    numbers: HashMap<Vec<(Code, String)>, u32>,
+    sets: Vec<Vec<(Code, String)>>,
+}
+
+/// The number of the empty set.
+const NO_ERRORS: u32 = 0;
+
+impl Errors {
+    fn new() -> Self {
+        Self { numbers: HashMap::from([(Vec::new(), NO_ERRORS)]), sets: vec![Vec::new()] }
+    }
+
+    fn number(&mut self, errors: Vec<(Code, String)>) -> u32 {
+        if let Some(known) = self.numbers.get(&errors) {
+            return *known;
+        }
+        let number = u32::try_from(self.sets.len()).unwrap_or(u32::MAX);
+        self.sets.push(errors.clone());
+        self.numbers.insert(errors, number);
+        number
+    }
+
+    pub(super) fn of(&self, number: u32) -> &[(Code, String)] {
+        usize::try_from(number).ok().and_then(|number| self.sets.get(number)).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl<'p> Draft<'p> {
+    /// Reads the tags that the draft may ask for: of a million sets most differ in others.
+    pub(super) fn read(db: &Connection, policy: &'p Policy, on: Date) -> Result<Self, StoreError> {
+        let mut meant: HashMap<String, bool> = HashMap::new();
+        let mut tags = HashMap::new();
+        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+        for (id, key, value) in all(db, sql::ALL_TAGS, read)? {
+            if !meant.contains_key(&key) {
+                meant.insert(key.clone(), policy.meant(&key).is_some());
+            }
+            if meant.get(&key) == Some(&true) {
+                tags.insert(id, (key, value));
+            }
+        }
+        let named = policy.meant(NAME).is_some();
+        let mut draft = Self { policy, on, tags, sets: ByNumber::default(), kinds: Vec::new(), named };
+        draft.sort_sets(db)?;
+        Ok(draft)
+    }
+
+    /// Whether the draft exempts some by their ARNs.
+    pub(super) fn exempts(&self) -> bool {
+        !self.policy.exemptions().is_empty()
+    }
+
+    fn sort_sets(&mut self, db: &Connection) -> Result<(), StoreError> {
+        let mut numbers: HashMap<Vec<i64>, u32> = HashMap::new();
+        for (set, blob) in all(db, sql::ALL_TAG_SETS, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))? {
+            let relevant: Vec<i64> = varints(&blob).into_iter().filter(|tag| self.tags.contains_key(tag)).collect();
+            let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+            let number = *numbers.entry(relevant).or_insert_with_key(|relevant| {
+                self.kinds.push(relevant.clone());
+                next
+            });
+            self.sets.insert(set, number);
+        }
+        Ok(())
+    }
+
+    fn tags_of(&self, kind: u32, name: Option<&str>) -> TagSet {
+        let ids = usize::try_from(kind).ok().and_then(|kind| self.kinds.get(kind));
+        let pairs = ids.into_iter().flatten().filter_map(|id| self.tags.get(id).cloned());
+        pairs.chain(name.map(|name| (NAME.to_owned(), name.to_owned()))).collect()
+    }
+}
+
+impl<'d> Judge<'d> {
+    pub(super) fn by(draft: &'d Draft<'d>) -> Self {
+        Self { draft, verdicts: HashMap::default(), errors: Errors::new() }
+    }
+
+    /// State, and the number of the errors. `name` counts only where the draft asks for it, and `of` where the draft exempts some by
+    /// their ARNs.
+    pub(super) fn verdict(
+        &mut self,
+        scope: &Scope,
+        ids: ScopeIds,
+        set: Option<i64>,
+        name: Option<&str>,
+        of: &Arn,
+    ) -> Verdict {
+        // What cannot carry tags is judged by nobody.
+        let Some(kind) = set.and_then(|set| self.draft.sets.get(&set).copied()) else {
+            return (State::NotApplicable, NO_ERRORS);
+        };
+        if self.draft.policy.exemption(of, self.draft.on).is_some() {
+            return (State::Exempt, NO_ERRORS);
+        }
+        let asks_for_name = self.draft.named && name.is_some();
+        if let Some(known) = self.verdicts.get(&(kind, ids.resource_type)).filter(|_| !asks_for_name) {
+            return *known;
+        }
+        let tags = Tags::Known(self.draft.tags_of(kind, name.filter(|_| self.draft.named)));
+        let subject = Subject { resource_type: scope.resource_type, arn: of, tags: &tags };
+        let verdict = self.draft.policy.judge(&subject, self.draft.on);
+        let errors = verdict.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        let errors = errors.map(|finding| (finding.code, finding.tag.to_owned())).collect();
+        let found = (verdict.state, self.errors.number(errors));
+        if !asks_for_name {
+            self.verdicts.insert((kind, ids.resource_type), found);
+        }
+        found
+    }
+}
