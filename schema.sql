@@ -150,7 +150,8 @@ CREATE INDEX current_worst ON current (errors, key, type_id, region_id, account_
 CREATE INDEX current_lacking ON current (lacking, key, type_id, region_id, account_id, since) WHERE lacking > 0;
 
 -- Versions that have ended, with the same columns, and what ended them. In the order of the nights that ended them: a
--- night is appended, and what changed since a night is one range.
+-- night is appended, and what changed since a night is one range. Of those that a night ended, what began in another one lies
+-- together: what became of the changes of a night is a short range of each night after it.
 CREATE TABLE history (
     until          INTEGER NOT NULL,  -- the first snapshot in which it no longer held
     key            INTEGER NOT NULL REFERENCES resource (key),
@@ -166,7 +167,7 @@ CREATE TABLE history (
     account_id     INTEGER NOT NULL,
     region_id      INTEGER NOT NULL,
     type_id        INTEGER NOT NULL,
-    PRIMARY KEY (until, key)
+    PRIMARY KEY (until, since, key)
 ) STRICT, WITHOUT ROWID;
 
 -- Resources that came without a version of theirs ending. Of the ledger's first snapshot none stands here: all were new.
@@ -414,4 +415,4 @@ CREATE TABLE evidence_model (
     model       TEXT NOT NULL         -- JSON
 ) STRICT;
 
-PRAGMA user_version = 6;
+PRAGMA user_version = 7;

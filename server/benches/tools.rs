@@ -46,6 +46,7 @@ use shared::{
     Arn,
     cloud::{Look, Looked, Pending},
     inventory::{Gap, GapReason, Scope},
+    store::{Reader, Snapshot},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -80,7 +81,7 @@ async fn measure(file: &Path, only: &str) {
         found["structuredContent"]["as_of"]["taken_at"].as_str().expect("a time").parse().expect("a time");
     let earlier =
         jiff::tz::TimeZone::UTC.to_datetime(taken).date().saturating_sub(jiff::Span::new().days(5)).to_string();
-    let calls = || calls(&region, &earlier).into_iter().filter(|(tool, _)| tool.contains(only));
+    let calls = || calls(&region, &earlier, &oldest(file)).into_iter().filter(|(tool, _)| tool.contains(only));
     for (tool, arguments) in calls() {
         in_process(&tagledger, tool, &arguments).await;
     }
@@ -161,7 +162,15 @@ fn draft() -> Value {
     draft
 }
 
-fn calls(region: &Value, earlier: &str) -> [(&'static str, Value); 24] {
+/// Days of the second and the third night: all later nights lie between them and now.
+fn oldest(file: &Path) -> Value {
+    let nights = Reader::new(file).read(|view| view.nights_since(Timestamp::MIN)).expect("a ledger");
+    let day = |night: &Snapshot| jiff::tz::TimeZone::UTC.to_datetime(night.started_at).date().to_string();
+    let mut days = nights.iter().skip(1).map(day);
+    json!({"from": days.next(), "to": days.next()})
+}
+
+fn calls(region: &Value, earlier: &str, oldest: &Value) -> [(&'static str, Value); 26] {
     [
         ("check_tag_compliance", json!({})),
         ("check_tag_compliance", json!({"filters": {"region": region}})),
@@ -179,7 +188,9 @@ fn calls(region: &Value, earlier: &str) -> [(&'static str, Value); 24] {
         ("generate_compliance_report", json!({})),
         ("detect_tag_drift", json!({})),
         ("detect_tag_drift", json!({"between": {}})),
+        ("detect_tag_drift", json!({"between": oldest})),
         ("explain_compliance_change", json!({})),
+        ("explain_compliance_change", json!({"between": oldest})),
         ("suggest_tags_bulk", json!({})),
         ("simulate_policy", json!({"policy": draft()})),
         ("plan_fixes", json!({})),

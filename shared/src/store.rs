@@ -95,7 +95,7 @@ pub use to_fix::Broken;
 pub use upgrade::UpgradeProgress;
 
 /// The version of `schema.sql`, as SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 6;
+pub const SCHEMA_VERSION: i64 = 7;
 
 /// Marks the file as ours, as SQLite's `application_id`: "TagL".
 const APPLICATION_ID: i64 = 0x5461_674C;

@@ -14,7 +14,10 @@ use super::{
     sql,
     version::{Ending, Judged, Version, version, version_columns},
 };
-use crate::policy::{Severity, State};
+use crate::{
+    ResourceType,
+    policy::{Severity, State},
+};
 
 impl Night<'_> {
     pub(super) fn arrive(&mut self, key: i64, returned: bool) -> Result<(), StoreError> {
@@ -25,7 +28,11 @@ impl Night<'_> {
 
     /// A bucket may be deleted and made anew in another region or account. Whether it was, this night: its old place may
     /// be recorded after the new one, before it as removed, or before it as not seen and therefore stale.
-    pub(super) fn leave_former_place(&mut self, key: i64) -> Result<bool, StoreError> {
+    pub(super) fn leave_former_place(&mut self, key: i64, new: ScopeIds) -> Result<bool, StoreError> {
+        // All other names have region and account in them.
+        if self.dimensions.types.get(&new.resource_type) != Some(&ResourceType::S3Bucket) {
+            return Ok(false);
+        }
         let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, ScopeIds::read(row, 1)?, version_columns(row, 4)?));
         let Some((since, ids, known)) = rows(&self.sql, sql::CURRENT_OF, [key], columns)?.pop() else {
             return self.call_moved(key, Ending::Removed);

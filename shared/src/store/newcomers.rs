@@ -90,7 +90,7 @@ impl Night<'_> {
         let Newcomer { ids, key, .. } = *newcomer;
         self.refuse_collision(key, &newcomer.local)?;
         self.run(sql::REPLACE_RESOURCE, params![key, ids.account, ids.region, ids.resource_type, newcomer.created])?;
-        if !self.leave_former_place(key)? {
+        if !self.leave_former_place(key, ids)? {
             self.arrive(key, true)?;
         }
         self.put(ids, key, &newcomer.version)?;

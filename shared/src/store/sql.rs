@@ -48,6 +48,10 @@ pub(super) const VERSION_3: &str = include_str!("upgrade/version_3.sql");
 pub(super) const VERSION_4: &str = include_str!("upgrade/version_4.sql");
 pub(super) const VERSION_5: &str = include_str!("upgrade/version_5.sql");
 pub(super) const VERSION_6: &str = include_str!("upgrade/version_6.sql");
+pub(super) const VERSION_7_TABLE: &str = include_str!("upgrade/version_7.sql");
+pub(super) const VERSION_7_NIGHT: &str =
+    "INSERT INTO history SELECT * FROM history_6 WHERE until = ?1 ORDER BY since, key";
+pub(super) const VERSION_7_END: &str = include_str!("upgrade/version_7_end.sql");
 
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {
@@ -107,7 +111,7 @@ macro_rules! held_and_ended {
 macro_rules! ended_later {
     () => {
         "SELECT key, tag_set_id, name, state, account_id, region_id, type_id, 0, NULL, NULL, NULL FROM history
-        WHERE until > ?2 AND since > ?1 AND since <= ?2"
+        WHERE until IN (SELECT id FROM snapshot WHERE id > ?2) AND since > ?1 AND since <= ?2"
     };
 }
 
@@ -163,7 +167,8 @@ statements! {
     PUT_ASIDE = "UPDATE current SET driver_id = ?2, quantity = ?3, link_set_id = ?4, parent = ?5 WHERE key = ?1";
     CLOSE_VERSION = "INSERT INTO history SELECT ?2, key, since, ?3, tag_set_id, name, state, reason, finding_set_id, errors,
         lacking, account_id, region_id, type_id FROM current WHERE key = ?1";
-    CALL_OTHERWISE = "UPDATE history SET ended_by = ?4 WHERE until = ?1 AND key = ?2 AND ended_by = ?3";
+    CALL_OTHERWISE = "UPDATE history SET ended_by = ?4 WHERE until = ?1 AND since IN (SELECT id FROM snapshot WHERE id < ?1)
+        AND key = ?2 AND ended_by = ?3";
     DROP_CURRENT = "DELETE FROM current WHERE key = ?1";
     ADD_ARRIVAL = "INSERT INTO arrival VALUES (?1, ?2, ?3)";
     REPLACE_RESOURCE = "UPDATE resource SET account_id = ?2, region_id = ?3, type_id = ?4, created_at = ?5 WHERE key = ?1";

@@ -31,8 +31,10 @@ pub(super) fn upgrade(
     from: i64,
     mut progress: impl FnMut(UpgradeProgress) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
+    // Ended versions in the order of the nights that ended them, with what ended them; narrowed scans; retention.
     if from < 2 {
-        to_version_2(connection, |done, of| progress(UpgradeProgress { from, to: SCHEMA_VERSION, done, of }))?;
+        let by_night = [sql::VERSION_2_TABLES, sql::VERSION_2_NIGHT, sql::VERSION_2_END];
+        run_nights(connection, by_night, |done, of| progress(UpgradeProgress { from, to: SCHEMA_VERSION, done, of }))?;
     }
     // Room for the bill.
     if from < 3 {
@@ -54,6 +56,11 @@ pub(super) fn upgrade(
     if from < 6 {
         run_step(connection, sql::VERSION_6)?;
     }
+    // Ended versions in another order within their night.
+    if from < 7 {
+        let by_night = [sql::VERSION_7_TABLE, sql::VERSION_7_NIGHT, sql::VERSION_7_END];
+        run_nights(connection, by_night, |done, of| progress(UpgradeProgress { from, to: SCHEMA_VERSION, done, of }))?;
+    }
     Ok(())
 }
 
@@ -63,23 +70,24 @@ fn run_step(connection: &mut Connection, tables: &str) -> Result<(), StoreError>
     step.commit().attempt(FAILED)
 }
 
-/// Ended versions in the order of the nights that ended them, with what ended them; narrowed scans; retention.
-fn to_version_2(
+/// A step that takes time: a beginning, a statement for each night, and an end.
+fn run_nights(
     connection: &mut Connection,
+    [begin, night, end]: [&str; 3],
     mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
     // Other tables go on to refer to the table of that name, not to the one that is renamed out of its way.
     connection.execute_batch(sql::RENAME_ALONE).attempt(FAILED)?;
     let step = connection.transaction_with_behavior(TransactionBehavior::Immediate).attempt(FAILED)?;
-    step.execute_batch(sql::VERSION_2_TABLES).attempt(FAILED)?;
+    step.execute_batch(begin).attempt(FAILED)?;
     let nights: Vec<i64> = all(&step, sql::SNAPSHOT_IDS, |row| row.get(0))?;
-    for (done, night) in (0_u64..).zip(&nights) {
+    for (done, id) in (0_u64..).zip(&nights) {
         if progress(done, nights.len() as u64).is_break() {
             return Err(StoreError::UpgradeEnded);
         }
-        step.execute(sql::VERSION_2_NIGHT, [night]).attempt(FAILED)?;
+        step.execute(night, [id]).attempt(FAILED)?;
     }
-    step.execute_batch(sql::VERSION_2_END).attempt(FAILED)?;
+    step.execute_batch(end).attempt(FAILED)?;
     step.commit().attempt(FAILED)?;
     connection.execute_batch(sql::RENAME_WITH_REFERENCES).attempt(FAILED)
 }

@@ -101,7 +101,7 @@ const BUDGETS: &[(&str, Budget, &str)] = &[
     ("PUT_CURRENT", Fixed(115), "5 2 1 - 0 - 1 1 1 1 1 1 1 1 1 1"),
     ("PUT_ASIDE", Fixed(65), "KEY 1 1 1 1"),
     ("CLOSE_VERSION", Fixed(75), "KEY 3 1"),
-    ("CALL_OTHERWISE", Fixed(20), "3 KEY 1 2"),
+    ("CALL_OTHERWISE", Fixed(60), "3 KEY 1 2"),
     ("DROP_CURRENT", Fixed(50), "KEY"),
     ("ADD_ARRIVAL", Fixed(30), "3 KEY 0"),
     ("REPLACE_RESOURCE", Fixed(30), "KEY 1 1 1 -"),

@@ -1,0 +1,2 @@
+DROP TABLE history_6;
+PRAGMA user_version = 7;
