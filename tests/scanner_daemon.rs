@@ -226,7 +226,7 @@ fn two_daemons_with_ledgers_of_their_own_take_turns_through_redis() {
     first.until("scan planned");
     let second = start(&other);
     let refused = second.until("scan failed");
-    assert!(refused.contains("is being scanned by another scanner (process "), "{refused}");
+    assert!(refused.contains("another scanner has its turn at account "), "{refused}");
     first.until("scan over: complete");
     assert_eq!(second.ask("POST", "/rescan").0, 202);
     second.until("scan over: complete");

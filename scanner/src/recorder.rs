@@ -50,6 +50,8 @@ pub(crate) struct Beginning {
     pub(crate) learn: bool,
     /// Cancelled before the commit begins, nothing is recorded.
     pub(crate) end: CancellationToken,
+    /// Told the number of the snapshot as soon as it is committed.
+    pub(crate) committed: oneshot::Sender<i64>,
 }
 
 /// A night in the hands of its thread. Dropped before [`Recorder::finish`], the night is given up whole.
@@ -167,6 +169,8 @@ fn record(
                     return Ok(None);
                 }
                 let summary = night.finish(at, requests)?;
+                // Without anybody who waits for it, it is told to nobody.
+                _ = beginning.committed.send(summary.snapshot.id);
                 if learns {
                     learn(&mut beginning.writer);
                 }

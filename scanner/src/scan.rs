@@ -16,7 +16,7 @@ use shared::{
     policy::Policy,
     store::{BillKnown, NightSummary, ScopeSummary, StoreError, Writer},
 };
-use tokio::task::JoinError;
+use tokio::{sync::oneshot, task::JoinError};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -91,8 +91,8 @@ pub enum ScanError {
     /// The writing thread ended before its time.
     #[error("the ledger's writer ended unexpectedly; nothing of this scan was recorded")]
     Writer(#[source] Option<JoinError>),
-    /// Another scanner that shares this one's Redis scans the account.
-    #[error("account {account} is being scanned by another scanner ({holder}); nothing of this scan was recorded")]
+    /// Another scanner that shares this one's Redis scans the account, or has done so since this scan's turn ran out.
+    #[error("another scanner has its turn at account {account} ({holder}); nothing of this scan was recorded")]
     Elsewhere {
         /// The caller's own account.
         account: AccountId,
@@ -143,6 +143,15 @@ impl<C: Cloud> Scan<'_, C> {
             bill: writer.bill_known(day_of((self.now)()))?,
             trail: writer.trail_known()?,
         };
+        let (committed, told) = oneshot::channel();
+        if let Some(lock) = self.lock.cloned() {
+            // What follows on a commit takes longer than servers should wait.
+            tokio::spawn(async move {
+                if let Ok(snapshot) = told.await {
+                    lock.announce(snapshot).await;
+                }
+            });
+        }
         let beginning = Beginning {
             writer,
             started_at: (self.now)(),
@@ -151,6 +160,7 @@ impl<C: Cloud> Scan<'_, C> {
             whole: self.narrow.is_whole(),
             learn: self.learn,
             end: self.end.clone(),
+            committed,
         };
         let recorder = Recorder::begin(beginning, progress).await?;
         // Boxed: it is as large as all that the SDK does in it, and would be moved about on a thread's stack.
@@ -190,8 +200,8 @@ impl<C: Cloud> Scan<'_, C> {
         };
         let elsewhere = |holder| ScanError::Elsewhere { account: caller.clone(), holder };
         let turn = turn.insert(lock.take(&caller, (self.now)()).await.map_err(elsewhere)?);
-        let sharing = turn.fence().map(|fence| Sharing { redis: lock.client(), fence });
-        turn.during(self.inventory(accounts, known, recorder, sharing)).await.map_err(elsewhere)??;
+        let sharing = Sharing { redis: lock.client(), fence: turn.fence() };
+        turn.during(self.inventory(accounts, known, recorder, Some(sharing))).await.map_err(elsewhere)??;
         Ok(Some(caller))
     }
 
@@ -272,7 +282,8 @@ impl<C: Cloud> Scan<'_, C> {
     }
 }
 
-/// A scan that was suspended may have lost its turn without having heard of it: it commits nothing then.
+/// A scan that was suspended may have lost its turn without having heard of it: it commits nothing then. From here to the commit
+/// it is only written what was listed.
 async fn still_turn(turn: Option<&Turn>, caller: Option<AccountId>) -> Result<(), ScanError> {
     match turn.zip(caller) {
         Some((turn, account)) => turn.lasts().await.map_err(|holder| ScanError::Elsewhere { account, holder }),

@@ -1,10 +1,10 @@
 //! One scan of an account at a time among scanners that share a Redis, whatever ledgers they write.
 //!
 //! A ledger needs no such lock: SQLite's own admits one writer. This one spares the account's request rates, and keeps what
-//! scanners share in that Redis from being written out of turn. So a Redis that cannot be reached costs a warning and never a night.
+//! scanners share in that Redis from being written out of turn. So a Redis that is away costs a warning and no night.
 //!
-//! Each turn has a number, higher than that of any turn before it: a fencing token. A scanner that was suspended, and for which
-//! another came and perhaps went, is told so by it wherever it goes on.
+//! Each turn has a number, higher than that of any turn before it: a fencing token. A scanner that was suspended, or alone cut off
+//! from Redis, and for which another came and perhaps went, is told so by it wherever it goes on.
 
 use std::{
     fs,
@@ -19,9 +19,9 @@ use std::{
 
 use jiff::Timestamp;
 use redis::{AsyncConnectionConfig, Client, FromRedisValue, IntoConnectionInfo, RedisError};
-use shared::{AccountId, chain::Chain};
+use shared::{AccountId, chain::Chain, checksum::NEW_SNAPSHOT};
 use tokio::{task::JoinHandle, time::timeout};
-use tracing::warn;
+use tracing::{debug, warn};
 
 /// For how long a scanner that has died still holds the lock.
 const HELD_FOR: Duration = Duration::from_secs(60);
@@ -30,7 +30,8 @@ const HELD_FOR: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Takes the lock (a third argument of 0) or keeps it (that of its turn): the holder that has it afterwards, and the number of the
-/// turn. Nobody, when another turn has come and ended since.
+/// turn. Nobody, when another turn has come and ended since. The last turn is that of who has the lock: an answer that was lost on
+/// its way is given again.
 ///
 /// A key that has gone is set again: a flushed Redis does not end a scan. Numbers are microseconds of Redis's clock, so that they go
 /// on growing after it was flushed. They are written out: Lua would round what it turns into text by itself.
@@ -39,6 +40,7 @@ const HOLD: &str = "local holder = redis.call('GET', KEYS[1]) \
      local last = tonumber(redis.call('GET', KEYS[2]) or '') or 0 \
      local turn = tonumber(ARGV[3]) \
      if turn > 0 and turn < last then return {'', '0'} end \
+     if turn == 0 and holder then turn = last end \
      if turn == 0 then \
          local now = redis.call('TIME') \
          turn = math.max(last + 1, now[1] * 1000000 + now[2]) \
@@ -49,7 +51,7 @@ const HOLD: &str = "local holder = redis.call('GET', KEYS[1]) \
      return {ARGV[1], turn}";
 
 /// Who is named where another turn has come and ended since.
-const ENDED_SINCE: &str = "one that began later and has ended since";
+const ENDED_SINCE: &str = "it began later and has ended since";
 
 /// Stands before what makes a holder like no other, even of the same process.
 const NONCE: char = '#';
@@ -80,19 +82,39 @@ pub(crate) struct Turn {
 struct Held {
     lock: ScanLock,
     key: String,
-    last_turn: String,
     holder: String,
     /// The number of the turn; 0 as long as Redis has given none.
     turn: Arc<AtomicU64>,
 }
 
-/// What proves whose turn it is to those that are written to in that Redis.
+/// What proves to that Redis whose turn it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Fence {
+    /// The key of the lock.
+    key: String,
+    turn: Arc<AtomicU64>,
+}
+
+impl Fence {
+    /// Of a lock that is held so.
+    pub(crate) fn of(key: String, turn: Arc<AtomicU64>) -> Self {
+        Self { key, turn }
+    }
+
     /// Where the number of the last turn stands.
-    pub(crate) last_turn: String,
-    /// That of this one. Whoever finds a higher one refuses it.
-    pub(crate) turn: u64,
+    pub(crate) fn last_turn(&self) -> String {
+        format!("{}:turn", self.together())
+    }
+
+    /// Begins the names of what is written by turns. The braces keep all of it where the lock is, should that Redis be many.
+    pub(crate) fn together(&self) -> String {
+        format!("{{{}}}", self.key)
+    }
+
+    /// That of this turn, of which a higher one makes nothing; none as long as Redis has given none.
+    pub(crate) fn turn(&self) -> Option<u64> {
+        Some(self.turn.load(Ordering::Relaxed)).filter(|turn| *turn > 0)
+    }
 }
 
 impl ScanLock {
@@ -122,7 +144,6 @@ impl ScanLock {
         let held = Held {
             lock: self.clone(),
             key: format!("tagledger:scan:{account}"),
-            last_turn: format!("tagledger:turn:{account}"),
             holder: format!("process {} of {}, since {now}{NONCE}{nonce:016x}", std::process::id(), host()),
             turn: Arc::default(),
         };
@@ -133,6 +154,14 @@ impl ScanLock {
         }
         let renewal = tokio::spawn(renew(held.clone()));
         Ok(Turn { held, renewal })
+    }
+
+    /// Tells servers that share the Redis of a snapshot. They look for themselves, too: a message may be lost.
+    pub(crate) async fn announce(&self, snapshot: i64) {
+        let publish = redis::cmd("PUBLISH").arg(NEW_SNAPSHOT).arg(snapshot).to_owned();
+        if let Err(error) = self.evaluate::<u64>(&publish).await {
+            debug!("the snapshot is not announced through REDIS_URL: {error}");
+        }
     }
 
     /// On a connection of its own: one is wanted three times a minute.
@@ -151,11 +180,15 @@ impl ScanLock {
 }
 
 impl Held {
+    fn fence(&self) -> Fence {
+        Fence::of(self.key.clone(), Arc::clone(&self.turn))
+    }
+
     /// Takes the lock or keeps it; who else has it, or had it since.
     async fn hold(&self) -> Result<Option<String>, String> {
         let milliseconds = u64::try_from(self.lock.held_for.as_millis()).unwrap_or(u64::MAX);
         let mut hold = redis::cmd("EVAL");
-        hold.arg(HOLD).arg(2).arg(&self.key).arg(&self.last_turn);
+        hold.arg(HOLD).arg(2).arg(&self.key).arg(self.fence().last_turn());
         hold.arg(&self.holder).arg(milliseconds).arg(self.turn.load(Ordering::Relaxed));
         let (found, turn): (String, u64) = self.lock.evaluate(&hold).await?;
         if found == self.holder {
@@ -175,17 +208,16 @@ impl Turn {
         }
     }
 
-    /// What this turn writes to that Redis with; none where it has no number.
-    pub(crate) fn fence(&self) -> Option<Fence> {
-        let turn = self.held.turn.load(Ordering::Relaxed);
-        (turn > 0).then(|| Fence { last_turn: self.held.last_turn.clone(), turn })
+    /// What this turn writes to that Redis with.
+    pub(crate) fn fence(&self) -> Fence {
+        self.held.fence()
     }
 
     /// Whether it still is this one's turn, as far as Redis can be asked; else whose it is, or was since.
     pub(crate) async fn lasts(&self) -> Result<(), String> {
         match self.held.hold().await {
             Ok(Some(other)) => Err(other),
-            // Without Redis nobody else had a turn either.
+            // A Redis that is away for all gives nobody else a turn either.
             Ok(None) | Err(_) => Ok(()),
         }
     }
@@ -205,7 +237,7 @@ impl Turn {
 async fn renew(held: Held) -> String {
     loop {
         tokio::time::sleep(held.lock.held_for / 3).await;
-        // While Redis cannot be reached nobody else can take it either.
+        // While nobody can reach Redis, nobody else can take it either; who alone could not is told afterwards.
         if let Ok(Some(other)) = held.hold().await {
             return other;
         }

@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::StreamExt;
 use gated::Gated;
 use jiff::{Timestamp, civil::Date};
 use scanner::{Choice, Narrow, Scan, ScanError, ScanLock};
@@ -55,7 +56,7 @@ impl Shared {
 
     /// The number of the last turn.
     async fn last_turn(&self) -> u64 {
-        let keys: Vec<String> = self.ask(&["KEYS", "tagledger:turn:*"]).await;
+        let keys: Vec<String> = self.ask(&["KEYS", "{tagledger:scan:*}:turn"]).await;
         self.ask(&["GET", &keys[0]]).await
     }
 
@@ -185,7 +186,7 @@ async fn a_scan_that_slept_through_the_whole_turn_of_another_records_nothing() {
     assert_eq!(redis.keys().await, Vec::<String>::new());
     sleeper.open();
     let ended = running.await.unwrap().unwrap_err();
-    assert!(ended.to_string().contains("one that began later and has ended since"), "{ended}");
+    assert!(ended.to_string().contains("(it began later and has ended since)"), "{ended}");
     assert_eq!(redis.keys().await, Vec::<String>::new(), "it took no other turn");
     let reader = shared::store::Reader::new(&sleeper.store());
     assert_eq!(reader.read(|view| view.newest()).unwrap(), None);
@@ -199,7 +200,7 @@ async fn every_turn_has_a_higher_number_than_those_before_it_whatever_became_of_
         match spoil {
             Some("flush") => redis.ask::<String>(&["FLUSHALL"]).await,
             Some(junk) => {
-                let keys: Vec<String> = redis.ask(&["KEYS", "tagledger:turn:*"]).await;
+                let keys: Vec<String> = redis.ask(&["KEYS", "{tagledger:scan:*}:turn"]).await;
                 redis.ask(&["SET", &keys[0], junk]).await
             }
             None => String::new(),
@@ -211,10 +212,31 @@ async fn every_turn_has_a_higher_number_than_those_before_it_whatever_became_of_
     }
     // A clock that was wrong costs no turn either.
     let ahead = 4_000_000_000_000_000;
-    let keys: Vec<String> = redis.ask(&["KEYS", "tagledger:turn:*"]).await;
+    let keys: Vec<String> = redis.ask(&["KEYS", "{tagledger:scan:*}:turn"]).await;
     redis.ask::<String>(&["SET", &keys[0], &ahead.to_string()]).await;
     recorded(Scanner::at_once().scan(redis.lock())).await;
     assert_eq!(redis.last_turn().await, ahead + 1);
+}
+
+#[tokio::test]
+async fn a_snapshot_is_announced_when_it_is_committed_and_nothing_is_where_none_is() {
+    let redis = Shared::start();
+    let client = redis::Client::open(redis.url.as_str()).unwrap();
+    let mut channel = client.get_async_pubsub().await.unwrap();
+    channel.subscribe("tagledger:snapshot").await.unwrap();
+    let mut told = channel.into_on_message();
+    let scanner = Scanner::at_once();
+    for number in ["1", "2"] {
+        recorded(scanner.scan(redis.lock())).await;
+        let message = tokio::time::timeout(Duration::from_secs(10), told.next()).await.unwrap().unwrap();
+        assert_eq!(message.get_payload::<String>().unwrap(), number);
+    }
+    let lost = Scanner::new();
+    let running = lost.scan(redis.lock());
+    let key = redis.key().await;
+    redis.ask::<String>(&["SET", &key, "process 1 of elsewhere"]).await;
+    assert!(running.await.unwrap().is_err());
+    assert!(tokio::time::timeout(Duration::from_millis(500), told.next()).await.is_err(), "nothing was committed");
 }
 
 #[tokio::test]

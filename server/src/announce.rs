@@ -1,4 +1,5 @@
-//! New snapshots, announced: the ledger is looked at four times a second, and whoever subscribed hears of a commit.
+//! New snapshots, announced: the ledger is looked at four times a second, and at once where a scanner says through Redis that
+//! there is one. Whoever subscribed hears of a commit.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,6 +19,9 @@ pub(crate) const NEWEST: &str = "tagledger://snapshot/newest";
 
 /// Between two looks: a fraction of the second within which clients are to hear.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// The least of it, however much is heard.
+const LEAST_PAUSE: Duration = Duration::from_millis(20);
 
 /// Streams at once that wait for announcements.
 const MOST_STREAMS: usize = 64;
@@ -84,9 +88,21 @@ pub(crate) fn watch(ledger: Arc<Ledger>, end: CancellationToken) -> JoinHandle<(
                 trouble = now;
             }
             first = false;
-            end.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
+            end.run_until_cancelled(pause(&ledger)).await;
         }
     })
+}
+
+async fn pause(ledger: &Ledger) {
+    tokio::time::sleep(LEAST_PAUSE).await;
+    let rest = tokio::time::sleep(PAUSE - LEAST_PAUSE);
+    match ledger.shelf() {
+        Some(shelf) => tokio::select! {
+            () = rest => {}
+            () = shelf.heard().next() => {}
+        },
+        None => rest.await,
+    }
 }
 
 /// Announces what is new; returns whether something is, and what went wrong, in words.

@@ -6,6 +6,7 @@
 mod announce;
 mod audit;
 mod health;
+mod heard;
 mod http;
 mod ledger;
 mod live;

@@ -25,6 +25,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::heard::Heard;
+
 /// For how long a caller waits for an answer from Redis: about what most answers take to be worked out.
 const PATIENCE: Duration = Duration::from_millis(4);
 
@@ -61,6 +63,7 @@ pub struct Shelf {
     hits: AtomicU64,
     misses: AtomicU64,
     outages: AtomicU64,
+    heard: Heard,
 }
 
 /// Something to be kept: under which key, and for how many seconds.
@@ -88,9 +91,13 @@ impl Shelf {
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             outages: AtomicU64::new(0),
+            heard: Heard::default(),
         });
         let kept = Arc::clone(&shelf);
-        tokio::spawn(async move { end.run_until_cancelled(kept.follow(client, waiting)).await });
+        tokio::spawn(async move {
+            let both = async { tokio::join!(kept.heard.listen(client.clone()), kept.follow(client, waiting)) };
+            end.run_until_cancelled(both).await
+        });
         Ok(shelf)
     }
 
@@ -102,6 +109,11 @@ impl Shelf {
     pub async fn ping(url: &str) -> Result<Result<(), String>, ShelfError> {
         let client = url.into_connection_info().and_then(Client::open).map_err(ShelfError)?;
         Ok(connect(&client).await.map(drop))
+    }
+
+    /// What scanners announce.
+    pub(crate) fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     /// The answer that was kept under a key.
@@ -154,6 +166,8 @@ impl Shelf {
             count(&self.misses),
         );
         page.one("tagledger_redis_outages_total", "counter", "How often Redis was left alone.", count(&self.outages));
+        let heard = "Snapshots that scanners announced through Redis.";
+        page.one("tagledger_redis_announcements_total", "counter", heard, self.heard.all());
     }
 
     fn leave_alone(&self) -> Vec<Option<Vec<u8>>> {

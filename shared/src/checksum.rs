@@ -4,6 +4,9 @@
 
 use sha2::{Digest, Sha256};
 
+/// The channel of a Redis on which scanners tell the number of a snapshot that they have committed.
+pub const NEW_SNAPSHOT: &str = "tagledger:snapshot";
+
 /// Bytes of the checksum.
 const LENGTH: usize = 32;
 

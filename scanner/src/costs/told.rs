@@ -69,7 +69,8 @@ impl ToldToday {
     }
 
     async fn get(&mut self, days: Days) -> Option<MonthBill> {
-        let kept: Option<Vec<u8>> = self.ask(redis::cmd("GET").arg(self.key(days))).await?;
+        let key = key(&self.sharing.as_ref()?.fence, &self.whose, days);
+        let kept: Option<Vec<u8>> = self.ask(redis::cmd("GET").arg(key)).await?;
         let month: MonthBill = serde_json::from_slice(checksum::checked(&kept?)?).ok()?;
         (month.days == days).then_some(month)
     }
@@ -78,18 +79,15 @@ impl ToldToday {
     pub(super) async fn keep(&mut self, months: &[MonthBill]) {
         for month in months {
             let Some(Sharing { fence, .. }) = self.sharing.clone() else { return };
+            let Some(turn) = fence.turn() else { return };
             let Ok(written) = serde_json::to_vec(month) else { return };
             if written.len() <= MOST_BYTES {
                 let mut keep = redis::cmd("EVAL");
-                keep.arg(KEEP).arg(2).arg(fence.last_turn).arg(self.key(month.days));
-                keep.arg(fence.turn).arg(checksum::with_checksum(&written)).arg(KEPT);
+                keep.arg(KEEP).arg(2).arg(fence.last_turn()).arg(key(&fence, &self.whose, month.days));
+                keep.arg(turn).arg(checksum::with_checksum(&written)).arg(KEPT);
                 self.ask::<()>(&keep).await;
             }
         }
-    }
-
-    fn key(&self, days: Days) -> String {
-        checksum::name("tagledger:bill", &[&self.whose, &days.first.to_string(), &days.end.to_string()])
     }
 
     async fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Option<T> {
@@ -118,6 +116,11 @@ impl ToldToday {
     }
 }
 
+/// Of a month. Scanners share what they were told with those that they take turns with.
+fn key(fence: &Fence, whose: &str, days: Days) -> String {
+    checksum::name(&format!("{}:bill", fence.together()), &[whose, &days.first.to_string(), &days.end.to_string()])
+}
+
 #[cfg(test)]
 #[path = "../../../tests/support/redis.rs"]
 mod server;
@@ -127,9 +130,9 @@ mod tests {
     use jiff::civil::date;
     use shared::money::Metric;
 
-    use super::{server::Redis, *};
+    use std::sync::Arc;
 
-    const LAST_TURN: &str = "tagledger:turn:111122223333";
+    use super::{server::Redis, *};
 
     fn month(requests: u64) -> MonthBill {
         MonthBill {
@@ -146,7 +149,8 @@ mod tests {
 
     fn told(redis: &Redis, turn: u64) -> ToldToday {
         let client = Client::open(format!("redis://127.0.0.1:{}/0", redis.port)).unwrap();
-        let sharing = Sharing { redis: client, fence: Fence { last_turn: LAST_TURN.to_owned(), turn } };
+        let fence = Fence::of("tagledger:scan:111122223333".to_owned(), Arc::new(turn.into()));
+        let sharing = Sharing { redis: client, fence };
         ToldToday::new(Some(sharing), "111122223333", "terms", Timestamp::UNIX_EPOCH)
     }
 
@@ -156,10 +160,13 @@ mod tests {
         let (mut suspended, mut next) = (told(&redis, 1_790_000_000_000_001), told(&redis, 1_790_000_000_000_002));
         suspended.keep(&[month(1)]).await;
         assert_eq!(next.of(vec![month(0).days]).await.1, [month(1)]);
-        redis.ask(&["SET", LAST_TURN, "1790000000000002"]);
+        redis.ask(&["SET", "{tagledger:scan:111122223333}:turn", "1790000000000002"]);
         next.keep(&[month(2)]).await;
         suspended.keep(&[month(3)]).await;
         assert_eq!(next.of(vec![month(0).days]).await.1, [month(2)]);
         assert_eq!(suspended.of(vec![month(0).days]).await.1, [month(2)], "it may read what others were told");
+        let mut unnumbered = told(&redis, 0);
+        unnumbered.keep(&[month(4)]).await;
+        assert_eq!(unnumbered.of(vec![month(0).days]).await.1, [month(2)], "without a number it may read, too");
     }
 }

@@ -22,18 +22,30 @@ const MOST: usize = CompletionInfo::MAX_VALUES;
 /// What there is to choose from.
 #[derive(Debug, Clone, Copy)]
 enum Choice {
+    Tools,
+    Stored(Stored),
+}
+
+/// What the newest snapshot has.
+#[derive(Debug, Clone, Copy)]
+enum Stored {
     Accounts,
     Regions,
     Nights,
     Resources,
-    Tools,
 }
 
 /// What stands for an argument; nothing where there is nothing to choose from, or no such argument.
 pub(super) fn complete(ledger: &Ledger, request: &CompleteRequestParams, reach: &Reach) -> CompletionInfo {
     let Some(choice) = choice(&request.r#ref, &request.argument.name) else { return CompletionInfo::default() };
     let begun = request.argument.value.trim();
-    let found = ledger.ask(|view, snapshot| found(view, &snapshot, choice, begun, reach)).unwrap_or_default();
+    let found = match choice {
+        // There are tools before there is a snapshot.
+        Choice::Tools => tool_names().into_iter().filter(|tool| tool.starts_with(begun)).collect(),
+        Choice::Stored(stored) => {
+            ledger.ask(|view, snapshot| found(view, &snapshot, stored, begun, reach)).unwrap_or_default()
+        }
+    };
     let total = found.len();
     let values: Vec<String> = found.into_iter().take(MOST).collect();
     let more = total > values.len();
@@ -43,14 +55,14 @@ pub(super) fn complete(ledger: &Ledger, request: &CompleteRequestParams, reach: 
 fn choice(reference: &Reference, argument: &str) -> Option<Choice> {
     match reference {
         Reference::Prompt(prompt) => match prompts::argument(&prompt.name, argument)? {
-            Argument::Account => Some(Choice::Accounts),
-            Argument::Region => Some(Choice::Regions),
-            Argument::From | Argument::To => Some(Choice::Nights),
-            Argument::Resource => Some(Choice::Resources),
+            Argument::Account => Some(Choice::Stored(Stored::Accounts)),
+            Argument::Region => Some(Choice::Stored(Stored::Regions)),
+            Argument::From | Argument::To => Some(Choice::Stored(Stored::Nights)),
+            Argument::Resource => Some(Choice::Stored(Stored::Resources)),
         },
         Reference::Resource(template) => match (template.uri.as_str(), argument) {
-            (REPORT_TEMPLATE, "date") => Some(Choice::Nights),
-            (RESOURCE_TEMPLATE, "arn") => Some(Choice::Resources),
+            (REPORT_TEMPLATE, "date") => Some(Choice::Stored(Stored::Nights)),
+            (RESOURCE_TEMPLATE, "arn") => Some(Choice::Stored(Stored::Resources)),
             (SCHEMA_TEMPLATE, "tool") => Some(Choice::Tools),
             _ => None,
         },
@@ -61,7 +73,7 @@ fn choice(reference: &Reference, argument: &str) -> Option<Choice> {
 fn found(
     view: &View<'_>,
     snapshot: &Snapshot,
-    choice: Choice,
+    choice: Stored,
     begun: &str,
     reach: &Reach,
 ) -> Result<Vec<String>, ToolFailure> {
@@ -70,16 +82,15 @@ fn found(
     };
     let matching = |values: BTreeSet<String>| values.into_iter().filter(|value| value.starts_with(begun)).collect();
     Ok(match choice {
-        Choice::Accounts => matching(scopes()?.map(|scope| scope.account.to_string()).collect()),
-        Choice::Regions => matching(scopes()?.map(|scope| scope.region.to_string()).collect()),
-        Choice::Nights => {
+        Stored::Accounts => matching(scopes()?.map(|scope| scope.account.to_string()).collect()),
+        Stored::Regions => matching(scopes()?.map(|scope| scope.region.to_string()).collect()),
+        Stored::Nights => {
             let nights = view.nights_since(Timestamp::MIN)?;
             let days: BTreeSet<String> = nights.iter().map(|night| day_of(night.started_at).to_string()).collect();
             days.into_iter().rev().filter(|day| day.starts_with(begun)).collect()
         }
-        Choice::Tools => matching(tool_names().into_iter().collect()),
         // Those that lack most tags are what people ask about. To look through all would be a search, which this is none of.
-        Choice::Resources => {
+        Stored::Resources => {
             let first = view.lacking(snapshot, &reach.filter(), Lacking::default(), PageStart::FIRST, MOST)?;
             first.rows.iter().map(|row| visible(row.arn.as_str())).filter(|arn| arn.starts_with(begun)).collect()
         }

@@ -33,7 +33,7 @@ const BY_TAGS: &str = "suggest_tags_bulk by tags";
 /// Resources looked at for one page: those without a clear value are passed over.
 const MOST_LOOKED_AT: usize = 500;
 
-/// Read from the ledger at once.
+/// Read from the ledger at once. Of an earlier night all, for each time everything that ended since is looked through.
 const AT_ONCE: usize = 100;
 
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
@@ -133,14 +133,15 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
         let earlier = earlier(view, &snapshot, arguments.as_of)?;
         let policy = view.policy(&snapshot)?;
         known_key(&policy, arguments.tag_key.as_deref())?;
-        let costs = earlier.is_none() && view.cost_basis(&snapshot)?.is_some_and(|basis| !basis.types.is_empty());
+        let of_now = earlier.is_none();
+        let costs = of_now && view.cost_basis(&snapshot)?.is_some_and(|basis| !basis.types.is_empty());
         page.goes_on(list(costs))?;
         let adviser = Adviser {
             view,
             policy: &policy,
             learnt_by: &policy,
             // What has been learnt since was not known then.
-            weighing: if earlier.is_none() { view.weighing(&snapshot)? } else { None },
+            weighing: if of_now { view.weighing(&snapshot)? } else { None },
             on: day_of(snapshot.started_at),
             all,
         };
@@ -156,7 +157,8 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
                 notes.push("suggest_tags says of one resource why, and what else it could be.".to_owned());
             }
         }
-        let search = Search { view, snapshot: &snapshot, filter: &filter, adviser: &adviser, costs, least };
+        let search =
+            Search { view, snapshot: &snapshot, filter: &filter, adviser: &adviser, costs, earlier: !of_now, least };
         let body = search.body(&arguments, &page)?;
         if body.resources.is_empty() && body.next_cursor.is_some() {
             notes.push("Of none of those looked at a value is clear; pass `next_cursor` to look at more.".to_owned());
@@ -192,6 +194,7 @@ struct Search<'a> {
     filter: &'a Filter,
     adviser: &'a Adviser<'a>,
     costs: bool,
+    earlier: bool,
     least: f64,
 }
 
@@ -227,7 +230,8 @@ impl Search<'_> {
 
     fn page(&self, at: PageStart) -> Result<Page, ToolFailure> {
         if !self.costs {
-            return Ok(self.view.lacking(self.snapshot, self.filter, Lacking::default(), at, AT_ONCE)?);
+            let at_once = if self.earlier { MOST_LOOKED_AT } else { AT_ONCE };
+            return Ok(self.view.lacking(self.snapshot, self.filter, Lacking::default(), at, at_once)?);
         }
         let found = self.view.lacking_by_cost(self.snapshot, self.filter, Narrowing::default(), at, AT_ONCE)?;
         found.ok_or_else(PageRequest::other_costs)

@@ -237,3 +237,31 @@ async fn what_one_server_has_seen_of_a_resource_another_need_not_look_at_for_a_m
     assert_eq!(asked(), [3, 4], "without Redis it looks for itself");
     assert_eq!(first["results"], third["results"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_scanner_announces_through_redis_is_heard_again_after_redis_was_away() {
+    let nights = ledger();
+    let mut redis = Redis::start();
+    let server = sharing(&nights, redis.port).await;
+    let heard = "tagledger_redis_announcements_total";
+    let subscribed = |redis: &Redis| redis.ask(&["PUBSUB", "NUMSUB", "tagledger:snapshot"]).contains(":1");
+    let wait = async |redis: &Redis| {
+        let began = Instant::now();
+        while !subscribed(redis) {
+            assert!(began.elapsed() < Duration::from_secs(10), "nobody listens");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    wait(&redis).await;
+    redis.ask(&["PUBLISH", "tagledger:snapshot", "7"]);
+    becomes(&server, heard, 1.0).await;
+    // Whatever is told there, the ledger is what is answered from.
+    let (answer, _) = server.ask(TOOL, json!({})).await;
+    assert_eq!(answer["as_of"]["snapshot_id"], 1);
+    let port = redis.port;
+    redis.kill();
+    let redis = Redis::on(port);
+    wait(&redis).await;
+    redis.ask(&["PUBLISH", "tagledger:snapshot", "2"]);
+    becomes(&server, heard, 2.0).await;
+}

@@ -188,12 +188,12 @@ impl Pages<'_> {
 
     /// Resources by their keys, of which there may be one more than are wanted.
     pub(super) fn listed(&self, places: &[PageStart], limit: usize) -> Result<Page, StoreError> {
-        let mut resources = Vec::with_capacity(places.len());
-        for place in places {
-            for resource in rows(self.sql, sql::AS_OF_KEY, params![self.snapshot.id, place.key], found)? {
-                resources.push(Found { start: *place, ..resource });
-            }
-        }
+        let keys: Vec<i64> = places.iter().map(|place| place.key).collect();
+        // In one: of an earlier night everything that ended since is looked through.
+        let found = rows(self.sql, sql::AS_OF_KEYS, params![self.snapshot.id, format!("{keys:?}")], found)?;
+        let mut found: HashMap<i64, Found> = found.into_iter().map(|one| (one.start.key, one)).collect();
+        let placed = |place: &PageStart| Some(Found { start: *place, ..found.remove(&place.key)? });
+        let resources = places.iter().filter_map(placed).collect();
         self.page(resources, limit)
     }
 

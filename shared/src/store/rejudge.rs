@@ -275,7 +275,7 @@ impl View<'_> {
         let placeholder: Arn =
             PLACEHOLDER.parse().map_err(|_| StoreError::Content { what: "an ARN", given: PLACEHOLDER.to_owned() })?;
         let dimensions = self.dimensions();
-        let sessions = self.by_halves(|view, keys| {
+        let sessions = self.by_halves(snapshot, |view, keys| {
             let mut session = Session {
                 judge: Judge::by(&draft),
                 dimensions,

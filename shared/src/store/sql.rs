@@ -63,13 +63,20 @@ macro_rules! statements {
     };
 }
 
+/// Of versions: ended after snapshot ?1. Night by night, for in each of them those that held in that snapshot lie together.
+macro_rules! ended_after {
+    () => {
+        "c.until IN (SELECT id FROM snapshot WHERE id > ?1)"
+    };
+}
+
 /// The estate as of snapshot ?1, of the columns and the further condition given.
 macro_rules! as_of {
     ($columns:literal, $($condition:tt)*) => {
         concat!(
             // What a filter refuses is most of what is looked at, and hardly anything is too young: that is asked last.
             "SELECT ", $columns, " FROM current c WHERE ", $($condition)*, " AND c.since <= ?1",
-            " UNION ALL SELECT ", $columns, " FROM history c WHERE c.until > ?1 AND ", $($condition)*, " AND c.since <= ?1"
+            " UNION ALL SELECT ", $columns, " FROM history c WHERE ", ended_after!(), " AND ", $($condition)*, " AND c.since <= ?1"
         )
     };
 }
@@ -86,7 +93,9 @@ macro_rules! with_taken {
             $condition,
             " UNION ALL SELECT ",
             $columns,
-            ", NULL, NULL, NULL FROM history c WHERE c.until > ?1 AND c.since <= ?1 ",
+            ", NULL, NULL, NULL FROM history c WHERE ",
+            ended_after!(),
+            " AND c.since <= ?1 ",
             $condition
         )
     };

@@ -41,7 +41,7 @@ impl View<'_> {
             Ok((judged, ScopeIds::read(row, 1)?, usage, row.get::<_, Option<i64>>(8)?))
         };
         let dimensions = self.dimensions();
-        let halves = self.by_halves(|view, keys| {
+        let halves = self.by_halves(snapshot, |view, keys| {
             let (mut standing, mut broken) = (Standing::default(), Vec::new());
             let mut admitted: HashMap<ScopeIds, bool, BuildHasherDefault<Mixer>> = HashMap::default();
             let mut read = statement(view.db(), sql::JUDGED_TO_FIX)?;

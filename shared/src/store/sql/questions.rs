@@ -117,10 +117,10 @@ statements! {
         ") l JOIN resource r ON r.key = l.key LEFT JOIN current u ON u.key = l.key
         LEFT JOIN resource_cost m ON m.key = l.key"
     );
-    /// One resource as of a snapshot.
-    AS_OF_KEY = as_of!(
+    /// Resources as of a snapshot, by their keys as a JSON array.
+    AS_OF_KEYS = as_of!(
         "c.key, 0 AS rank, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id",
-        "c.key = ?2"
+        "c.key IN (SELECT value FROM json_each(?2))"
     );
     RESOURCE_BY_KEY = "SELECT r.local, r.created_at, s.started_at, u.driver_id, u.quantity, m.micros FROM resource r
         JOIN snapshot s ON s.id = r.first_seen LEFT JOIN current u ON u.key = r.key
@@ -142,8 +142,8 @@ statements! {
     );
     /// Versions that hold in snapshot ?2 and began after ?1; of those that hold still, what their costs follow from.
     BEGAN_BETWEEN = concat!("SELECT ", began!(), " WHERE c.since > ?1 AND c.since <= ?2 UNION ALL ", ended_later!());
-    /// The same two where every night between them is kept: what began is what ended or came. One walk through what ended, which
-    /// lies in the order of the keys, finds both versions.
+    /// The same two where every night between them is kept: what began is what ended or came. One walk through what ended finds both
+    /// versions of what has not changed since.
     ENDED_NEAR = concat!(
         "SELECT h.key, h.tag_set_id, h.name, h.state, h.account_id, h.region_id, h.type_id, c.key IS NOT NULL, ",
         "c.key, c.tag_set_id, c.name, c.state, c.account_id, c.region_id, c.type_id, 1, c.driver_id, c.quantity, m.micros
@@ -176,7 +176,7 @@ statements! {
     // Judging by a draft.
     ALL_TAGS = "SELECT id, key, value FROM tag";
     ALL_TAG_SETS = "SELECT id, tags FROM tag_set";
-    /// All living resources of the newest snapshot ?1; with their Name tag if ?2, with what names them if ?3.
+    /// All living resources of snapshot ?1 with keys from ?4 to ?5; with their Name tag if ?2, with what names them if ?3.
     LIVING_TO_JUDGE = with_taken!(
         "c.key, c.account_id, c.region_id, c.type_id, c.tag_set_id, iif(?2, c.name, NULL), c.state,
         iif(?3, (SELECT r.local FROM resource r WHERE r.key = c.key), NULL)",

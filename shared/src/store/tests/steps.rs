@@ -253,7 +253,7 @@ const BUDGETS: &[(&str, Budget, &str)] = &[
     ("LACKING_ONE_SAME", Fixed(1630), "2 - - - 1 MIDDLE - 51"),
     ("LACKING_ONE_BELOW", Fixed(1620), "2 - - - 1001 MIDDLE - 51"),
     ("LACKING_ALL", Each(35), "2"),
-    ("AS_OF_KEY", Fixed(45), "2 KEY"),
+    ("AS_OF_KEYS", Fixed(90), "2 KEY"),
     ("RESOURCE_BY_KEY", Fixed(35), "KEY"),
     ("COSTS_BY_VERDICT", Fixed(30), ""),
     ("TAG_VALUES", Fixed(120), ""),
