@@ -89,11 +89,13 @@ fn version(row: &Row<'_>, at: usize) -> rusqlite::Result<Version> {
     Ok(Version { key: row.get(at)?, ids: ScopeIds::read(row, at + 4)?, side, taken })
 }
 
-/// What ended, with what came in its place where that is known at once.
+/// What ended, with what came in its place where that is known at once, or at least with what its cost follows from now.
 fn ended(row: &Row<'_>) -> rusqlite::Result<(Version, Option<Version>)> {
     let side = Side { tag_set: row.get(1)?, name: row.get(2)?, state: state(row.get(3)?) };
-    let old = Version { key: row.get(0)?, ids: ScopeIds::read(row, 4)?, side, taken: None };
-    let new = if row.get(7)? { Some(version(row, 8)?) } else { None };
+    let known: i64 = row.get(7)?;
+    let taken = if known > 0 { Some(taken(row, 16)?) } else { None };
+    let old = Version { key: row.get(0)?, ids: ScopeIds::read(row, 4)?, side, taken };
+    let new = if known == 1 { Some(version(row, 8)?) } else { None };
     Ok((old, new))
 }
 
@@ -172,7 +174,8 @@ impl View<'_> {
             let (after, taken) = new.map(|new| (new.side, new.taken)).unzip();
             // What ended and came back as it was is no change between the two.
             if after.as_ref() != Some(&old.side) {
-                changed.push(Changed { key: old.key, scope, before: Some(old.side), after, taken: taken.flatten() });
+                let taken = taken.flatten().or(old.taken);
+                changed.push(Changed { key: old.key, scope, before: Some(old.side), after, taken });
             }
         }
         for Version { key, ids, side, taken } in after.into_values() {

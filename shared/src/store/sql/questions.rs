@@ -143,11 +143,12 @@ statements! {
     /// Versions that hold in snapshot ?2 and began after ?1; of those that hold still, what their costs follow from.
     BEGAN_BETWEEN = concat!("SELECT ", began!(), " WHERE c.since > ?1 AND c.since <= ?2 UNION ALL ", ended_later!());
     /// The same two where every night between them is kept: what began is what ended or came. One walk through what ended finds both
-    /// versions of what has not changed since.
+    /// versions of what has not changed since (1), and what the costs of all others follow from (2).
     ENDED_NEAR = concat!(
-        "SELECT h.key, h.tag_set_id, h.name, h.state, h.account_id, h.region_id, h.type_id, c.key IS NOT NULL, ",
+        "SELECT h.key, h.tag_set_id, h.name, h.state, h.account_id, h.region_id, h.type_id,
+        iif(c.since > ?1 AND c.since <= ?2, 1, 2), ",
         "c.key, c.tag_set_id, c.name, c.state, c.account_id, c.region_id, c.type_id, 1, c.driver_id, c.quantity, m.micros
-        FROM history h LEFT JOIN current c ON c.key = h.key AND c.since > ?1 AND c.since <= ?2
+        FROM history h LEFT JOIN current c ON c.key = h.key
         LEFT JOIN resource_cost m ON m.key = c.key WHERE ",
         held_and_ended!()
     );
