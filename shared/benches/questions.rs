@@ -58,8 +58,9 @@ fn main() {
     let deep = PageStart { rank: 1, key: i64::MAX / 8 };
     let worst = Worst { errors: true, warnings: true };
     time(&reader, "page of 50 violations, deep", |view, s| view.worst(s, &everything, worst, deep, 50).map(drop));
-    time(&reader, "what changed in the last night", |view, s| view.differences(&before(view, s)?, s).map(drop));
-    time(&reader, "its tags from what to what", |view, s| view.differences(&before(view, s)?, s)?.tags(view).map(drop));
+    time(&reader, "what changed in the last night, with tags", |view, s| {
+        view.differences(&before(view, s)?, s).map(drop)
+    });
     time(&reader, "what happened in 90 nights", |view, s| {
         let since = s.started_at - Duration::from_secs(90 * 86_400);
         view.lives(since, &LifeOf::default(), &everything).map(drop)

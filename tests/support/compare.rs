@@ -49,9 +49,9 @@ impl Ledger {
     fn counts_as(&self, expected: &Expected) {
         let cells = self.ask(|view, snapshot| view.cells(snapshot, &Filter::default()));
         let mut sum = Tally::default();
-        let named = cells.into_iter().map(|(scope, tally)| {
-            sum += tally;
-            (format!("{} {} {}", scope.account, scope.region, scope.resource_type), tally)
+        let named = cells.iter().map(|(scope, tally)| {
+            sum += *tally;
+            (format!("{} {} {}", scope.account, scope.region, scope.resource_type), *tally)
         });
         let named: BTreeMap<_, _> = named.filter(|(_, tally)| tally.total() > 0).collect();
         assert_same("counts by scope", &named, &expected.cells());

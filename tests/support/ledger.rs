@@ -107,8 +107,8 @@ impl Ledger {
     /// The scopes of the newest snapshot that have a gap.
     pub(crate) fn gaps(&self) -> Gaps {
         let rows = self.ask(|view, snapshot| view.scopes(snapshot));
-        let told = rows.into_iter().filter_map(|row| {
-            let (scope, gap) = (row.scope, row.gap?);
+        let told = rows.iter().filter_map(|row| {
+            let (scope, gap) = (&row.scope, row.gap.as_ref()?);
             let place = format!("{} {} {}", scope.account, scope.region, scope.resource_type);
             Some((place, format!("{} {}", gap.reason, gap.operation)))
         });

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rmcp::model::{CompleteRequestParams, CompletionInfo, Reference};
 use shared::{
     day::day_of,
+    inventory::Scope,
     store::{Lacking, PageStart, Snapshot, View},
 };
 
@@ -77,13 +78,14 @@ fn found(
     begun: &str,
     reach: &Reach,
 ) -> Result<Vec<String>, ToolFailure> {
-    let scopes = || -> Result<_, ToolFailure> {
-        Ok(view.scopes(snapshot)?.into_iter().map(|row| row.scope).filter(|scope| reach.has(&scope.account)))
+    let scopes = |of: fn(&Scope) -> String| -> Result<BTreeSet<String>, ToolFailure> {
+        let all = view.scopes(snapshot)?;
+        Ok(all.iter().map(|row| &row.scope).filter(|scope| reach.has(&scope.account)).map(of).collect())
     };
     let matching = |values: BTreeSet<String>| values.into_iter().filter(|value| value.starts_with(begun)).collect();
     Ok(match choice {
-        Stored::Accounts => matching(scopes()?.map(|scope| scope.account.to_string()).collect()),
-        Stored::Regions => matching(scopes()?.map(|scope| scope.region.to_string()).collect()),
+        Stored::Accounts => matching(scopes(|scope| scope.account.to_string())?),
+        Stored::Regions => matching(scopes(|scope| scope.region.to_string())?),
         Stored::Nights => {
             let nights = view.nights_since(Timestamp::MIN)?;
             let days: BTreeSet<String> = nights.iter().map(|night| day_of(night.started_at).to_string()).collect();

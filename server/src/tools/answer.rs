@@ -7,7 +7,7 @@ use serde::Serialize;
 use shared::{
     inventory::{Gap, GapReason},
     policy::Policy,
-    store::{Filter, ScopeRow, Snapshot, StoreError, Tally, View},
+    store::{Covered, Filter, ScopeRow, Snapshot, StoreError, Tally, View},
 };
 
 use crate::{ledger::Ledger, text::visible};
@@ -123,20 +123,24 @@ pub(crate) fn short(digest: &str) -> String {
 
 impl Coverage {
     pub(crate) fn of(view: &View<'_>, snapshot: &Snapshot, filter: &Filter) -> Result<Self, StoreError> {
-        let mut rows = view.scopes(snapshot)?;
-        rows.retain(|row| filter.admits(&row.scope));
-        let carried_over = carried_over(view, snapshot, &rows)?;
-        Ok(Self { carried_over, ..Self::of_rows(&rows) })
+        let Covered { scopes, amiss } = view.coverage(snapshot, filter)?;
+        let carried_over = carried_over(view, snapshot, &amiss)?;
+        Ok(Self { carried_over, ..Self::of_rows(scopes, &amiss) })
     }
 
-    /// Of lists that were read just now.
-    pub(crate) fn of_rows(rows: &[ScopeRow]) -> Self {
-        let scopes_ok = rows.iter().filter(|row| row.gap.is_none()).count() as u64;
+    /// Of so many lists, among them these.
+    fn of_rows(scopes: u64, rows: &[ScopeRow]) -> Self {
         let mut gaps = groups(rows);
+        let scopes_ok = scopes - rows.iter().filter(|row| row.gap.is_some()).count() as u64;
         let more_gaps = gaps.len().saturating_sub(MOST_GAPS) as u64;
         gaps.truncate(MOST_GAPS);
         let status = if gaps.is_empty() { "complete" } else { "partial" };
-        Self { status, scopes: rows.len() as u64, scopes_ok, carried_over: None, gaps, more_gaps }
+        Self { status, scopes, scopes_ok, carried_over: None, gaps, more_gaps }
+    }
+
+    /// Of lists that were read just now.
+    pub(crate) fn of_now(rows: &[ScopeRow]) -> Self {
+        Self::of_rows(rows.len() as u64, rows)
     }
 }
 

@@ -8,7 +8,7 @@ use shared::{
     AccountId, Region, ResourceType,
     cursor::{Cursor, ForeignCursor},
     day::day_of,
-    store::{Filter, Page, PageStart, Row, Snapshot, View},
+    store::{Filter, Page, PageStart, Row, ScopeRow, Snapshot, View},
 };
 
 use super::{ToolFailure, period::Day};
@@ -205,10 +205,11 @@ pub(crate) fn listed<T>(name: &str, list: Option<Vec<T>>) -> Result<Vec<T>, Tool
 
 /// Refuses regions and accounts that the snapshot did not ask AWS about: an empty answer would look like a clean one.
 pub(crate) fn covered(view: &View<'_>, snapshot: &Snapshot, filter: &Filter) -> Result<(), ToolFailure> {
-    let mut rows = view.scopes(snapshot)?;
+    let all = view.scopes(snapshot)?;
     // Of several accounts, which only a key names, some may not have been scanned yet. No others are told: they may be none of
     // the caller's business.
-    rows.retain(|row| filter.accounts.is_empty() || filter.accounts.contains(&row.scope.account));
+    let within = |row: &&ScopeRow| filter.accounts.is_empty() || filter.accounts.contains(&row.scope.account);
+    let rows: Vec<&ScopeRow> = all.iter().filter(within).collect();
     if let (Some(account), true) = (filter.accounts.first(), rows.is_empty()) {
         let reason = format!("account {account} was not scanned; check_tag_compliance tells by account what was");
         return Err(ToolFailure::Caller(reason));

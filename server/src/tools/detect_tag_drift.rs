@@ -1,6 +1,6 @@
 //! detect_tag_drift: which tags changed from what to what between two nights.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::cmp::Reverse;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use shared::{
     ResourceType,
     money::Amount,
     policy::{Policy, State},
-    store::{Changed, Differences, Filter, ResourceCost, Snapshot, TagChange, View},
+    store::{Changed, Differences, Filter, TagChange, View},
 };
 
 use super::{
@@ -89,6 +89,9 @@ const NAMED: usize = 5;
 /// What is known of a drift so far.
 #[derive(Default)]
 struct Sum<'c> {
+    asked_for: bool,
+    /// Types of which the policy requires the key.
+    requiring: Vec<ResourceType>,
     required: bool,
     resources: u64,
     cost: Amount,
@@ -107,16 +110,17 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
     ledger.ask(|view, newest| {
         let (earlier, later, mut notes) = arguments.between.unwrap_or_default().nights(view, newest.clone())?;
         let (before, after) = totals(view, &earlier, &later)?;
-        let finder = Finder { view, newest, policy: view.policy(&later)? };
+        let finder = Finder { view, policy: view.policy(&later)? };
         let differences = view.differences(&earlier, &later)?;
-        let (sums, resources) = finder.find(&differences, &filter, key)?;
-        let (drifts, remaining) = finder.told(sums, usize::try_from(limit).unwrap_or_default())?;
+        let (sums, resources) = finder.find(&differences, &filter, key);
+        let (drifts, remaining) =
+            finder.told(&differences.retagged.kinds, sums, usize::try_from(limit).unwrap_or_default())?;
         if remaining > 0 {
             notes.push(format!(
                 "{remaining} more drifts; narrow with `key`, `resource_types` or nights nearer to each other."
             ));
         }
-        notes.push(resource_cost::note(view, &finder.newest, &filter, "monthly_cost")?);
+        notes.push(resource_cost::note(view, &newest, &filter, "monthly_cost")?);
         let body =
             Body { from: Night::of(&earlier, &before), to: Night::of(&later, &after), drifts, remaining, resources };
         let (as_of, policy) = (AsOf::of(&later), PolicyUsed::of(&finder.policy));
@@ -126,35 +130,45 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
 
 struct Finder<'v> {
     view: &'v View<'v>,
-    newest: Snapshot,
     policy: std::sync::Arc<Policy>,
 }
 
-/// What drifted, with some resources of each; and how many resources in all.
-type Found<'c> = (HashMap<&'c TagChange, Sum<'c>>, u64);
+/// Of each kind of change what is known of it, in their order; and how many resources in all.
+type Found<'c> = (Vec<Sum<'c>>, u64);
 
 impl Finder<'_> {
-    fn find<'c>(&self, of: &'c Differences, filter: &Filter, key: Option<&str>) -> Result<Found<'c>, ToolFailure> {
-        let (tags, costs) = (of.tags(self.view)?, self.view.costs_of(&self.newest, &of.changed)?);
-        let (mut sums, mut resources) = (HashMap::new(), 0);
-        for ((one, kinds), cost) in of.changed.iter().zip(tags).zip(costs) {
+    fn find<'c>(&self, of: &'c Differences, filter: &Filter, key: Option<&str>) -> Found<'c> {
+        let kinds = &of.retagged.kinds;
+        let mut sums: Vec<Sum<'_>> = kinds.iter().map(|kind| self.begun(kind, key)).collect();
+        let mut resources = 0;
+        for (place, one) in of.changed.iter().enumerate() {
             if !filter.admits(&one.scope) || !tags_known(one) {
                 continue;
             }
             let mut drifted = false;
-            for kind in kinds.iter().filter(|kind| key.is_none_or(|key| key == &*kind.key)) {
-                drifted = true;
-                let mut rules = self.policy.required().iter().filter(|rule| rule.name() == &*kind.key);
-                let required = rules.any(|rule| rule.applies(one.scope.resource_type));
-                sums.entry(kind).or_insert_with(Sum::default).add(one, cost, required);
+            for kind in of.retagged.of(place) {
+                if let Some(sum) = sums.get_mut(*kind).filter(|sum| sum.asked_for) {
+                    sum.add(one);
+                    drifted = true;
+                }
             }
             resources += u64::from(drifted);
         }
-        Ok((sums, resources))
+        (sums, resources)
+    }
+
+    fn begun<'c>(&self, kind: &TagChange, key: Option<&str>) -> Sum<'c> {
+        let rules = self.policy.required().iter().filter(|rule| rule.name() == &*kind.key);
+        let requiring = rules.flat_map(|rule| ResourceType::ALL.iter().filter(|one| rule.applies(**one)));
+        Sum {
+            asked_for: key.is_none_or(|key| key == &*kind.key),
+            requiring: requiring.copied().collect(),
+            ..Sum::default()
+        }
     }
 
     /// In the order of the answer, as many as are told, and how many are not.
-    fn told(&self, sums: HashMap<&TagChange, Sum<'_>>, limit: usize) -> Result<(Vec<Drift>, u64), ToolFailure> {
+    fn told(&self, kinds: &[TagChange], sums: Vec<Sum<'_>>, limit: usize) -> Result<(Vec<Drift>, u64), ToolFailure> {
         let rank = |kind: &TagChange| match (&kind.before, &kind.after) {
             (Some(_), None) => 0,
             (Some(_), Some(_)) => 1,
@@ -163,9 +177,15 @@ impl Finder<'_> {
         let order = |(kind, sum): &(&TagChange, Sum<'_>)| {
             (!sum.required, rank(kind), Reverse(sum.cost), Reverse(sum.resources))
         };
-        let mut sums: Vec<(&TagChange, Sum<'_>)> = sums.into_iter().collect();
-        sums.sort_unstable_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.0.cmp(b.0)));
+        let mut sums: Vec<(&TagChange, Sum<'_>)> =
+            kinds.iter().zip(sums).filter(|(_, sum)| sum.resources > 0).collect();
+        let before = |a: &_, b: &_| order(a).cmp(&order(b)).then_with(|| a.0.cmp(b.0));
         let remaining = sums.len().saturating_sub(limit) as u64;
+        if remaining > 0 {
+            sums.select_nth_unstable_by(limit, before);
+            sums.truncate(limit);
+        }
+        sums.sort_unstable_by(before);
         let drift = |(kind, sum): (&TagChange, Sum<'_>)| {
             let arns = sum.named.iter().map(|one| Ok(visible(self.view.named(one)?.as_str())));
             Ok(Drift {
@@ -179,7 +199,7 @@ impl Finder<'_> {
                 resource_arns: arns.collect::<Result<_, ToolFailure>>()?,
             })
         };
-        Ok((sums.into_iter().take(limit).map(drift).collect::<Result<_, ToolFailure>>()?, remaining))
+        Ok((sums.into_iter().map(drift).collect::<Result<_, ToolFailure>>()?, remaining))
     }
 }
 
@@ -190,10 +210,10 @@ fn tags_known(one: &Changed) -> bool {
 }
 
 impl<'c> Sum<'c> {
-    fn add(&mut self, one: &'c Changed, cost: Option<ResourceCost>, required: bool) {
-        self.required |= required;
+    fn add(&mut self, one: &'c Changed) {
+        self.required |= self.requiring.contains(&one.scope.resource_type);
         self.resources += 1;
-        if let Some(cost) = cost {
+        if let Some(cost) = one.cost {
             self.cost += cost.monthly;
             self.with_cost += 1;
         }

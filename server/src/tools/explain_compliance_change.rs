@@ -1,15 +1,15 @@
 //! explain_compliance_change: why the score moved between two nights, shared out among causes so that the parts add up.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     day::day_of,
     explain::{Counts, in_units, parts},
-    inventory::{Scope, TagSet, Tags},
+    inventory::{TagSet, Tags},
     policy::{Policy, State, Subject},
-    store::{Changed, Differences, Filter, Side, Snapshot, TagChange, View},
+    store::{Changed, Differences, Filter, Side, Snapshot, TagChange, View, WholeScopes},
 };
 
 use super::{
@@ -137,7 +137,7 @@ type Sum = (u64, Counts);
 struct Sorter<'v> {
     view: &'v View<'v>,
     /// Scopes that were read whole, in either night.
-    whole: [HashSet<Scope>; 2],
+    whole: [WholeScopes; 2],
     policy: std::sync::Arc<Policy>,
     same_policy: bool,
     later: Snapshot,
@@ -156,8 +156,8 @@ impl<'v> Sorter<'v> {
 
     fn sums(self, differences: &Differences) -> Result<BTreeMap<Cause, Sum>, ToolFailure> {
         let mut sums: BTreeMap<Cause, Sum> = BTreeMap::new();
-        for (one, tags) in differences.changed.iter().zip(differences.tags(self.view)?) {
-            for (cause, from, to) in self.steps(one, tags)? {
+        for (place, one) in differences.changed.iter().enumerate() {
+            for (cause, from, to) in self.steps(one, differences.retagged.changes_of(place))? {
                 if from != to {
                     let sum = sums.entry(cause).or_default();
                     sum.0 += 1;
@@ -170,9 +170,13 @@ impl<'v> Sorter<'v> {
     }
 
     /// What happened to a resource, step by step: the cause, and how it was judged before and after.
-    fn steps(&self, one: &Changed, tags: &[TagChange]) -> Result<Vec<(Cause, Judged, Judged)>, ToolFailure> {
+    fn steps<'t>(
+        &self,
+        one: &Changed,
+        mut tags: impl Iterator<Item = &'t TagChange>,
+    ) -> Result<Vec<(Cause, Judged, Judged)>, ToolFailure> {
         let (before, after) = (one.before.as_ref().and_then(judged), one.after.as_ref().and_then(judged));
-        let [then, now] = self.whole.each_ref().map(|whole| whole.contains(&one.scope));
+        let [then, now] = self.whole.each_ref().map(|whole| whole.have(one));
         Ok(match (&one.before, &one.after) {
             (None, _) => vec![(if then { Cause::New } else { Cause::Coverage }, before, after)],
             (_, None) => vec![(if now { Cause::Removed } else { Cause::Coverage }, before, after)],
@@ -183,7 +187,7 @@ impl<'v> Sorter<'v> {
             (Some(_), Some(_)) if before == after && self.same_policy => Vec::new(),
             (Some(was), Some(_)) => {
                 let between = if self.same_policy { before } else { self.judge(one, &self.view.tags_in(was)?)? };
-                let only_added = tags.iter().all(|change| change.before.is_none());
+                let only_added = tags.all(|change| change.before.is_none());
                 let cause = if only_added { Cause::Added } else { Cause::Otherwise };
                 vec![(Cause::Policy, before, between), (cause, between, after)]
             }

@@ -60,7 +60,7 @@ impl Known {
             ));
         }
         let (scanned, regions): (BTreeSet<AccountId>, BTreeSet<Region>) =
-            view.scopes(&snapshot)?.into_iter().map(|row| (row.scope.account, row.scope.region)).unzip();
+            view.scopes(&snapshot)?.iter().map(|row| (row.scope.account.clone(), row.scope.region.clone())).unzip();
         let accounts = view.accounts().into_iter().filter(|account| scanned.contains(&account.id));
         let accounts = accounts.map(|account| (account.id, account.partition)).collect();
         let arns: Vec<Arn> = named.iter().flatten().map(|named| named.arn.clone()).collect();

@@ -88,7 +88,7 @@ pub(crate) async fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answ
     if repeated > 0 {
         notes.push(format!("{repeated} of the ARNs were given more than once; each is answered once."));
     }
-    let coverage = Coverage::of_rows(&scope_rows(&asked, &seen, known.snapshot.id));
+    let coverage = Coverage::of_now(&scope_rows(&asked, &seen, known.snapshot.id));
     let body = Body { summary: Summary::of(&results), results };
     Ok(Answer { body, as_of: AsOf::of(&known.snapshot), policy: PolicyUsed::of(&known.policy), coverage, notes })
 }

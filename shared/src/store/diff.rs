@@ -2,15 +2,20 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{Arc, OnceLock},
+    hash::BuildHasherDefault,
+    sync::Arc,
 };
 
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{
     Attempt, ResourceCost, Snapshot, StoreError, View,
-    intern::{NAME, statement, tag_ids},
-    page::{tag, tags},
+    cost::CostBook,
+    gathering::ByNumber,
+    halves::{ALL, Keys},
+    intern::statement,
+    page::tags,
+    retagged::Retagged,
     rows::{ScopeIds, rows, state},
     sql,
     version::UsageIds,
@@ -19,6 +24,7 @@ use crate::{
     Arn,
     inventory::{Scope, TagSet},
     policy::State,
+    suggest::counts::Mixer,
 };
 
 /// A resource in one night.
@@ -27,7 +33,7 @@ pub struct Side {
     /// Its state.
     pub state: State,
     tag_set: Option<i64>,
-    name: Option<String>,
+    name: Option<Arc<str>>,
 }
 
 /// A resource that was not the same in both nights; there in one of them at least.
@@ -37,32 +43,27 @@ pub struct Changed {
     pub key: i64,
     /// Where it is, or was.
     pub scope: Arc<Scope>,
+    pub(super) ids: ScopeIds,
     /// In the earlier night.
     pub before: Option<Side>,
     /// In the later one.
     pub after: Option<Side>,
-    /// What its cost follows from; none where it has to be looked up.
-    taken: Option<Taken>,
+    /// What it costs a month by the newest snapshot; none when that is not known, or not asked for.
+    pub cost: Option<ResourceCost>,
 }
 
 /// What a resource takes of something that is billed in one sum, and what the bill says of it by name.
 type Taken = (Option<UsageIds>, Option<i64>);
 
-/// A key whose value differs between two nights.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TagChange {
-    /// The key, to the letter.
-    pub key: Arc<str>,
-    /// Its value in the earlier night; none: it was not there.
-    pub before: Option<Arc<str>>,
-    /// Its value in the later one; none: it is there no more.
-    pub after: Option<Arc<str>>,
-}
-
 impl Side {
-    /// Its tag set and name, as local ids and text.
-    pub(super) fn tags_known(&self) -> (Option<i64>, Option<&str>) {
-        (self.tag_set, self.name.as_deref())
+    /// Local id of its tags but for the name.
+    pub(super) fn tag_set(&self) -> Option<i64> {
+        self.tag_set
+    }
+
+    /// Its Name tag.
+    pub(super) fn name(&self) -> Option<&Arc<str>> {
+        self.name.as_ref()
     }
 
     /// Whether another night knew the same tags.
@@ -70,6 +71,8 @@ impl Side {
         self.tag_set == other.tag_set && self.name == other.name
     }
 }
+
+const FAILED: &str = "look for what differs";
 
 /// Nights from one to the other, beyond which most of the estate may have changed.
 const NEAR: i64 = 30;
@@ -83,20 +86,37 @@ struct Version {
 }
 
 /// From eight columns, or eleven when it holds still.
-fn version(row: &Row<'_>, at: usize) -> rusqlite::Result<Version> {
-    let side = Side { tag_set: row.get(at + 1)?, name: row.get(at + 2)?, state: state(row.get(at + 3)?) };
-    let taken = if row.get(at + 7)? { Some(taken(row, at + 8)?) } else { None };
-    Ok(Version { key: row.get(at)?, ids: ScopeIds::read(row, at + 4)?, side, taken })
+fn version(row: &Row<'_>) -> rusqlite::Result<Version> {
+    let side = Side { tag_set: row.get(1)?, name: row.get(2)?, state: state(row.get(3)?) };
+    let taken = if row.get(7)? { Some(taken(row, 8)?) } else { None };
+    Ok(Version { key: row.get(0)?, ids: ScopeIds::read(row, 4)?, side, taken })
 }
 
-/// What ended, with what came in its place where that is known at once, or at least with what its cost follows from now.
-fn ended(row: &Row<'_>) -> rusqlite::Result<(Version, Option<Version>)> {
-    let side = Side { tag_set: row.get(1)?, name: row.get(2)?, state: state(row.get(3)?) };
+/// A version that ended, with what came in its place where that is known at once, or at least with what its cost follows from now.
+struct Ended {
+    key: i64,
+    /// Where it is, or was.
+    ids: ScopeIds,
+    before: Side,
+    after: Option<Side>,
+    taken: Option<Taken>,
+}
+
+fn ended(row: &Row<'_>) -> rusqlite::Result<Ended> {
+    let before = Side { tag_set: row.get(1)?, name: row.get(2)?, state: state(row.get(3)?) };
     let known: i64 = row.get(7)?;
-    let taken = if known > 0 { Some(taken(row, 16)?) } else { None };
-    let old = Version { key: row.get(0)?, ids: ScopeIds::read(row, 4)?, side, taken };
-    let new = if known == 1 { Some(version(row, 8)?) } else { None };
-    Ok((old, new))
+    let (after, place) = if known == 1 {
+        // Hardly any name changes.
+        let name = match (row.get_ref(9)?.as_str_or_null()?, &before.name) {
+            (Some(name), Some(same)) if name == &**same => Some(Arc::clone(same)),
+            (name, _) => name.map(Arc::from),
+        };
+        (Some(Side { tag_set: row.get(8)?, name, state: state(row.get(10)?) }), 11)
+    } else {
+        (None, 4)
+    };
+    let taken = if known > 0 { Some(taken(row, 14)?) } else { None };
+    Ok(Ended { key: row.get(0)?, ids: ScopeIds::read(row, place)?, before, after, taken })
 }
 
 fn taken(row: &Row<'_>, first: usize) -> rusqlite::Result<Taken> {
@@ -109,29 +129,12 @@ fn taken(row: &Row<'_>, first: usize) -> rusqlite::Result<Taken> {
 pub struct Differences {
     /// In the order of the keys.
     pub changed: Vec<Changed>,
-    tags: OnceLock<Vec<Vec<TagChange>>>,
+    /// Their tags.
+    pub retagged: Retagged,
 }
 
-/// More are not read ahead: they would have too much of a server's memory.
+/// More are not kept at hand: they would have too much of a server's memory.
 const MOST_AHEAD: usize = 32_768;
-
-impl Differences {
-    /// Of each of [`changed`](Self::changed) the keys whose values differ between the two nights, in no order; none where it is not
-    /// in both.
-    ///
-    /// # Errors
-    ///
-    /// When the ledger cannot be read.
-    pub fn tags(&self, view: &View<'_>) -> Result<&[Vec<TagChange>], StoreError> {
-        match self.tags.get() {
-            Some(known) => Ok(known),
-            None => {
-                let read = view.tag_changes(&self.changed)?;
-                Ok(self.tags.get_or_init(|| read))
-            }
-        }
-    }
-}
 
 impl View<'_> {
     /// What differs between two nights, the earlier one first.
@@ -140,10 +143,21 @@ impl View<'_> {
     ///
     /// When the ledger cannot be read; so for the questions below.
     pub fn differences(&self, earlier: &Snapshot, later: &Snapshot) -> Result<Arc<Differences>, StoreError> {
-        match self.wholes().known(later).and_then(|whole| whole.since(earlier.id)) {
-            Some(known) => Ok(known),
-            None => Ok(Arc::new(Differences { changed: self.changed(earlier, later)?, tags: OnceLock::new() })),
+        if let Some(known) = self.wholes().known(later).and_then(|whole| whole.since(earlier.id)) {
+            return Ok(known);
         }
+        let whole = self.newest()?.map(|newest| self.whole(&newest)).unwrap_or_default();
+        let (book, sets) = (whole.costs(self.db(), self.dimensions())?, whole.sets_at_hand());
+        let halves = self.in_halves(|view, keys| {
+            let changed = view.changed_of(keys, earlier, later, book)?;
+            let retagged = Retagged::read(view.db(), sets, &changed)?;
+            Ok((changed, retagged))
+        })?;
+        let (changed, retagged): (Vec<_>, Vec<_>) = halves.into_iter().unzip();
+        Ok(Arc::new(Differences {
+            changed: changed.into_iter().flatten().collect(),
+            retagged: Retagged::join(retagged),
+        }))
     }
 
     /// Reads ahead what differs between the newest night and the one before it, which is what most ask.
@@ -151,37 +165,53 @@ impl View<'_> {
         let Some(before) = self.night_before(newest.started_at)? else { return Ok(()) };
         let differences = self.differences(&before, newest)?;
         if differences.changed.len() <= MOST_AHEAD {
-            differences.tags(self)?;
             self.whole(newest).keep_since(before.id, differences);
         }
         Ok(())
     }
 
+    /// The same without costs and tags.
     pub(super) fn changed(&self, earlier: &Snapshot, later: &Snapshot) -> Result<Vec<Changed>, StoreError> {
-        let nights = params![earlier.id, later.id];
+        self.changed_of(ALL, earlier, later, None)
+    }
+
+    fn changed_of(
+        &self,
+        keys: Keys,
+        earlier: &Snapshot,
+        later: &Snapshot,
+        book: Option<&CostBook>,
+    ) -> Result<Vec<Changed>, StoreError> {
+        let asked = params![earlier.id, later.id, keys.start(), keys.end()];
         let (began, ended_by) = self.found_by(earlier, later)?;
-        let began = rows(self.db(), began, nights, |row| version(row, 0))?;
-        let mut after: HashMap<i64, Version> = began.into_iter().map(|version| (version.key, version)).collect();
-        let mut scopes: HashMap<ScopeIds, Arc<Scope>> = HashMap::new();
+        let began = rows(self.db(), began, asked, version)?;
+        let mut began: ByNumber<Version> = began.into_iter().map(|version| (version.key, version)).collect();
+        let mut scopes: HashMap<ScopeIds, Arc<Scope>, BuildHasherDefault<Mixer>> = HashMap::default();
         let mut scope = |ids| match scopes.entry(ids) {
             Entry::Occupied(known) => Ok(Arc::clone(known.get())),
             Entry::Vacant(place) => Ok(Arc::clone(place.insert(Arc::new(self.dimensions().scope(ids)?)))),
         };
         let mut changed = Vec::new();
-        for (old, new) in rows(self.db(), ended_by, nights, ended)? {
-            let new = after.remove(&old.key).or(new);
-            let scope = scope(new.as_ref().map_or(old.ids, |new| new.ids))?;
-            let (after, taken) = new.map(|new| (new.side, new.taken)).unzip();
+        let mut walk = statement(self.db(), ended_by)?;
+        let mut walk = walk.query(asked).attempt(FAILED)?;
+        while let Some(row) = walk.next().attempt(FAILED)? {
+            let Ended { key, ids, before, after, taken } = ended(row).attempt(FAILED)?;
+            let (ids, after, taken) = match began.remove(&key) {
+                Some(new) => (new.ids, Some(new.side), new.taken.or(taken)),
+                None => (ids, after, taken),
+            };
             // What ended and came back as it was is no change between the two.
-            if after.as_ref() != Some(&old.side) {
-                let taken = taken.flatten().or(old.taken);
-                changed.push(Changed { key: old.key, scope, before: Some(old.side), after, taken });
+            if after.as_ref() != Some(&before) {
+                let cost = self.cost(book, key, ids, taken)?;
+                changed.push(Changed { key, scope: scope(ids)?, ids, before: Some(before), after, cost });
             }
         }
-        for Version { key, ids, side, taken } in after.into_values() {
-            changed.push(Changed { key, scope: scope(ids)?, before: None, after: Some(side), taken });
+        for Version { key, ids, side, taken } in began.into_values() {
+            let cost = self.cost(book, key, ids, taken)?;
+            changed.push(Changed { key, scope: scope(ids)?, ids, before: None, after: Some(side), cost });
         }
-        changed.sort_unstable_by_key(|one| one.key);
+        // Most of it is in order, night by night: this sort makes use of that.
+        changed.sort_by_key(|one| one.key);
         Ok(changed)
     }
 
@@ -197,41 +227,7 @@ impl View<'_> {
 
     /// The tags of a resource in one night.
     pub fn tags_in(&self, side: &Side) -> Result<TagSet, StoreError> {
-        tags(self.db(), side.tag_set, side.name.clone())
-    }
-
-    fn tag_changes(&self, changed: &[Changed]) -> Result<Vec<Vec<TagChange>>, StoreError> {
-        let sides = || changed.iter().filter_map(|one| one.before.as_ref().zip(one.after.as_ref()));
-        let both = sides().flat_map(|(was, is)| [was.tag_set, is.tag_set]);
-        let sets: HashMap<i64, Vec<i64>> = read_in_order(both.flatten(), |id| tag_ids(self.db(), id))?;
-        let set = |side: &Side| side.tag_set.and_then(|id| sets.get(&id)).map_or(&[][..], Vec::as_slice);
-        let gone = |old: &Side, new: &Side| -> Vec<i64> {
-            set(old).iter().filter(|id| !set(new).contains(id)).copied().collect()
-        };
-        let differing = sides().flat_map(|(was, is)| gone(was, is).into_iter().chain(gone(is, was)));
-        let tags: HashMap<i64, (Arc<str>, Arc<str>)> = read_in_order(differing, |id| {
-            let (key, value) = tag(self.db(), id)?;
-            Ok((key.into(), value.into()))
-        })?;
-        let one = |one: &Changed| {
-            let Some((was, is)) = one.before.as_ref().zip(one.after.as_ref()) else { return Vec::new() };
-            let mut changes: Vec<TagChange> = Vec::new();
-            for (key, value) in gone(was, is).iter().filter_map(|id| tags.get(id)).cloned() {
-                changes.push(TagChange { key, before: Some(value), after: None });
-            }
-            for (key, value) in gone(is, was).iter().filter_map(|id| tags.get(id)).cloned() {
-                match changes.iter_mut().find(|change| change.key == key) {
-                    Some(change) => change.after = Some(value),
-                    None => changes.push(TagChange { key, before: None, after: Some(value) }),
-                }
-            }
-            if was.name != is.name {
-                let [before, after] = [was, is].map(|side| side.name.as_deref().map(Arc::from));
-                changes.push(TagChange { key: NAME.into(), before, after });
-            }
-            changes
-        };
-        Ok(changed.iter().map(one).collect())
+        tags(self.db(), side.tag_set, side.name.as_deref().map(str::to_owned))
     }
 
     /// The name of a resource that changed.
@@ -239,36 +235,24 @@ impl View<'_> {
         let local: String = statement(self.db(), sql::LOCAL_OF_RESOURCE)?
             .query_row([changed.key], |row| row.get(0))
             .attempt("read a resource")?;
-        self.dimensions().arn(&local, &changed.scope, self.dimensions().ids(&changed.scope)?)
+        self.dimensions().arn(&local, &changed.scope, changed.ids)
     }
 
-    /// What each of them costs by the newest snapshot, in their order.
-    pub fn costs_of(&self, newest: &Snapshot, changed: &[Changed]) -> Result<Vec<Option<ResourceCost>>, StoreError> {
-        let whole = self.whole(newest);
-        let Some(book) = whole.costs(self.db(), self.dimensions())? else { return Ok(vec![None; changed.len()]) };
-        let cost = |one: &Changed| {
-            let (usage, charged) = match one.taken {
-                Some(known) => known,
-                None => self.look_up_taken(one.key)?,
-            };
-            Ok(book.of(self.dimensions().ids(&one.scope)?, usage, charged))
-        };
-        changed.iter().map(cost).collect()
+    /// `taken`: what its cost follows from, where that needs no look.
+    fn cost(
+        &self,
+        book: Option<&CostBook>,
+        key: i64,
+        ids: ScopeIds,
+        taken: Option<Taken>,
+    ) -> Result<Option<ResourceCost>, StoreError> {
+        let Some(book) = book else { return Ok(None) };
+        let (usage, charged) = taken.map_or_else(|| self.look_up_taken(key), Ok)?;
+        Ok(book.of(ids, usage, charged))
     }
 
     fn look_up_taken(&self, key: i64) -> Result<Taken, StoreError> {
         let found = statement(self.db(), sql::TAKEN_BY_KEY)?.query_row([key], |row| taken(row, 0)).optional();
         Ok(found.attempt("read a resource")?.unwrap_or_default())
     }
-}
-
-/// Reads each once, in the order in which they lie in the file: neighbours are then on a page that was just read.
-fn read_in_order<T>(
-    ids: impl Iterator<Item = i64>,
-    read: impl Fn(i64) -> Result<T, StoreError>,
-) -> Result<HashMap<i64, T>, StoreError> {
-    let mut ids: Vec<i64> = ids.collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids.into_iter().map(|id| Ok((id, read(id)?))).collect()
 }

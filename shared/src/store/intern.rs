@@ -251,7 +251,14 @@ pub(super) fn push_varint(blob: &mut Vec<u8>, id: i64) {
 
 /// The ids in a blob that [`push_varint`] wrote.
 pub(super) fn varints(blob: &[u8]) -> Vec<i64> {
-    let (mut ids, mut id, mut shift) = (Vec::new(), 0_i64, 0_u32);
+    let mut ids = Vec::new();
+    push_varints(&mut ids, blob);
+    ids
+}
+
+/// The same, behind those that are there.
+pub(super) fn push_varints(ids: &mut Vec<i64>, blob: &[u8]) {
+    let (mut id, mut shift) = (0_i64, 0_u32);
     for byte in blob {
         id |= i64::from(byte & 0x7f).checked_shl(shift).unwrap_or_default();
         if byte & 0x80 == 0 {
@@ -261,7 +268,6 @@ pub(super) fn varints(blob: &[u8]) -> Vec<i64> {
             shift += 7;
         }
     }
-    ids
 }
 
 #[cfg(test)]

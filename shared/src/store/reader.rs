@@ -199,16 +199,17 @@ impl View<'_> {
     }
 
     /// Every scope of a snapshot.
-    pub fn scopes(&self, snapshot: &Snapshot) -> Result<Vec<ScopeRow>, StoreError> {
-        let whole = self.reader.wholes.of(snapshot);
-        whole.scopes(self.sql, &self.dimensions, snapshot.id).map(<[_]>::to_vec)
+    pub fn scopes(&self, snapshot: &Snapshot) -> Result<Arc<[ScopeRow]>, StoreError> {
+        self.reader.wholes.of(snapshot).scopes(self.sql, &self.dimensions, snapshot.id)
     }
 
     /// Counts by scope, of the scopes that the filter admits.
-    pub fn cells(&self, snapshot: &Snapshot, filter: &Filter) -> Result<Vec<(Scope, Tally)>, StoreError> {
-        let whole = self.reader.wholes.of(snapshot);
-        let cells = whole.cells(self.sql, &self.dimensions, snapshot.id)?;
-        Ok(cells.iter().filter(|(scope, _)| filter.admits(scope)).cloned().collect())
+    pub fn cells(&self, snapshot: &Snapshot, filter: &Filter) -> Result<Arc<[(Scope, Tally)]>, StoreError> {
+        let all = self.reader.wholes.of(snapshot).cells(self.sql, &self.dimensions, snapshot.id)?;
+        if *filter == Filter::default() {
+            return Ok(all);
+        }
+        Ok(all.iter().filter(|(scope, _)| filter.admits(scope)).cloned().collect())
     }
 
     /// Reads what answers take from a snapshot as a whole, so that nobody who asks waits for it.
@@ -222,6 +223,7 @@ impl View<'_> {
         whole.live(|| self.read_live(&whole, snapshot))?;
         whole.days(|| self.read_spend_by_day())?;
         self.tag_groups(snapshot, |_| ())?;
+        whole.read_sets(self.sql)?;
         self.read_last_differences(snapshot)?;
         self.lives(jiff::Timestamp::UNIX_EPOCH, &LifeOf::default(), &Filter::default())?;
         let nights = self.nights_since(jiff::Timestamp::MIN)?;

@@ -340,10 +340,9 @@ impl View<'_> {
         if side.state == State::Unknown {
             return Ok(State::Unknown);
         }
-        let ids = self.dimensions().ids(&changed.scope)?;
         let named = self.named(changed)?;
-        let (set, name) = side.tags_known();
-        Ok(judge.verdict(&changed.scope, ids, set, name, &named).0)
+        let name = side.name().map(|name| &**name);
+        Ok(judge.verdict(&changed.scope, changed.ids, side.tag_set(), name, &named).0)
     }
 }
 

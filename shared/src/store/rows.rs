@@ -47,19 +47,6 @@ impl Dimensions {
         })
     }
 
-    /// The local ids of a scope that the ledger knows.
-    pub(super) fn ids(&self, scope: &Scope) -> Result<ScopeIds, StoreError> {
-        let missing = || StoreError::Content { what: "a scope", given: scope.to_string() };
-        let account = self.accounts.iter().find(|(_, known)| known.id == scope.account).map(|(id, _)| *id);
-        let region = self.regions.iter().find(|(_, known)| **known == scope.region).map(|(id, _)| *id);
-        let resource_type = self.types.iter().find(|(_, known)| **known == scope.resource_type).map(|(id, _)| *id);
-        Ok(ScopeIds {
-            account: account.ok_or_else(missing)?,
-            region: region.ok_or_else(missing)?,
-            resource_type: resource_type.ok_or_else(missing)?,
-        })
-    }
-
     /// The ARN of a resource from what stands in `resource.local`.
     pub(super) fn arn(&self, local: &str, scope: &Scope, ids: ScopeIds) -> Result<Arn, StoreError> {
         let outsider = || StoreError::Content { what: "an account", given: scope.account.to_string() };

@@ -109,18 +109,18 @@ macro_rules! began {
     };
 }
 
-/// Of versions that ended: held in snapshot ?1, and not in ?2.
+/// Of versions that ended: held in snapshot ?1, and not in ?2; of resources with keys from ?3 to ?4.
 macro_rules! held_and_ended {
     () => {
-        "h.until > ?1 AND h.until <= ?2 AND h.since <= ?1"
+        "h.until > ?1 AND h.until <= ?2 AND h.since <= ?1 AND h.key BETWEEN ?3 AND ?4"
     };
 }
 
-/// What began after snapshot ?1, held in ?2, and has ended since.
+/// What began after snapshot ?1, held in ?2, and has ended since; of the same resources.
 macro_rules! ended_later {
     () => {
         "SELECT key, tag_set_id, name, state, account_id, region_id, type_id, 0, NULL, NULL, NULL FROM history
-        WHERE until IN (SELECT id FROM snapshot WHERE id > ?2) AND since > ?1 AND since <= ?2"
+        WHERE until IN (SELECT id FROM snapshot WHERE id > ?2) AND since > ?1 AND since <= ?2 AND key BETWEEN ?3 AND ?4"
     };
 }
 

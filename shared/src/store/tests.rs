@@ -14,6 +14,7 @@ use crate::{
 
 mod bill;
 mod carried;
+mod differences;
 mod files;
 mod newcomers;
 mod nights;

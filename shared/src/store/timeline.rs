@@ -1,7 +1,7 @@
 //! Nights in a row: what each said as a whole, what happened in it, and what was spent day by day.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Mutex, PoisonError},
 };
 
@@ -132,15 +132,6 @@ impl View<'_> {
             }
         }
         Ok(cells)
-    }
-
-    /// The scopes of a night that were read whole.
-    pub fn whole_scopes(&self, snapshot: &Snapshot) -> Result<HashSet<Scope>, StoreError> {
-        let scopes = match self.wholes().known(snapshot) {
-            Some(_) => self.scopes(snapshot)?,
-            None => self.scopes_of(snapshot)?,
-        };
-        Ok(scopes.into_iter().filter(|row| row.gap.is_none()).map(|row| row.scope).collect())
     }
 
     /// What happened to violations in each night since then, thinned out or not; in order, of nights in which anything did.

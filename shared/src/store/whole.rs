@@ -12,6 +12,7 @@ use super::{
     intern::{statement, varints},
     lackers::Lackers,
     rows::{Dimensions, ScopeIds, rows, scope_columns, tally_columns},
+    sets::TagSets,
     sql,
 };
 use crate::{advice::TagGroup, inventory::Scope};
@@ -22,8 +23,8 @@ const KEPT: usize = 4;
 /// The figures of one snapshot, each part read when it is first asked for.
 #[derive(Debug, Default)]
 pub(super) struct Whole {
-    cells: OnceLock<Vec<(Scope, Tally)>>,
-    scopes: OnceLock<Vec<ScopeRow>>,
+    cells: OnceLock<Arc<[(Scope, Tally)]>>,
+    scopes: OnceLock<Arc<[ScopeRow]>>,
     findings: OnceLock<Vec<(Scope, i64, i64)>>,
     costs: OnceLock<Vec<CostBook>>,
     lackers: OnceLock<Vec<Lackers>>,
@@ -32,6 +33,7 @@ pub(super) struct Whole {
     groups: OnceLock<Vec<TagGroup>>,
     month: OnceLock<Vec<MonthSpend>>,
     last: OnceLock<(i64, Arc<Differences>)>,
+    sets: OnceLock<TagSets>,
     lives: OnceLock<Vec<(Timestamp, Life)>>,
 }
 
@@ -86,8 +88,8 @@ impl Whole {
         db: &Connection,
         dimensions: &Dimensions,
         snapshot: i64,
-    ) -> Result<&[(Scope, Tally)], StoreError> {
-        once(&self.cells, || {
+    ) -> Result<Arc<[(Scope, Tally)]>, StoreError> {
+        shared(&self.cells, || {
             let found = rows(db, sql::CELLS, [snapshot], |row| Ok((ScopeIds::read(row, 0)?, tally_columns(row)?)))?;
             found.into_iter().map(|(ids, tally)| Ok((dimensions.scope(ids)?, tally))).collect()
         })
@@ -99,11 +101,16 @@ impl Whole {
         db: &Connection,
         dimensions: &Dimensions,
         snapshot: i64,
-    ) -> Result<&[ScopeRow], StoreError> {
-        once(&self.scopes, || {
+    ) -> Result<Arc<[ScopeRow]>, StoreError> {
+        shared(&self.scopes, || {
             let found = rows(db, sql::SCOPES, [snapshot], scope_columns)?;
             found.into_iter().map(|columns| dimensions.scope_row(columns)).collect()
         })
+    }
+
+    /// The same, if they were read.
+    pub(super) fn scopes_at_hand(&self) -> Option<Arc<[ScopeRow]>> {
+        self.scopes.get().map(Arc::clone)
     }
 
     /// All that the costs of single resources follow from.
@@ -137,6 +144,18 @@ impl Whole {
 
     pub(super) fn keep_since(&self, earlier: i64, differences: Arc<Differences>) {
         self.last.get_or_init(|| (earlier, differences));
+    }
+
+    /// All sets of tags, if they were read ahead.
+    pub(super) fn sets_at_hand(&self) -> Option<&TagSets> {
+        self.sets.get()
+    }
+
+    pub(super) fn read_sets(&self, db: &Connection) -> Result<(), StoreError> {
+        if self.sets.get().is_none() {
+            drop(self.sets.set(TagSets::read(db)?));
+        }
+        Ok(())
     }
 
     /// What happened to violations in each night up to it.
@@ -200,4 +219,18 @@ fn once<T>(kept: &OnceLock<Vec<T>>, read: impl FnOnce() -> Result<Vec<T>, StoreE
         drop(kept.set(read()?));
     }
     Ok(kept.get().map_or(&[], Vec::as_slice))
+}
+
+/// The same, to be held by whoever asks.
+fn shared<T>(
+    kept: &OnceLock<Arc<[T]>>,
+    read: impl FnOnce() -> Result<Arc<[T]>, StoreError>,
+) -> Result<Arc<[T]>, StoreError> {
+    match kept.get() {
+        Some(known) => Ok(Arc::clone(known)),
+        None => {
+            let read = read()?;
+            Ok(Arc::clone(kept.get_or_init(|| read)))
+        }
+    }
 }

@@ -19,7 +19,7 @@ pub(super) struct Newest {
 
 pub(super) fn answer(view: &View<'_>, snapshot: &Snapshot, of: &Filter) -> Result<Answer<Newest>, ToolFailure> {
     let mut tally = Tally::default();
-    view.cells(snapshot, of)?.into_iter().for_each(|(_, cell)| tally += cell);
+    view.cells(snapshot, of)?.iter().for_each(|(_, cell)| tally += *cell);
     let policy = view.policy(snapshot)?;
     Ok(Answer {
         body: Newest {

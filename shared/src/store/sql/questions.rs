@@ -90,6 +90,15 @@ statements! {
     POLICY_BODY = "SELECT body FROM policy WHERE digest = ?1";
     SCOPES = "SELECT account_id, region_id, type_id, scanned_in, listed_all, resources, unknown, stale, reason, operation,
         message FROM scope WHERE snapshot_id = ?1";
+    COUNT_SCOPES = concat!("SELECT count(*) FROM scope c WHERE c.snapshot_id = ?1 AND ", filtered!());
+    /// Those with gaps, and those that an earlier scan read.
+    SCOPES_AMISS = concat!(
+        "SELECT c.account_id, c.region_id, c.type_id, c.scanned_in, c.listed_all, c.resources, c.unknown, c.stale, c.reason,
+        c.operation, c.message FROM scope c
+        WHERE c.snapshot_id = ?1 AND (c.reason IS NOT NULL OR c.scanned_in <> ?1) AND ",
+        filtered!()
+    );
+    WHOLE_SCOPES = "SELECT account_id, region_id, type_id FROM scope WHERE snapshot_id = ?1 AND reason IS NULL";
     CELLS = "SELECT account_id, region_id, type_id, compliant, non_compliant, not_applicable, unknown, exempt, untagged,
         lacking, warned, flagged, errors, warnings FROM rollup_cell WHERE snapshot_id = ?1";
     RULE_COUNTS = "SELECT rule_id, sum(resources) FROM rollup_rule
@@ -141,13 +150,18 @@ statements! {
         held_and_ended!()
     );
     /// Versions that hold in snapshot ?2 and began after ?1; of those that hold still, what their costs follow from.
-    BEGAN_BETWEEN = concat!("SELECT ", began!(), " WHERE c.since > ?1 AND c.since <= ?2 UNION ALL ", ended_later!());
+    BEGAN_BETWEEN = concat!(
+        "SELECT ",
+        began!(),
+        " WHERE c.since > ?1 AND c.since <= ?2 AND c.key BETWEEN ?3 AND ?4 UNION ALL ",
+        ended_later!()
+    );
     /// The same two where every night between them is kept: what began is what ended or came. One walk through what ended finds both
     /// versions of what has not changed since (1), and what the costs of all others follow from (2).
     ENDED_NEAR = concat!(
         "SELECT h.key, h.tag_set_id, h.name, h.state, h.account_id, h.region_id, h.type_id,
         iif(c.since > ?1 AND c.since <= ?2, 1, 2), ",
-        "c.key, c.tag_set_id, c.name, c.state, c.account_id, c.region_id, c.type_id, 1, c.driver_id, c.quantity, m.micros
+        "c.tag_set_id, c.name, c.state, c.account_id, c.region_id, c.type_id, c.driver_id, c.quantity, m.micros
         FROM history h LEFT JOIN current c ON c.key = h.key
         LEFT JOIN resource_cost m ON m.key = c.key WHERE ",
         held_and_ended!()
@@ -155,7 +169,7 @@ statements! {
     BEGAN_NEAR = concat!(
         "SELECT ",
         began!(),
-        " WHERE c.key IN (SELECT key FROM arrival WHERE snapshot_id > ?1 AND snapshot_id <= ?2)
+        " WHERE c.key IN (SELECT key FROM arrival WHERE snapshot_id > ?1 AND snapshot_id <= ?2 AND key BETWEEN ?3 AND ?4)
         AND c.since > ?1 AND c.since <= ?2 UNION ALL ",
         ended_later!()
     );
@@ -176,7 +190,7 @@ statements! {
 
     // Judging by a draft.
     ALL_TAGS = "SELECT id, key, value FROM tag";
-    ALL_TAG_SETS = "SELECT id, tags FROM tag_set";
+    ALL_TAG_SETS = "SELECT id, tags FROM tag_set ORDER BY id";
     /// All living resources of snapshot ?1 with keys from ?4 to ?5; with their Name tag if ?2, with what names them if ?3.
     LIVING_TO_JUDGE = with_taken!(
         "c.key, c.account_id, c.region_id, c.type_id, c.tag_set_id, iif(?2, c.name, NULL), c.state,

@@ -21,8 +21,8 @@ fn whole_estate(book: &Book) -> (Snapshot, Tally, Vec<ScopeRow>, Vec<(Rule, u64)
     let read = book.reader().read(|view| {
         let newest = view.newest()?.unwrap();
         let mut tally = Tally::default();
-        view.cells(&newest, &Filter::default())?.into_iter().for_each(|(_, cell)| tally += cell);
-        let (scopes, rules) = (view.scopes(&newest)?, view.rules(&newest, &Filter::default())?);
+        view.cells(&newest, &Filter::default())?.iter().for_each(|(_, cell)| tally += *cell);
+        let (scopes, rules) = (view.scopes(&newest)?.to_vec(), view.rules(&newest, &Filter::default())?);
         Ok((newest, tally, scopes, rules.into_iter().collect()))
     });
     read.unwrap()

@@ -183,7 +183,7 @@ fn a_snapshot_is_read_as_it_was_written() {
         .read(|view| {
             let newest = view.newest()?.unwrap();
             let first = view.snapshot(1)?.unwrap();
-            let cells: BTreeMap<_, _> = view.cells(&newest, &Filter::default())?.into_iter().collect();
+            let cells: BTreeMap<_, _> = view.cells(&newest, &Filter::default())?.iter().cloned().collect();
             Ok(((first, newest.clone()), cells, view.scopes(&newest)?))
         })
         .unwrap();

@@ -78,7 +78,7 @@ fn an_upgraded_ledger_says_of_every_night_what_it_said_before() {
         let snapshots: Vec<_> = (1..=4).map(|id| view.snapshot(id).map(Option::unwrap)).collect::<Result<_, _>>()?;
         let totals = snapshots.iter().map(|snapshot| {
             let mut tally = Tally::default();
-            view.cells(snapshot, &Filter::default())?.into_iter().for_each(|(_, cell)| tally += cell);
+            view.cells(snapshot, &Filter::default())?.iter().for_each(|(_, cell)| tally += *cell);
             Ok((tally.compliant, tally.non_compliant, tally.unknown, tally.total()))
         });
         Ok((snapshots.clone(), totals.collect::<Result<Vec<_>, StoreError>>()?))
@@ -104,7 +104,7 @@ fn an_upgraded_ledger_of_version_2_says_of_every_night_what_it_said_before() {
         let told = (3..=5).map(|id| {
             let snapshot = view.snapshot(id)?.unwrap();
             let mut tally = Tally::default();
-            view.cells(&snapshot, &Filter::default())?.into_iter().for_each(|(_, cell)| tally += cell);
+            view.cells(&snapshot, &Filter::default())?.iter().for_each(|(_, cell)| tally += *cell);
             let states = (tally.compliant, tally.non_compliant, tally.unknown, tally.exempt);
             Ok((id, snapshot.fingerprint, snapshot.narrowed, states))
         });
