@@ -47,7 +47,12 @@ pub struct Ledger {
     audit: Option<Arc<Audit>>,
     /// The newest moment of which all has been learnt.
     learnt: Mutex<Option<Moment>>,
+    /// The newest snapshot, and when it was looked for.
+    looked: Mutex<Option<(std::time::Instant, Moment)>>,
 }
+
+/// Calls that come within so short a time share one look at which snapshot is the newest: it takes longer than to answer from memory.
+const ONE_LOOK: Duration = Duration::from_millis(1);
 
 /// What an answer depends on beside the question and the policy file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,7 +85,8 @@ impl Ledger {
             live,
             shelf: None,
             audit: None,
-            learnt: Mutex::new(None),
+            learnt: Mutex::default(),
+            looked: Mutex::default(),
         }
     }
 
@@ -164,9 +170,19 @@ impl Ledger {
         }
     }
 
-    /// The newest snapshot as it is now; none when the ledger has no snapshot or cannot be read.
+    /// The newest snapshot as it is now, or was a millisecond ago; none when the ledger has no snapshot or cannot be read.
     pub(crate) fn moment(&self) -> Option<Moment> {
-        self.reader.newest().ok().flatten().map(|newest| Moment::of(&newest))
+        let looked = || self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, moment)) = *looked()
+            && at.elapsed() < ONE_LOOK
+        {
+            return Some(moment);
+        }
+        // Taken before the look: a snapshot that is committed amid it is seen a millisecond later at most.
+        let at = std::time::Instant::now();
+        let moment = self.reader.newest().ok().flatten().map(|newest| Moment::of(&newest));
+        *looked() = moment.map(|moment| (at, moment));
+        moment
     }
 
     /// Looks at resources as they are now; an answer for every one.

@@ -1,5 +1,5 @@
-//! Answers at hand: one is always the same for the same snapshot, policy file, tool, arguments and accounts, so nothing is ever
-//! stale, whoever worked it out.
+//! Answers at hand: one is always the same for the same snapshot, policy file, tool, arguments and accounts, so none is stale for
+//! longer than a millisecond, whoever worked it out.
 
 use std::sync::Arc;
 

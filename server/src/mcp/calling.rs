@@ -29,17 +29,17 @@ impl Mcp {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let caller = caller(&context.extensions);
+        // Without keys, whoever is on this machine is one caller, though they may be many.
+        let one = caller.id != LOCAL || self.transport == Transport::Connection;
         let call = Call::begin(&caller, &request, &context, self.ledger.now());
+        let call = if one || self.ledger.audit().is_some() { call.naming(&request) } else { call };
         if let Err(lacking) = permitted(&caller, &request.name) {
             self.keep_call(call, "refused", 0, None);
             return Ok(CallToolResult::error(vec![ContentBlock::text(lacking)]).into());
         }
         let (mut called, lookups) = counting(self.answered(&caller, request, context)).await;
-        let times = self.repeats.count(&call.entry);
-        // Without keys, whoever is on this machine is one caller, though they may be many.
-        let one = caller.id != LOCAL || self.transport == Transport::Connection;
         if let (true, Ok(CallToolResponse::Complete(answer))) = (one, &mut called) {
-            self.repeats.hint(answer, times);
+            self.repeats.hint(answer, self.repeats.count(&call.entry));
         }
         let answer = match &called {
             Ok(CallToolResponse::Complete(answer)) => Some(answer),
@@ -177,13 +177,18 @@ impl Call {
         context: &RequestContext<RoleServer>,
         at: Timestamp,
     ) -> Self {
-        let arguments = serde_json::to_vec(&request.arguments).unwrap_or_default();
         let tool = known_tool(&request.name);
         let mut span = Span::begin("tools/call", tool, context);
         span.say("gen_ai.tool.name", tool);
         span.say("gen_ai.operation.name", "execute_tool");
-        let begun = AuditEntry::begun(at, caller.id.clone(), tool.to_owned(), digest(&arguments));
+        let begun = AuditEntry::begun(at, caller.id.clone(), tool.to_owned(), String::new());
         Self { entry: AuditEntry { trace_id: span.trace_id(), ..begun }, began: Instant::now(), span }
+    }
+
+    /// With the digest of what is asked.
+    fn naming(mut self, request: &CallToolRequestParams) -> Self {
+        self.entry.arguments = digest(&serde_json::to_vec(&request.arguments).unwrap_or_default());
+        self
     }
 }
 
