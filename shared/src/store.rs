@@ -22,6 +22,7 @@ use crate::{
 
 mod audit;
 mod bill;
+mod bill_lines;
 mod billed;
 mod carry;
 mod check;

@@ -1,7 +1,7 @@
 //! What was billed, as questions need it: sums of days, and months with the policy that decides what of them is a gap.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     sync::Arc,
 };
 
@@ -118,7 +118,12 @@ impl View<'_> {
     ///
     /// When the ledger cannot be read.
     pub fn bill(&self, days: Days) -> Result<Bill, StoreError> {
-        bill(self.db(), days)
+        let (first, end) = (number_of(days.first), number_of(days.end));
+        let whole = self.newest()?.and_then(|newest| self.wholes().known(&newest));
+        match whole.as_ref().and_then(|whole| whole.bill_lines_at_hand()).and_then(|lines| lines.sums(first, end)) {
+            Some(sums) => added(self.db(), sums),
+            None => bill(self.db(), days),
+        }
     }
 
     /// The same month by month, each with the policy that it was asked by.
@@ -173,26 +178,40 @@ impl View<'_> {
     }
 }
 
+/// What a line of the bill is of: its part, and the ids of its currency and names.
+pub(super) type Line = (i64, [i64; 3]);
+
 pub(super) fn bill(db: &Connection, days: Days) -> Result<Bill, StoreError> {
-    let mut sums: HashMap<(i64, [i64; 3]), i64> = HashMap::new();
+    added(db, summed(db, number_of(days.first), number_of(days.end))?)
+}
+
+pub(super) fn summed(db: &Connection, first: i64, end: i64) -> Result<HashMap<Line, i64>, StoreError> {
+    let mut sums: HashMap<Line, i64> = HashMap::new();
     let mut lines = statement(db, sql::BILL_LINES)?;
-    let mut lines = lines.query([number_of(days.first), number_of(days.end)]).attempt("read the bill")?;
+    let mut lines = lines.query([first, end]).attempt("read the bill")?;
     while let Some(row) = lines.next().attempt("read the bill")? {
         let line = || Ok(((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?]), row.get::<_, i64>(4)?));
         let (of, micros) = line().attempt("read the bill")?;
         *sums.entry(of).or_default() += micros;
     }
-    added(db, sums)
+    Ok(sums)
 }
 
-/// Sums by part, and by the ids of currency and names, with their texts.
-pub(super) fn added(db: &Connection, sums: HashMap<(i64, [i64; 3]), i64>) -> Result<Bill, StoreError> {
+/// Sums with their texts.
+pub(super) fn added(db: &Connection, sums: impl IntoIterator<Item = (Line, i64)>) -> Result<Bill, StoreError> {
     let mut text_of = statement(db, sql::BILL_TEXT)?;
+    let mut texts: HashMap<i64, String> = HashMap::new();
     let mut bill = Bill::default();
     for ((part, names), micros) in sums {
         let known = BillPart::ALL.into_iter().find(|known| *known as i64 == part);
         let part = known.ok_or_else(|| StoreError::Content { what: "a part of the bill", given: part.to_string() })?;
-        let mut text = |id: i64| text_of.query_row([id], |row| row.get::<_, String>(0)).attempt("read the bill");
+        let mut text = |id: i64| match texts.entry(id) {
+            Entry::Occupied(known) => Ok(known.get().clone()),
+            Entry::Vacant(place) => {
+                let read = text_of.query_row([id], |row| row.get(0)).attempt("read the bill")?;
+                Ok(place.insert(read).clone())
+            }
+        };
         let [currency, a, b] = names;
         bill.sums.insert((part, text(currency)?, text(a)?, text(b)?), Amount::from_micros(micros));
     }

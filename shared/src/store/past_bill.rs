@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Attempt, Bill, BillGap, BilledMonth, KnownMonth, Night, Snapshot, StoreError, View,
     bill::{months, tags},
-    billed::{added, bill, gap, of_one_payer},
+    billed::{Line, added, gap, of_one_payer},
     intern::statement,
     night::FAILED,
     sql,
@@ -127,11 +127,11 @@ impl BillThen {
             then.entry(cell).or_insert(micros);
         }
         if then.is_empty() {
-            return bill(view.db(), days);
+            return view.bill(days);
         }
         let mut lines = cells(view.db(), days)?;
         lines.extend(then);
-        let mut sums: HashMap<(i64, [i64; 3]), i64> = HashMap::new();
+        let mut sums: HashMap<Line, i64> = HashMap::new();
         for ([_, part, a, b, currency], micros) in lines.into_iter().filter(|(_, micros)| *micros != 0) {
             *sums.entry((part, [currency, a, b])).or_default() += micros;
         }

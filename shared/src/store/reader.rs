@@ -223,7 +223,7 @@ impl View<'_> {
         whole.live(|| self.read_live(&whole, snapshot))?;
         whole.days(|| self.read_spend_by_day())?;
         self.tag_groups(snapshot, |_| ())?;
-        whole.read_sets(self.sql)?;
+        whole.read_at_hand(self.sql)?;
         self.read_last_differences(snapshot)?;
         self.lives(jiff::Timestamp::UNIX_EPOCH, &LifeOf::default(), &Filter::default())?;
         let nights = self.nights_since(jiff::Timestamp::MIN)?;

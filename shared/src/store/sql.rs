@@ -243,6 +243,8 @@ statements! {
     BILL_REQUESTS = "SELECT coalesce(sum(requests), 0) FROM bill_requests WHERE day = ?1";
     /// Neither summed nor joined: SQLite would sort all days of the lines to group them.
     BILL_LINES = "SELECT part, currency_id, a, b, micros FROM bill WHERE day >= ?1 AND day < ?2";
+    /// Of the line behind the newest ?1.
+    BILL_DAY_OF_LINE = "SELECT day FROM bill ORDER BY day DESC LIMIT 1 OFFSET ?1";
     BILL_TEXT = "SELECT text FROM bill_text WHERE id = ?1";
     ALLOCATION_TAGS = "SELECT key, status FROM allocation_tag ORDER BY key";
     BILL_NEEDS = "SELECT max((SELECT coalesce(max(requests), 0) FROM bill_month),

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::{
     Attempt, DaySpend, Life, MonthSpend, ScopeRow, ScopeSpend, Snapshot, StoreError, Tally, Turned,
+    bill_lines::BillLines,
     cost::CostBook,
     diff::Differences,
     intern::{statement, varints},
@@ -34,6 +35,7 @@ pub(super) struct Whole {
     month: OnceLock<Vec<MonthSpend>>,
     last: OnceLock<(i64, Arc<Differences>)>,
     sets: OnceLock<TagSets>,
+    bill_lines: OnceLock<BillLines>,
     lives: OnceLock<Vec<(Timestamp, Life)>>,
 }
 
@@ -151,9 +153,18 @@ impl Whole {
         self.sets.get()
     }
 
-    pub(super) fn read_sets(&self, db: &Connection) -> Result<(), StoreError> {
+    /// The newest lines of the bill, if they were read ahead.
+    pub(super) fn bill_lines_at_hand(&self) -> Option<&BillLines> {
+        self.bill_lines.get()
+    }
+
+    /// Reads what is used only when it is at hand.
+    pub(super) fn read_at_hand(&self, db: &Connection) -> Result<(), StoreError> {
         if self.sets.get().is_none() {
             drop(self.sets.set(TagSets::read(db)?));
+        }
+        if self.bill_lines.get().is_none() {
+            drop(self.bill_lines.set(BillLines::read(db)?));
         }
         Ok(())
     }

@@ -4,6 +4,10 @@ use jiff::civil::{Date, date};
 
 use super::*;
 use crate::money::{AllocationTag, Amount, Days, Metric, TagStatus};
+use crate::store::{
+    bill_lines::BillLines,
+    billed::{Line, summed},
+};
 
 fn month(first: Date, open_from: Option<Date>, lines: &[(Date, BillPart, &str, &str, &str, i64)]) -> MonthBill {
     let line = |(day, part, a, b, currency, micros): &(Date, BillPart, &str, &str, &str, i64)| BillLine {
@@ -60,6 +64,58 @@ pub(super) fn earlier_harvest() -> Harvest {
     let asked_at = Timestamp::constant(1_767_312_000, 0);
     let december = MonthBill { asked_at, ..december };
     Harvest { asked_at, requests: 1, months: vec![december], ..Harvest::default() }
+}
+
+/// Nine days of different lines, some of them nothing.
+fn nine_days() -> Book {
+    let mut lines = Vec::new();
+    for day in 1..=9_i8 {
+        let on = date(2025, 12, 3 * day);
+        for (n, service) in
+            ["AWS Lambda", "Amazon RDS", "Amazon S3"].into_iter().enumerate().skip(usize::from(day % 3 == 0))
+        {
+            let micros = (i64::from(day) - 5) * (n as i64 + 1);
+            lines.push((on, BillPart::Charges, service, "Usage", "USD", micros));
+            lines.push((on, BillPart::GapByService, service, "111122223333", "CNY", 10 * micros));
+        }
+    }
+    let mut book = Book::new();
+    let months = vec![month(date(2025, 12, 1), None, &lines)];
+    book.write(&[(instances(), whole(vec![instance("1", GOOD)]))], |night| {
+        night.bill(&Harvest { months, singles: None, tags: None, gap: None, ..harvest() })
+    });
+    book
+}
+
+#[test]
+fn sums_at_hand_are_those_of_the_ledger_and_days_that_are_not_held_whole_are_not_told() {
+    let book = nine_days();
+    let db = book.sql();
+    let range = "SELECT min(day), max(day) + 1, count(*) FROM bill";
+    let (first, end, lines): (i64, i64, u32) =
+        db.query_row(range, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    assert!(lines > 40);
+    let mut told_of = 0;
+    for most in [lines + 1, lines, lines - 1, lines / 2, 1] {
+        let held = BillLines::newest(&db, most).unwrap();
+        for from in first - 1..=end {
+            for until in from..=end + 1 {
+                let mut expected: Vec<(Line, i64)> = summed(&db, from, until).unwrap().into_iter().collect();
+                expected.sort_unstable();
+                let Some(mut sums) = held.sums(from, until) else {
+                    // Of the day of the first line too many some lines are not held.
+                    let older = "SELECT count(*) FROM bill WHERE day >= ?1";
+                    let rest: u32 = db.query_row(older, [from], |row| row.get(0)).unwrap();
+                    assert!(rest > most, "{from} is not told, of {most} lines");
+                    continue;
+                };
+                sums.sort_unstable();
+                assert_eq!(sums, expected, "{from} to {until}, {most} lines");
+                told_of += 1;
+            }
+        }
+    }
+    assert!(told_of > 500, "{told_of}");
 }
 
 fn charges(book: &Book, first: Date, end: Date) -> Vec<(String, i64)> {

@@ -153,6 +153,7 @@ fn whole_tables() -> Vec<&'static str> {
             "FIXED_DAYS",
             "RULES",
             "SPEND_BY_DAY",
+            "BILL_DAY_OF_LINE",
             "JUDGED_WITH_TAGS",
             "BEGAN_BETWEEN",
             "TRAIL",

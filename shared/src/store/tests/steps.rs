@@ -151,6 +151,7 @@ const BUDGETS: &[(&str, Budget, &str)] = &[
     ("BILL_MONTHS", Fixed(25), ""),
     ("BILL_REQUESTS", Fixed(25), "1"),
     ("BILL_LINES", Fixed(25), "1 2"),
+    ("BILL_DAY_OF_LINE", Fixed(20), "1"),
     ("BILL_TEXT", Fixed(20), "1"),
     ("ALLOCATION_TAGS", Fixed(20), ""),
     ("BILL_NEEDS", Fixed(50), ""),
