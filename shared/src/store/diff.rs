@@ -133,8 +133,8 @@ pub struct Differences {
     pub retagged: Retagged,
 }
 
-/// More are not kept at hand: they would have too much of a server's memory.
-const MOST_AHEAD: usize = 32_768;
+/// More are not read ahead: they would take too long, and too much of a server's memory.
+const MOST_AHEAD: i64 = 32_768;
 
 impl View<'_> {
     /// What differs between two nights, the earlier one first.
@@ -163,9 +163,11 @@ impl View<'_> {
     /// Reads ahead what differs between the newest night and the one before it, which is what most ask.
     pub(super) fn read_last_differences(&self, newest: &Snapshot) -> Result<(), StoreError> {
         let Some(before) = self.night_before(newest.started_at)? else { return Ok(()) };
-        let differences = self.differences(&before, newest)?;
-        if differences.changed.len() <= MOST_AHEAD {
-            self.whole(newest).keep_since(before.id, differences);
+        let ended: i64 = statement(self.db(), sql::ENDED_IN)?
+            .query_row([before.id, newest.id, MOST_AHEAD], |row| row.get(0))
+            .attempt(FAILED)?;
+        if ended < MOST_AHEAD {
+            self.whole(newest).keep_since(before.id, self.differences(&before, newest)?);
         }
         Ok(())
     }
