@@ -51,6 +51,9 @@ pub struct Ledger {
     looked: Mutex<Option<(std::time::Instant, Moment)>>,
 }
 
+/// Reads ahead some of what answers need.
+type Part = fn(&View<'_>, &Snapshot) -> Result<(), StoreError>;
+
 /// Calls that come within so short a time share one look at which snapshot is the newest: it takes longer than to answer from memory.
 const ONE_LOOK: Duration = Duration::from_millis(1);
 
@@ -180,9 +183,17 @@ impl Ledger {
         }
         // Taken before the look: a snapshot that is committed amid it is seen a millisecond later at most.
         let at = std::time::Instant::now();
-        let moment = self.reader.newest().ok().flatten().map(|newest| Moment::of(&newest));
-        *looked() = moment.map(|moment| (at, moment));
-        moment
+        let moment = self.look_for_moment()?;
+        let mut known = looked();
+        if known.is_none_or(|(before, _)| before < at) {
+            *known = Some((at, moment));
+        }
+        Some(moment)
+    }
+
+    /// The same as it is now.
+    pub(crate) fn look_for_moment(&self) -> Option<Moment> {
+        self.reader.newest().ok().flatten().map(|newest| Moment::of(&newest))
     }
 
     /// Looks at resources as they are now; an answer for every one.
@@ -211,13 +222,16 @@ impl Ledger {
 
     /// Reads ahead what answers from the newest snapshot need.
     pub fn read_ahead(&self) {
-        let warmed = self.reader.read(|view| match view.newest()? {
-            Some(newest) => view.warm(&newest),
-            None => Ok(()),
-        });
-        if let Err(error) = warmed {
-            // Whoever asks is told; and another look is taken soon.
-            tracing::debug!("the newest snapshot is not read ahead: {}", Chain(&error));
+        // Each in a time of its own, what most answers need first.
+        let parts: [Part; 3] =
+            [|view, newest| view.warm(newest), |view, newest| view.warm_lookups(newest), |view, _| view.warm_nights()];
+        for part in parts {
+            let warmed = self.reader.read(|view| view.newest()?.map_or(Ok(()), |newest| part(view, &newest)));
+            if let Err(error) = warmed {
+                // Whoever asks reads for himself, or is told.
+                tracing::debug!("the newest snapshot is not read ahead: {}", Chain(&error));
+                return;
+            }
         }
     }
 

@@ -20,6 +20,7 @@ use crate::{
     policy::{Code, Severity},
 };
 
+mod at_hand;
 mod audit;
 mod bill;
 mod bill_lines;

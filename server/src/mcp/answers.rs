@@ -86,8 +86,10 @@ impl Answers {
 
     /// Keeps an answer, unless it says that something went wrong.
     pub(super) fn keep(&self, question: Question, answer: &CallToolResult, ledger: &Ledger) {
-        // A file that changed meanwhile may have been answered from.
-        if answer.is_error == Some(true) || question.policy != ledger.policy().content() {
+        // What changed meanwhile may have been answered from.
+        let as_before =
+            || question.policy == ledger.policy().content() && ledger.look_for_moment() == Some(question.moment);
+        if answer.is_error == Some(true) || !as_before() {
             return;
         }
         if let (Some(shelf), Some(content)) = (ledger.shelf(), &answer.structured_content) {

@@ -1,6 +1,6 @@
 //! detect_tag_drift: which tags changed from what to what between two nights.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -91,7 +91,7 @@ const NAMED: usize = 5;
 struct Sum<'c> {
     asked_for: bool,
     /// Types of which the policy requires the key.
-    requiring: Vec<ResourceType>,
+    requiring: &'c [ResourceType],
     required: bool,
     resources: u64,
     cost: Amount,
@@ -110,7 +110,7 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
     ledger.ask(|view, newest| {
         let (earlier, later, mut notes) = arguments.between.unwrap_or_default().nights(view, newest.clone())?;
         let (before, after) = totals(view, &earlier, &later)?;
-        let finder = Finder { view, policy: view.policy(&later)? };
+        let finder = Finder::of(view, view.policy(&later)?);
         let differences = view.differences(&earlier, &later)?;
         let (sums, resources) = finder.find(&differences, &filter, key);
         let (drifts, remaining) =
@@ -130,14 +130,25 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
 
 struct Finder<'v> {
     view: &'v View<'v>,
-    policy: std::sync::Arc<Policy>,
+    policy: Arc<Policy>,
+    /// Required keys, each with the types of which it is required.
+    requiring: BTreeMap<String, Vec<ResourceType>>,
 }
 
 /// Of each kind of change what is known of it, in their order; and how many resources in all.
 type Found<'c> = (Vec<Sum<'c>>, u64);
 
-impl Finder<'_> {
-    fn find<'c>(&self, of: &'c Differences, filter: &Filter, key: Option<&str>) -> Found<'c> {
+impl<'v> Finder<'v> {
+    fn of(view: &'v View<'v>, policy: Arc<Policy>) -> Self {
+        let mut requiring: BTreeMap<String, Vec<ResourceType>> = BTreeMap::new();
+        for rule in policy.required() {
+            let types = ResourceType::ALL.iter().copied().filter(|one| rule.applies(*one));
+            requiring.entry(rule.name().to_owned()).or_default().extend(types);
+        }
+        Self { view, policy, requiring }
+    }
+
+    fn find<'c>(&'c self, of: &'c Differences, filter: &Filter, key: Option<&str>) -> Found<'c> {
         let kinds = &of.retagged.kinds;
         let mut sums: Vec<Sum<'_>> = kinds.iter().map(|kind| self.begun(kind, key)).collect();
         let mut resources = 0;
@@ -157,14 +168,9 @@ impl Finder<'_> {
         (sums, resources)
     }
 
-    fn begun<'c>(&self, kind: &TagChange, key: Option<&str>) -> Sum<'c> {
-        let rules = self.policy.required().iter().filter(|rule| rule.name() == &*kind.key);
-        let requiring = rules.flat_map(|rule| ResourceType::ALL.iter().filter(|one| rule.applies(**one)));
-        Sum {
-            asked_for: key.is_none_or(|key| key == &*kind.key),
-            requiring: requiring.copied().collect(),
-            ..Sum::default()
-        }
+    fn begun(&self, kind: &TagChange, key: Option<&str>) -> Sum<'_> {
+        let requiring = self.requiring.get(&*kind.key).map(Vec::as_slice).unwrap_or_default();
+        Sum { asked_for: key.is_none_or(|key| key == &*kind.key), requiring, ..Sum::default() }
     }
 
     /// In the order of the answer, as many as are told, and how many are not.

@@ -8,7 +8,7 @@ use super::{Attempt, StoreError, billed::Line, intern::statement, sql};
 
 const FAILED: &str = "read the bill";
 
-/// Lines held at most, twelve bytes each; of the newest days.
+/// Lines held at most, of the newest days; twelve bytes each.
 const MOST: u32 = 200_000;
 
 /// The lines of the newest days.
@@ -52,6 +52,8 @@ impl BillLines {
                 _ => all.days.push((day, all.places.len())),
             }
         }
+        all.places.shrink_to_fit();
+        all.micros.shrink_to_fit();
         Ok(all)
     }
 

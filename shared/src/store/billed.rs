@@ -119,8 +119,8 @@ impl View<'_> {
     /// When the ledger cannot be read.
     pub fn bill(&self, days: Days) -> Result<Bill, StoreError> {
         let (first, end) = (number_of(days.first), number_of(days.end));
-        let whole = self.newest()?.and_then(|newest| self.wholes().known(&newest));
-        match whole.as_ref().and_then(|whole| whole.bill_lines_at_hand()).and_then(|lines| lines.sums(first, end)) {
+        let at_hand = self.newest()?.and_then(|newest| self.at_hand(&newest));
+        match at_hand.and_then(|at_hand| at_hand.bill_lines.sums(first, end)) {
             Some(sums) => added(self.db(), sums),
             None => bill(self.db(), days),
         }

@@ -48,7 +48,7 @@ pub struct Changed {
     pub before: Option<Side>,
     /// In the later one.
     pub after: Option<Side>,
-    /// What it costs a month by the newest snapshot; none when that is not known, or not asked for.
+    /// What it costs a month by the newest snapshot; none when that is not known, or it is not in both nights.
     pub cost: Option<ResourceCost>,
 }
 
@@ -125,16 +125,13 @@ fn taken(row: &Row<'_>, first: usize) -> rusqlite::Result<Taken> {
 }
 
 /// What differs between two nights.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Differences {
     /// In the order of the keys.
     pub changed: Vec<Changed>,
     /// Their tags.
     pub retagged: Retagged,
 }
-
-/// More are not read ahead: they would take too long, and too much of a server's memory.
-const MOST_AHEAD: i64 = 32_768;
 
 impl View<'_> {
     /// What differs between two nights, the earlier one first.
@@ -143,11 +140,16 @@ impl View<'_> {
     ///
     /// When the ledger cannot be read; so for the questions below.
     pub fn differences(&self, earlier: &Snapshot, later: &Snapshot) -> Result<Arc<Differences>, StoreError> {
-        if let Some(known) = self.wholes().known(later).and_then(|whole| whole.since(earlier.id)) {
+        let Some(newest) = self.newest()? else { return Ok(Arc::default()) };
+        let at_hand = self.at_hand(&newest);
+        if newest == *later
+            && let Some(known) = at_hand.as_ref().and_then(|at_hand| at_hand.since(earlier.id))
+        {
             return Ok(known);
         }
-        let whole = self.newest()?.map(|newest| self.whole(&newest)).unwrap_or_default();
-        let (book, sets) = (whole.costs(self.db(), self.dimensions())?, whole.sets_at_hand());
+        let whole = self.whole(&newest);
+        let book = whole.costs(self.db(), self.dimensions())?;
+        let sets = at_hand.as_ref().map(|at_hand| &at_hand.sets);
         let halves = self.in_halves(|view, keys| {
             let changed = view.changed_of(keys, earlier, later, book)?;
             let retagged = Retagged::read(view.db(), sets, &changed)?;
@@ -158,18 +160,6 @@ impl View<'_> {
             changed: changed.into_iter().flatten().collect(),
             retagged: Retagged::join(retagged),
         }))
-    }
-
-    /// Reads ahead what differs between the newest night and the one before it, which is what most ask.
-    pub(super) fn read_last_differences(&self, newest: &Snapshot) -> Result<(), StoreError> {
-        let Some(before) = self.night_before(newest.started_at)? else { return Ok(()) };
-        let ended: i64 = statement(self.db(), sql::ENDED_IN)?
-            .query_row([before.id, newest.id, MOST_AHEAD], |row| row.get(0))
-            .attempt(FAILED)?;
-        if ended < MOST_AHEAD {
-            self.whole(newest).keep_since(before.id, self.differences(&before, newest)?);
-        }
-        Ok(())
     }
 
     /// The same without costs and tags.
@@ -204,16 +194,15 @@ impl View<'_> {
             };
             // What ended and came back as it was is no change between the two.
             if after.as_ref() != Some(&before) {
+                let book = if after.is_some() { book } else { None };
                 let cost = self.cost(book, key, ids, taken)?;
                 changed.push(Changed { key, scope: scope(ids)?, ids, before: Some(before), after, cost });
             }
         }
-        for Version { key, ids, side, taken } in began.into_values() {
-            let cost = self.cost(book, key, ids, taken)?;
-            changed.push(Changed { key, scope: scope(ids)?, ids, before: None, after: Some(side), cost });
+        for Version { key, ids, side, .. } in began.into_values() {
+            changed.push(Changed { key, scope: scope(ids)?, ids, before: None, after: Some(side), cost: None });
         }
-        // Most of it is in order, night by night: this sort makes use of that.
-        changed.sort_by_key(|one| one.key);
+        changed.sort_unstable_by_key(|one| one.key);
         Ok(changed)
     }
 

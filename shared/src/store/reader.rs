@@ -12,8 +12,9 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{
-    Attempt, CostBasis, DaySpend, Filter, Lacking, LackingSums, LifeOf, MonthSpend, Narrowing, Page, PageStart, Rule,
-    ScopeRow, ScopeSpend, Snapshot, StoreError, Tally, Turned, Worst,
+    Attempt, CostBasis, DaySpend, Filter, Lacking, LackingSums, MonthSpend, Narrowing, Page, PageStart, Rule, ScopeRow,
+    ScopeSpend, Snapshot, StoreError, Tally, Turned, Worst,
+    at_hand::Held,
     billed::usual_month,
     cost::{CostBook, Verdicts},
     intern::statement,
@@ -45,6 +46,7 @@ pub struct Reader {
     policies: Mutex<HashMap<String, Arc<Policy>>>,
     wholes: Wholes,
     totals: Totals,
+    pub(super) held: Held,
     deadline: Duration,
 }
 
@@ -56,7 +58,8 @@ impl Reader {
 
     pub(super) fn with_deadline(path: &Path, deadline: Duration) -> Self {
         let (idle, policies, wholes) = (Mutex::default(), Mutex::default(), Wholes::default());
-        Self { path: path.to_owned(), idle, policies, wholes, totals: Totals::default(), deadline }
+        let (totals, held) = (Totals::default(), Held::default());
+        Self { path: path.to_owned(), idle, policies, wholes, totals, held, deadline }
     }
 
     /// Asks one question.
@@ -86,6 +89,7 @@ impl Reader {
             idle.clear();
             self.wholes.clear();
             self.totals.clear();
+            self.held.clear();
             return Err(error.at(&self.path));
         }
         if idle.len() < KEPT {
@@ -222,12 +226,7 @@ impl View<'_> {
         whole.lackers(self.sql, &self.dimensions, snapshot.id)?;
         whole.live(|| self.read_live(&whole, snapshot))?;
         whole.days(|| self.read_spend_by_day())?;
-        self.tag_groups(snapshot, |_| ())?;
-        whole.read_at_hand(self.sql)?;
-        self.read_last_differences(snapshot)?;
-        self.lives(jiff::Timestamp::UNIX_EPOCH, &LifeOf::default(), &Filter::default())?;
-        let nights = self.nights_since(jiff::Timestamp::MIN)?;
-        nights.iter().try_for_each(|night| self.night_totals(night, &Filter::default()).map(drop))
+        self.tag_groups(snapshot, |_| ())
     }
 
     /// Tells what the last whole month came to, or the running one when there is none; nothing when no bill is known.

@@ -6,6 +6,9 @@ use super::{Attempt, StoreError, intern::statement, sql};
 
 const FAILED: &str = "read sets of tags";
 
+/// About what all may have together: some hundred thousand sets.
+const MOST_BYTES: usize = 8 << 20;
+
 /// The sets that stood in the ledger when they were read. None changes; another comes in a night only, and an id may then be given
 /// again, so that they are of one snapshot.
 #[derive(Debug, Default)]
@@ -28,12 +31,17 @@ impl TagSets {
             all.tags.extend_from_slice(
                 row.get_ref(1).attempt(FAILED)?.as_blob().map_err(rusqlite::Error::from).attempt(FAILED)?,
             );
-            // Whoever has more than four thousand million looks up the rest.
+            // What comes behind has to be looked up.
             let (Ok(id), Ok(end)) = (u32::try_from(id), u32::try_from(all.tags.len())) else { break };
             all.ids.push(id);
             all.ends.push(end);
+            if all.tags.len() + 8 * all.ids.len() >= MOST_BYTES {
+                break;
+            }
         }
         all.tags.shrink_to_fit();
+        all.ids.shrink_to_fit();
+        all.ends.shrink_to_fit();
         Ok(all)
     }
 

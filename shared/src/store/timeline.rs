@@ -107,6 +107,13 @@ impl View<'_> {
         Ok(totals)
     }
 
+    /// Reads ahead what happened in all nights, and what each said as a whole.
+    pub fn warm_nights(&self) -> Result<(), StoreError> {
+        self.lives(Timestamp::UNIX_EPOCH, &LifeOf::default(), &Filter::default())?;
+        let nights = self.nights_since(Timestamp::MIN)?;
+        nights.iter().try_for_each(|night| self.night_totals(night, &Filter::default()).map(drop))
+    }
+
     fn read_totals(&self, snapshot: &Snapshot, filter: &Filter) -> Result<NightTotals, StoreError> {
         let mut tally = Tally::default();
         for (_, cell) in self.cells_of(snapshot)?.iter().filter(|(scope, _)| filter.admits(scope)) {

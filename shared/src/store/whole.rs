@@ -7,13 +7,10 @@ use rusqlite::Connection;
 
 use super::{
     Attempt, DaySpend, Life, MonthSpend, ScopeRow, ScopeSpend, Snapshot, StoreError, Tally, Turned,
-    bill_lines::BillLines,
     cost::CostBook,
-    diff::Differences,
     intern::{statement, varints},
     lackers::Lackers,
     rows::{Dimensions, ScopeIds, rows, scope_columns, tally_columns},
-    sets::TagSets,
     sql,
 };
 use crate::{advice::TagGroup, inventory::Scope};
@@ -33,9 +30,6 @@ pub(super) struct Whole {
     days: OnceLock<Vec<DaySpend>>,
     groups: OnceLock<Vec<TagGroup>>,
     month: OnceLock<Vec<MonthSpend>>,
-    last: OnceLock<(i64, Arc<Differences>)>,
-    sets: OnceLock<TagSets>,
-    bill_lines: OnceLock<BillLines>,
     lives: OnceLock<Vec<(Timestamp, Life)>>,
 }
 
@@ -47,9 +41,9 @@ pub(super) type Live = (Vec<ScopeSpend>, Option<Turned>);
 pub(super) struct Wholes(Mutex<Vec<(Name, Arc<Whole>)>>);
 
 /// Number and fingerprint: another ledger may be put in the place of this one.
-type Name = (i64, i64, i64);
+pub(super) type Name = (i64, i64, i64);
 
-fn name(snapshot: &Snapshot) -> Name {
+pub(super) fn name(snapshot: &Snapshot) -> Name {
     (snapshot.id, snapshot.fingerprint, snapshot.finished_at.as_second())
 }
 
@@ -137,36 +131,6 @@ impl Whole {
     /// What living resources cost, by the tags of the newest snapshot, and whose tags were put right.
     pub(super) fn live(&self, read: impl FnOnce() -> Result<Live, StoreError>) -> Result<Option<&Live>, StoreError> {
         once(&self.live, || Ok(vec![read()?])).map(<[_]>::first)
-    }
-
-    /// What differs from an earlier snapshot, if it is the one that was read ahead.
-    pub(super) fn since(&self, earlier: i64) -> Option<Arc<Differences>> {
-        self.last.get().filter(|(id, _)| *id == earlier).map(|(_, differences)| Arc::clone(differences))
-    }
-
-    pub(super) fn keep_since(&self, earlier: i64, differences: Arc<Differences>) {
-        self.last.get_or_init(|| (earlier, differences));
-    }
-
-    /// All sets of tags, if they were read ahead.
-    pub(super) fn sets_at_hand(&self) -> Option<&TagSets> {
-        self.sets.get()
-    }
-
-    /// The newest lines of the bill, if they were read ahead.
-    pub(super) fn bill_lines_at_hand(&self) -> Option<&BillLines> {
-        self.bill_lines.get()
-    }
-
-    /// Reads what is used only when it is at hand.
-    pub(super) fn read_at_hand(&self, db: &Connection) -> Result<(), StoreError> {
-        if self.sets.get().is_none() {
-            drop(self.sets.set(TagSets::read(db)?));
-        }
-        if self.bill_lines.get().is_none() {
-            drop(self.bill_lines.set(BillLines::read(db)?));
-        }
-        Ok(())
     }
 
     /// What happened to violations in each night up to it.

@@ -173,8 +173,9 @@ statements! {
         AND c.since > ?1 AND c.since <= ?2 UNION ALL ",
         ended_later!()
     );
-    /// Versions that ended in nights after ?1 and until ?2, counted up to ?3.
-    ENDED_IN = "SELECT count(*) FROM (SELECT 1 FROM history WHERE until > ?1 AND until <= ?2 LIMIT ?3)";
+    /// Versions that ended and resources that came in nights after ?1 and until ?2, counted up to ?3.
+    CHANGES_UP_TO = "SELECT count(*) FROM (SELECT 1 FROM history WHERE until > ?1 AND until <= ?2
+        UNION ALL SELECT 1 FROM arrival WHERE snapshot_id > ?1 AND snapshot_id <= ?2 LIMIT ?3)";
     TAKEN_BY_KEY = "SELECT c.driver_id, c.quantity, m.micros FROM current c LEFT JOIN resource_cost m ON m.key = c.key
         WHERE c.key = ?1";
     THINNED_BETWEEN = "SELECT count(*) FROM snapshot WHERE id > ?1 AND id <= ?2 AND NOT kept";

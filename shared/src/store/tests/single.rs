@@ -11,11 +11,11 @@ const S3: &str = "Amazon Simple Storage Service";
 
 const NOVEMBER: Days = Days { first: Date::constant(2025, 11, 1), end: Date::constant(2025, 12, 1) };
 
-fn usd(text: &str) -> Amount {
+pub(super) fn usd(text: &str) -> Amount {
     text.parse().unwrap()
 }
 
-fn pool(resource_type: &str, driver: &str, amount: &str, units: i64) -> Pool {
+pub(super) fn pool(resource_type: &str, driver: &str, amount: &str, units: i64) -> Pool {
     Pool {
         resource_type: resource_type.parse().unwrap(),
         account: account().id.to_string(),
@@ -47,7 +47,7 @@ pub(super) fn costs(days: Days) -> SingleCosts {
     }
 }
 
-fn shared(pools: Vec<Pool>) -> SingleCosts {
+pub(super) fn shared(pools: Vec<Pool>) -> SingleCosts {
     SingleCosts { pools, charges: None, problem: "not opted in".to_owned(), ..costs(NOVEMBER) }
 }
 
@@ -55,7 +55,7 @@ fn machine(id: &str, tags: &[(&str, &str)], quantity: u32) -> Resource {
     Resource { usage: Some(Usage { driver: "m5.large".to_owned(), quantity }), ..instance(id, tags) }
 }
 
-fn harvest(singles: SingleCosts, charges: &[(&str, &str)]) -> Harvest {
+pub(super) fn harvest(singles: SingleCosts, charges: &[(&str, &str)]) -> Harvest {
     let line = |(service, amount): &(&str, &str)| BillLine {
         day: Date::constant(2025, 11, 9),
         part: BillPart::Charges,

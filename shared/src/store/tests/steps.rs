@@ -266,7 +266,7 @@ const BUDGETS: &[(&str, Budget, &str)] = &[
     ("BEGAN_BETWEEN", Each(8), "1 2 0 9223372036854775807"),
     ("ENDED_NEAR", Each(8), "1 2 0 9223372036854775807"),
     ("BEGAN_NEAR", Each(6), "1 2 0 9223372036854775807"),
-    ("ENDED_IN", Each(1), "1 2 100000"),
+    ("CHANGES_UP_TO", Each(1), "1 2 100000"),
     ("TAKEN_BY_KEY", Fixed(25), "KEY"),
     ("THINNED_BETWEEN", Fixed(25), "1 2"),
     ("TURNED_SINCE", Each(5), "1"),

@@ -1,0 +1,89 @@
+//! What is held of the newest snapshot because questions look up ten thousands of it, or ask for it most: of one snapshot at a time.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rusqlite::params;
+
+use super::{
+    Attempt, Snapshot, StoreError, View,
+    bill_lines::BillLines,
+    diff::Differences,
+    intern::statement,
+    sets::TagSets,
+    sql,
+    whole::{Name, name},
+};
+
+/// More changes are not read ahead: they would take too long, and too much of a server's memory.
+const MOST_CHANGES: i64 = 32_768;
+
+#[derive(Debug, Default)]
+pub(super) struct AtHand {
+    pub(super) sets: TagSets,
+    pub(super) bill_lines: BillLines,
+    /// What differs from an earlier snapshot.
+    last: OnceLock<(i64, Arc<Differences>)>,
+}
+
+impl AtHand {
+    /// What differs from an earlier snapshot, if it is the one that was read ahead.
+    pub(super) fn since(&self, earlier: i64) -> Option<Arc<Differences>> {
+        self.last.get().filter(|(id, _)| *id == earlier).map(|(_, differences)| Arc::clone(differences))
+    }
+}
+
+/// What is held, and of which snapshot.
+#[derive(Debug, Default)]
+pub(super) struct Held(Mutex<Option<(Name, Arc<AtHand>)>>);
+
+impl Held {
+    fn of(&self, snapshot: &Snapshot) -> Option<Arc<AtHand>> {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.as_ref().filter(|(of, _)| *of == name(snapshot)).map(|(_, at_hand)| Arc::clone(at_hand))
+    }
+
+    fn hold(&self, snapshot: &Snapshot, at_hand: Option<Arc<AtHand>>) {
+        let at_hand = at_hand.map(|at_hand| (name(snapshot), at_hand));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = at_hand;
+    }
+
+    /// Forgets all: what was read may have been of a damaged file.
+    pub(super) fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl View<'_> {
+    /// What is held of the newest snapshot; none when it was not read ahead, or is of another one.
+    pub(super) fn at_hand(&self, newest: &Snapshot) -> Option<Arc<AtHand>> {
+        self.reader.held.of(newest)
+    }
+
+    /// Reads ahead what questions look up one by one, and what most ask: how the newest snapshot differs from the night before it.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn warm_lookups(&self, newest: &Snapshot) -> Result<(), StoreError> {
+        if self.at_hand(newest).is_some() {
+            return Ok(());
+        }
+        // What was held goes first: there is no room for both.
+        self.reader.held.hold(newest, None);
+        let (sets, bill_lines) = (TagSets::read(self.db())?, BillLines::read(self.db())?);
+        let at_hand = Arc::new(AtHand { sets, bill_lines, last: OnceLock::new() });
+        self.reader.held.hold(newest, Some(Arc::clone(&at_hand)));
+        let Some(before) = self.night_before(newest.started_at)? else { return Ok(()) };
+        if self.changes_up_to(&before, newest, MOST_CHANGES)? < MOST_CHANGES {
+            let differences = self.differences(&before, newest)?;
+            at_hand.last.get_or_init(|| (before.id, differences));
+        }
+        Ok(())
+    }
+
+    /// Versions that ended and resources that came between two nights, counted so far only.
+    pub(super) fn changes_up_to(&self, earlier: &Snapshot, later: &Snapshot, most: i64) -> Result<i64, StoreError> {
+        let mut counted = statement(self.db(), sql::CHANGES_UP_TO)?;
+        counted.query_row(params![earlier.id, later.id, most], |row| row.get(0)).attempt("count changes")
+    }
+}
