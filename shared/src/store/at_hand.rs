@@ -42,12 +42,11 @@ impl Held {
         held.as_ref().filter(|(of, _)| *of == name(snapshot)).map(|(_, at_hand)| Arc::clone(at_hand))
     }
 
-    fn hold(&self, snapshot: &Snapshot, at_hand: Option<Arc<AtHand>>) {
-        let at_hand = at_hand.map(|at_hand| (name(snapshot), at_hand));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = at_hand;
+    fn hold(&self, snapshot: &Snapshot, at_hand: Arc<AtHand>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((name(snapshot), at_hand));
     }
 
-    /// Forgets all: what was read may have been of a damaged file.
+    /// Forgets all.
     pub(super) fn clear(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -69,10 +68,10 @@ impl View<'_> {
             return Ok(());
         }
         // What was held goes first: there is no room for both.
-        self.reader.held.hold(newest, None);
+        self.reader.held.clear();
         let (sets, bill_lines) = (TagSets::read(self.db())?, BillLines::read(self.db())?);
         let at_hand = Arc::new(AtHand { sets, bill_lines, last: OnceLock::new() });
-        self.reader.held.hold(newest, Some(Arc::clone(&at_hand)));
+        self.reader.held.hold(newest, Arc::clone(&at_hand));
         let Some(before) = self.night_before(newest.started_at)? else { return Ok(()) };
         if self.changes_up_to(&before, newest, MOST_CHANGES)? < MOST_CHANGES {
             let differences = self.differences(&before, newest)?;
@@ -81,7 +80,7 @@ impl View<'_> {
         Ok(())
     }
 
-    /// Versions that ended and resources that came between two nights, counted so far only.
+    /// Versions that ended and resources that came between two nights, counted up to so many.
     pub(super) fn changes_up_to(&self, earlier: &Snapshot, later: &Snapshot, most: i64) -> Result<i64, StoreError> {
         let mut counted = statement(self.db(), sql::CHANGES_UP_TO)?;
         counted.query_row(params![earlier.id, later.id, most], |row| row.get(0)).attempt("count changes")

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Attempt, StoreError, billed::Line, intern::statement, sql};
+use super::{Attempt, StoreError, billed::Line, intern::statement, past_bill::cell, sql};
 
 const FAILED: &str = "read the bill";
 
@@ -39,8 +39,8 @@ impl BillLines {
         let mut asked = statement(db, sql::LINES_OF_DAYS)?;
         let mut rows = asked.query(params![all.from, i64::MAX]).attempt(FAILED)?;
         while let Some(row) = rows.next().attempt(FAILED)? {
-            let line = || Ok((row.get(0)?, (row.get(1)?, [row.get(4)?, row.get(2)?, row.get(3)?]), row.get(5)?));
-            let (day, of, micros): (i64, Line, i64) = line().attempt(FAILED)?;
+            let ([day, part, a, b, currency], micros) = cell(row).attempt(FAILED)?;
+            let of = (part, [currency, a, b]);
             let place = *known.entry(of).or_insert_with(|| {
                 all.of.push(of);
                 u32::try_from(all.of.len() - 1).unwrap_or(u32::MAX)

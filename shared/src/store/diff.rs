@@ -194,8 +194,7 @@ impl View<'_> {
             };
             // What ended and came back as it was is no change between the two.
             if after.as_ref() != Some(&before) {
-                let book = if after.is_some() { book } else { None };
-                let cost = self.cost(book, key, ids, taken)?;
+                let cost = if after.is_some() { self.cost(book, key, ids, taken)? } else { None };
                 changed.push(Changed { key, scope: scope(ids)?, ids, before: Some(before), after, cost });
             }
         }

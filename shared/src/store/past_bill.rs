@@ -47,7 +47,7 @@ pub struct BillThen {
 }
 
 /// A line, by its day, part, both names and currency.
-type Cell = [i64; 5];
+pub(super) type Cell = [i64; 5];
 
 /// Lines, in millionths.
 pub(super) type Lines = HashMap<Cell, i64>;
@@ -145,6 +145,7 @@ fn cells(db: &Connection, days: Days) -> Result<Lines, StoreError> {
     lines.collect::<Result<_, _>>().attempt(FAILED)
 }
 
-fn cell(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Cell, i64)> {
+/// From the six columns of a line: day, part, names and currency, and how much.
+pub(super) fn cell(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Cell, i64)> {
     Ok(([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?], row.get(5)?))
 }

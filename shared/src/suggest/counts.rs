@@ -180,11 +180,7 @@ impl Hasher for Mixer {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        for part in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
-            self.mix(u64::from_le_bytes(word));
-        }
+        bytes.iter().for_each(|byte| self.mix(u64::from(*byte)));
     }
 
     fn write_i64(&mut self, word: i64) {
