@@ -41,6 +41,7 @@ mod halves;
 mod intern;
 mod judge;
 mod keep;
+mod known;
 mod lackers;
 mod lessons;
 mod lifecycle;

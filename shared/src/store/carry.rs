@@ -22,14 +22,12 @@ impl Night<'_> {
     ///
     /// When the ledger cannot be read or written.
     pub fn carry_rest(&mut self) -> Result<(), StoreError> {
-        let judged_by: Vec<i64> = rows(&self.sql, sql::POLICY_OF_SNAPSHOT, [self.previous], |row| row.get(0))?;
-        let same_verdicts = judged_by.first() == Some(&self.policy_id) && !self.policy().depends_on_the_day();
         self.narrowed = true;
         for columns in rows(&self.sql, sql::SCOPES, [self.previous], scope_columns)? {
             let ids = columns.ids;
             if self.recorded.insert(ids) {
                 let row = self.dimensions.scope_row(columns)?;
-                self.carry(ids, &row, same_verdicts)?;
+                self.carry(ids, &row)?;
                 self.add_scope(ids, &row)?;
                 self.scopes.push(row);
             }
@@ -37,15 +35,15 @@ impl Night<'_> {
         Ok(())
     }
 
-    fn carry(&mut self, ids: ScopeIds, row: &ScopeRow, same_verdicts: bool) -> Result<(), StoreError> {
-        let mut known: Vec<_> = self.known_in(ids)?.into_iter().collect();
+    fn carry(&mut self, ids: ScopeIds, row: &ScopeRow) -> Result<(), StoreError> {
+        let mut known: Vec<_> = self.known.take(ids)?.into_iter().collect();
         known.sort_by_key(|(key, _)| *key);
-        if !same_verdicts {
+        if !self.same_verdicts {
             self.usage.begin(ids);
         }
         for (key, version) in known {
-            if same_verdicts || version.state == State::Unknown {
-                if !same_verdicts {
+            if self.same_verdicts || version.state == State::Unknown {
+                if !self.same_verdicts {
                     self.usage.count(ids, version.aside.usage, Attributable::NotJudged);
                 }
                 self.counter.count_known(&self.sql, ids, key, version)?;

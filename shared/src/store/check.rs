@@ -8,8 +8,7 @@ use super::{
     Attempt, Reader, Rule, SealState, Snapshot, StoreError, Tally,
     cost::Verdicts,
     counter::Counter,
-    fingerprint::Fingerprint,
-    intern::{statement, tag_set_hash, varints},
+    intern::{Interner, finding_set_hash, statement, tag_set_hash, varints},
     page,
     reader::policy_of,
     rows::{Dimensions, ScopeIds, all, arn, dated, int, rows, snapshot_columns, tally_columns},
@@ -137,11 +136,8 @@ impl Check<'_> {
             let (id, hash): (i64, i64) = pair(row)?;
             let blob: Vec<u8> = row.get(2).attempt("be checked")?;
             let rules: Vec<Rule> = varints(&blob).into_iter().map(|id| page::rule(db, id)).collect::<Result<_, _>>()?;
-            let now = rules.iter().fold(Fingerprint::default(), |hash, rule| {
-                let hash = hash.field(rule.code.as_str().as_bytes()).field(rule.severity.as_str().as_bytes());
-                hash.field(rule.tag.as_bytes())
-            });
-            Ok((now.finish() != hash).then(|| format!("finding set {id} has other findings than its hash says")))
+            Ok((finding_set_hash(&rules) != hash)
+                .then(|| format!("finding set {id} has other findings than its hash says")))
         })
     }
 
@@ -234,7 +230,7 @@ impl Check<'_> {
     fn snapshot(&mut self, snapshot: &Snapshot) -> Result<(), StoreError> {
         self.snapshots += 1;
         let policy = policy_of(self.db, &snapshot.policy_digest)?;
-        let mut counter = Counter::new(&policy);
+        let mut counter = Counter::new(&policy, Interner::default());
         {
             let mut statement = statement(self.db, sql::AS_OF)?;
             let mut rows = statement.query([snapshot.id]).attempt("be checked")?;
@@ -253,7 +249,7 @@ impl Check<'_> {
         let rules = rows(self.db, sql::RULE_ROWS, [snapshot.id], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
         self.same(snapshot, "findings", rules.into_iter().collect(), &counter.rules);
         let tags = rows(self.db, sql::TAG_ROWS, [snapshot.id], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
-        self.same(snapshot, "tags", tags.into_iter().collect(), &counter.tags);
+        self.same(snapshot, "tags", tags.into_iter().collect(), &counter.tag_counts());
         self.gaps(snapshot)
     }
 

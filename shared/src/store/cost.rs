@@ -22,7 +22,7 @@ use crate::{
     ResourceType,
     inventory::Scope,
     money::{Amount, Days, monthly_units, types_of},
-    policy::{Code, Policy, State},
+    policy::{Policy, State},
     suggest::counts::Mixer,
 };
 
@@ -292,17 +292,13 @@ impl<'p> Verdicts<'p> {
         if let Some(known) = self.known.get(&(number, set)) {
             return Ok(*known);
         }
-        let mut findings: Vec<(Code, String)> = Vec::new();
+        let mut findings = Vec::new();
         if let Some(set) = set.filter(|_| state(number) == State::Compliant) {
             let blob: Vec<u8> =
                 statement(db, sql::FINDING_SET_RULES)?.query_row([set], |row| row.get(0)).attempt("read findings")?;
-            for id in varints(&blob) {
-                let found = rule(db, id)?;
-                findings.push((found.code, found.tag));
-            }
+            findings = varints(&blob).into_iter().map(|id| rule(db, id)).collect::<Result<_, _>>()?;
         }
-        let of = findings.iter().map(|(code, tag)| (*code, tag.as_str()));
-        let attributable = Attributable::of(state(number), self.policy, of);
+        let attributable = Attributable::of(state(number), self.policy, &findings);
         self.known.insert((number, set), attributable);
         Ok(attributable)
     }

@@ -7,7 +7,8 @@ use rusqlite::{Connection, params};
 use super::{
     Attempt, StoreError, Tally,
     fingerprint::Fingerprint,
-    intern::{Interner, NAME, statement},
+    gathering::ByNumber,
+    intern::{Interner, NAME, statement, tags_with_keys},
     rows::{ScopeIds, int},
     sql,
     version::{Attributable, Judged, Version},
@@ -24,15 +25,30 @@ pub(super) struct Counter<'p> {
     pub(super) cells: BTreeMap<ScopeIds, Tally>,
     /// Resources by rule and type.
     pub(super) rules: BTreeMap<(i64, i64), i64>,
-    /// Resources, and non-compliant ones among them, by tag of a key that the policy names.
-    pub(super) tags: BTreeMap<i64, (i64, i64)>,
     pub(super) fingerprint: i64,
+    /// Resources by set of tags.
+    sets: ByNumber<SetCount>,
+    /// By Name tag, where the policy names that key: it stands in no set.
+    names: BTreeMap<i64, Counts>,
+    /// Whether it does.
+    named: bool,
+}
+
+/// Resources, and non-compliant ones among them.
+type Counts = (i64, i64);
+
+/// Resources with one set of tags.
+struct SetCount {
+    /// Those of its tags whose keys the policy names.
+    tags: Box<[i64]>,
+    counts: Counts,
 }
 
 impl<'p> Counter<'p> {
-    pub(super) fn new(policy: &'p Policy) -> Self {
-        let (cells, rules, tags) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { interner: Interner::default(), policy, cells, rules, tags, fingerprint: 0 }
+    pub(super) fn new(policy: &'p Policy, interner: Interner) -> Self {
+        let (cells, rules, names) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let named = policy.keys().any(|key| key == NAME);
+        Self { interner, policy, cells, rules, fingerprint: 0, sets: ByNumber::default(), names, named }
     }
 
     /// Counts a resource; its tags apart, with [`Counter::count_tags`].
@@ -44,21 +60,72 @@ impl<'p> Counter<'p> {
         judged: &Judged,
     ) -> Result<(), StoreError> {
         *self.cells.entry(ids).or_default() += judged.tally();
-        for rule in &judged.rules {
+        for rule in &judged.findings.ids {
             *self.rules.entry((*rule, ids.resource_type)).or_default() += 1;
         }
         self.fingerprint = self.fingerprint.wrapping_add(self.hash(db, key, judged)?);
         Ok(())
     }
 
-    pub(super) fn count_tags(&mut self, db: &Connection, tags: &TagSet, state: State) -> Result<(), StoreError> {
-        for key in self.policy.keys() {
-            if let Some(value) = tags.get(key) {
-                let tag = self.interner.tag(db, key, value)?;
-                self.tag(tag, state, 1);
-            }
+    /// Counts the tags of a resource, of which `set` is the interned set.
+    pub(super) fn count_tags(
+        &mut self,
+        db: &Connection,
+        set: i64,
+        tags: &TagSet,
+        state: State,
+    ) -> Result<(), StoreError> {
+        if !self.sets.contains_key(&set) {
+            let asked = self.policy.keys().filter(|key| *key != NAME);
+            let pairs = asked.filter_map(|key| tags.get(key).map(|value| (key, value)));
+            let tags = pairs.map(|(key, value)| self.interner.tag(db, key, value)).collect::<Result<_, _>>()?;
+            self.sets.insert(set, SetCount { tags, counts: (0, 0) });
+        }
+        self.count_set(db, set, tags.get(NAME), state, 1)
+    }
+
+    /// Counts a set that was met, and the Name beside it.
+    fn count_set(
+        &mut self,
+        db: &Connection,
+        set: i64,
+        name: Option<&str>,
+        state: State,
+        by: i64,
+    ) -> Result<(), StoreError> {
+        if let Some(SetCount { counts, .. }) = self.sets.get_mut(&set) {
+            add(counts, state, by);
+        }
+        if let Some(name) = name.filter(|_| self.named) {
+            let tag = self.interner.tag(db, NAME, name)?;
+            add(self.names.entry(tag).or_default(), state, by);
         }
         Ok(())
+    }
+
+    /// Counts the tags of a version as the ledger has it. The tags of what could not be read are not counted.
+    fn count_known_tags(&mut self, db: &Connection, version: &Version, by: i64) -> Result<(), StoreError> {
+        let (Some(set), true) = (version.tag_set, version.state != State::Unknown) else { return Ok(()) };
+        if !self.sets.contains_key(&set) {
+            let keys: Vec<&str> = self.policy.keys().collect();
+            let tags = tags_with_keys(db, set, &keys)?.into();
+            self.sets.insert(set, SetCount { tags, counts: (0, 0) });
+        }
+        self.count_set(db, set, version.name.as_deref(), version.state, by)
+    }
+
+    /// Resources, and non-compliant ones among them, by tag of a key that the policy names.
+    pub(super) fn tag_counts(&self) -> BTreeMap<i64, Counts> {
+        let mut all = self.names.clone();
+        for SetCount { tags, counts } in self.sets.values() {
+            for tag in tags {
+                let sum = all.entry(*tag).or_default();
+                *sum = (sum.0 + counts.0, sum.1 + counts.1);
+            }
+        }
+        // What was taken back to nothing was never there.
+        all.retain(|_, counts| counts.0 > 0);
+        all
     }
 
     /// Counts a resource with its tags as the ledger has it.
@@ -69,9 +136,7 @@ impl<'p> Counter<'p> {
         key: i64,
         version: Version,
     ) -> Result<(), StoreError> {
-        for tag in self.policy_tags(db, &version)? {
-            self.tag(tag, version.state, 1);
-        }
+        self.count_known_tags(db, &version, 1)?;
         let judged = self.judged(db, version)?;
         self.count(db, ids, key, &judged)
     }
@@ -84,52 +149,35 @@ impl<'p> Counter<'p> {
         key: i64,
         version: Version,
     ) -> Result<(), StoreError> {
-        for tag in self.policy_tags(db, &version)? {
-            self.tag(tag, version.state, -1);
-        }
+        self.count_known_tags(db, &version, -1)?;
         let judged = self.judged(db, version)?;
         *self.cells.entry(ids).or_default() -= judged.tally();
-        for rule in &judged.rules {
+        for rule in &judged.findings.ids {
             *self.rules.entry((*rule, ids.resource_type)).or_default() -= 1;
         }
         self.fingerprint = self.fingerprint.wrapping_sub(self.hash(db, key, &judged)?);
         Ok(())
     }
 
+    /// Of what is carried over unchanged, what it takes stays counted as it was.
     fn judged(&mut self, db: &Connection, version: Version) -> Result<Judged, StoreError> {
-        let findings = version.finding_set.map(|set| self.interner.findings_of(db, set)).transpose()?;
-        let (rules, severities, finding_hash) = findings.unwrap_or_default();
-        // Of what is carried over unchanged, what it takes stays counted as it was.
-        Ok(Judged { version, rules, severities, finding_hash, attributable: Attributable::NotJudged })
-    }
-
-    fn tag(&mut self, tag: i64, state: State, by: i64) {
-        let count = self.tags.entry(tag).or_default();
-        count.0 += by;
-        count.1 += by * i64::from(state == State::NonCompliant);
-    }
-
-    /// Those tags of a version whose keys the policy names. The tags of what could not be read are not counted.
-    fn policy_tags(&mut self, db: &Connection, version: &Version) -> Result<Vec<i64>, StoreError> {
-        let (Some(set), true) = (version.tag_set, version.state != State::Unknown) else { return Ok(Vec::new()) };
-        let keys: Vec<&str> = self.policy.keys().collect();
-        let mut found = self.interner.tags_with_keys(db, set, &keys)?;
-        if let (Some(name), true) = (&version.name, keys.contains(&NAME)) {
-            found.push(statement(db, sql::FIND_TAG)?.query_row([NAME, name], |row| row.get(0)).attempt("find a tag")?);
-        }
-        Ok(found)
+        let findings = self.interner.findings_of(db, version.finding_set)?;
+        Ok(Judged { version, tags_hash: None, findings, attributable: Attributable::NotJudged })
     }
 
     fn hash(&mut self, db: &Connection, key: i64, judged: &Judged) -> Result<i64, StoreError> {
         let version = &judged.version;
-        let tags = version.tag_set.map(|id| self.interner.tag_set_hash(db, id)).transpose()?;
+        let tags = match (judged.tags_hash, version.tag_set) {
+            (None, Some(set)) => Some(self.interner.tag_set_hash(db, set)?),
+            (known, _) => known,
+        };
         let hash = Fingerprint::default()
             .field(&key.to_le_bytes())
             .field(&tags.unwrap_or(-1).to_le_bytes())
             .field(version.name.as_deref().map_or(b"-".as_slice(), str::as_bytes))
             .field(version.state.as_str().as_bytes())
             .field(version.reason.map_or("", GapReason::as_str).as_bytes())
-            .field(&judged.finding_hash.to_le_bytes());
+            .field(&judged.findings.hash.to_le_bytes());
         Ok(hash.finish())
     }
 
@@ -146,9 +194,14 @@ impl<'p> Counter<'p> {
         for ((rule, kind), resources) in self.rules.iter().filter(|(_, resources)| **resources > 0) {
             run(sql::ADD_RULE_COUNT, params![snapshot, rule, kind, resources])?;
         }
-        for (tag, (resources, non_compliant)) in self.tags.iter().filter(|(_, counts)| counts.0 > 0) {
+        for (tag, (resources, non_compliant)) in self.tag_counts() {
             run(sql::ADD_TAG_COUNT, params![snapshot, tag, resources, non_compliant])?;
         }
         Ok(())
     }
+}
+
+fn add(counts: &mut Counts, state: State, by: i64) {
+    counts.0 += by;
+    counts.1 += by * i64::from(state == State::NonCompliant);
 }

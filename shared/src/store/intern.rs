@@ -3,11 +3,12 @@
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
 };
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Attempt, Rule, StoreError, fingerprint::Fingerprint, sql};
+use super::{Attempt, Rule, StoreError, fingerprint::Fingerprint, gathering::ByNumber, rows::int, sql};
 use crate::{
     inventory::{Neighbour, TagSet},
     policy::{Code, Finding, Severity},
@@ -22,36 +23,64 @@ const FAILED: &str = "intern tags and findings";
 #[derive(Default)]
 pub(super) struct Interner {
     tags: HashMap<String, HashMap<String, i64>>,
-    tag_sets: HashMap<i64, i64>,
-    tag_set_hashes: HashMap<i64, i64>,
+    /// By hash.
+    tag_sets: ByNumber<i64>,
+    tag_set_hashes: ByNumber<i64>,
     rules: HashMap<(Code, Severity), HashMap<String, i64>>,
     rules_by_id: HashMap<i64, Rule>,
-    finding_sets: HashMap<Vec<i64>, FindingSet>,
-    findings_by_set: HashMap<i64, Findings>,
-    tags_by_set: HashMap<i64, Vec<i64>>,
+    finding_sets: HashMap<Vec<i64>, Arc<Findings>>,
+    findings_by_set: ByNumber<Arc<Findings>>,
     drivers: HashMap<String, i64>,
     links: HashMap<String, i64>,
     /// By a hash of the neighbours: there are many sets, and each would hold its names.
     link_sets: HashMap<u64, i64>,
 }
 
-/// What an interned set of findings counts as: its rules, how bad each is, and the set's hash.
-pub(super) type Findings = (Vec<i64>, Vec<Severity>, i64);
-
-/// An interned set of findings.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct FindingSet {
-    pub(super) id: i64,
+/// An interned set of findings: what it is, and what it counts as.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// None of the empty set, which is not kept.
+    pub(super) id: Option<i64>,
     pub(super) hash: i64,
-    pub(super) errors: i64,
+    /// In the order of the findings.
+    pub(super) rules: Vec<Rule>,
+    /// Their ids.
+    pub(super) ids: Vec<i64>,
+}
+
+impl Findings {
+    pub(super) fn severities(&self) -> impl Iterator<Item = Severity> {
+        self.rules.iter().map(|rule| rule.severity)
+    }
+
+    pub(super) fn errors(&self) -> usize {
+        self.severities().filter(|severity| *severity == Severity::Error).count()
+    }
+}
+
+/// An interned set of tags.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InternedTags {
+    pub(super) id: i64,
+    /// The same in every file.
+    pub(super) hash: i64,
 }
 
 impl Interner {
-    /// The id of a tag set, without its Name tag.
-    pub(super) fn tag_set(&mut self, sql: &Connection, tags: &TagSet) -> Result<i64, StoreError> {
+    /// Knows all tag sets that there are. To be asked for each is dearer, once most of them are met again.
+    pub(super) fn knowing(sql: &Connection) -> Result<Self, StoreError> {
+        let mut interner = Self::default();
+        let mut statement = statement(sql, sql::TAG_SET_KEYS)?;
+        let pairs = statement.query_map([], |row| Ok((row.get(1)?, row.get(0)?))).attempt(FAILED)?;
+        interner.tag_sets = pairs.collect::<Result<_, _>>().attempt(FAILED)?;
+        Ok(interner)
+    }
+
+    /// A tag set without its Name tag.
+    pub(super) fn tag_set(&mut self, sql: &Connection, tags: &TagSet) -> Result<InternedTags, StoreError> {
         let hash = tag_set_hash(tags);
         if let Some(id) = self.tag_sets.get(&hash) {
-            return Ok(*id);
+            return Ok(InternedTags { id: *id, hash });
         }
         let found =
             statement(sql, sql::FIND_TAG_SET)?.query_row([hash], |row| row.get(0)).optional().attempt(FAILED)?;
@@ -60,8 +89,7 @@ impl Interner {
             None => self.add_tag_set(sql, hash, tags)?,
         };
         self.tag_sets.insert(hash, id);
-        self.tag_set_hashes.insert(id, hash);
-        Ok(id)
+        Ok(InternedTags { id, hash })
     }
 
     fn add_tag_set(&mut self, sql: &Connection, hash: i64, tags: &TagSet) -> Result<i64, StoreError> {
@@ -122,7 +150,12 @@ impl Interner {
         for link in links {
             push_varint(&mut blob, self.link(sql, link)?);
         }
-        let id = statement(sql, sql::ADD_LINK_SET)?.query_row([blob], |row| row.get(0)).attempt(FAILED)?;
+        let found =
+            statement(sql, sql::FIND_LINK_SET)?.query_row([&blob], |row| row.get(0)).optional().attempt(FAILED)?;
+        let id = match found {
+            Some(id) => id,
+            None => statement(sql, sql::ADD_LINK_SET)?.insert([&blob]).attempt(FAILED)?,
+        };
         self.link_sets.insert(hash, id);
         Ok(Some(id))
     }
@@ -132,7 +165,11 @@ impl Interner {
         if let Some(id) = self.links.get(&name) {
             return Ok(*id);
         }
-        let id = statement(sql, sql::ADD_LINK)?.query_row([&name], |row| row.get(0)).attempt(FAILED)?;
+        let found = statement(sql, sql::FIND_LINK)?.query_row([&name], |row| row.get(0)).optional().attempt(FAILED)?;
+        let id = match found {
+            Some(id) => id,
+            None => statement(sql, sql::ADD_LINK)?.insert([&name]).attempt(FAILED)?,
+        };
         self.links.insert(name, id);
         Ok(id)
     }
@@ -156,67 +193,69 @@ impl Interner {
     }
 
     /// The interned set of these rules, which [`Interner::rules`] gave out.
-    pub(super) fn finding_set(&mut self, sql: &Connection, rules: &[i64]) -> Result<FindingSet, StoreError> {
-        if let Some(set) = self.finding_sets.get(rules) {
-            return Ok(*set);
+    pub(super) fn finding_set(&mut self, sql: &Connection, ids: &[i64]) -> Result<Arc<Findings>, StoreError> {
+        if let Some(set) = self.finding_sets.get(ids) {
+            return Ok(Arc::clone(set));
         }
-        let (mut hash, mut blob, mut errors, mut warnings) = (Fingerprint::default(), Vec::new(), 0, 0);
-        for id in rules {
-            push_varint(&mut blob, *id);
-            let Some(rule) = self.rules_by_id.get(id) else { continue };
-            hash = hash.field(rule.code.as_str().as_bytes()).field(rule.severity.as_str().as_bytes());
-            hash = hash.field(rule.tag.as_bytes());
-            match rule.severity {
-                Severity::Error => errors += 1,
-                Severity::Warning => warnings += 1,
-            }
+        let rules: Vec<Rule> = ids.iter().filter_map(|id| self.rules_by_id.get(id).cloned()).collect();
+        let mut set = Findings { rules, ids: ids.to_vec(), ..Findings::default() };
+        if !ids.is_empty() {
+            set.hash = finding_set_hash(&set.rules);
+            set.id = Some(add_finding_set(sql, &set)?);
         }
-        let hash = hash.finish();
-        let found =
-            statement(sql, sql::FIND_FINDING_SET)?.query_row([hash], |row| row.get(0)).optional().attempt(FAILED)?;
-        let id = match found {
-            Some(id) => id,
-            None => statement(sql, sql::ADD_FINDING_SET)?
-                .query_row(params![hash, blob, errors, warnings], |row| row.get(0))
-                .attempt(FAILED)?,
-        };
-        let set = FindingSet { id, hash, errors };
-        self.finding_sets.insert(rules.to_vec(), set);
+        let set = Arc::new(set);
+        self.finding_sets.insert(ids.to_vec(), Arc::clone(&set));
         Ok(set)
+    }
+
+    /// A set of findings that is interned already; the empty one where none is given.
+    pub(super) fn findings_of(&mut self, sql: &Connection, set: Option<i64>) -> Result<Arc<Findings>, StoreError> {
+        let Some(id) = set else { return self.finding_set(sql, &[]) };
+        if let Some(findings) = self.findings_by_set.get(&id) {
+            return Ok(Arc::clone(findings));
+        }
+        let (hash, blob): (i64, Vec<u8>) =
+            statement(sql, sql::FINDING_SET)?.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).attempt(FAILED)?;
+        let ids = varints(&blob);
+        let rules = ids.iter().map(|id| super::page::rule(sql, *id)).collect::<Result<_, _>>()?;
+        let findings = Arc::new(Findings { id: Some(id), hash, rules, ids });
+        self.findings_by_set.insert(id, Arc::clone(&findings));
+        Ok(findings)
     }
 }
 
-impl Interner {
-    /// What a set of findings of some earlier night counts as.
-    pub(super) fn findings_of(&mut self, sql: &Connection, set: i64) -> Result<Findings, StoreError> {
-        if let Some(findings) = self.findings_by_set.get(&set) {
-            return Ok(findings.clone());
-        }
-        let (hash, blob): (i64, Vec<u8>) =
-            statement(sql, sql::FINDING_SET)?.query_row([set], |row| Ok((row.get(0)?, row.get(1)?))).attempt(FAILED)?;
-        let rules = varints(&blob);
-        let severity = |id: &i64| super::page::rule(sql, *id).map(|rule| rule.severity);
-        let findings = (rules.clone(), rules.iter().map(severity).collect::<Result<_, _>>()?, hash);
-        self.findings_by_set.insert(set, findings.clone());
-        Ok(findings)
+fn add_finding_set(sql: &Connection, set: &Findings) -> Result<i64, StoreError> {
+    let found =
+        statement(sql, sql::FIND_FINDING_SET)?.query_row([set.hash], |row| row.get(0)).optional().attempt(FAILED)?;
+    if let Some(id) = found {
+        return Ok(id);
     }
+    let mut blob = Vec::new();
+    set.ids.iter().for_each(|id| push_varint(&mut blob, *id));
+    let (errors, all) = (set.errors(), set.rules.len());
+    let columns = params![set.hash, blob, int(errors), int(all.saturating_sub(errors))];
+    statement(sql, sql::ADD_FINDING_SET)?.insert(columns).attempt(FAILED)
+}
 
-    /// The tags of a set that have one of these keys, the same keys at each call.
-    pub(super) fn tags_with_keys(&mut self, sql: &Connection, set: i64, keys: &[&str]) -> Result<Vec<i64>, StoreError> {
-        if let Some(tags) = self.tags_by_set.get(&set) {
-            return Ok(tags.clone());
+/// The same in every file.
+pub(super) fn finding_set_hash(rules: &[Rule]) -> i64 {
+    let hash = rules.iter().fold(Fingerprint::default(), |hash, rule| {
+        let hash = hash.field(rule.code.as_str().as_bytes()).field(rule.severity.as_str().as_bytes());
+        hash.field(rule.tag.as_bytes())
+    });
+    hash.finish()
+}
+
+/// The tags of an interned set that have one of these keys.
+pub(super) fn tags_with_keys(sql: &Connection, set: i64, keys: &[&str]) -> Result<Vec<i64>, StoreError> {
+    let mut found = Vec::new();
+    for id in tag_ids(sql, set)? {
+        let key: String = statement(sql, sql::TAG_BY_ID)?.query_row([id], |row| row.get(0)).attempt("read a tag")?;
+        if keys.contains(&key.as_str()) {
+            found.push(id);
         }
-        let mut found = Vec::new();
-        for id in tag_ids(sql, set)? {
-            let key: String =
-                statement(sql, sql::TAG_BY_ID)?.query_row([id], |row| row.get(0)).attempt("read a tag")?;
-            if keys.contains(&key.as_str()) {
-                found.push(id);
-            }
-        }
-        self.tags_by_set.insert(set, found.clone());
-        Ok(found)
     }
+    Ok(found)
 }
 
 /// The ids of the tags of an interned set, in the order of their keys.
@@ -237,7 +276,12 @@ pub(super) fn statement<'c>(sql: &'c Connection, text: &str) -> Result<rusqlite:
 }
 
 pub(super) fn push_varint(blob: &mut Vec<u8>, id: i64) {
-    let mut rest = id.unsigned_abs();
+    push_word(blob, id.unsigned_abs());
+}
+
+/// LEB128.
+pub(super) fn push_word(blob: &mut Vec<u8>, word: u64) {
+    let mut rest = word;
     loop {
         let low = rest.to_le_bytes().first().copied().unwrap_or_default() & 0x7f;
         rest >>= 7;

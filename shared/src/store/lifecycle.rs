@@ -1,11 +1,12 @@
 //! Births, changes and deaths of resources and of their violations, as a night writes them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use rusqlite::{Row, params};
 
 use super::{
     Attempt, Night, ScopeRow, StoreError,
+    gathering::ByNumber,
     intern::statement,
     lives::Cause,
     night::FAILED,
@@ -41,6 +42,7 @@ impl Night<'_> {
             self.counter.take_back(&self.sql, ids, key, version(known)?)?;
             self.no_longer_stale(ids)?;
         }
+        self.known.leave(key);
         if since < self.id {
             self.close_version(key, Ending::Moved)?;
             return Ok(true);
@@ -90,7 +92,7 @@ impl Night<'_> {
         }
         // Nobody fixed what is judged otherwise with the same tags.
         let cause = if known.same_tags(new) { Cause::Policy } else { Cause::Fixed };
-        self.compare_violations(ids, key, &judged.rules, cause)
+        self.compare_violations(ids, key, &judged.findings.ids, cause)
     }
 
     pub(super) fn compare_violations(
@@ -149,7 +151,7 @@ impl Night<'_> {
     pub(super) fn settle_unseen(
         &mut self,
         ids: ScopeIds,
-        known: HashMap<i64, Version>,
+        known: ByNumber<Version>,
         row: &mut ScopeRow,
     ) -> Result<(), StoreError> {
         let cause = if row.listed_all { None } else { row.gap.as_ref().map(|gap| gap.reason) };

@@ -1,13 +1,13 @@
 //! Resources that were not known where a night saw them, written many at once.
 
-use std::mem;
+use std::{mem, sync::Arc};
 
 use jiff::Timestamp;
 use rusqlite::params;
 
 use super::{
     Attempt, Night, StoreError,
-    intern::statement,
+    intern::{Findings, statement},
     lives::Cause,
     night::FAILED,
     rows::{ScopeIds, local},
@@ -27,7 +27,7 @@ pub(super) struct Newcomer {
     local: String,
     created: Option<i64>,
     version: Version,
-    rules: Vec<i64>,
+    findings: Arc<Findings>,
 }
 
 impl Night<'_> {
@@ -44,8 +44,8 @@ impl Night<'_> {
         let partition = &self.dimensions.accounts.get(&ids.account).ok_or_else(outsider)?.partition;
         let local = local(&resource.arn, scope, partition).to_owned();
         let created = resource.created_at.map(Timestamp::as_second);
-        let Judged { version, rules, .. } = judged;
-        self.newcomers.push(Newcomer { ids, key, local, created, version, rules });
+        let Judged { version, findings, .. } = judged;
+        self.newcomers.push(Newcomer { ids, key, local, created, version, findings });
         Ok(())
     }
 
@@ -65,7 +65,7 @@ impl Night<'_> {
         self.add_versions(&newcomers)?;
         for newcomer in &newcomers {
             self.arrive(newcomer.key, false)?;
-            self.open_violations(newcomer.ids, newcomer.key, &newcomer.rules)?;
+            self.open_violations(newcomer.ids, newcomer.key, &newcomer.findings.ids)?;
         }
         seen_before.iter().try_for_each(|newcomer| self.write_again(newcomer))
     }
@@ -94,6 +94,6 @@ impl Night<'_> {
             self.arrive(key, true)?;
         }
         self.put(ids, key, &newcomer.version)?;
-        self.compare_violations(ids, key, &newcomer.rules, Cause::Removed)
+        self.compare_violations(ids, key, &newcomer.findings.ids, Cause::Removed)
     }
 }

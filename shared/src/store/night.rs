@@ -2,23 +2,26 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    hash::BuildHasherDefault,
     path::PathBuf,
+    sync::Arc,
 };
 
 use jiff::{Timestamp, civil::Date};
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::{
     Attempt, ScopeRow, Snapshot, StoreError, Tally,
     counter::Counter,
-    intern::{FindingSet, NAME, statement},
+    intern::{Findings, InternedTags, Interner, NAME, statement},
+    known::Known,
     lives::Lives,
     newcomers::Newcomer,
-    rows::{Dimensions, ScopeIds, all, int, rows},
+    rows::{Dimensions, ScopeIds, all, int},
     seal, sql,
     tally::UNTAGGED,
     usage::{self, UsageTally},
-    version::{Aside, Attributable, Ending, Judged, Version, version, version_columns},
+    version::{Aside, Attributable, Ending, Judged, Version},
 };
 use crate::{
     Arn,
@@ -26,9 +29,13 @@ use crate::{
     day::day_of,
     inventory::{Links, Listing, Resource, Scope, Tags, Usage},
     policy::{Finding, Policy, Severity, State, Subject, ViolationType},
+    suggest::counts::Mixer,
 };
 
 pub(super) const FAILED: &str = "write a night";
+
+/// Keys of resources.
+type Seen = HashSet<i64, BuildHasherDefault<Mixer>>;
 
 /// What a night is told at its beginning.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +56,9 @@ pub struct Night<'w> {
     pub(super) id: i64,
     /// The newest snapshot before this one; 0 when there is none.
     pub(super) previous: i64,
+    /// Nothing but other tags brings another verdict than that of the newest snapshot.
+    pub(super) same_verdicts: bool,
+    pub(super) known: Known,
     pub(super) policy_id: i64,
     accounts: HashMap<String, i64>,
     pub(super) dimensions: Dimensions,
@@ -100,16 +110,19 @@ impl<'w> Night<'w> {
         let id: i64 = statement(&sql, sql::NEXT_SNAPSHOT)?.query_row([], |row| row.get(0)).attempt(FAILED)?;
         let policy = params![header.policy.digest(), header.policy.canonical_json()];
         let policy_id = statement(&sql, sql::ADD_POLICY)?.query_row(policy, |row| row.get(0)).attempt(FAILED)?;
+        let same_verdicts = judges_as_before(&sql, &header, id - 1, policy_id)?;
         let dimensions = Dimensions::load(&sql)?;
         let accounts = dimensions.accounts.iter().map(|(id, a)| (a.id.as_str().to_owned(), *id)).collect();
         Ok(Self {
             day: day_of(header.started_at),
-            counter: Counter::new(header.policy),
+            counter: Counter::new(header.policy, Interner::knowing(&sql)?),
             usage: UsageTally::default(),
             lives: Lives::default(),
             header,
             id,
             previous: id - 1,
+            same_verdicts,
+            known: Known::read(&sql)?,
             policy_id,
             accounts,
             dimensions,
@@ -146,7 +159,7 @@ impl<'w> Night<'w> {
         let ids = self.scope_ids(scope)?;
         self.recorded.insert(ids);
         self.usage.begin(ids);
-        let mut known = self.known_in(ids)?;
+        let mut known = self.known.take(ids)?;
         let mut row = ScopeRow {
             scope: scope.clone(),
             scanned_in: self.id,
@@ -156,7 +169,7 @@ impl<'w> Night<'w> {
             stale: 0,
             gap: listing.gap.clone(),
         };
-        let mut seen = HashSet::with_capacity(listing.resources.len());
+        let mut seen = Seen::with_capacity_and_hasher(listing.resources.len(), Default::default());
         for resource in &listing.resources {
             let key = resource.arn.key();
             if !seen.insert(key) {
@@ -199,18 +212,6 @@ impl<'w> Night<'w> {
         Ok(ids)
     }
 
-    pub(super) const fn policy(&self) -> &Policy {
-        self.header.policy
-    }
-
-    pub(super) fn known_in(&self, ids: ScopeIds) -> Result<HashMap<i64, Version>, StoreError> {
-        let parameters = params![ids.account, ids.region, ids.resource_type];
-        let columns = |row: &Row<'_>| Ok((row.get(0)?, version_columns(row, 1)?, Aside::read(row, 8)?));
-        let found = rows(&self.sql, sql::KNOWN_IN_SCOPE, parameters, columns)?;
-        let known = |(key, columns, aside)| Ok((key, Version { aside, ..version(columns)? }));
-        found.into_iter().map(known).collect()
-    }
-
     pub(super) fn observe(
         &mut self,
         ids: ScopeIds,
@@ -225,7 +226,8 @@ impl<'w> Night<'w> {
         self.counter.count(&self.sql, ids, key, &judged)?;
         self.usage.count(ids, aside.usage, judged.attributable);
         if let Tags::Known(tags) = &resource.tags {
-            self.counter.count_tags(&self.sql, tags, judged.version.state)?;
+            let Version { tag_set: Some(set), state, .. } = judged.version else { return Ok(()) };
+            self.counter.count_tags(&self.sql, set, tags, state)?;
         }
         match known {
             Some(known) if known.goes_on_as(&judged.version) => {
@@ -248,32 +250,47 @@ impl<'w> Night<'w> {
             Tags::Known(tags) => Some(tags),
             Tags::Untaggable => None,
         };
+        let interned = tags.map(|tags| self.counter.interner.tag_set(&self.sql, tags)).transpose()?;
+        let name = tags.and_then(|tags| tags.get(NAME));
+        let as_before = |known: &&Version| {
+            let same_tags = known.tag_set == interned.map(|set| set.id) && known.name.as_deref() == name;
+            self.same_verdicts && same_tags && known.state != State::Unknown
+        };
+        let (version, findings) = if let Some(known) = known.filter(as_before) {
+            (known.clone(), self.counter.interner.findings_of(&self.sql, known.finding_set)?)
+        } else {
+            self.judge_anew(scope, resource, interned)?
+        };
+        let attributable = Attributable::of(version.state, self.header.policy, &findings.rules);
+        Ok(Judged { version, tags_hash: interned.map(|set| set.hash), findings, attributable })
+    }
+
+    fn judge_anew(
+        &mut self,
+        scope: &Scope,
+        resource: &Resource,
+        interned: Option<InternedTags>,
+    ) -> Result<(Version, Arc<Findings>), StoreError> {
+        let tags = if let Tags::Known(tags) = &resource.tags { Some(tags) } else { None };
         let subject = Subject { resource_type: scope.resource_type, arn: &resource.arn, tags: &resource.tags };
         let verdict = self.header.policy.judge(&subject, self.day);
-        let mut findings = verdict.findings;
+        let mut found = verdict.findings;
         let mut kinds = HashSet::new();
-        findings.retain(|finding| kinds.insert((finding.code, finding.severity, finding.tag)));
-        let rules = self.counter.interner.rules(&self.sql, &findings)?;
-        let set = self.finding_set(&rules)?;
+        found.retain(|finding| kinds.insert((finding.code, finding.severity, finding.tag)));
+        let rules = self.counter.interner.rules(&self.sql, &found)?;
+        let findings = self.counter.interner.finding_set(&self.sql, &rules)?;
         let untagged = tags.is_some_and(|tags| tags.user().next().is_none()) && verdict.state != State::Exempt;
         let version = Version {
-            tag_set: tags.map(|tags| self.counter.interner.tag_set(&self.sql, tags)).transpose()?,
+            tag_set: interned.map(|set| set.id),
             name: tags.and_then(|tags| tags.get(NAME)).map(str::to_owned),
             state: verdict.state,
             reason: None,
-            finding_set: set.map(|set| set.id),
-            errors: set.map_or(0, |set| set.errors),
-            lacking: missing(&findings) + if untagged { UNTAGGED } else { 0 },
+            finding_set: findings.id,
+            errors: int(findings.errors()),
+            lacking: missing(&found) + if untagged { UNTAGGED } else { 0 },
             aside: Aside::default(),
         };
-        let found = findings.iter().map(|finding| (finding.code, finding.tag));
-        let attributable = Attributable::of(verdict.state, self.header.policy, found);
-        let severities = findings.iter().map(|finding| finding.severity).collect();
-        Ok(Judged { version, rules, severities, finding_hash: set.map_or(0, |set| set.hash), attributable })
-    }
-
-    fn finding_set(&mut self, rules: &[i64]) -> Result<Option<FindingSet>, StoreError> {
-        if rules.is_empty() { Ok(None) } else { self.counter.interner.finding_set(&self.sql, rules).map(Some) }
+        Ok((version, findings))
     }
 
     pub(super) fn add_scope(&self, ids: ScopeIds, row: &ScopeRow) -> Result<(), StoreError> {
@@ -333,13 +350,11 @@ impl<'w> Night<'w> {
     }
 
     fn leave_scopes(&mut self) -> Result<(), StoreError> {
-        for ids in all(&self.sql, sql::KNOWN_SCOPES, |row| ScopeIds::read(row, 0))? {
-            if !self.recorded.contains(&ids) {
-                let mut keys: Vec<_> = self.known_in(ids)?.into_keys().collect();
-                keys.sort_unstable();
-                keys.into_iter().try_for_each(|key| self.end(ids, key, Ending::LeftScope))?;
-                usage::forget(&self.sql, ids)?;
-            }
+        for ids in self.known.scopes() {
+            let mut keys: Vec<_> = self.known.take(ids)?.into_keys().collect();
+            keys.sort_unstable();
+            keys.into_iter().try_for_each(|key| self.end(ids, key, Ending::LeftScope))?;
+            usage::forget(&self.sql, ids)?;
         }
         Ok(())
     }
@@ -358,6 +373,19 @@ impl<'w> Night<'w> {
         ];
         self.run(sql::ADD_SNAPSHOT, columns)
     }
+}
+
+/// Whether the snapshot before was judged by the same policy and the same version of the program, and the day makes no difference.
+fn judges_as_before(
+    sql: &Connection,
+    header: &NightHeader<'_>,
+    previous: i64,
+    policy_id: i64,
+) -> Result<bool, StoreError> {
+    let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
+    let before = statement(sql, sql::JUDGED_BY)?.query_row([previous], columns).optional().attempt(FAILED)?;
+    let by_us = before.is_some_and(|(policy, version)| policy == policy_id && version == header.app_version);
+    Ok(by_us && !header.policy.depends_on_the_day())
 }
 
 fn missing(findings: &[Finding<'_>]) -> i64 {

@@ -143,7 +143,7 @@ statements! {
         ON CONFLICT (digest) DO UPDATE SET digest = excluded.digest RETURNING id";
     NEXT_SNAPSHOT = "SELECT coalesce(max(id), 0) + 1 FROM snapshot";
     SNAPSHOT_IDS = "SELECT id FROM snapshot ORDER BY id";
-    POLICY_OF_SNAPSHOT = "SELECT policy_id FROM snapshot WHERE id = ?1";
+    JUDGED_BY = "SELECT policy_id, app_version FROM snapshot WHERE id = ?1";
     ADD_SNAPSHOT = "INSERT INTO snapshot VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8, ?9)";
     ADD_ACCOUNT = "INSERT INTO account (account_id, partition, name) VALUES (?1, ?2, ?3)
         ON CONFLICT (account_id) DO UPDATE SET name = coalesce(excluded.name, name) RETURNING id";
@@ -156,17 +156,19 @@ statements! {
     FIND_TAG = "SELECT id FROM tag WHERE key = ?1 AND value = ?2";
     FIND_TAG_SET = "SELECT id FROM tag_set WHERE hash = ?1";
     ADD_TAG_SET = "INSERT INTO tag_set (hash, tags) VALUES (?1, ?2)";
-    ADD_LINK = "INSERT INTO link (name) VALUES (?1) ON CONFLICT (name) DO UPDATE SET name = name RETURNING id";
-    ADD_LINK_SET = "INSERT INTO link_set (links) VALUES (?1) ON CONFLICT (links) DO UPDATE SET links = links RETURNING id";
+    FIND_LINK = "SELECT id FROM link WHERE name = ?1";
+    ADD_LINK = "INSERT INTO link (name) VALUES (?1)";
+    FIND_LINK_SET = "SELECT id FROM link_set WHERE links = ?1";
+    ADD_LINK_SET = "INSERT INTO link_set (links) VALUES (?1)";
     TAG_SET_HASH = "SELECT hash FROM tag_set WHERE id = ?1";
     ADD_RULE = "INSERT INTO rule (code, severity, tag) VALUES (?1, ?2, ?3)
         ON CONFLICT (code, severity, tag) DO UPDATE SET tag = tag RETURNING id";
     FIND_FINDING_SET = "SELECT id FROM finding_set WHERE hash = ?1";
-    ADD_FINDING_SET = "INSERT INTO finding_set (hash, rules, errors, warnings) VALUES (?1, ?2, ?3, ?4) RETURNING id";
+    ADD_FINDING_SET = "INSERT INTO finding_set (hash, rules, errors, warnings) VALUES (?1, ?2, ?3, ?4)";
     FINDING_SET = "SELECT hash, rules FROM finding_set WHERE id = ?1";
     FINDING_SET_RULES = "SELECT rules FROM finding_set WHERE id = ?1";
-    KNOWN_IN_SCOPE = "SELECT key, tag_set_id, name, state, reason, finding_set_id, errors, lacking, driver_id, quantity,
-        link_set_id, parent FROM current WHERE account_id = ?1 AND region_id = ?2 AND type_id = ?3";
+    KNOWN = "SELECT key, account_id, region_id, type_id, tag_set_id, name, state, reason, finding_set_id, errors, lacking,
+        driver_id, quantity, link_set_id, parent FROM current";
     KNOWN_SCOPES = "SELECT DISTINCT account_id, region_id, type_id FROM current";
     ADD_RESOURCE = "INSERT INTO resource VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (key) DO NOTHING";
     LOCAL_OF_RESOURCE = "SELECT local FROM resource WHERE key = ?1";

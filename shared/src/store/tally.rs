@@ -48,7 +48,7 @@ impl Tally {
     }
 
     /// Counts of one resource.
-    pub(super) fn of(state: State, lacking: i64, findings: &[Severity]) -> Self {
+    pub(super) fn of(state: State, lacking: i64, findings: impl Iterator<Item = Severity>) -> Self {
         let mut one = Self::default();
         *match state {
             State::Compliant => &mut one.compliant,
@@ -66,7 +66,7 @@ impl Tally {
             } += 1;
         }
         one.warned = u64::from(one.warnings > 0);
-        one.flagged = u64::from(!findings.is_empty());
+        one.flagged = u64::from(one.errors + one.warnings > 0);
         one
     }
 

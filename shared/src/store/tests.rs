@@ -16,6 +16,7 @@ mod bill;
 mod carried;
 mod differences;
 mod files;
+mod kept_verdicts;
 mod newcomers;
 mod nights;
 mod pages;
@@ -43,12 +44,14 @@ const BARE: &[(&str, &str)] = &[];
 struct Book {
     folder: tempfile::TempDir,
     policy: Policy,
+    app_version: &'static str,
     nights: i64,
 }
 
 impl Book {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), policy: Policy::parse(POLICY).unwrap(), nights: 0 }
+        let (folder, policy) = (tempfile::tempdir().unwrap(), Policy::parse(POLICY).unwrap());
+        Self { folder, policy, app_version: "test", nights: 0 }
     }
 
     fn path(&self) -> PathBuf {
@@ -108,7 +111,7 @@ impl Book {
         self.nights += 1;
         let started_at = Timestamp::constant(1_767_225_600, 0) + (24 * self.nights).hours();
         let mut writer = Writer::open(&self.path()).unwrap();
-        let header = NightHeader { started_at, policy: &self.policy, app_version: "test" };
+        let header = NightHeader { started_at, policy: &self.policy, app_version: self.app_version };
         let mut night = writer.begin(header).unwrap();
         night.account(&account()).unwrap();
         for (scope, listing) in listings {

@@ -1,15 +1,18 @@
 //! What is known of a resource from one night to the next.
 
+use std::sync::Arc;
+
 use rusqlite::{Row, Statement, params};
 
 use super::{
-    Attempt, StoreError, Tally,
+    Attempt, Rule, StoreError, Tally,
+    intern::Findings,
     night::FAILED,
     rows::{ScopeIds, reason, state, state_number},
 };
 use crate::{
     inventory::GapReason,
-    policy::{Code, Policy, Severity, State},
+    policy::{Code, Policy, State},
 };
 
 /// What the ledger says of a resource in one version.
@@ -41,9 +44,9 @@ pub(super) type UsageIds = (i64, u32);
 /// A version with what is counted of it.
 pub(super) struct Judged {
     pub(super) version: Version,
-    pub(super) rules: Vec<i64>,
-    pub(super) severities: Vec<Severity>,
-    pub(super) finding_hash: i64,
+    /// The hash of its set of tags, where that is known without asking.
+    pub(super) tags_hash: Option<i64>,
+    pub(super) findings: Arc<Findings>,
     pub(super) attributable: Attributable,
 }
 
@@ -57,14 +60,13 @@ pub(super) enum Attributable {
 
 impl Attributable {
     /// What the policy forgives in the spelling of a required key, a bill does not.
-    pub(super) fn of<'f>(state: State, policy: &Policy, findings: impl Iterator<Item = (Code, &'f str)>) -> Self {
+    pub(super) fn of(state: State, policy: &Policy, findings: &[Rule]) -> Self {
         let required = |tag: &str| policy.required().iter().any(|rule| rule.name() == tag);
         match state {
             State::NonCompliant => Self::No,
             State::Compliant => {
-                let mut findings = findings;
-                let misspelt = findings.any(|(code, tag)| code == Code::KeyCaseMismatch && required(tag));
-                if misspelt { Self::No } else { Self::Yes }
+                let misspelt = |rule: &Rule| rule.code == Code::KeyCaseMismatch && required(&rule.tag);
+                if findings.iter().any(misspelt) { Self::No } else { Self::Yes }
             }
             State::NotApplicable | State::Unknown | State::Exempt => Self::NotJudged,
         }
@@ -127,14 +129,11 @@ impl Version {
 
 impl Judged {
     pub(super) fn unjudged(version: Version) -> Self {
-        let attributable = Attributable::NotJudged;
-        Self { version, rules: Vec::new(), severities: Vec::new(), finding_hash: 0, attributable }
+        Self { version, tags_hash: None, findings: Arc::default(), attributable: Attributable::NotJudged }
     }
-}
 
-impl Judged {
     pub(super) fn tally(&self) -> Tally {
-        Tally::of(self.version.state, self.version.lacking, &self.severities)
+        Tally::of(self.version.state, self.version.lacking, self.findings.severities())
     }
 }
 

@@ -115,10 +115,10 @@ fn a_reader_cannot_write() {
 
 /// Statements that look through a table, and are meant to.
 fn whole_tables() -> Vec<&'static str> {
-    // Dimensions are small; scopes are asked for once a scan; snapshots, months and tag keys are few, and so is
+    // Dimensions are small; scopes are asked for once a scan, and what is known; snapshots, months and tag keys are few, and so is
     // what is shared out; who sweeps, checks, measures or adds up reads all.
     [
-        &["ACCOUNTS", "REGIONS", "TYPES", "KNOWN_SCOPES"][..],
+        &["ACCOUNTS", "REGIONS", "TYPES", "KNOWN", "KNOWN_SCOPES"][..],
         &[
             "NEWEST_SNAPSHOT",
             "NEWEST_WHOLE",
