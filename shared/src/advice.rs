@@ -46,6 +46,37 @@ pub struct Advice {
     pub cost: Amount,
 }
 
+/// A required key that is wrong in one way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Which.
+    pub key: String,
+    /// In which way.
+    pub code: Code,
+    /// Of how many resources.
+    pub resources: u64,
+    /// What a month of those costs of which it is known.
+    pub cost: Amount,
+    /// How many these are.
+    pub with_cost: u64,
+}
+
+/// What there is to fix in a snapshot, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Advised {
+    /// The most frequent first.
+    pub faults: Vec<Fault>,
+    /// Those that cost most first.
+    pub advice: Vec<Advice>,
+}
+
+impl Advised {
+    /// From the judged resources, by the policy that judged them on that day.
+    pub fn of(groups: &[TagGroup], policy: &Policy, day: Date) -> Self {
+        Self { faults: faults(groups), advice: advice(groups, policy, day) }
+    }
+}
+
 /// A value on which resources that belong together agree.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Agreed {
@@ -78,8 +109,30 @@ type Together<'g> = (ResourceType, &'g str, Option<(&'g str, &'g str)>, Option<A
 /// How many resources with a tag have which right value of a key.
 type Evidence<'g> = BTreeMap<(&'g str, &'g str, &'g str), BTreeMap<&'g str, u64>>;
 
+fn faults(groups: &[TagGroup]) -> Vec<Fault> {
+    let mut sums: BTreeMap<(&str, Code), (u64, Amount, u64)> = BTreeMap::new();
+    for group in groups {
+        for (key, code) in &group.wrong {
+            let sum = sums.entry((key, *code)).or_default();
+            sum.0 += group.resources;
+            sum.1 += group.cost;
+            sum.2 += group.with_cost;
+        }
+    }
+    let fault = |((key, code), (resources, cost, with_cost)): ((&str, Code), (u64, Amount, u64))| Fault {
+        key: key.to_owned(),
+        code,
+        resources,
+        cost,
+        with_cost,
+    };
+    let mut faults: Vec<Fault> = sums.into_iter().map(fault).collect();
+    faults.sort_by_key(|fault| Reverse(fault.resources));
+    faults
+}
+
 /// The groups to fix, those that cost most first.
-pub fn advice(groups: &[TagGroup], policy: &Policy, day: Date) -> Vec<Advice> {
+fn advice(groups: &[TagGroup], policy: &Policy, day: Date) -> Vec<Advice> {
     let rules: Vec<&TagRule> = policy.required().iter().chain(policy.optional()).collect();
     let evidence = evidence(groups, &rules, day);
     let mut sums: BTreeMap<Together<'_>, (u64, Amount)> = BTreeMap::new();

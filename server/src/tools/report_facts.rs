@@ -6,7 +6,7 @@ use jiff::{ToSpan, civil::Date, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{
-    advice::{Advice, TagGroup, advice},
+    advice::{Advice, Fault},
     day::day_of,
     inventory::Scope,
     money::{Amount, Attribution, Bucket, category, service_of},
@@ -149,9 +149,11 @@ impl Facts {
         cells.iter().for_each(|(_, cell)| tally += *cell);
         let bill = if costs { bill(view)? } else { None };
         let day = day_of(snapshot.started_at);
-        let policy = view.policy(snapshot)?;
-        let told = view.tag_groups(snapshot, |groups| (violations(groups), advice(groups, &policy, day)))?;
-        let (mut by_count, advice) = told;
+        let told = view.advised(snapshot, |advised| {
+            let shown = advised.advice.iter().take(MOST_ROWS).map(Recommendation::of).collect();
+            (advised.faults.iter().map(TopViolation::of).collect(), shown, advised.advice.len())
+        })?;
+        let (mut by_count, advice, advices): (Vec<TopViolation>, Vec<Recommendation>, usize) = told;
         let mut by_cost: Vec<TopViolation> =
             by_count.iter().filter(|one| one.cost_impact.is_some_and(|cost| cost > 0.0)).cloned().collect();
         by_cost.sort_by(|a, b| b.cost_impact.unwrap_or_default().total_cmp(&a.cost_impact.unwrap_or_default()));
@@ -169,8 +171,8 @@ impl Facts {
             by_cost,
             accounts: by(|scope| scope.account.to_string(), &account_gap),
             types: by(|scope| scope.resource_type.to_string(), &type_gap),
-            more_advice: advice.len().saturating_sub(MOST_ROWS),
-            advice: advice.iter().take(MOST_ROWS).map(Recommendation::of).collect(),
+            more_advice: advices.saturating_sub(advice.len()),
+            advice,
             money: bill.map(|(period, attribution)| Money::of(period, &attribution)),
         })
     }
@@ -245,27 +247,17 @@ fn worst(cells: &[(Scope, Tally)], name: fn(&Scope) -> String, gap: &dyn Fn(&str
     tallies.into_iter().take(MOST_ROWS).map(row).collect()
 }
 
-/// Kinds of violation, the most frequent first.
-fn violations(groups: &[TagGroup]) -> Vec<TopViolation> {
-    let mut sums: BTreeMap<(&str, Code), (u64, Amount, u64)> = BTreeMap::new();
-    for group in groups {
-        for (key, code) in &group.wrong {
-            let sum = sums.entry((key, *code)).or_default();
-            sum.0 += group.resources;
-            sum.1 += group.cost;
-            sum.2 += group.with_cost;
+impl TopViolation {
+    fn of(fault: &Fault) -> Self {
+        let Fault { key, code, resources, cost, with_cost } = fault;
+        Self {
+            violation: name(key, *code),
+            tag: visible(key),
+            code: code.as_str(),
+            count: *resources,
+            cost_impact: (*with_cost > 0).then(|| units(cost.cents())),
         }
     }
-    let told = sums.into_iter().map(|((key, code), (count, cost, known))| TopViolation {
-        violation: name(key, code),
-        tag: visible(key),
-        code: code.as_str(),
-        count,
-        cost_impact: (known > 0).then(|| units(cost.cents())),
-    });
-    let mut told: Vec<TopViolation> = told.collect();
-    told.sort_by_key(|one| Reverse(one.count));
-    told
 }
 
 fn name(key: &str, code: Code) -> String {

@@ -14,7 +14,8 @@ use super::{
     version::UsageIds,
 };
 use crate::{
-    advice::TagGroup,
+    advice::{Advised, TagGroup},
+    day::day_of,
     money::Amount,
     policy::{Code, Policy, Severity},
 };
@@ -115,16 +116,20 @@ impl<'p> Named<'p> {
 }
 
 impl View<'_> {
-    /// The judged resources of a snapshot, together where they are tagged alike as far as the policy asks; costs are told of the
-    /// newest alone. Reads all of them, once a snapshot.
+    /// What there is to fix in a snapshot: from its judged resources, together where they are tagged alike as far as the policy
+    /// asks. Costs are told of the newest alone. Reads all resources, once a snapshot.
     ///
     /// # Errors
     ///
     /// When the ledger cannot be read.
-    pub fn tag_groups<T>(&self, snapshot: &Snapshot, tell: impl FnOnce(&[TagGroup]) -> T) -> Result<T, StoreError> {
+    pub fn advised<T>(&self, snapshot: &Snapshot, tell: impl FnOnce(&Advised) -> T) -> Result<T, StoreError> {
         let whole = self.whole(snapshot);
         let book = self.costs_told(&whole, snapshot)?;
-        whole.groups(|| self.read_groups(snapshot, book)).map(tell)
+        let advised = whole.advised(|| {
+            let groups = self.read_groups(snapshot, book)?;
+            Ok(Advised::of(&groups, &*self.policy(snapshot)?, day_of(snapshot.started_at)))
+        })?;
+        Ok(tell(advised))
     }
 
     fn read_groups(&self, snapshot: &Snapshot, book: Option<&CostBook>) -> Result<Vec<TagGroup>, StoreError> {

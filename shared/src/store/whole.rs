@@ -13,7 +13,7 @@ use super::{
     rows::{Dimensions, ScopeIds, rows, scope_columns, tally_columns},
     sql,
 };
-use crate::{advice::TagGroup, inventory::Scope};
+use crate::{advice::Advised, inventory::Scope};
 
 /// Snapshots whose figures are kept at hand: the newest, and some that cursors still go through.
 const KEPT: usize = 4;
@@ -28,7 +28,7 @@ pub(super) struct Whole {
     lackers: OnceLock<Vec<Lackers>>,
     live: OnceLock<Vec<Live>>,
     days: OnceLock<Vec<DaySpend>>,
-    groups: OnceLock<Vec<TagGroup>>,
+    advised: OnceLock<Advised>,
     month: OnceLock<Vec<MonthSpend>>,
     lives: OnceLock<Vec<(Timestamp, Life)>>,
 }
@@ -141,12 +141,15 @@ impl Whole {
         once(&self.lives, read)
     }
 
-    /// Resources that are tagged alike.
-    pub(super) fn groups(
-        &self,
-        read: impl FnOnce() -> Result<Vec<TagGroup>, StoreError>,
-    ) -> Result<&[TagGroup], StoreError> {
-        once(&self.groups, read)
+    /// What there is to fix.
+    pub(super) fn advised(&self, read: impl FnOnce() -> Result<Advised, StoreError>) -> Result<&Advised, StoreError> {
+        match self.advised.get() {
+            Some(known) => Ok(known),
+            None => {
+                let read = read()?;
+                Ok(self.advised.get_or_init(|| read))
+            }
+        }
     }
 
     /// What was spent day by day.
