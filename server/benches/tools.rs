@@ -1,7 +1,7 @@
 //! What a tool call costs: in process, and over HTTP beside a bare tool whose answer is as long.
 //!
-//! `cargo bench -p server --bench tools -- FILE [TOOL]`, with a ledger, such as one that `cargo bench -p shared --bench nights` has
-//! made; TOOL: a part of a tool's name. The newest snapshot is read ahead, as a server does when it starts. In process means: from the bytes of a request to the bytes of its answer, without sockets. The bare tool is made
+//! `cargo bench -p server --bench tools -- FILE [LINE]`, with a ledger, such as one that `cargo bench -p shared --bench nights` has
+//! made; LINE: a part of a line's name, such as a tool's. The newest snapshot is read ahead, as a server does when it starts. In process means: from the bytes of a request to the bytes of its answer, without sockets. The bare tool is made
 //! with the same library, takes the same arguments, and returns an answer that it keeps at hand.
 
 #![allow(
@@ -81,7 +81,8 @@ async fn measure(file: &Path, only: &str) {
         found["structuredContent"]["as_of"]["taken_at"].as_str().expect("a time").parse().expect("a time");
     let earlier =
         jiff::tz::TimeZone::UTC.to_datetime(taken).date().saturating_sub(jiff::Span::new().days(5)).to_string();
-    let calls = || calls(&region, &earlier, &oldest(file)).into_iter().filter(|(tool, _)| tool.contains(only));
+    let calls =
+        || calls(&region, &earlier, &oldest(file)).into_iter().filter(|(tool, given)| name(tool, given).contains(only));
     for (tool, arguments) in calls() {
         in_process(&tagledger, tool, &arguments).await;
     }

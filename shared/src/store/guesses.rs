@@ -1,10 +1,13 @@
 //! What the evidence of others says of single resources.
 
+use std::{cell::RefCell, rc::Rc};
+
 use jiff::civil::Date;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{
     Attempt, Snapshot, StoreError, View,
+    gathering::ByNumber,
     intern::{NAME, statement, varints},
     lore::{last_part, link_set, set_of},
     page::Remembered,
@@ -78,6 +81,17 @@ pub struct Weighing {
     pub model: Model,
 }
 
+/// What was heard in the course of a question. Resources have most features in common, and each is asked for every tag that is
+/// missing.
+#[derive(Default)]
+pub(super) struct Heard(RefCell<ByNumber<Told>>);
+
+/// What is known of a feature, by tag of the policy.
+type Told = Rc<[(usize, Tally)]>;
+
+/// A question that comes to more features forgets those it has heard of: some megabytes.
+const MOST_HEARD: usize = 4_096;
+
 impl View<'_> {
     /// How evidence is weighed by the policy of a snapshot; none before the first scan by a version that learns, and none as long
     /// as only what was learnt by another policy is there.
@@ -119,11 +133,11 @@ impl View<'_> {
         on: Date,
     ) -> Result<Vec<Option<Guess>>, StoreError> {
         let db = self.db();
-        let prior = evidence(db, features::estate())?;
+        let prior = self.evidence(features::estate())?;
         let parent = suspect.parent.map(|key| self.tags_of(key)).transpose()?.flatten();
-        let mut told: Vec<(Feature, Vec<(usize, Tally)>)> = Vec::new();
+        let mut told: Vec<(Feature, Told)> = Vec::new();
         for feature in features_of(suspect, policy) {
-            told.push((feature, evidence(db, feature.hash)?));
+            told.push((feature, self.evidence(feature.hash)?));
         }
         let mut guesses = Vec::with_capacity(keys.len());
         for key in keys {
@@ -140,6 +154,21 @@ impl View<'_> {
             guesses.push(likely.map(|likely| guess(db, likely)).transpose()?.flatten());
         }
         Ok(guesses)
+    }
+
+    fn evidence(&self, feature: i64) -> Result<Told, StoreError> {
+        if let Some(told) = self.heard.0.borrow().get(&feature) {
+            return Ok(Rc::clone(told));
+        }
+        let found =
+            statement(self.db(), sql::EVIDENCE)?.query_row([feature], |row| row.get::<_, Vec<u8>>(0)).optional();
+        let told: Told = found.attempt("read evidence")?.map(|blob| unpacked(&blob)).unwrap_or_default().into();
+        let mut heard = self.heard.0.borrow_mut();
+        if heard.len() >= MOST_HEARD {
+            heard.clear();
+        }
+        heard.insert(feature, Rc::clone(&told));
+        Ok(told)
     }
 
     fn tags_of(&self, key: i64) -> Result<Option<TagSet>, StoreError> {
@@ -168,11 +197,6 @@ fn right_of(tags: &TagSet, policy: &Policy, key: usize, on: Date) -> Option<Stri
 fn number_of(db: &Connection, value: &str) -> Result<u32, StoreError> {
     let found = rows(db, sql::EVIDENCE_VALUE_NAMED, [value], |row| row.get::<_, u32>(0))?;
     Ok(found.into_iter().next().unwrap_or(u32::MAX))
-}
-
-fn evidence(db: &Connection, feature: i64) -> Result<Vec<(usize, Tally)>, StoreError> {
-    let found = statement(db, sql::EVIDENCE)?.query_row([feature], |row| row.get::<_, Vec<u8>>(0)).optional();
-    Ok(found.attempt("read evidence")?.map(|blob| unpacked(&blob)).unwrap_or_default())
 }
 
 fn text_of(db: &Connection, number: u32) -> Result<Option<String>, StoreError> {

@@ -143,19 +143,20 @@ impl Lackers {
             }
             return all;
         }
-        self.admitted(filter).filter(|entry| entry.meets(what)).for_each(|entry| entry.add_to(&mut all));
+        self.admitted(&self.entries, filter).filter(|entry| entry.meets(what)).for_each(|entry| entry.add_to(&mut all));
         all
     }
 
     /// The next ones behind a place, those that cost most first: keys with their places.
     pub(super) fn page(&self, filter: &Filter, what: Narrowing, at: PageStart, limit: usize) -> Vec<PageStart> {
-        let behind = |entry: &Entry| at == PageStart::FIRST || (entry.micros, entry.key) < (at.rank, at.key);
-        let found = self.admitted(filter).filter(|entry| behind(entry) && entry.meets(what)).take(limit);
+        let before = |entry: &Entry| at != PageStart::FIRST && (entry.micros, entry.key) >= (at.rank, at.key);
+        let behind = self.entries.get(self.entries.partition_point(before)..).unwrap_or_default();
+        let found = self.admitted(behind, filter).filter(|entry| entry.meets(what)).take(limit);
         found.map(|entry| PageStart { rank: entry.micros, key: entry.key }).collect()
     }
 
-    fn admitted(&self, filter: &Filter) -> impl Iterator<Item = Entry> {
+    fn admitted<'e>(&self, entries: &'e [Entry], filter: &Filter) -> impl Iterator<Item = Entry> + use<'e> {
         let admitted: Vec<bool> = self.scopes.iter().map(|(scope, _)| filter.admits(scope)).collect();
-        self.entries.iter().copied().filter(move |entry| admitted.get(entry.scope()).copied().unwrap_or_default())
+        entries.iter().copied().filter(move |entry| admitted.get(entry.scope()).copied().unwrap_or_default())
     }
 }

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::{
-    Attempt, ResourceCost, Rule, Snapshot, StoreError,
-    intern::{NAME, statement, tag_ids},
+    Attempt, ResourceCost, Rule, Snapshot, StoreError, View,
+    at_hand::AtHand,
+    intern::{NAME, statement, tag_ids, varints},
     rows::{Dimensions, ScopeIds, arn, int, parse, reason, rows, state, time},
     sql,
     whole::Whole,
@@ -125,7 +126,7 @@ pub struct Row {
     pub first_seen: Timestamp,
     /// What it costs a month; none when that is not known.
     pub cost: Option<ResourceCost>,
-    /// Its open violations, each with the time of the snapshot that first saw it.
+    /// Its open violations, each with the time of the snapshot that first saw it; read by [`View::worst`] alone.
     pub violations: Vec<(Rule, Timestamp)>,
 }
 
@@ -161,6 +162,14 @@ pub(super) struct Pages<'v> {
     pub(super) dimensions: &'v Dimensions,
     pub(super) snapshot: &'v Snapshot,
     pub(super) whole: Arc<Whole>,
+    at_hand: Option<Arc<AtHand>>,
+}
+
+impl View<'_> {
+    pub(super) fn pages<'p>(&'p self, snapshot: &'p Snapshot) -> Pages<'p> {
+        let (whole, at_hand) = (self.whole(snapshot), self.at_hand(snapshot));
+        Pages { sql: self.db(), dimensions: self.dimensions(), snapshot, whole, at_hand }
+    }
 }
 
 impl Pages<'_> {
@@ -168,7 +177,12 @@ impl Pages<'_> {
         let which = i64::from(what.errors) + 2 * i64::from(what.warnings);
         let statements =
             Ranked { listed: [sql::WORST_SAME, sql::WORST_BELOW], single: [sql::WORST_ONE_SAME, sql::WORST_ONE_BELOW] };
-        self.ranked(statements, filter, Some(which), at, limit)
+        let mut page = self.ranked(statements, filter, Some(which), at, limit)?;
+        let mut rules = HashMap::new();
+        for row in &mut page.rows {
+            row.violations = self.violations(row.place.key, &mut rules)?;
+        }
+        Ok(page)
     }
 
     pub(super) fn lacking(
@@ -234,13 +248,12 @@ impl Pages<'_> {
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(|last| last.start);
-        let mut read = Remembered::default();
+        let mut read = Remembered { tags: HashMap::new(), at_hand: self.at_hand.clone() };
         let rows = found.into_iter().map(|found| self.row(found, &mut read)).collect::<Result<_, _>>()?;
         Ok(Page { rows, next })
     }
 
     fn row(&self, found: Found, read: &mut Remembered) -> Result<Row, StoreError> {
-        let key = found.start.key;
         let scope = self.dimensions.scope(found.ids)?;
         let outsider = || StoreError::Content { what: "an account", given: scope.account.to_string() };
         let partition = &self.dimensions.accounts.get(&found.ids.account).ok_or_else(outsider)?.partition;
@@ -248,8 +261,9 @@ impl Pages<'_> {
             let usage = row.get::<_, Option<i64>>(3)?.zip(row.get::<_, Option<u32>>(4)?);
             Ok(((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?), (usage, row.get(5)?)))
         };
-        let ((local, created, first_seen), (usage, charged)) =
-            statement(self.sql, sql::RESOURCE_BY_KEY)?.query_row([key], columns).attempt("read a resource")?;
+        let ((local, created, first_seen), (usage, charged)) = statement(self.sql, sql::RESOURCE_BY_KEY)?
+            .query_row([found.start.key], columns)
+            .attempt("read a resource")?;
         let book = self.whole.costs(self.sql, self.dimensions)?;
         Ok(Row {
             place: found.start,
@@ -261,22 +275,23 @@ impl Pages<'_> {
             created_at: created.map(time).transpose()?,
             first_seen: time(first_seen)?,
             cost: book.and_then(|book| book.of(found.ids, usage, charged)),
-            violations: self.violations(key, read)?,
+            violations: Vec::new(),
         })
     }
 
-    fn violations(&self, key: i64, read: &mut Remembered) -> Result<Vec<(Rule, Timestamp)>, StoreError> {
+    fn violations(&self, key: i64, rules: &mut HashMap<i64, Rule>) -> Result<Vec<(Rule, Timestamp)>, StoreError> {
         let open: Vec<(i64, i64)> =
             rows(self.sql, sql::VIOLATIONS_OF, [key, self.snapshot.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        open.into_iter().map(|(id, opened)| Ok((read.rule(self.sql, id)?, time(opened)?))).collect()
+        let known = |(id, opened)| Ok((remembered(rules, id, || rule(self.sql, id))?, time(opened)?));
+        open.into_iter().map(known).collect()
     }
 }
 
-/// Tags and rules that were read for a page. Most of a row's are those of rows before it, and are not read again.
+/// Tags that were read for a page. Most of a row's are those of rows before it, and are not read again.
 #[derive(Default)]
 pub(super) struct Remembered {
     tags: HashMap<i64, (String, String)>,
-    rules: HashMap<i64, Rule>,
+    at_hand: Option<Arc<AtHand>>,
 }
 
 impl Remembered {
@@ -287,15 +302,16 @@ impl Remembered {
         name: Option<String>,
     ) -> Result<TagSet, StoreError> {
         let mut pairs = Vec::new();
-        for id in tag_set.map(|set| tag_ids(db, set)).transpose()?.unwrap_or_default() {
+        for id in tag_set.map(|set| self.ids(db, set)).transpose()?.unwrap_or_default() {
             pairs.push(remembered(&mut self.tags, id, || tag(db, id))?);
         }
         pairs.extend(name.map(|name| (NAME.to_owned(), name)));
         Ok(pairs.into_iter().collect())
     }
 
-    fn rule(&mut self, db: &Connection, id: i64) -> Result<Rule, StoreError> {
-        remembered(&mut self.rules, id, || rule(db, id))
+    fn ids(&self, db: &Connection, set: i64) -> Result<Vec<i64>, StoreError> {
+        let at_hand = self.at_hand.as_ref().and_then(|at_hand| at_hand.sets.get(set));
+        at_hand.map_or_else(|| tag_ids(db, set), |blob| Ok(varints(blob)))
     }
 }
 

@@ -17,9 +17,10 @@ use super::{
     at_hand::Held,
     billed::usual_month,
     cost::{CostBook, Verdicts},
+    guesses::Heard,
     intern::statement,
     open::open_read_only,
-    page::{Pages, rule},
+    page::rule,
     rows::{Dimensions, dated, rows, snapshot_columns, time},
     sql,
     timeline::Totals,
@@ -147,7 +148,7 @@ impl Reader {
         let deferred = TransactionBehavior::Deferred;
         let transaction = connection.transaction_with_behavior(deferred).attempt("begin to read")?;
         let dimensions = Dimensions::load(&transaction)?;
-        ask(&View { sql: &transaction, dimensions, reader: self })
+        ask(&View { sql: &transaction, dimensions, reader: self, heard: Heard::default() })
     }
 }
 
@@ -157,6 +158,7 @@ pub struct View<'v> {
     dimensions: Dimensions,
     /// For another look at the same ledger.
     pub(super) reader: &'v Reader,
+    pub(super) heard: Heard,
 }
 
 impl View<'_> {
@@ -377,10 +379,6 @@ impl View<'_> {
 
     pub(super) fn totals(&self) -> &Totals {
         &self.reader.totals
-    }
-
-    pub(super) fn pages<'p>(&'p self, snapshot: &'p Snapshot) -> Pages<'p> {
-        Pages { sql: self.sql, dimensions: &self.dimensions, snapshot, whole: self.reader.wholes.of(snapshot) }
     }
 }
 
