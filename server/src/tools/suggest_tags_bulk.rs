@@ -31,9 +31,9 @@ const LISTS: [&str; 2] = [NAME, BY_TAGS];
 const BY_TAGS: &str = "suggest_tags_bulk by tags";
 
 /// Resources looked at for one page: those without a clear value are passed over.
-const MOST_LOOKED_AT: usize = 500;
+const MOST_LOOKED_AT: usize = 300;
 
-/// Read from the ledger at once. Of an earlier night all, for each time everything that ended since is looked through.
+/// The most that are read from the ledger at once.
 const AT_ONCE: usize = 100;
 
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
@@ -202,7 +202,7 @@ impl Search<'_> {
     fn body(&self, arguments: &Arguments, page: &PageRequest) -> Result<Body, ToolFailure> {
         let (mut resources, mut at, mut looked_at, mut more, mut bytes) = (Vec::new(), page.start, 0, true, 0);
         while more && resources.len() < page.limit && bytes <= page.bytes() && looked_at < MOST_LOOKED_AT {
-            let found = self.page(at)?;
+            let found = self.page(at, self.at_once(page.limit, looked_at))?;
             more = found.next.is_some();
             for row in &found.rows {
                 if resources.len() == page.limit || bytes > page.bytes() {
@@ -228,12 +228,18 @@ impl Search<'_> {
         })
     }
 
-    fn page(&self, at: PageStart) -> Result<Page, ToolFailure> {
+    /// As many as may be enough, and then twice as many as were looked at. Of an earlier night all, for each time everything that
+    /// ended since is looked through.
+    fn at_once(&self, limit: usize, looked_at: usize) -> usize {
+        let left = MOST_LOOKED_AT.saturating_sub(looked_at);
+        if self.earlier { left } else { left.min((2 * looked_at).clamp(limit, AT_ONCE.max(limit))) }
+    }
+
+    fn page(&self, at: PageStart, at_once: usize) -> Result<Page, ToolFailure> {
         if !self.costs {
-            let at_once = if self.earlier { MOST_LOOKED_AT } else { AT_ONCE };
             return Ok(self.view.lacking(self.snapshot, self.filter, Lacking::default(), at, at_once)?);
         }
-        let found = self.view.lacking_by_cost(self.snapshot, self.filter, Narrowing::default(), at, AT_ONCE)?;
+        let found = self.view.lacking_by_cost(self.snapshot, self.filter, Narrowing::default(), at, at_once)?;
         found.ok_or_else(PageRequest::other_costs)
     }
 

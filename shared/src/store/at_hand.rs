@@ -1,6 +1,9 @@
 //! What is held of the newest snapshot because questions look up ten thousands of it, or ask for it most: of one snapshot at a time.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::{
+    cell::RefCell,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use rusqlite::params;
 
@@ -8,7 +11,9 @@ use super::{
     Attempt, Snapshot, StoreError, View,
     bill_lines::BillLines,
     diff::Differences,
+    guesses::Heard,
     intern::statement,
+    page::Remembered,
     sets::TagSets,
     sql,
     whole::{Name, name},
@@ -16,6 +21,13 @@ use super::{
 
 /// More changes are not read ahead: they would take too long, and too much of a server's memory.
 const MOST_CHANGES: i64 = 32_768;
+
+/// What one question has read that it comes to again and again.
+#[derive(Default)]
+pub(super) struct Memory {
+    pub(super) heard: Heard,
+    pub(super) tags: RefCell<Remembered>,
+}
 
 #[derive(Debug, Default)]
 pub(super) struct AtHand {

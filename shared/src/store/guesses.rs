@@ -10,7 +10,6 @@ use super::{
     gathering::ByNumber,
     intern::{NAME, statement, varints},
     lore::{last_part, link_set, set_of},
-    page::Remembered,
     rows::rows,
     sql,
 };
@@ -157,13 +156,13 @@ impl View<'_> {
     }
 
     fn evidence(&self, feature: i64) -> Result<Told, StoreError> {
-        if let Some(told) = self.heard.0.borrow().get(&feature) {
+        if let Some(told) = self.memory.heard.0.borrow().get(&feature) {
             return Ok(Rc::clone(told));
         }
         let found =
             statement(self.db(), sql::EVIDENCE)?.query_row([feature], |row| row.get::<_, Vec<u8>>(0)).optional();
         let told: Told = found.attempt("read evidence")?.map(|blob| unpacked(&blob)).unwrap_or_default().into();
-        let mut heard = self.heard.0.borrow_mut();
+        let mut heard = self.memory.heard.0.borrow_mut();
         if heard.len() >= MOST_HEARD {
             heard.clear();
         }
@@ -173,7 +172,7 @@ impl View<'_> {
 
     fn tags_of(&self, key: i64) -> Result<Option<TagSet>, StoreError> {
         let set = set_of(self.db(), key)?;
-        set.map(|set| Remembered::default().tags(self.db(), Some(set), None)).transpose()
+        set.map(|set| self.memory.tags.borrow_mut().tags(self.db(), Some(set), None)).transpose()
     }
 }
 

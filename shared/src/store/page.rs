@@ -1,6 +1,7 @@
 //! Pages of resources, and the filter that all questions share.
 
 use std::{
+    cell::RefCell,
     collections::{HashMap, hash_map::Entry},
     sync::Arc,
 };
@@ -11,6 +12,7 @@ use rusqlite::{Connection, params};
 use super::{
     Attempt, ResourceCost, Rule, Snapshot, StoreError, View,
     at_hand::AtHand,
+    gathering::ByNumber,
     intern::{NAME, statement, tag_ids, varints},
     rows::{Dimensions, ScopeIds, arn, int, parse, reason, rows, state, time},
     sql,
@@ -163,12 +165,13 @@ pub(super) struct Pages<'v> {
     pub(super) snapshot: &'v Snapshot,
     pub(super) whole: Arc<Whole>,
     at_hand: Option<Arc<AtHand>>,
+    read: &'v RefCell<Remembered>,
 }
 
 impl View<'_> {
     pub(super) fn pages<'p>(&'p self, snapshot: &'p Snapshot) -> Pages<'p> {
         let (whole, at_hand) = (self.whole(snapshot), self.at_hand(snapshot));
-        Pages { sql: self.db(), dimensions: self.dimensions(), snapshot, whole, at_hand }
+        Pages { sql: self.db(), dimensions: self.dimensions(), snapshot, whole, at_hand, read: &self.memory.tags }
     }
 }
 
@@ -178,7 +181,7 @@ impl Pages<'_> {
         let statements =
             Ranked { listed: [sql::WORST_SAME, sql::WORST_BELOW], single: [sql::WORST_ONE_SAME, sql::WORST_ONE_BELOW] };
         let mut page = self.ranked(statements, filter, Some(which), at, limit)?;
-        let mut rules = HashMap::new();
+        let mut rules = ByNumber::default();
         for row in &mut page.rows {
             row.violations = self.violations(row.place.key, &mut rules)?;
         }
@@ -248,12 +251,11 @@ impl Pages<'_> {
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(|last| last.start);
-        let mut read = Remembered { tags: HashMap::new(), at_hand: self.at_hand.clone() };
-        let rows = found.into_iter().map(|found| self.row(found, &mut read)).collect::<Result<_, _>>()?;
+        let rows = found.into_iter().map(|found| self.row(found)).collect::<Result<_, _>>()?;
         Ok(Page { rows, next })
     }
 
-    fn row(&self, found: Found, read: &mut Remembered) -> Result<Row, StoreError> {
+    fn row(&self, found: Found) -> Result<Row, StoreError> {
         let scope = self.dimensions.scope(found.ids)?;
         let outsider = || StoreError::Content { what: "an account", given: scope.account.to_string() };
         let partition = &self.dimensions.accounts.get(&found.ids.account).ok_or_else(outsider)?.partition;
@@ -271,7 +273,7 @@ impl Pages<'_> {
             scope,
             state: found.state,
             unknown: found.reason.as_deref().map(reason).transpose()?,
-            tags: read.tags(self.sql, found.tag_set, found.name)?,
+            tags: self.tags(found.tag_set, found.name)?,
             created_at: created.map(time).transpose()?,
             first_seen: time(first_seen)?,
             cost: book.and_then(|book| book.of(found.ids, usage, charged)),
@@ -279,7 +281,16 @@ impl Pages<'_> {
         })
     }
 
-    fn violations(&self, key: i64, rules: &mut HashMap<i64, Rule>) -> Result<Vec<(Rule, Timestamp)>, StoreError> {
+    fn tags(&self, set: Option<i64>, name: Option<String>) -> Result<TagSet, StoreError> {
+        let at_hand = set.and_then(|set| self.at_hand.as_ref()?.sets.get(set)).map(varints);
+        let ids = match (at_hand, set) {
+            (None, Some(set)) => tag_ids(self.sql, set)?,
+            (at_hand, _) => at_hand.unwrap_or_default(),
+        };
+        self.read.borrow_mut().pairs(self.sql, &ids, name)
+    }
+
+    fn violations(&self, key: i64, rules: &mut ByNumber<Rule>) -> Result<Vec<(Rule, Timestamp)>, StoreError> {
         let open: Vec<(i64, i64)> =
             rows(self.sql, sql::VIOLATIONS_OF, [key, self.snapshot.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let known = |(id, opened)| Ok((remembered(rules, id, || rule(self.sql, id))?, time(opened)?));
@@ -287,12 +298,9 @@ impl Pages<'_> {
     }
 }
 
-/// Tags that were read for a page. Most of a row's are those of rows before it, and are not read again.
+/// Tags that were read for a question. Most of a resource's are those of resources before it, and are not read again.
 #[derive(Default)]
-pub(super) struct Remembered {
-    tags: HashMap<i64, (String, String)>,
-    at_hand: Option<Arc<AtHand>>,
-}
+pub(super) struct Remembered(ByNumber<(String, String)>);
 
 impl Remembered {
     pub(super) fn tags(
@@ -301,22 +309,22 @@ impl Remembered {
         tag_set: Option<i64>,
         name: Option<String>,
     ) -> Result<TagSet, StoreError> {
-        let mut pairs = Vec::new();
-        for id in tag_set.map(|set| self.ids(db, set)).transpose()?.unwrap_or_default() {
-            pairs.push(remembered(&mut self.tags, id, || tag(db, id))?);
+        let ids = tag_set.map(|set| tag_ids(db, set)).transpose()?.unwrap_or_default();
+        self.pairs(db, &ids, name)
+    }
+
+    fn pairs(&mut self, db: &Connection, ids: &[i64], name: Option<String>) -> Result<TagSet, StoreError> {
+        let mut pairs = Vec::with_capacity(ids.len() + 1);
+        for id in ids {
+            pairs.push(remembered(&mut self.0, *id, || tag(db, *id))?);
         }
         pairs.extend(name.map(|name| (NAME.to_owned(), name)));
         Ok(pairs.into_iter().collect())
     }
-
-    fn ids(&self, db: &Connection, set: i64) -> Result<Vec<i64>, StoreError> {
-        let at_hand = self.at_hand.as_ref().and_then(|at_hand| at_hand.sets.get(set));
-        at_hand.map_or_else(|| tag_ids(db, set), |blob| Ok(varints(blob)))
-    }
 }
 
 fn remembered<T: Clone>(
-    known: &mut HashMap<i64, T>,
+    known: &mut ByNumber<T>,
     id: i64,
     read: impl FnOnce() -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {

@@ -14,10 +14,9 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use super::{
     Attempt, CostBasis, DaySpend, Filter, Lacking, LackingSums, MonthSpend, Narrowing, Page, PageStart, Rule, ScopeRow,
     ScopeSpend, Snapshot, StoreError, Tally, Turned, Worst,
-    at_hand::Held,
+    at_hand::{Held, Memory},
     billed::usual_month,
     cost::{CostBook, Verdicts},
-    guesses::Heard,
     intern::statement,
     open::open_read_only,
     page::rule,
@@ -148,7 +147,7 @@ impl Reader {
         let deferred = TransactionBehavior::Deferred;
         let transaction = connection.transaction_with_behavior(deferred).attempt("begin to read")?;
         let dimensions = Dimensions::load(&transaction)?;
-        ask(&View { sql: &transaction, dimensions, reader: self, heard: Heard::default() })
+        ask(&View { sql: &transaction, dimensions, reader: self, memory: Memory::default() })
     }
 }
 
@@ -158,7 +157,7 @@ pub struct View<'v> {
     dimensions: Dimensions,
     /// For another look at the same ledger.
     pub(super) reader: &'v Reader,
-    pub(super) heard: Heard,
+    pub(super) memory: Memory,
 }
 
 impl View<'_> {
