@@ -31,6 +31,7 @@ mod cost;
 mod counter;
 mod covered;
 mod diff;
+mod ended;
 mod evidence;
 mod examine;
 mod fingerprint;

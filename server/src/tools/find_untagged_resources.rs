@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use shared::{
     Region, ResourceType,
     day::day_of,
-    inventory::Tags,
+    inventory::{Scope, Tags},
     money::Amount,
     policy::{Code, Policy, Severity, Subject},
-    store::{Filter, Lacking, LackingSums, Narrowing, Page, Row, Snapshot, View},
+    store::{Filter, Lacking, LackingSums, Narrowing, Page, Row, Snapshot, Tally, View},
 };
 
 use super::{
@@ -276,10 +276,15 @@ fn body(
     page: &PageRequest,
 ) -> Result<Body, ToolFailure> {
     let found = found(view, snapshot, filter, asked, page)?;
-    let sums = view.lacking_sums(snapshot, filter, asked.what)?;
+    let cells = view.cells(snapshot, filter)?;
+    let sums = if asked.costs || asked.what != Narrowing::default() {
+        view.lacking_sums(snapshot, filter, asked.what)?
+    } else {
+        counts(&cells)
+    };
     let LackingSums { untagged: no_tags, lacking: missing_required_tags, with_cost, .. } = sums;
     let with_known_cost = if asked.costs { with_cost } else { 0 };
-    let unknown = view.cells(snapshot, filter)?.iter().map(|(_, tally)| tally.unknown).sum();
+    let unknown = cells.iter().map(|(_, tally)| tally.unknown).sum();
     let policy = view.policy(snapshot)?;
     let shown = page.fit(&found, snapshot, |row| Untagged::of(row, &policy, snapshot, asked.costs));
     Ok(Body {
@@ -290,6 +295,12 @@ fn body(
         remaining: (no_tags + missing_required_tags).saturating_sub(shown.shown),
         next_cursor: shown.cursor.map(|cursor| cursor.encode(asked.sort_by.list(), arguments)),
     })
+}
+
+/// How many there are where no costs are told: what was counted as the night was written.
+fn counts(cells: &[(Scope, Tally)]) -> LackingSums {
+    let count = |of: fn(&Tally) -> u64| cells.iter().map(|(_, tally)| of(tally)).sum();
+    LackingSums { untagged: count(|tally| tally.untagged), lacking: count(|tally| tally.lacking), ..Default::default() }
 }
 
 fn before(moment: Timestamp, days: i64) -> Timestamp {

@@ -217,13 +217,13 @@ impl Search<'_> {
                 resources.extend(told);
             }
         }
-        let sums = self.view.lacking_sums(self.snapshot, self.filter, Narrowing::default())?;
+        let cells = self.view.cells(self.snapshot, self.filter)?;
         let cursor = Cursor { snapshot: self.snapshot.id, start: at, shown: page.shown + looked_at as u64 };
         Ok(Body {
             changes: changes(&resources),
             resources,
             looked_at: looked_at as u64,
-            lacking_tags: sums.untagged + sums.lacking,
+            lacking_tags: cells.iter().map(|(_, tally)| tally.untagged + tally.lacking).sum(),
             next_cursor: more.then(|| cursor.encode(list(self.costs), arguments)),
         })
     }

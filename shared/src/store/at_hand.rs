@@ -11,6 +11,7 @@ use super::{
     Attempt, Snapshot, StoreError, View,
     bill_lines::BillLines,
     diff::Differences,
+    ended::LastEnded,
     guesses::Heard,
     intern::statement,
     page::Remembered,
@@ -33,6 +34,7 @@ pub(super) struct Memory {
 pub(super) struct AtHand {
     pub(super) sets: TagSets,
     pub(super) bill_lines: BillLines,
+    pub(super) ended: LastEnded,
     /// What differs from an earlier snapshot.
     last: OnceLock<(i64, Arc<Differences>)>,
 }
@@ -82,7 +84,7 @@ impl View<'_> {
         // What was held goes first: there is no room for both.
         self.reader.held.clear();
         let (sets, bill_lines) = (TagSets::read(self.db())?, BillLines::read(self.db())?);
-        let at_hand = Arc::new(AtHand { sets, bill_lines, last: OnceLock::new() });
+        let at_hand = Arc::new(AtHand { sets, bill_lines, ..AtHand::default() });
         self.reader.held.hold(newest, Arc::clone(&at_hand));
         let Some(before) = self.night_before(newest.started_at)? else { return Ok(()) };
         if self.changes_up_to(&before, newest, MOST_CHANGES)? < MOST_CHANGES {

@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    cmp::Reverse,
     collections::{HashMap, hash_map::Entry},
     sync::Arc,
 };
@@ -12,6 +13,7 @@ use rusqlite::{Connection, params};
 use super::{
     Attempt, ResourceCost, Rule, Snapshot, StoreError, View,
     at_hand::AtHand,
+    ended::{Ended, Order},
     gathering::ByNumber,
     intern::{NAME, statement, tag_ids, varints},
     rows::{Dimensions, ScopeIds, arn, int, parse, reason, rows, state, time},
@@ -152,10 +154,24 @@ fn found(row: &rusqlite::Row<'_>) -> rusqlite::Result<Found> {
     })
 }
 
-/// The statements of an order: for the rest of a rank and for the ranks below it, by lists and by single values.
-struct Ranked {
-    listed: [&'static str; 2],
-    single: [&'static str; 2],
+impl Order {
+    /// The statements of an order for the rest of a rank and for the ranks below it, by single values and by lists.
+    const fn statements(self, single: bool) -> [&'static str; 2] {
+        match (self, single) {
+            (Self::Worst(_), true) => [sql::WORST_ONE_SAME, sql::WORST_ONE_BELOW],
+            (Self::Worst(_), false) => [sql::WORST_SAME, sql::WORST_BELOW],
+            (Self::Lacking(_), true) => [sql::LACKING_ONE_SAME, sql::LACKING_ONE_BELOW],
+            (Self::Lacking(_), false) => [sql::LACKING_SAME, sql::LACKING_BELOW],
+        }
+    }
+
+    /// The parameter by which they are narrowed.
+    fn narrow(self) -> Option<i64> {
+        match self {
+            Self::Worst(what) => Some(i64::from(what.errors) + 2 * i64::from(what.warnings)),
+            Self::Lacking(created_until) => created_until,
+        }
+    }
 }
 
 /// What a page is read from.
@@ -176,11 +192,16 @@ impl View<'_> {
 }
 
 impl Pages<'_> {
-    pub(super) fn worst(&self, filter: &Filter, what: Worst, at: PageStart, limit: usize) -> Result<Page, StoreError> {
-        let which = i64::from(what.errors) + 2 * i64::from(what.warnings);
-        let statements =
-            Ranked { listed: [sql::WORST_SAME, sql::WORST_BELOW], single: [sql::WORST_ONE_SAME, sql::WORST_ONE_BELOW] };
-        let mut page = self.ranked(statements, filter, Some(which), at, limit)?;
+    /// `ended`: what has ended since the snapshot.
+    pub(super) fn worst(
+        &self,
+        ended: &Ended,
+        filter: &Filter,
+        what: Worst,
+        at: PageStart,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let mut page = self.ranked(ended, filter, Order::Worst(what), at, limit)?;
         let mut rules = ByNumber::default();
         for row in &mut page.rows {
             row.violations = self.violations(row.place.key, &mut rules)?;
@@ -188,19 +209,17 @@ impl Pages<'_> {
         Ok(page)
     }
 
+    /// The same.
     pub(super) fn lacking(
         &self,
+        ended: &Ended,
         filter: &Filter,
         what: Lacking,
         at: PageStart,
         limit: usize,
     ) -> Result<Page, StoreError> {
         let created = what.created_until.map(Timestamp::as_second);
-        let statements = Ranked {
-            listed: [sql::LACKING_SAME, sql::LACKING_BELOW],
-            single: [sql::LACKING_ONE_SAME, sql::LACKING_ONE_BELOW],
-        };
-        self.ranked(statements, filter, created, at, limit)
+        self.ranked(ended, filter, Order::Lacking(created), at, limit)
     }
 
     /// Resources by their keys, of which there may be one more than are wanted.
@@ -214,17 +233,29 @@ impl Pages<'_> {
         self.page(resources, limit)
     }
 
-    /// The rest of those with the rank of `at`, and then those of lower rank.
+    /// Those that are as they were, and those that are not, behind a place.
     fn ranked(
         &self,
-        statements: Ranked,
+        ended: &Ended,
         filter: &Filter,
-        narrow: Option<i64>,
+        order: Order,
         at: PageStart,
         limit: usize,
     ) -> Result<Page, StoreError> {
-        let single = filter.single(self.dimensions);
-        let [same, below] = if single.is_some() { statements.single } else { statements.listed };
+        let mut page = self.unchanged(filter, order, at, limit + 1)?;
+        for (start, version) in ended.page(self.sql, filter, order, at, limit + 1)? {
+            let place = params![version.until, version.since, start.key];
+            let then = statement(self.sql, sql::ENDED_VERSION)?.query_row(place, found).attempt("read a resource")?;
+            page.push(Found { start, ..then });
+        }
+        page.sort_by_key(|found| Reverse((found.start.rank, found.start.key)));
+        self.page(page, limit)
+    }
+
+    /// The rest of those with the rank of `at`, and then those of lower rank.
+    fn unchanged(&self, filter: &Filter, order: Order, at: PageStart, wanted: usize) -> Result<Vec<Found>, StoreError> {
+        let (single, narrow) = (filter.single(self.dimensions), order.narrow());
+        let [same, below] = order.statements(single.is_some());
         let read = |text, wanted: usize| {
             let wanted = int(wanted);
             match single {
@@ -240,11 +271,11 @@ impl Pages<'_> {
                 }
             }
         };
-        let mut page = if at == PageStart::FIRST { Vec::new() } else { read(same, limit + 1)? };
-        if page.len() <= limit {
-            page.extend(read(below, limit + 1 - page.len())?);
+        let mut page = if at == PageStart::FIRST { Vec::new() } else { read(same, wanted)? };
+        if page.len() < wanted {
+            page.extend(read(below, wanted - page.len())?);
         }
-        self.page(page, limit)
+        Ok(page)
     }
 
     fn page(&self, mut found: Vec<Found>, limit: usize) -> Result<Page, StoreError> {

@@ -159,3 +159,71 @@ fn findings_are_counted_alike_from_rollups_and_from_facts() {
     assert_eq!(rollups, facts);
     assert_eq!(rollups.values().sum::<u64>(), 5 * 2 + 5 + 5 * 2 + 5 * 2);
 }
+
+/// Every page of some questions to a snapshot, two resources at a time.
+fn told(view: &View<'_>, snapshot: &Snapshot) -> Vec<Row> {
+    let everywhere = Filter::default();
+    let buckets = Filter { types: vec!["s3:bucket".parse().unwrap()], ..Filter::default() };
+    let mut told = Vec::new();
+    let mut all = |page: &dyn Fn(PageStart) -> Page| {
+        let mut start = Some(PageStart::FIRST);
+        while let Some(at) = start {
+            let Page { rows, next } = page(at);
+            told.extend(rows);
+            start = next;
+        }
+    };
+    for filter in [&everywhere, &buckets] {
+        for (errors, warnings) in [(true, true), (true, false), (false, true)] {
+            all(&|at| view.worst(snapshot, filter, Worst { errors, warnings }, at, 2).unwrap());
+        }
+        for created_until in [None, Some(Timestamp::constant(1_700_000_000, 0)), Some(Timestamp::UNIX_EPOCH)] {
+            all(&|at| view.lacking(snapshot, filter, Lacking { created_until }, at, 2).unwrap());
+        }
+    }
+    told
+}
+
+#[test]
+fn pages_of_an_earlier_night_are_those_that_were_told_when_it_was_the_newest() {
+    let tags = [GOOD, SHORT, OWNERLESS, BARE];
+    let mut book = Book::new();
+    // One reader reads ahead, and holds what has ended; the other looks all up.
+    let (held, plain) = (book.reader(), book.reader());
+    let mut first_told: Vec<(Snapshot, Vec<Row>)> = Vec::new();
+    for night in 0..6_usize {
+        let kind = |number: usize| tags[(number * 3 + night * (number % 3)) % 4];
+        let there = |number: &usize| !(number + night).is_multiple_of(9);
+        let instances_now = (0..12).filter(there).map(|number| instance(&number.to_string(), kind(number))).collect();
+        let buckets_now =
+            (0..5).filter(there).map(|number| bucket(&number.to_string(), tagged(kind(number)))).collect();
+        book.night(&[(instances(), whole(instances_now)), (scope("eu-west-1", "s3:bucket"), whole(buckets_now))]);
+        for reader in [&held, &plain] {
+            reader
+                .read(|view| {
+                    let newest = view.newest()?.unwrap();
+                    for (snapshot, expected) in &first_told {
+                        assert_eq!(told(view, snapshot), *expected, "night {} of {}", snapshot.id, newest.id);
+                    }
+                    Ok(())
+                })
+                .unwrap();
+        }
+        held.read(|view| view.warm_lookups(&view.newest()?.unwrap())).unwrap();
+        let now =
+            plain.read(|view| view.newest().map(|newest| (newest.clone().unwrap(), told(view, &newest.unwrap()))));
+        first_told.push(now.unwrap());
+        for (snapshot, expected) in &first_told {
+            // Asked twice: read, and then from what is held.
+            for _ in 0..2 {
+                let again = held.read(|view| Ok(told(view, snapshot))).unwrap();
+                assert_eq!(again, *expected, "night {} at hand", snapshot.id);
+            }
+        }
+    }
+    assert!(
+        first_told.iter().all(|(_, rows)| rows.len() >= 20),
+        "the questions have answers: {:?}",
+        first_told.iter().map(|(_, rows)| rows.len()).collect::<Vec<_>>()
+    );
+}
