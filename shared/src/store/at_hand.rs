@@ -5,16 +5,17 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::{
     Attempt, Snapshot, StoreError, View,
     bill_lines::BillLines,
     diff::Differences,
-    ended::LastEnded,
+    ended::Ended,
     guesses::Heard,
     intern::statement,
     page::Remembered,
+    rows::Dimensions,
     sets::TagSets,
     sql,
     whole::{Name, name},
@@ -34,7 +35,8 @@ pub(super) struct Memory {
 pub(super) struct AtHand {
     pub(super) sets: TagSets,
     pub(super) bill_lines: BillLines,
-    pub(super) ended: LastEnded,
+    /// What has ended since the earlier snapshot that was asked about last.
+    pub(super) ended: Kept<Ended>,
     /// What differs from an earlier snapshot.
     last: OnceLock<(i64, Arc<Differences>)>,
 }
@@ -48,28 +50,47 @@ impl AtHand {
 
 /// What is held, and of which snapshot.
 #[derive(Debug, Default)]
-pub(super) struct Held(Mutex<Option<(Name, Arc<AtHand>)>>);
+pub(super) struct Held {
+    at_hand: Kept<AtHand>,
+    /// Which only a night changes.
+    dimensions: Kept<Dimensions>,
+}
+
+/// Something of one snapshot.
+pub(super) type Kept<T> = Mutex<Option<(Name, Arc<T>)>>;
+
+pub(super) fn kept<T>(of: &Kept<T>, snapshot: &Snapshot) -> Option<Arc<T>> {
+    let kept = of.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.as_ref().filter(|(of, _)| *of == name(snapshot)).map(|(_, kept)| Arc::clone(kept))
+}
+
+pub(super) fn keep<T>(of: &Kept<T>, snapshot: &Snapshot, what: &Arc<T>) {
+    *of.lock().unwrap_or_else(PoisonError::into_inner) = Some((name(snapshot), Arc::clone(what)));
+}
 
 impl Held {
-    fn of(&self, snapshot: &Snapshot) -> Option<Arc<AtHand>> {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.as_ref().filter(|(of, _)| *of == name(snapshot)).map(|(_, at_hand)| Arc::clone(at_hand))
-    }
-
-    fn hold(&self, snapshot: &Snapshot, at_hand: Arc<AtHand>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((name(snapshot), at_hand));
+    /// Accounts, regions and types of the ledger that ends with this snapshot.
+    pub(super) fn dimensions(&self, db: &Connection, newest: Option<&Snapshot>) -> Result<Arc<Dimensions>, StoreError> {
+        let Some(newest) = newest else { return Dimensions::load(db).map(Arc::new) };
+        if let Some(known) = kept(&self.dimensions, newest) {
+            return Ok(known);
+        }
+        let dimensions = Arc::new(Dimensions::load(db)?);
+        keep(&self.dimensions, newest, &dimensions);
+        Ok(dimensions)
     }
 
     /// Forgets all.
     pub(super) fn clear(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.at_hand.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.dimensions.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
 impl View<'_> {
     /// What is held of the newest snapshot; none when it was not read ahead, or is of another one.
     pub(super) fn at_hand(&self, newest: &Snapshot) -> Option<Arc<AtHand>> {
-        self.reader.held.of(newest)
+        kept(&self.reader.held.at_hand, newest)
     }
 
     /// Reads ahead what questions look up one by one, and what most ask: how the newest snapshot differs from the night before it.
@@ -82,10 +103,10 @@ impl View<'_> {
             return Ok(());
         }
         // What was held goes first: there is no room for both.
-        self.reader.held.clear();
+        *self.reader.held.at_hand.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let (sets, bill_lines) = (TagSets::read(self.db())?, BillLines::read(self.db())?);
         let at_hand = Arc::new(AtHand { sets, bill_lines, ..AtHand::default() });
-        self.reader.held.hold(newest, Arc::clone(&at_hand));
+        keep(&self.reader.held.at_hand, newest, &at_hand);
         let Some(before) = self.night_before(newest.started_at)? else { return Ok(()) };
         if self.changes_up_to(&before, newest, MOST_CHANGES)? < MOST_CHANGES {
             let differences = self.differences(&before, newest)?;

@@ -3,20 +3,16 @@
 //! The ledger has them in the order of the nights that ended them: a page would look through all of them to find its twenty. So
 //! they are read once, and held for the earlier night that was asked about last.
 
-use std::{
-    cmp::Reverse,
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use rusqlite::{Connection, Row};
 
 use super::{
     Attempt, Filter, PageStart, Snapshot, StoreError, View, Worst,
+    at_hand::{keep, kept},
     intern::statement,
     rows::{Dimensions, ScopeIds, rows},
     sql,
-    whole::{Name, name},
 };
 use crate::inventory::Scope;
 
@@ -54,10 +50,6 @@ pub(super) struct Ended {
     /// That lack tags, those that lack most first.
     lacking: Vec<Version>,
 }
-
-/// Those of the earlier night that was asked about last.
-#[derive(Debug, Default)]
-pub(super) struct LastEnded(Mutex<Option<(Name, Arc<Ended>)>>);
 
 impl Version {
     fn rank(self, order: Order) -> i64 {
@@ -153,24 +145,13 @@ impl View<'_> {
         // Held with the newest snapshot, for each night ends more.
         let at_hand = self.at_hand(&newest);
         let last = at_hand.as_ref().map(|at_hand| &at_hand.ended);
-        if let Some(held) = last.and_then(|last| last.of(snapshot)) {
+        if let Some(held) = last.and_then(|last| kept(last, snapshot)) {
             return Ok(held);
         }
         let ended = Arc::new(Ended::read(self.db(), self.dimensions(), snapshot.id)?);
         if let Some(last) = last.filter(|_| ended.len() <= MOST_HELD) {
-            last.hold(snapshot, &ended);
+            keep(last, snapshot, &ended);
         }
         Ok(ended)
-    }
-}
-
-impl LastEnded {
-    fn of(&self, snapshot: &Snapshot) -> Option<Arc<Ended>> {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.as_ref().filter(|(of, _)| *of == name(snapshot)).map(|(_, ended)| Arc::clone(ended))
-    }
-
-    fn hold(&self, snapshot: &Snapshot, ended: &Arc<Ended>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((name(snapshot), Arc::clone(ended)));
     }
 }

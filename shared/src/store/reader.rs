@@ -146,15 +146,17 @@ impl Reader {
     ) -> Result<T, StoreError> {
         let deferred = TransactionBehavior::Deferred;
         let transaction = connection.transaction_with_behavior(deferred).attempt("begin to read")?;
-        let dimensions = Dimensions::load(&transaction)?;
-        ask(&View { sql: &transaction, dimensions, reader: self, memory: Memory::default() })
+        let newest = newest(&transaction)?;
+        let dimensions = self.held.dimensions(&transaction, newest.as_ref())?;
+        ask(&View { sql: &transaction, newest, dimensions, reader: self, memory: Memory::default() })
     }
 }
 
 /// The ledger as one question sees it.
 pub struct View<'v> {
     sql: &'v Transaction<'v>,
-    dimensions: Dimensions,
+    newest: Option<Snapshot>,
+    dimensions: Arc<Dimensions>,
     /// For another look at the same ledger.
     pub(super) reader: &'v Reader,
     pub(super) memory: Memory,
@@ -167,7 +169,7 @@ impl View<'_> {
     ///
     /// When the ledger cannot be read; so for every question below.
     pub fn newest(&self) -> Result<Option<Snapshot>, StoreError> {
-        newest(self.sql)
+        Ok(self.newest.clone())
     }
 
     /// The newest snapshot of a scan that was not narrowed.
