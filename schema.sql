@@ -35,7 +35,7 @@ CREATE TABLE snapshot (
     narrowed    INTEGER NOT NULL CHECK (narrowed IN (0, 1)), -- of a scan of some scopes; the rest was carried over
     kept        INTEGER NOT NULL CHECK (kept IN (0, 1)),     -- 0: thinned out; what it said is no longer told
     policy_id   INTEGER NOT NULL REFERENCES policy (id),
-    app_version TEXT NOT NULL,        -- of the scanner that wrote it
+    app_version TEXT NOT NULL,        -- of the scanner that wrote it, and what it judged with
     requests    INTEGER NOT NULL,     -- sent to AWS for it, retries not counted
     fingerprint INTEGER NOT NULL      -- of its content: the wrapping sum over all resources of a hash of what is known
 ) STRICT;

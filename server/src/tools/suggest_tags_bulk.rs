@@ -157,8 +157,7 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
                 notes.push("suggest_tags says of one resource why, and what else it could be.".to_owned());
             }
         }
-        let search =
-            Search { view, snapshot: &snapshot, filter: &filter, adviser: &adviser, costs, earlier: !of_now, least };
+        let search = Search { view, snapshot: &snapshot, filter: &filter, adviser: &adviser, costs, least };
         let body = search.body(&arguments, &page)?;
         if body.resources.is_empty() && body.next_cursor.is_some() {
             notes.push("Of none of those looked at a value is clear; pass `next_cursor` to look at more.".to_owned());
@@ -194,7 +193,6 @@ struct Search<'a> {
     filter: &'a Filter,
     adviser: &'a Adviser<'a>,
     costs: bool,
-    earlier: bool,
     least: f64,
 }
 
@@ -202,7 +200,7 @@ impl Search<'_> {
     fn body(&self, arguments: &Arguments, page: &PageRequest) -> Result<Body, ToolFailure> {
         let (mut resources, mut at, mut looked_at, mut more, mut bytes) = (Vec::new(), page.start, 0, true, 0);
         while more && resources.len() < page.limit && bytes <= page.bytes() && looked_at < MOST_LOOKED_AT {
-            let found = self.page(at, self.at_once(page.limit, looked_at))?;
+            let found = self.page(at, at_once(page.limit, looked_at))?;
             more = found.next.is_some();
             for row in &found.rows {
                 if resources.len() == page.limit || bytes > page.bytes() {
@@ -226,13 +224,6 @@ impl Search<'_> {
             lacking_tags: cells.iter().map(|(_, tally)| tally.untagged + tally.lacking).sum(),
             next_cursor: more.then(|| cursor.encode(list(self.costs), arguments)),
         })
-    }
-
-    /// As many as may be enough, and then twice as many as were looked at. Of an earlier night all, for each time everything that
-    /// ended since is looked through.
-    fn at_once(&self, limit: usize, looked_at: usize) -> usize {
-        let left = MOST_LOOKED_AT.saturating_sub(looked_at);
-        if self.earlier { left } else { left.min((2 * looked_at).clamp(limit, AT_ONCE.max(limit))) }
     }
 
     fn page(&self, at: PageStart, at_once: usize) -> Result<Page, ToolFailure> {
@@ -259,6 +250,11 @@ impl Search<'_> {
         let identity = Identity::of(row);
         Ok((!suggestions.is_empty()).then_some(Suggested { identity, monthly_cost, suggestions }))
     }
+}
+
+/// As many as may be enough, and then twice as many as were looked at.
+fn at_once(limit: usize, looked_at: usize) -> usize {
+    (2 * looked_at).clamp(limit, AT_ONCE.max(limit)).min(MOST_LOOKED_AT.saturating_sub(looked_at))
 }
 
 fn changes(resources: &[Suggested]) -> Vec<Change> {

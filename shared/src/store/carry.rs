@@ -16,7 +16,8 @@ use crate::{
 
 impl Night<'_> {
     /// Keeps what the newest snapshot says of every scope that this night did not record. Verdicts stay as they are, or
-    /// are derived again from the kept tags when the policy is another one now, or judges otherwise from day to day.
+    /// are derived again from the kept tags when another policy or another program judges now, or the policy judges otherwise from day
+    /// to day.
     ///
     /// # Errors
     ///

@@ -81,26 +81,20 @@ impl<'p> Counter<'p> {
             let tags = pairs.map(|(key, value)| self.interner.tag(db, key, value)).collect::<Result<_, _>>()?;
             self.sets.insert(set, SetCount { tags, counts: (0, 0) });
         }
-        self.count_set(db, set, tags.get(NAME), state, 1)
+        let name = tags.get(NAME).filter(|_| self.named);
+        let name = name.map(|name| self.interner.tag(db, NAME, name)).transpose()?;
+        self.count_set(set, name, state, 1);
+        Ok(())
     }
 
-    /// Counts a set that was met, and the Name beside it.
-    fn count_set(
-        &mut self,
-        db: &Connection,
-        set: i64,
-        name: Option<&str>,
-        state: State,
-        by: i64,
-    ) -> Result<(), StoreError> {
+    /// Counts a set that was met, and the Name tag beside it.
+    fn count_set(&mut self, set: i64, name: Option<i64>, state: State, by: i64) {
         if let Some(SetCount { counts, .. }) = self.sets.get_mut(&set) {
             add(counts, state, by);
         }
-        if let Some(name) = name.filter(|_| self.named) {
-            let tag = self.interner.tag(db, NAME, name)?;
-            add(self.names.entry(tag).or_default(), state, by);
+        if let Some(name) = name {
+            add(self.names.entry(name).or_default(), state, by);
         }
-        Ok(())
     }
 
     /// Counts the tags of a version as the ledger has it. The tags of what could not be read are not counted.
@@ -111,7 +105,10 @@ impl<'p> Counter<'p> {
             let tags = tags_with_keys(db, set, &keys)?.into();
             self.sets.insert(set, SetCount { tags, counts: (0, 0) });
         }
-        self.count_set(db, set, version.name.as_deref(), version.state, by)
+        let name = version.name.as_deref().filter(|_| self.named);
+        let find = |name| statement(db, sql::FIND_TAG)?.query_row([NAME, name], |row| row.get(0)).attempt("find a tag");
+        self.count_set(set, name.map(find).transpose()?, version.state, by);
+        Ok(())
     }
 
     /// Resources, and non-compliant ones among them, by tag of a key that the policy names.

@@ -88,8 +88,8 @@ pub(super) struct Heard(RefCell<ByNumber<Told>>);
 /// What is known of a feature, by tag of the policy.
 type Told = Rc<[(usize, Tally)]>;
 
-/// A question that comes to more features forgets those it has heard of: some megabytes.
-const MOST_HEARD: usize = 4_096;
+/// A question that comes to more features forgets those it has heard of: each may tell of hundreds of values.
+const MOST_HEARD: usize = 1_024;
 
 impl View<'_> {
     /// How evidence is weighed by the policy of a snapshot; none before the first scan by a version that learns, and none as long

@@ -8,10 +8,10 @@ use std::{
     hash::BuildHasherDefault,
 };
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{
-    Attempt, StoreError,
+    Attempt, NightHeader, StoreError,
     gathering::ByNumber,
     intern::{push_word, statement},
     rows::{ScopeIds, state, state_number},
@@ -27,7 +27,7 @@ const FAILED: &str = "read what is known";
 pub(super) struct Known {
     /// Resources one behind the other, as [`pack`] writes them.
     scopes: HashMap<ScopeIds, Vec<u8>, BuildHasherDefault<Mixer>>,
-    /// Resources that the night found in another scope before theirs was recorded.
+    /// Resources that the night has written in the scope where it found them, which may not be the one that knows them.
     moved: HashSet<i64>,
 }
 
@@ -64,10 +64,28 @@ impl Known {
         Ok(versions)
     }
 
-    /// A resource lives in another scope now. The one that knew it has not lost it, when it is recorded later.
+    /// A resource lives where the night found it. Another scope that knows it has not lost it, when it is recorded later.
     pub(super) fn leave(&mut self, key: i64) {
         self.moved.insert(key);
     }
+}
+
+/// The version of the program, and what it judges with: that can change without another version.
+pub(super) fn program(header: &NightHeader<'_>) -> String {
+    format!("{}+{}", header.app_version, env!("TAGLEDGER_SHARED"))
+}
+
+/// Whether the snapshot before was judged by the same policy and the same program, and the day makes no difference.
+pub(super) fn judges_as_before(
+    sql: &Connection,
+    header: &NightHeader<'_>,
+    previous: i64,
+    policy_id: i64,
+) -> Result<bool, StoreError> {
+    let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
+    let before = statement(sql, sql::JUDGED_BY)?.query_row([previous], columns).optional().attempt(FAILED)?;
+    let by_us = before.is_some_and(|(policy, version)| policy == policy_id && version == program(header));
+    Ok(by_us && !header.policy.depends_on_the_day())
 }
 
 type Columns = (i64, ScopeIds, (Version, Option<String>), Aside);

@@ -30,6 +30,7 @@ impl Night<'_> {
     /// A bucket may be deleted and made anew in another region or account. Whether it was, this night: its old place may
     /// be recorded after the new one, before it as removed, or before it as not seen and therefore stale.
     pub(super) fn leave_former_place(&mut self, key: i64, new: ScopeIds) -> Result<bool, StoreError> {
+        self.known.leave(key);
         // All other names have region and account in them.
         if self.dimensions.types.get(&new.resource_type) != Some(&ResourceType::S3Bucket) {
             return Ok(false);
@@ -42,7 +43,6 @@ impl Night<'_> {
             self.counter.take_back(&self.sql, ids, key, version(known)?)?;
             self.no_longer_stale(ids)?;
         }
-        self.known.leave(key);
         if since < self.id {
             self.close_version(key, Ending::Moved)?;
             return Ok(true);

@@ -11,7 +11,8 @@ impl View<'_> {
     /// When the ledger cannot be read.
     pub fn resources(&self, snapshot: &Snapshot, arns: &[Arn]) -> Result<Vec<Row>, StoreError> {
         let places: Vec<PageStart> = arns.iter().map(|arn| PageStart { rank: 0, key: arn.key() }).collect();
-        let Page { mut rows, .. } = self.pages(snapshot).listed(&places, places.len())?;
+        let pages = self.pages(snapshot);
+        let Page { mut rows, .. } = pages.with_violations(pages.listed(&places, places.len())?)?;
         // The key is a part of a hash: only the name itself says which resource it is.
         rows.retain(|row| arns.contains(&row.arn));
         Ok(rows)

@@ -8,13 +8,13 @@ use std::{
 };
 
 use jiff::{Timestamp, civil::Date};
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 
 use super::{
     Attempt, ScopeRow, Snapshot, StoreError, Tally,
     counter::Counter,
     intern::{Findings, InternedTags, Interner, NAME, statement},
-    known::Known,
+    known::{Known, judges_as_before, program},
     lives::Lives,
     newcomers::Newcomer,
     rows::{Dimensions, ScopeIds, all, int},
@@ -225,9 +225,8 @@ impl<'w> Night<'w> {
         judged.version.aside = aside;
         self.counter.count(&self.sql, ids, key, &judged)?;
         self.usage.count(ids, aside.usage, judged.attributable);
-        if let Tags::Known(tags) = &resource.tags {
-            let Version { tag_set: Some(set), state, .. } = judged.version else { return Ok(()) };
-            self.counter.count_tags(&self.sql, set, tags, state)?;
+        if let (Tags::Known(tags), Some(set)) = (&resource.tags, judged.version.tag_set) {
+            self.counter.count_tags(&self.sql, set, tags, judged.version.state)?;
         }
         match known {
             Some(known) if known.goes_on_as(&judged.version) => {
@@ -367,25 +366,12 @@ impl<'w> Night<'w> {
             if snapshot.complete { "complete" } else { "partial" },
             snapshot.narrowed,
             self.policy_id,
-            self.header.app_version,
+            program(&self.header),
             int(snapshot.requests),
             snapshot.fingerprint
         ];
         self.run(sql::ADD_SNAPSHOT, columns)
     }
-}
-
-/// Whether the snapshot before was judged by the same policy and the same version of the program, and the day makes no difference.
-fn judges_as_before(
-    sql: &Connection,
-    header: &NightHeader<'_>,
-    previous: i64,
-    policy_id: i64,
-) -> Result<bool, StoreError> {
-    let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
-    let before = statement(sql, sql::JUDGED_BY)?.query_row([previous], columns).optional().attempt(FAILED)?;
-    let by_us = before.is_some_and(|(policy, version)| policy == policy_id && version == header.app_version);
-    Ok(by_us && !header.policy.depends_on_the_day())
 }
 
 fn missing(findings: &[Finding<'_>]) -> i64 {

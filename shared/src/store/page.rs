@@ -1,7 +1,6 @@
 //! Pages of resources, and the filter that all questions share.
 
 use std::{
-    cell::RefCell,
     cmp::Reverse,
     collections::{HashMap, hash_map::Entry},
     sync::Arc,
@@ -13,7 +12,7 @@ use rusqlite::{Connection, params};
 use super::{
     Attempt, ResourceCost, Rule, Snapshot, StoreError, View,
     at_hand::AtHand,
-    ended::{Ended, Order},
+    ended::Order,
     gathering::ByNumber,
     intern::{NAME, statement, tag_ids, varints},
     rows::{Dimensions, ScopeIds, arn, int, parse, reason, rows, state, time},
@@ -130,7 +129,8 @@ pub struct Row {
     pub first_seen: Timestamp,
     /// What it costs a month; none when that is not known.
     pub cost: Option<ResourceCost>,
-    /// Its open violations, each with the time of the snapshot that first saw it; read by [`View::worst`] alone.
+    /// Its open violations, each with the time of the snapshot that first saw it; not read for pages of
+    /// resources that lack tags, which nobody asks for them.
     pub violations: Vec<(Rule, Timestamp)>,
 }
 
@@ -176,32 +176,27 @@ impl Order {
 
 /// What a page is read from.
 pub(super) struct Pages<'v> {
+    view: &'v View<'v>,
     pub(super) sql: &'v Connection,
     pub(super) dimensions: &'v Dimensions,
     pub(super) snapshot: &'v Snapshot,
     pub(super) whole: Arc<Whole>,
     at_hand: Option<Arc<AtHand>>,
-    read: &'v RefCell<Remembered>,
 }
 
 impl View<'_> {
     pub(super) fn pages<'p>(&'p self, snapshot: &'p Snapshot) -> Pages<'p> {
         let (whole, at_hand) = (self.whole(snapshot), self.at_hand(snapshot));
-        Pages { sql: self.db(), dimensions: self.dimensions(), snapshot, whole, at_hand, read: &self.memory.tags }
+        Pages { view: self, sql: self.db(), dimensions: self.dimensions(), snapshot, whole, at_hand }
     }
 }
 
 impl Pages<'_> {
-    /// `ended`: what has ended since the snapshot.
-    pub(super) fn worst(
-        &self,
-        ended: &Ended,
-        filter: &Filter,
-        what: Worst,
-        at: PageStart,
-        limit: usize,
-    ) -> Result<Page, StoreError> {
-        let mut page = self.ranked(ended, filter, Order::Worst(what), at, limit)?;
+    pub(super) fn worst(&self, filter: &Filter, what: Worst, at: PageStart, limit: usize) -> Result<Page, StoreError> {
+        self.with_violations(self.ranked(filter, Order::Worst(what), at, limit)?)
+    }
+
+    pub(super) fn with_violations(&self, mut page: Page) -> Result<Page, StoreError> {
         let mut rules = ByNumber::default();
         for row in &mut page.rows {
             row.violations = self.violations(row.place.key, &mut rules)?;
@@ -209,17 +204,15 @@ impl Pages<'_> {
         Ok(page)
     }
 
-    /// The same.
     pub(super) fn lacking(
         &self,
-        ended: &Ended,
         filter: &Filter,
         what: Lacking,
         at: PageStart,
         limit: usize,
     ) -> Result<Page, StoreError> {
         let created = what.created_until.map(Timestamp::as_second);
-        self.ranked(ended, filter, Order::Lacking(created), at, limit)
+        self.ranked(filter, Order::Lacking(created), at, limit)
     }
 
     /// Resources by their keys, of which there may be one more than are wanted.
@@ -234,16 +227,9 @@ impl Pages<'_> {
     }
 
     /// Those that are as they were, and those that are not, behind a place.
-    fn ranked(
-        &self,
-        ended: &Ended,
-        filter: &Filter,
-        order: Order,
-        at: PageStart,
-        limit: usize,
-    ) -> Result<Page, StoreError> {
+    fn ranked(&self, filter: &Filter, order: Order, at: PageStart, limit: usize) -> Result<Page, StoreError> {
         let mut page = self.unchanged(filter, order, at, limit + 1)?;
-        for (start, version) in ended.page(self.sql, filter, order, at, limit + 1)? {
+        for (start, version) in self.view.ended_page(self.snapshot, filter, order, at, limit + 1)? {
             let place = params![version.until, version.since, start.key];
             let then = statement(self.sql, sql::ENDED_VERSION)?.query_row(place, found).attempt("read a resource")?;
             page.push(Found { start, ..then });
@@ -318,7 +304,7 @@ impl Pages<'_> {
             (None, Some(set)) => tag_ids(self.sql, set)?,
             (at_hand, _) => at_hand.unwrap_or_default(),
         };
-        self.read.borrow_mut().pairs(self.sql, &ids, name)
+        self.view.memory.tags.borrow_mut().pairs(self.sql, &ids, name)
     }
 
     fn violations(&self, key: i64, rules: &mut ByNumber<Rule>) -> Result<Vec<(Rule, Timestamp)>, StoreError> {
@@ -328,6 +314,9 @@ impl Pages<'_> {
         open.into_iter().map(known).collect()
     }
 }
+
+/// A question that comes to more tags forgets those it has read: some megabytes.
+const MOST_REMEMBERED: usize = 1 << 14;
 
 /// Tags that were read for a question. Most of a resource's are those of resources before it, and are not read again.
 #[derive(Default)]
@@ -345,6 +334,9 @@ impl Remembered {
     }
 
     fn pairs(&mut self, db: &Connection, ids: &[i64], name: Option<String>) -> Result<TagSet, StoreError> {
+        if self.0.len() >= MOST_REMEMBERED {
+            self.0.clear();
+        }
         let mut pairs = Vec::with_capacity(ids.len() + 1);
         for id in ids {
             pairs.push(remembered(&mut self.0, *id, || tag(db, *id))?);

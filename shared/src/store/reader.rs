@@ -278,7 +278,7 @@ impl View<'_> {
         start: PageStart,
         limit: usize,
     ) -> Result<Page, StoreError> {
-        self.pages(snapshot).worst(&*self.ended_since(snapshot)?, filter, what, start, limit)
+        self.pages(snapshot).worst(filter, what, start, limit)
     }
 
     /// A page of resources that lack tags: without any user tag first, then those that lack most required ones.
@@ -290,7 +290,7 @@ impl View<'_> {
         start: PageStart,
         limit: usize,
     ) -> Result<Page, StoreError> {
-        self.pages(snapshot).lacking(&*self.ended_since(snapshot)?, filter, what, start, limit)
+        self.pages(snapshot).lacking(filter, what, start, limit)
     }
 
     /// The same resources, those that cost most first, and then those of which it is not known. None of a snapshot that is not

@@ -117,15 +117,16 @@ statements! {
     LACKING_BELOW = lacking!(filtered, "c.lacking < ?5");
     LACKING_ONE_SAME = lacking!(filtered_one, "c.lacking = ?5 AND c.key < ?6");
     LACKING_ONE_BELOW = lacking!(filtered_one, "c.lacking < ?5");
-    /// Versions that held in snapshot ?1 and have ended since, of resources with findings or without tags; whether with warnings.
+    /// Versions that held in snapshot ?1 and have ended since, of resources with findings or without tags; whether with
+    /// warnings, and when those without tags were made.
     ENDED_SINCE = concat!(
         "SELECT c.key, c.since, c.until, c.errors, c.lacking, c.account_id, c.region_id, c.type_id,
-         c.finding_set_id IN (SELECT id FROM finding_set WHERE warnings > 0) IS TRUE FROM history c WHERE ",
+         c.finding_set_id IN (SELECT id FROM finding_set WHERE warnings > 0) IS TRUE,
+         CASE WHEN c.lacking > 0 THEN (SELECT r.created_at FROM resource r WHERE r.key = c.key) END FROM history c WHERE ",
         ended_after!(), " AND c.since <= ?1 AND (c.lacking > 0 OR c.finding_set_id IS NOT NULL)"
     );
     ENDED_VERSION = "SELECT c.key, 0, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id
         FROM history c WHERE c.until = ?1 AND c.since = ?2 AND c.key = ?3";
-    CREATED_AT = "SELECT created_at FROM resource WHERE key = ?1";
     /// Of those that lack tags, all: whether there is no user tag at all, when the resource was created, and what its cost follows from.
     LACKING_ALL = concat!(
         "SELECT l.account_id, l.region_id, l.type_id, l.bare, l.key, r.created_at, u.driver_id, u.quantity, m.micros FROM (",

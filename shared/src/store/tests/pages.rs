@@ -227,3 +227,16 @@ fn pages_of_an_earlier_night_are_those_that_were_told_when_it_was_the_newest() {
         first_told.iter().map(|(_, rows)| rows.len()).collect::<Vec<_>>()
     );
 }
+
+#[test]
+fn a_resource_that_is_named_is_told_with_the_nights_since_which_it_breaks_rules() {
+    let mut book = Book::new();
+    book.night(&[(instances(), whole(vec![instance("1", SHORT)]))]);
+    book.night(&[(instances(), whole(vec![instance("1", BARE)]))]);
+    let named = |view: &View<'_>| view.resources(&view.newest()?.unwrap(), &[instance("1", BARE).arn]);
+    let rows = book.reader().read(named).unwrap();
+    let found: Vec<_> =
+        rows[0].violations.iter().map(|(rule, at)| (rule.tag.as_str(), rule.code.as_str(), *at)).collect();
+    let night = |number: i64| Timestamp::constant(1_767_225_600, 0) + (24 * number).hours();
+    assert_eq!(found, [("Owner", "MISSING", night(2)), ("Environment", "MISSING", night(2))]);
+}

@@ -260,7 +260,6 @@ const BUDGETS: &[(&str, Budget, &str)] = &[
     ("LACKING_ONE_BELOW", Fixed(1620), "2 - - - 1001 MIDDLE - 51"),
     ("ENDED_SINCE", Each(60), "1"),
     ("ENDED_VERSION", Fixed(25), "2 1 KEY"),
-    ("CREATED_AT", Fixed(15), "KEY"),
     ("LACKING_ALL", Each(35), "2"),
     ("AS_OF_KEYS", Fixed(90), "2 KEY"),
     ("RESOURCE_BY_KEY", Fixed(35), "KEY"),
