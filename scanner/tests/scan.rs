@@ -176,26 +176,3 @@ async fn a_second_scan_is_refused_before_it_asks_the_cloud_anything() {
     assert!(matches!(refused, ScanError::Store(StoreError::Busy { .. })), "{refused}");
     assert_eq!(estate.requests(), 0);
 }
-
-/// Resident memory of this process in KiB, as Linux counts it.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
-}
-
-#[tokio::test]
-async fn two_hundred_nights_in_one_process_do_not_make_it_grow() {
-    let folder = tempfile::tempdir().unwrap();
-    let (store, estate) = (folder.path().join("ledger.sqlite"), Simulated::new(1, 1000, LAST));
-    let mut after_fifty = 0;
-    for night in 1..=200_u16 {
-        let day = 1 + night % 90;
-        scan(&estate.on_day(day), LAST, &store, Choice::default()).await.unwrap();
-        if night == 50 {
-            after_fifty = resident();
-        }
-    }
-    let after_all = resident();
-    assert!(after_all < after_fifty + after_fifty / 4, "{after_fifty} KiB after 50 nights, {after_all} KiB after 200");
-}
