@@ -2,11 +2,13 @@
 
 #![cfg(test)]
 
+mod support;
+
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, civil::Date};
 use proptest::prelude::*;
-use scanner::{Choice, Narrow, Scan};
+use scanner::Scan;
 use shared::{
     AccountId, Arn,
     cloud::{AccountRegion, Accounts, Cloud, Creations, Looked, OperationCalls, simulated::Simulated},
@@ -18,7 +20,7 @@ use shared::{
     policy::Policy,
     store::{Reader, Writer},
 };
-use tokio_util::sync::CancellationToken;
+use support::scan_of;
 
 const EC2: &str = "Amazon Elastic Compute Cloud - Compute";
 const S3: &str = "Amazon Simple Storage Service";
@@ -208,20 +210,7 @@ fn scan_refused(
     let company = Simulated::new(1, 0, Date::constant(2026, 11, 1));
     let cloud = Bills { company, lines: lines.to_vec(), pages, refused };
     let now = || on(day);
-    let scan = Scan {
-        cloud: &cloud,
-        policy: Arc::clone(policy),
-        choice: Choice::default(),
-        narrow: Narrow::default(),
-        concurrency: 4,
-        cost_requests,
-        creators: false,
-        learn: true,
-        lock: None,
-        now: &now,
-        app_version: "test",
-        end: CancellationToken::new(),
-    };
+    let scan = Scan { concurrency: 4, cost_requests, ..scan_of(&cloud, Arc::clone(policy), &now) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(scan.run(Writer::open(store).unwrap(), |_| {})).unwrap();
 }

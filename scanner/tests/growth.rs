@@ -2,12 +2,13 @@
 
 #![cfg(test)]
 
+mod support;
+
 use std::sync::Arc;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
-use scanner::{Choice, Narrow, Scan};
 use shared::{cloud::simulated::Simulated, policy::Policy, store::Writer};
-use tokio_util::sync::CancellationToken;
+use support::scan_of;
 
 const LAST: Date = Date::constant(2026, 11, 1);
 
@@ -30,20 +31,7 @@ async fn two_hundred_nights_in_one_process_do_not_make_it_grow() {
     let mut after_fifty = 0;
     for night in 1..=200_u16 {
         let estate = estate.on_day(1 + night % 90);
-        let scan = Scan {
-            cloud: &estate,
-            policy: Arc::clone(&policy),
-            choice: Choice::default(),
-            narrow: Narrow::default(),
-            concurrency: 8,
-            cost_requests: 0,
-            creators: false,
-            learn: true,
-            lock: None,
-            now: &now,
-            app_version: "test",
-            end: CancellationToken::new(),
-        };
+        let scan = scan_of(&estate, Arc::clone(&policy), &now);
         scan.run(Writer::open(&store).unwrap(), |_| {}).await.unwrap();
         if night == 50 {
             after_fifty = resident();

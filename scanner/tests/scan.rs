@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+mod support;
+
 use std::{
     collections::BTreeMap,
     path::Path,
@@ -9,7 +11,7 @@ use std::{
 };
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
-use scanner::{Choice, Narrow, Progress, Scan, ScanError};
+use scanner::{Choice, Progress, Scan, ScanError};
 use shared::{
     ResourceType,
     cloud::{
@@ -21,7 +23,7 @@ use shared::{
     policy::Policy,
     store::{Filter, NightHeader, NightSummary, Reader, StoreError, Tally, Writer},
 };
-use tokio_util::sync::CancellationToken;
+use support::scan_of;
 
 const LAST: Date = Date::constant(2026, 11, 1);
 
@@ -38,25 +40,9 @@ fn at(day: Date) -> Timestamp {
 }
 
 async fn scan(cloud: &impl Cloud, day: Date, store: &Path, choice: Choice) -> Result<NightSummary, ScanError> {
-    scan_of(cloud, choice, &|| at(day)).run(Writer::open(store).unwrap(), |_| {}).await
-}
-
-fn scan_of<'c, C>(cloud: &'c C, choice: Choice, now: &'c (dyn Fn() -> Timestamp + Sync)) -> Scan<'c, C> {
-    let (narrow, end) = (Narrow::default(), CancellationToken::new());
-    Scan {
-        cloud,
-        policy: policy(),
-        choice,
-        narrow,
-        concurrency: 8,
-        cost_requests: 0,
-        creators: false,
-        learn: true,
-        lock: None,
-        now,
-        app_version: "test",
-        end,
-    }
+    let now = || at(day);
+    let scan = Scan { choice, ..scan_of(cloud, policy(), &now) };
+    scan.run(Writer::open(store).unwrap(), |_| {}).await
 }
 
 fn gap() -> Gap {
@@ -154,7 +140,7 @@ async fn a_scan_of_one_type_in_one_region_plans_nothing_else() {
     let planned = Arc::new(Mutex::new(Vec::new()));
     let (estate, seen) = (estate(), Arc::clone(&planned));
     let now = || at(LAST);
-    let scan = scan_of(&estate, choice, &now);
+    let scan = Scan { choice, ..scan_of(&estate, policy(), &now) };
     let tell = move |progress| seen.lock().unwrap().push(progress);
     let summary = scan.run(Writer::open(&store).unwrap(), tell).await.unwrap();
     assert_eq!(summary.scopes.len(), 3);

@@ -5,6 +5,7 @@
 mod gated;
 #[path = "../../tests/support/redis.rs"]
 mod server;
+mod support;
 
 use std::{
     path::PathBuf,
@@ -15,16 +16,16 @@ use std::{
 use futures::StreamExt;
 use gated::Gated;
 use jiff::{Timestamp, civil::Date};
-use scanner::{Choice, Narrow, Scan, ScanError, ScanLock};
+use scanner::{Scan, ScanError, ScanLock};
 use server::Redis;
 use shared::{
     cloud::simulated::Simulated,
     policy::Policy,
     store::{NightSummary, Writer},
 };
+use support::scan_of;
 use tempfile::TempDir;
 use tokio::{sync::Semaphore, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
 
 /// A Redis and what is looked up in it.
 struct Shared {
@@ -100,20 +101,9 @@ impl Scanner {
         let cloud = Gated { cloud: Simulated::new(1, 300, Date::constant(2026, 11, 1)), gate: Arc::clone(&self.gate) };
         let writer = Writer::open(&self.store()).unwrap();
         tokio::spawn(async move {
-            let scan = Scan {
-                cloud: &cloud,
-                policy: Arc::new(Policy::parse(include_str!("../../policies/tagging_policy.json")).unwrap()),
-                choice: Choice::default(),
-                narrow: Narrow::default(),
-                concurrency: 4,
-                cost_requests: 0,
-                creators: false,
-                learn: true,
-                lock: Some(&lock),
-                now: &|| Timestamp::UNIX_EPOCH,
-                app_version: "test",
-                end: CancellationToken::new(),
-            };
+            let policy = Policy::parse(include_str!("../../policies/tagging_policy.json")).unwrap();
+            let plain = scan_of(&cloud, Arc::new(policy), &|| Timestamp::UNIX_EPOCH);
+            let scan = Scan { concurrency: 4, lock: Some(&lock), ..plain };
             scan.run(writer, |_| {}).await
         })
     }
