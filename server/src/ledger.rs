@@ -300,6 +300,10 @@ impl From<StoreError> for ToolFailure {
                 tracing::error!("a question could not be answered: {}", Chain(&error));
                 Self::Internal
             }
+            StoreError::OutOfTime => {
+                tracing::warn!("a question was ended: {error}");
+                Self::Caller(error.to_string())
+            }
             // These say what to do, and name no more than the operator's own path.
             _ => Self::Caller(error.to_string()),
         }

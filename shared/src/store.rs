@@ -237,6 +237,11 @@ pub enum StoreError {
         /// Which file.
         path: PathBuf,
     },
+    /// A question took longer than a question may.
+    #[error(
+        "reading the ledger took too long and was ended; ask for less: fewer accounts, regions or types, or a shorter time"
+    )]
+    OutOfTime,
     /// A statement failed.
     #[error("the ledger could not {what}")]
     Query {
@@ -281,6 +286,8 @@ impl<T> Attempt<T> for Result<T, rusqlite::Error> {
     fn attempt(self, what: &'static str) -> Result<T, StoreError> {
         self.map_err(|source| match source.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { path: PathBuf::new(), source },
+            // Nothing but a question's time ends a statement.
+            Some(ErrorCode::OperationInterrupted) => StoreError::OutOfTime,
             _ if is_full(&source) => StoreError::Full(source),
             _ => StoreError::Query { what, source },
         })

@@ -66,7 +66,7 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// When there is no ledger, it cannot be read, or the question takes longer than five seconds.
+    /// When there is no ledger, or it cannot be read; [`StoreError::OutOfTime`] after five seconds.
     pub fn read<T>(&self, ask: impl FnOnce(&View<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.borrow(|connection| self.answer(connection, ask))
     }
@@ -84,18 +84,19 @@ impl Reader {
         let (file, mut connection) = self.connection()?;
         let answer = self.hurry(&mut connection).and_then(|()| ask(&mut connection));
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = answer {
-            // What they remember of the file may be of another that was copied over it.
-            idle.clear();
-            self.wholes.clear();
-            self.totals.clear();
-            self.held.clear();
-            return Err(error.at(&self.path));
+        match answer {
+            // That time ran out says nothing against what is remembered.
+            Ok(_) | Err(StoreError::OutOfTime) if idle.len() < KEPT => idle.push((file, connection)),
+            Ok(_) | Err(StoreError::OutOfTime) => {}
+            Err(_) => {
+                // What they remember of the file may be of another that was copied over it.
+                idle.clear();
+                self.wholes.clear();
+                self.totals.clear();
+                self.held.clear();
+            }
         }
-        if idle.len() < KEPT {
-            idle.push((file, connection));
-        }
-        answer
+        answer.map_err(|error| error.at(&self.path))
     }
 
     /// Gives the next question its time. SQLite counts the steps of a statement over all its runs, so that a deadline that

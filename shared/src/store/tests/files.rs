@@ -202,3 +202,18 @@ fn a_question_has_its_own_time_however_long_ago_another_was_asked() {
         assert!(reader.newest().is_ok(), "the question after {asked} others was ended");
     }
 }
+
+#[test]
+fn a_question_that_takes_too_long_is_ended_in_words_and_what_is_held_stays() {
+    const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT sum(i) FROM n";
+    let book = representative();
+    let reader = Reader::with_deadline(&book.path(), std::time::Duration::from_millis(500));
+    let newest = reader.newest().unwrap().unwrap();
+    reader.read(|view| view.warm_lookups(&newest)).unwrap();
+    let ended = reader.read(|view| view.db().query_row(ENDLESS, [], |row| row.get::<_, i64>(0)).attempt("count"));
+    let error = ended.unwrap_err();
+    assert!(matches!(error, StoreError::OutOfTime));
+    assert!(error.to_string().contains("ask for less"), "{error}");
+    let held = reader.read(|view| Ok((view.newest()?, view.at_hand(&newest).is_some()))).unwrap();
+    assert_eq!(held, (Some(newest), true));
+}
