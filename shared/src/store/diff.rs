@@ -150,8 +150,8 @@ impl View<'_> {
         let whole = self.whole(&newest);
         let book = whole.costs(self.db(), self.dimensions())?;
         let sets = at_hand.as_ref().map(|at_hand| &at_hand.sets);
-        let halves = self.in_halves(|view, keys| {
-            let changed = view.changed_of(keys, earlier, later, book)?;
+        let halves = self.in_halves(|view, half| {
+            let changed = view.changed_of(half.keys(), earlier, later, book)?;
             let retagged = Retagged::read(view.db(), sets, &changed)?;
             Ok((changed, retagged))
         })?;

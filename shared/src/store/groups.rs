@@ -7,6 +7,7 @@ use rusqlite::{Connection, Row};
 use super::{
     Attempt, Snapshot, StoreError, View,
     cost::CostBook,
+    halves::Half,
     intern::{NAME, statement, tag_ids, varints},
     page::{rule, tag},
     rows::{ScopeIds, rows},
@@ -126,18 +127,24 @@ impl View<'_> {
         let whole = self.whole(snapshot);
         let book = self.costs_told(&whole, snapshot)?;
         let advised = whole.advised(|| {
-            let groups = self.read_groups(snapshot, book)?;
+            let groups = self.in_halves(|view, half| view.read_groups(half, snapshot, book))?.concat();
             Ok(Advised::of(&groups, &*self.policy(snapshot)?, day_of(snapshot.started_at)))
         })?;
         Ok(tell(advised))
     }
 
-    fn read_groups(&self, snapshot: &Snapshot, book: Option<&CostBook>) -> Result<Vec<TagGroup>, StoreError> {
+    /// Of a half. What is alike in both halves is a group of each: advice adds them up.
+    fn read_groups(
+        &self,
+        half: Half,
+        snapshot: &Snapshot,
+        book: Option<&CostBook>,
+    ) -> Result<Vec<TagGroup>, StoreError> {
         let policy = self.policy(snapshot)?;
         let mut named = Named::by(self.db(), &policy)?;
         let mut sums: HashMap<Kind, Sum> = HashMap::new();
         let mut statement = statement(self.db(), sql::JUDGED_WITH_TAGS)?;
-        let mut rows = statement.query([snapshot.id]).attempt("read resources")?;
+        let mut rows = statement.query(half.of(snapshot)).attempt("read resources")?;
         while let Some(row) = rows.next().attempt("read resources")? {
             let (ids, tags, findings, usage, charged) = columns(row).attempt("read resources")?;
             let number = named.number(self.db(), tags)?;

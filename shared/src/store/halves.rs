@@ -8,31 +8,41 @@ use super::{Attempt, Snapshot, StoreError, View, intern::statement, sql};
 pub(super) type Keys = RangeInclusive<i64>;
 
 pub(super) const ALL: Keys = 0..=i64::MAX;
-const LOWER: Keys = 0..=i64::MAX / 2;
-const UPPER: Keys = i64::MAX / 2 + 1..=i64::MAX;
+
+/// A half of all resources as of a night: of those as they are still, by their keys; of what has ended since, by the nights that
+/// ended it, for the ledger has that night by night.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Half {
+    lowest: i64,
+    highest: i64,
+    /// What the number of a night leaves when it is divided by two.
+    nights: i64,
+}
+
+const LOWER: Half = Half { lowest: 0, highest: i64::MAX / 2, nights: 0 };
+const UPPER: Half = Half { lowest: i64::MAX / 2 + 1, highest: i64::MAX, nights: 1 };
+
+impl Half {
+    /// Of all resources, whenever they were.
+    pub(super) fn keys(self) -> Keys {
+        self.lowest..=self.highest
+    }
+
+    /// For the statements that take a half of a snapshot.
+    pub(super) fn of(self, snapshot: &Snapshot) -> [i64; 4] {
+        [snapshot.id, self.lowest, self.highest, self.nights]
+    }
+}
 
 /// What tells one state of the ledger from another: a night brings another newest snapshot, and thinning leaves fewer nights.
 type State = (Option<Snapshot>, i64);
 
 impl View<'_> {
-    /// Does the same with each half of all resources of the newest snapshot, at once. Of an earlier one it takes all in one: what
-    /// has ended since does not lie by halves, and would be walked through by both.
-    pub(super) fn by_halves<T: Send>(
-        &self,
-        snapshot: &Snapshot,
-        half: impl Fn(&View<'_>, Keys) -> Result<T, StoreError> + Sync,
-    ) -> Result<Vec<T>, StoreError> {
-        if self.newest()?.as_ref() != Some(snapshot) {
-            return Ok(vec![half(self, ALL)?]);
-        }
-        self.in_halves(half)
-    }
-
-    /// Does the same with each half of all keys, the lower one first: at once, where there is a thread for it and a second
-    /// connection sees the ledger in the same state. For what spends more on each resource than on walking through versions.
+    /// Does the same with each half, the lower one first: at once, where there is a thread for it and a second connection sees the
+    /// ledger in the same state.
     pub(super) fn in_halves<T: Send>(
         &self,
-        half: impl Fn(&View<'_>, Keys) -> Result<T, StoreError> + Sync,
+        half: impl Fn(&View<'_>, Half) -> Result<T, StoreError> + Sync,
     ) -> Result<Vec<T>, StoreError> {
         let (state, reader, half) = (self.state()?, self.reader, &half);
         thread::scope(|scope| {

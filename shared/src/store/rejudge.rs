@@ -275,7 +275,7 @@ impl View<'_> {
         let placeholder: Arn =
             PLACEHOLDER.parse().map_err(|_| StoreError::Content { what: "an ARN", given: PLACEHOLDER.to_owned() })?;
         let dimensions = self.dimensions();
-        let sessions = self.by_halves(snapshot, |view, keys| {
+        let sessions = self.in_halves(|view, half| {
             let mut session = Session {
                 judge: Judge::by(&draft),
                 dimensions,
@@ -288,7 +288,8 @@ impl View<'_> {
                 failing: BinaryHeap::new(),
                 unknown: 0,
             };
-            let asked = params![snapshot.id, draft.named, draft.exempts(), keys.start(), keys.end()];
+            let [snapshot, lowest, highest, nights] = half.of(snapshot);
+            let asked = params![snapshot, lowest, highest, nights, draft.named, draft.exempts()];
             let mut read = statement(view.db(), sql::LIVING_TO_JUDGE)?;
             let mut rows = read.query(asked).attempt(FAILED)?;
             while let Some(row) = rows.next().attempt(FAILED)? {

@@ -81,21 +81,20 @@ macro_rules! as_of {
     };
 }
 
-/// The estate as of snapshot ?1, of the columns and the further condition given, with what costs follow from where a version
-/// holds still.
-macro_rules! with_taken {
+/// A half of the estate as of snapshot ?1, of the columns and the further condition given, with what costs follow from where a
+/// version holds still: of those versions keys from ?2 to ?3, of others what nights ended that leave ?4 when divided by two.
+macro_rules! half_with_taken {
     ($columns:literal, $condition:literal) => {
         concat!(
             "SELECT ",
             $columns,
             ", c.driver_id, c.quantity, m.micros FROM current c LEFT JOIN resource_cost m ON m.key = c.key",
-            " WHERE c.since <= ?1 ",
+            " WHERE c.since <= ?1 AND c.key BETWEEN ?2 AND ?3 AND ",
             $condition,
             " UNION ALL SELECT ",
             $columns,
-            ", NULL, NULL, NULL FROM history c WHERE ",
-            ended_after!(),
-            " AND c.since <= ?1 ",
+            ", NULL, NULL, NULL FROM history c WHERE c.until IN (SELECT id FROM snapshot WHERE id > ?1 AND id % 2 = ?4)",
+            " AND c.since <= ?1 AND ",
             $condition
         )
     };

@@ -41,11 +41,11 @@ impl View<'_> {
             Ok((judged, ScopeIds::read(row, 1)?, usage, row.get::<_, Option<i64>>(8)?))
         };
         let dimensions = self.dimensions();
-        let halves = self.by_halves(snapshot, |view, keys| {
+        let halves = self.in_halves(|view, half| {
             let (mut standing, mut broken) = (Standing::default(), Vec::new());
             let mut admitted: HashMap<ScopeIds, bool, BuildHasherDefault<Mixer>> = HashMap::default();
             let mut read = statement(view.db(), sql::JUDGED_TO_FIX)?;
-            for one in read.query_map([snapshot.id, *keys.start(), *keys.end()], columns).attempt(FAILED)? {
+            for one in read.query_map(half.of(snapshot), columns).attempt(FAILED)? {
                 let ((key, state, changes), ids, usage, charged) = one.attempt(FAILED)?;
                 let wanted = match admitted.get(&ids) {
                     Some(known) => *known,

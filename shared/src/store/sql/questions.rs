@@ -148,9 +148,9 @@ statements! {
         GROUP BY c.account_id, c.region_id, c.type_id, c.state, c.finding_set_id";
     TAG_VALUES = "SELECT key, count(*) FROM tag GROUP BY key";
     /// All judged resources, with what their costs follow from where they are as they were.
-    JUDGED_WITH_TAGS = with_taken!(
+    JUDGED_WITH_TAGS = half_with_taken!(
         "c.account_id, c.region_id, c.type_id, c.tag_set_id, c.finding_set_id",
-        "AND c.state IN (0, 1)"
+        "c.state IN (0, 1)"
     );
     /// Versions that held in snapshot ?1 and had ended in ?2.
     ENDED_BETWEEN = concat!(
@@ -202,15 +202,15 @@ statements! {
     // Judging by a draft.
     ALL_TAGS = "SELECT id, key, value FROM tag";
     ALL_TAG_SETS = "SELECT id, tags FROM tag_set ORDER BY id";
-    /// All living resources of snapshot ?1 with keys from ?4 to ?5; with their Name tag if ?2, with what names them if ?3.
-    LIVING_TO_JUDGE = with_taken!(
-        "c.key, c.account_id, c.region_id, c.type_id, c.tag_set_id, iif(?2, c.name, NULL), c.state,
-        iif(?3, (SELECT r.local FROM resource r WHERE r.key = c.key), NULL)",
-        "AND c.key BETWEEN ?4 AND ?5"
+    /// All living resources; with their Name tag if ?5, with what names them if ?6.
+    LIVING_TO_JUDGE = half_with_taken!(
+        "c.key, c.account_id, c.region_id, c.type_id, c.tag_set_id, iif(?5, c.name, NULL), c.state,
+        iif(?6, (SELECT r.local FROM resource r WHERE r.key = c.key), NULL)",
+        "1"
     );
-    JUDGED_TO_FIX = with_taken!(
+    JUDGED_TO_FIX = half_with_taken!(
         "c.key, c.account_id, c.region_id, c.type_id, c.state, c.errors",
-        "AND c.state IN (0, 1) AND c.key BETWEEN ?2 AND ?3"
+        "c.state IN (0, 1)"
     );
 
     // Suggesting.

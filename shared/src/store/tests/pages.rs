@@ -184,20 +184,46 @@ fn told(view: &View<'_>, snapshot: &Snapshot) -> Vec<Row> {
     told
 }
 
+/// A night in which some came, some went and some were tagged otherwise.
+fn varied(book: &mut Book, night: usize) {
+    let tags = [GOOD, SHORT, OWNERLESS, BARE];
+    let kind = |number: usize| tags[(number * 3 + night * (number % 3)) % 4];
+    let there = |number: &usize| !(number + night).is_multiple_of(9);
+    let instances_now = (0..12).filter(there).map(|number| instance(&number.to_string(), kind(number))).collect();
+    let buckets_now = (0..5).filter(there).map(|number| bucket(&number.to_string(), tagged(kind(number)))).collect();
+    book.night(&[(instances(), whole(instances_now)), (scope("eu-west-1", "s3:bucket"), whole(buckets_now))]);
+}
+
+#[test]
+fn what_there_is_to_fix_in_an_earlier_night_is_what_was_told_when_it_was_the_newest() {
+    let (mut book, everywhere) = (Book::new(), Filter::default());
+    let mut first_told = Vec::new();
+    for night in 0..6 {
+        varied(&mut book, night);
+        // A reader that has seen none of them.
+        let reader = book.reader();
+        let told = |view: &View<'_>, snapshot: &Snapshot| {
+            let judged = view.rejudge(snapshot, &everywhere, &book.policy, 0)?;
+            Ok((view.advised(snapshot, Clone::clone)?, view.to_fix(snapshot, &everywhere)?, judged.scopes))
+        };
+        for (snapshot, expected) in &first_told {
+            assert_eq!(reader.read(|view| told(view, snapshot)).unwrap(), *expected, "night {}", snapshot.id);
+        }
+        let newest = reader.newest().unwrap().unwrap();
+        let now = reader.read(|view| told(view, &newest)).unwrap();
+        assert!(now.0.advice.len() > 3 && now.1.1.len() > 5 && !now.2.is_empty(), "{now:?}");
+        first_told.push((newest, now));
+    }
+}
+
 #[test]
 fn pages_of_an_earlier_night_are_those_that_were_told_when_it_was_the_newest() {
-    let tags = [GOOD, SHORT, OWNERLESS, BARE];
     let mut book = Book::new();
     // One reader reads ahead, and holds what has ended; the other looks all up.
     let (held, plain) = (book.reader(), book.reader());
     let mut first_told: Vec<(Snapshot, Vec<Row>)> = Vec::new();
-    for night in 0..6_usize {
-        let kind = |number: usize| tags[(number * 3 + night * (number % 3)) % 4];
-        let there = |number: &usize| !(number + night).is_multiple_of(9);
-        let instances_now = (0..12).filter(there).map(|number| instance(&number.to_string(), kind(number))).collect();
-        let buckets_now =
-            (0..5).filter(there).map(|number| bucket(&number.to_string(), tagged(kind(number)))).collect();
-        book.night(&[(instances(), whole(instances_now)), (scope("eu-west-1", "s3:bucket"), whole(buckets_now))]);
+    for night in 0..6 {
+        varied(&mut book, night);
         for reader in [&held, &plain] {
             reader
                 .read(|view| {
