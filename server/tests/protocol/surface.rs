@@ -92,9 +92,10 @@ async fn resources_say_what_the_tools_say() {
     let bad = server.resource(&format!("tagledger://resource/{}", arn("i-bad"))).await;
     assert_eq!((&bad["state"], &bad["first_seen"]), (&json!("non_compliant"), &json!("2026-11-02")), "{bad}");
     assert_eq!(bad["tags"], json!({"CostCenter": "sales", "Team": "x"}));
-    let codes: Vec<&str> =
-        bad["findings"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
-    assert_eq!(codes, ["VALUE_CASE", "MISSING"], "{bad}");
+    let found: Vec<_> =
+        bad["findings"].as_array().unwrap().iter().map(|one| (&one["code"], &one["first_seen"])).collect();
+    let since = json!("2026-11-02");
+    assert_eq!(found, [(&json!("VALUE_CASE"), &since), (&json!("MISSING"), &since)], "{bad}");
     let escaped = arn("i-good").replace(':', "%3A").replace('/', "%2F");
     let good = server.resource(&format!("tagledger://resource/{escaped}")).await;
     assert_eq!((&good["state"], &good["findings"]), (&json!("compliant"), &json!([])), "{good}");
