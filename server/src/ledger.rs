@@ -229,8 +229,7 @@ impl Ledger {
             let warmed = self.reader.read(|view| view.newest()?.map_or(Ok(()), |newest| part(view, &newest)));
             if let Err(error) = warmed {
                 // Whoever asks reads for himself, or is told.
-                tracing::debug!("the newest snapshot is not read ahead: {}", Chain(&error));
-                return;
+                tracing::debug!("a part of the newest snapshot is not read ahead: {}", Chain(&error));
             }
         }
     }
@@ -302,7 +301,7 @@ impl From<StoreError> for ToolFailure {
             }
             StoreError::OutOfTime => {
                 tracing::warn!("a question was ended: {error}");
-                Self::Caller(error.to_string())
+                Self::Late(error.to_string())
             }
             // These say what to do, and name no more than the operator's own path.
             _ => Self::Caller(error.to_string()),

@@ -67,6 +67,8 @@ pub(crate) enum ToolFailure {
     Caller(String),
     /// The operator: logged where it happened, without detail for the caller.
     Internal,
+    /// Nobody: reading took too long, in words that say so. Asked again, it may be answered.
+    Late(String),
 }
 
 impl From<ForeignCursor> for ToolFailure {
@@ -78,7 +80,7 @@ impl From<ForeignCursor> for ToolFailure {
 impl IntoCallToolResult for ToolFailure {
     fn into_call_tool_result(self) -> Result<CallToolResponse, ErrorData> {
         match self {
-            Self::Caller(text) => Ok(CallToolResult::error(vec![ContentBlock::text(text)]).into()),
+            Self::Caller(text) | Self::Late(text) => Ok(CallToolResult::error(vec![ContentBlock::text(text)]).into()),
             Self::Internal => {
                 Err(ErrorData::internal_error("the ledger could not be read; the server's log says why", None))
             }

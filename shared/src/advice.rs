@@ -12,7 +12,7 @@ use crate::{
     policy::{Code, Policy, TagRule},
 };
 
-/// Resources of one type with the same tags of keys that the policy names, and the same faults.
+/// Resources of one type with the same tags of keys that the policy names, and the same faults: all of them, or some.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagGroup {
     /// Their type.

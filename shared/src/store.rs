@@ -238,9 +238,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// A question took longer than a question may.
-    #[error(
-        "reading the ledger took too long and was ended; ask for less: fewer accounts, regions or types, or a shorter time"
-    )]
+    #[error("reading the ledger took too long and was ended; the machine may be busy: ask again in a moment")]
     OutOfTime,
     /// A statement failed.
     #[error("the ledger could not {what}")]

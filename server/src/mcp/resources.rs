@@ -98,6 +98,7 @@ pub(super) fn read(ledger: &Ledger, uri: &str, reach: &Reach) -> Result<ReadReso
         Err(Unread::Failed(ToolFailure::Internal)) => {
             return Err(ErrorData::internal_error("the ledger cannot be read; the server's log says why", None));
         }
+        Err(Unread::Failed(ToolFailure::Late(words))) => return Err(ErrorData::internal_error(words, None)),
     };
     let mut result = ReadResourceResult::new(vec![ResourceContents::text(text, uri).with_mime_type(kind)]);
     // A client that did not subscribe shall not think it knows.

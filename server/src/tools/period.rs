@@ -163,7 +163,7 @@ mod tests {
         match resolve(asked, &months, None, day("2026-11-24")) {
             Ok(period) => Ok((format!("{}..{}", period.days.first, period.days.end), period.notes.len())),
             Err(ToolFailure::Caller(words)) => Err(words),
-            Err(ToolFailure::Internal) => Err("internal".to_owned()),
+            Err(other) => Err(format!("{other:?}")),
         }
     }
 

@@ -15,22 +15,22 @@ pub(super) const ALL: Keys = 0..=i64::MAX;
 pub(super) struct Half {
     lowest: i64,
     highest: i64,
-    /// What the number of a night leaves when it is divided by two.
-    nights: i64,
+    /// Of the nights' numbers: 0 for even ones, 1 for odd ones.
+    parity: i64,
 }
 
-const LOWER: Half = Half { lowest: 0, highest: i64::MAX / 2, nights: 0 };
-const UPPER: Half = Half { lowest: i64::MAX / 2 + 1, highest: i64::MAX, nights: 1 };
+const LOWER: Half = Half { lowest: 0, highest: i64::MAX / 2, parity: 0 };
+const UPPER: Half = Half { lowest: i64::MAX / 2 + 1, highest: i64::MAX, parity: 1 };
 
 impl Half {
-    /// Of all resources, whenever they were.
+    /// For what puts versions of one resource together: all of them are in one half.
     pub(super) fn keys(self) -> Keys {
         self.lowest..=self.highest
     }
 
     /// For the statements that take a half of a snapshot.
     pub(super) fn of(self, snapshot: &Snapshot) -> [i64; 4] {
-        [snapshot.id, self.lowest, self.highest, self.nights]
+        [snapshot.id, self.lowest, self.highest, self.parity]
     }
 }
 
@@ -44,10 +44,11 @@ impl View<'_> {
         &self,
         half: impl Fn(&View<'_>, Half) -> Result<T, StoreError> + Sync,
     ) -> Result<Vec<T>, StoreError> {
-        let (state, reader, half) = (self.state()?, self.reader, &half);
+        let (state, reader, asked, half) = (self.state()?, self.reader, self.asked, &half);
         thread::scope(|scope| {
             let elsewhere = thread::Builder::new().spawn_scoped(scope, move || {
-                reader.read(|view| if view.state()? == state { half(view, UPPER).map(Some) } else { Ok(None) })
+                reader
+                    .read_for(asked, |view| if view.state()? == state { half(view, UPPER).map(Some) } else { Ok(None) })
             });
             let lower = half(self, LOWER)?;
             let upper = match elsewhere {

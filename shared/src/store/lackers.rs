@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Row};
 
 use super::{
-    Attempt, Filter, PageStart, StoreError,
+    Attempt, Filter, Page, PageStart, Snapshot, StoreError, View,
     cost::CostBook,
     intern::statement,
     rows::{Dimensions, ScopeIds, rows},
@@ -158,5 +158,39 @@ impl Lackers {
     fn admitted<'e>(&self, entries: &'e [Entry], filter: &Filter) -> impl Iterator<Item = Entry> + use<'e> {
         let admitted: Vec<bool> = self.scopes.iter().map(|(scope, _)| filter.admits(scope)).collect();
         entries.iter().copied().filter(move |entry| admitted.get(entry.scope()).copied().unwrap_or_default())
+    }
+}
+
+impl View<'_> {
+    /// The same resources, those that cost most first, and then those of which it is not known. None of a snapshot that is not
+    /// the newest any more and whose order is forgotten.
+    pub fn lacking_by_cost(
+        &self,
+        snapshot: &Snapshot,
+        filter: &Filter,
+        what: Narrowing,
+        start: PageStart,
+        limit: usize,
+    ) -> Result<Option<Page>, StoreError> {
+        let pages = self.pages(snapshot);
+        // What an older snapshot's resources cost then is not kept: its order is known as long as it is at hand.
+        match pages.whole.lackers(self.db(), self.dimensions(), snapshot.id)? {
+            Some(lackers) if lackers.in_time => {
+                pages.listed(&lackers.page(filter, what, start, limit + 1), limit).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// How many resources lack tags, and what they cost.
+    pub fn lacking_sums(
+        &self,
+        snapshot: &Snapshot,
+        filter: &Filter,
+        what: Narrowing,
+    ) -> Result<LackingSums, StoreError> {
+        let whole = self.whole(snapshot);
+        let lackers = whole.lackers(self.db(), self.dimensions(), snapshot.id)?;
+        Ok(lackers.map(|lackers| lackers.sums(filter, what)).unwrap_or_default())
     }
 }

@@ -12,8 +12,8 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{
-    Attempt, CostBasis, DaySpend, Filter, Lacking, LackingSums, MonthSpend, Narrowing, Page, PageStart, Rule, ScopeRow,
-    ScopeSpend, Snapshot, StoreError, Tally, Turned, Worst,
+    Attempt, CostBasis, DaySpend, Filter, Lacking, MonthSpend, Page, PageStart, Rule, ScopeRow, ScopeSpend, Snapshot,
+    StoreError, Tally, Turned, Worst,
     at_hand::{Held, Memory},
     billed::usual_month,
     cost::{CostBook, Verdicts},
@@ -68,26 +68,42 @@ impl Reader {
     ///
     /// When there is no ledger, or it cannot be read; [`StoreError::OutOfTime`] after five seconds.
     pub fn read<T>(&self, ask: impl FnOnce(&View<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.borrow(|connection| self.answer(connection, ask))
+        self.read_for(Instant::now(), ask)
+    }
+
+    /// Asks a part of a question that was asked then: there is one deadline for all of it.
+    pub(super) fn read_for<T>(
+        &self,
+        asked: Instant,
+        ask: impl FnOnce(&View<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.borrow(asked, |connection| self.answer(connection, asked, ask))
     }
 
     /// The newest snapshot, none before the first scan: for those who look often.
     ///
     /// # Errors
     ///
-    /// When there is no ledger, or it cannot be read.
+    /// As [`Reader::read`].
     pub fn newest(&self) -> Result<Option<Snapshot>, StoreError> {
-        self.borrow(|connection| newest(connection))
+        self.borrow(Instant::now(), |connection| newest(connection))
     }
 
-    fn borrow<T>(&self, ask: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn borrow<T>(
+        &self,
+        asked: Instant,
+        ask: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let (file, mut connection) = self.connection()?;
-        let answer = self.hurry(&mut connection).and_then(|()| ask(&mut connection));
+        let answer = self.hurry(&mut connection, asked).and_then(|()| ask(&mut connection));
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         match answer {
             // That time ran out says nothing against what is remembered.
-            Ok(_) | Err(StoreError::OutOfTime) if idle.len() < KEPT => idle.push((file, connection)),
-            Ok(_) | Err(StoreError::OutOfTime) => {}
+            Ok(_) | Err(StoreError::OutOfTime) => {
+                if idle.len() < KEPT && connection.is_autocommit() {
+                    idle.push((file, connection));
+                }
+            }
             Err(_) => {
                 // What they remember of the file may be of another that was copied over it.
                 idle.clear();
@@ -101,9 +117,9 @@ impl Reader {
 
     /// Gives the next question its time. SQLite counts the steps of a statement over all its runs, so that a deadline that
     /// an earlier question left behind would sooner or later end a later one.
-    fn hurry(&self, connection: &mut Connection) -> Result<(), StoreError> {
-        let (started, deadline) = (Instant::now(), self.deadline);
-        connection.progress_handler(10_000, Some(move || started.elapsed() > deadline)).attempt("set a deadline")
+    fn hurry(&self, connection: &mut Connection, asked: Instant) -> Result<(), StoreError> {
+        let deadline = self.deadline;
+        connection.progress_handler(10_000, Some(move || asked.elapsed() > deadline)).attempt("set a deadline")
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -143,13 +159,14 @@ impl Reader {
     fn answer<T>(
         &self,
         connection: &mut Connection,
+        asked: Instant,
         ask: impl FnOnce(&View<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let deferred = TransactionBehavior::Deferred;
         let transaction = connection.transaction_with_behavior(deferred).attempt("begin to read")?;
         let newest = newest(&transaction)?;
         let dimensions = self.held.dimensions(&transaction, newest.as_ref())?;
-        ask(&View { sql: &transaction, newest, dimensions, reader: self, memory: Memory::default() })
+        ask(&View { sql: &transaction, newest, dimensions, reader: self, asked, memory: Memory::default() })
     }
 }
 
@@ -160,6 +177,8 @@ pub struct View<'v> {
     dimensions: Arc<Dimensions>,
     /// For another look at the same ledger.
     pub(super) reader: &'v Reader,
+    /// When the question was asked.
+    pub(super) asked: Instant,
     pub(super) memory: Memory,
 }
 
@@ -292,38 +311,6 @@ impl View<'_> {
         limit: usize,
     ) -> Result<Page, StoreError> {
         self.pages(snapshot).lacking(filter, what, start, limit)
-    }
-
-    /// The same resources, those that cost most first, and then those of which it is not known. None of a snapshot that is not
-    /// the newest any more and whose order is forgotten.
-    pub fn lacking_by_cost(
-        &self,
-        snapshot: &Snapshot,
-        filter: &Filter,
-        what: Narrowing,
-        start: PageStart,
-        limit: usize,
-    ) -> Result<Option<Page>, StoreError> {
-        let pages = self.pages(snapshot);
-        // What an older snapshot's resources cost then is not kept: its order is known as long as it is at hand.
-        match pages.whole.lackers(self.sql, &self.dimensions, snapshot.id)? {
-            Some(lackers) if lackers.in_time => {
-                pages.listed(&lackers.page(filter, what, start, limit + 1), limit).map(Some)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// How many resources lack tags, and what they cost.
-    pub fn lacking_sums(
-        &self,
-        snapshot: &Snapshot,
-        filter: &Filter,
-        what: Narrowing,
-    ) -> Result<LackingSums, StoreError> {
-        let whole = self.reader.wholes.of(snapshot);
-        let lackers = whole.lackers(self.sql, &self.dimensions, snapshot.id)?;
-        Ok(lackers.map(|lackers| lackers.sums(filter, what)).unwrap_or_default())
     }
 
     /// On what the costs of single resources are based; none when they are not known.

@@ -288,8 +288,8 @@ impl View<'_> {
                 failing: BinaryHeap::new(),
                 unknown: 0,
             };
-            let [snapshot, lowest, highest, nights] = half.of(snapshot);
-            let asked = params![snapshot, lowest, highest, nights, draft.named, draft.exempts()];
+            let [night, lowest, highest, parity] = half.of(snapshot);
+            let asked = params![night, lowest, highest, parity, draft.named, draft.exempts()];
             let mut read = statement(view.db(), sql::LIVING_TO_JUDGE)?;
             let mut rows = read.query(asked).attempt(FAILED)?;
             while let Some(row) = rows.next().attempt(FAILED)? {

@@ -81,8 +81,8 @@ macro_rules! as_of {
     };
 }
 
-/// A half of the estate as of snapshot ?1, of the columns and the further condition given, with what costs follow from where a
-/// version holds still: of those versions keys from ?2 to ?3, of others what nights ended that leave ?4 when divided by two.
+/// A half of the estate as of snapshot ?1, of the columns and the further condition given. Of versions that hold still: those of keys
+/// from ?2 to ?3, with what costs follow from. Of versions that ended: those that even nights ended (?4 is 0), or odd ones (1).
 macro_rules! half_with_taken {
     ($columns:literal, $condition:literal) => {
         concat!(

@@ -147,7 +147,7 @@ statements! {
         FROM resource_cost m CROSS JOIN current c ON c.key = m.key
         GROUP BY c.account_id, c.region_id, c.type_id, c.state, c.finding_set_id";
     TAG_VALUES = "SELECT key, count(*) FROM tag GROUP BY key";
-    /// All judged resources, with what their costs follow from where they are as they were.
+    /// Half of the judged resources, with what their costs follow from where they are as they were.
     JUDGED_WITH_TAGS = half_with_taken!(
         "c.account_id, c.region_id, c.type_id, c.tag_set_id, c.finding_set_id",
         "c.state IN (0, 1)"
@@ -202,12 +202,13 @@ statements! {
     // Judging by a draft.
     ALL_TAGS = "SELECT id, key, value FROM tag";
     ALL_TAG_SETS = "SELECT id, tags FROM tag_set ORDER BY id";
-    /// All living resources; with their Name tag if ?5, with what names them if ?6.
+    /// Half of the living resources; with their Name tag if ?5, with what names them if ?6.
     LIVING_TO_JUDGE = half_with_taken!(
         "c.key, c.account_id, c.region_id, c.type_id, c.tag_set_id, iif(?5, c.name, NULL), c.state,
         iif(?6, (SELECT r.local FROM resource r WHERE r.key = c.key), NULL)",
         "1"
     );
+    /// Half of the judged resources, to be told from those that are in order.
     JUDGED_TO_FIX = half_with_taken!(
         "c.key, c.account_id, c.region_id, c.type_id, c.state, c.errors",
         "c.state IN (0, 1)"

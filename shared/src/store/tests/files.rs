@@ -213,7 +213,25 @@ fn a_question_that_takes_too_long_is_ended_in_words_and_what_is_held_stays() {
     let ended = reader.read(|view| view.db().query_row(ENDLESS, [], |row| row.get::<_, i64>(0)).attempt("count"));
     let error = ended.unwrap_err();
     assert!(matches!(error, StoreError::OutOfTime));
-    assert!(error.to_string().contains("ask for less"), "{error}");
+    assert!(error.to_string().contains("ask again"), "{error}");
     let held = reader.read(|view| Ok((view.newest()?, view.at_hand(&newest).is_some()))).unwrap();
     assert_eq!(held, (Some(newest), true));
+}
+
+#[test]
+fn both_halves_of_a_question_have_the_time_that_it_has() {
+    const LONG: &str =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT sum(i) FROM n";
+    let (book, ended) = (representative(), std::sync::atomic::AtomicUsize::new(0));
+    let reader = Reader::with_deadline(&book.path(), std::time::Duration::from_millis(500));
+    let asked = reader.read(|view| {
+        std::thread::sleep(std::time::Duration::from_millis(501));
+        view.in_halves(|view, _| {
+            let counted = view.db().query_row(LONG, [], |row| row.get::<_, i64>(0)).attempt("count");
+            ended.fetch_add(usize::from(counted.is_err()), std::sync::atomic::Ordering::Relaxed);
+            counted
+        })
+    });
+    assert!(matches!(asked, Err(StoreError::OutOfTime)));
+    assert_eq!(ended.into_inner(), 2);
 }

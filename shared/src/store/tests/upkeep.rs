@@ -36,14 +36,17 @@ fn answers(reader: &Reader, id: i64) -> Result<Option<String>, StoreError> {
         let all = Filter::default();
         let here = Filter { regions: vec!["eu-west-1".parse().unwrap()], ..Filter::default() };
         let worst = Worst { errors: true, warnings: true };
+        let judged = view.rejudge(&snapshot, &all, &*view.policy(&snapshot)?, 100)?;
         Ok(Some(format!(
-            "{snapshot:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+            "{snapshot:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {judged:?}",
             view.cells(&snapshot, &all)?,
             view.scopes(&snapshot)?,
             view.rules(&snapshot, &all)?,
             view.rules(&snapshot, &here)?,
             view.worst(&snapshot, &all, worst, PageStart::FIRST, 100)?,
             view.lacking(&snapshot, &all, Lacking::default(), PageStart::FIRST, 100)?,
+            view.advised(&snapshot, Clone::clone)?,
+            view.to_fix(&snapshot, &all)?,
         )))
     })
 }
