@@ -25,6 +25,8 @@ COPY --from=build /out/usr /usr
 COPY --from=build /out/etc/tagledger /etc/tagledger
 # A new volume takes over who owns this folder.
 COPY --from=build --chown=65532:65532 /out/data /data
+# glibc gives large memory back to the system when it is freed: left alone it learns to keep it, tens of megabytes a thread.
+ENV MALLOC_MMAP_THRESHOLD_=262144
 ENV TAGLEDGER_STORE=/data/tagledger.sqlite \
     TAGLEDGER_KEYS=/data/keys.json \
     TAGLEDGER_AUDIT=/data/audit.sqlite \

@@ -1,8 +1,9 @@
 //! What a scan of an enterprise costs: 50 accounts in four regions, over HTTP, against the tests' fake AWS.
 //!
 //! `cargo bench --bench scan_at_size -- [RESOURCES]`. The built binary scans as fast as it can, then again, then at the rates
-//! that AWS publishes, then with faults. Beside it the floor is measured: a process that makes the same requests through
-//! the same SDK, reads every answer, and keeps nothing. Processor time and memory are of the scanning process alone.
+//! that AWS publishes, then with faults, and last with the questions who created what. Beside it the floor is measured: a process that
+//! makes the same requests through the same SDK, reads every answer, and keeps nothing. Processor time and memory are of the scanning
+//! process alone.
 
 #![allow(
     clippy::unwrap_used,
@@ -70,18 +71,20 @@ fn main() {
         "", "wall s", "CPU s", "us each", "MiB", "requests", "throttles"
     );
 
+    let inventory = |name: &str, fake: &FakeAws, file: &str| scan(name, fake, &folder.path().join(file), "false");
     let floor = measure(&mut itself(&unlimited));
     tell("the floor", &floor, &unlimited);
-    let first = scan("a first scan", &unlimited, &folder.path().join("first.sqlite"));
-    let second = scan("a second scan, nothing changed", &unlimited, &folder.path().join("first.sqlite"));
-    scan("at the published rates", &limited, &folder.path().join("limited.sqlite"));
+    let first = inventory("a first scan", &unlimited, "first.sqlite");
+    let second = inventory("a second scan, nothing changed", &unlimited, "first.sqlite");
+    inventory("at the published rates", &limited, "limited.sqlite");
     unlimited.set_faults(
         Faults::none().with(Rule::new(Effect::Throttle).every(3)).with(Rule::new(Effect::ServerError).every(10)),
     );
-    let faulty = scan("a third throttled, a tenth failing", &unlimited, &folder.path().join("faulty.sqlite"));
+    let faulty = inventory("a third throttled, a tenth failing", &unlimited, "faulty.sqlite");
     unlimited.set_faults(Faults::none());
     let again = measure(&mut itself(&unlimited));
     tell("the floor again", &again, &unlimited);
+    scan("who created what, published rates", &limited, &folder.path().join("creators.sqlite"), "true");
 
     let floor = f64::midpoint(floor.cpu.as_secs_f64(), again.cpu.as_secs_f64());
     let times = |cost: &Cost| cost.cpu.as_secs_f64() / floor;
@@ -114,11 +117,13 @@ fn itself(fake: &FakeAws) -> Command {
     command
 }
 
-/// Scans the organization, and checks that nothing is missing.
-fn scan(name: &str, fake: &FakeAws, store: &Path) -> Cost {
+/// Scans the organization, and checks that nothing is missing. CloudTrail is asked who created what if `creators` is true: these are
+/// requests of their own, and no part of an inventory.
+fn scan(name: &str, fake: &FakeAws, store: &Path, creators: &str) -> Cost {
     fake.clear_ledger();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tagledger"));
     configured(&mut command, fake);
+    command.env("TAGLEDGER_CREATORS", creators);
     let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/tagging_policy.json");
     command.args(["scan", "--accounts", "organization", "--rate-percent", "100", "--log", "warn"]);
     let cost = measure(command.arg("--store").arg(store).arg("--policy").arg(policy));
@@ -134,7 +139,7 @@ fn scan(name: &str, fake: &FakeAws, store: &Path) -> Cost {
 
 fn tell(name: &str, cost: &Cost, fake: &FakeAws) {
     let (requests, bound) = (fake.ledger(), Bound::of(fake.estate()).total());
-    let throttled = requests.requests.iter().filter(|request| request.fault.is_some()).count();
+    let throttled = requests.faulted().count();
     let answered = requests.len() - throttled;
     let (wall, cpu) = (cost.wall.as_secs_f64(), cost.cpu.as_secs_f64());
     let each = cpu * 1e6 / fake.estate().total() as f64;
@@ -143,6 +148,9 @@ fn tell(name: &str, cost: &Cost, fake: &FakeAws) {
         "{name:<34} {wall:>8.1} {cpu:>8.1} {each:>9.1} {:>8} {answered:>9} {throttled:>9}   {ratio:.3} of the fewest requests",
         cost.peak_mib
     );
+    if throttled < 10 {
+        requests.faulted().for_each(|request| println!("  throttled: {request:?}"));
+    }
     fake.clear_ledger();
 }
 

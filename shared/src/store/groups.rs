@@ -7,10 +7,12 @@ use rusqlite::{Connection, Row};
 use super::{
     Attempt, Snapshot, StoreError, View,
     cost::CostBook,
+    gathering::ById,
     halves::Half,
     intern::{NAME, statement, tag_ids, varints},
-    page::{rule, tag},
+    page::rule,
     rows::{ScopeIds, rows},
+    sets::TagSets,
     sql,
     version::UsageIds,
 };
@@ -20,6 +22,8 @@ use crate::{
     money::Amount,
     policy::{Code, Policy, Severity},
 };
+
+const FAILED: &str = "read how resources are tagged";
 
 /// Type, tags that the policy names, and findings: by local numbers.
 type Kind = (i64, u32, Option<i64>);
@@ -32,51 +36,37 @@ struct Sum {
     with_cost: u64,
 }
 
-/// Numbers by local ids, which are given out without holes: a tenth of what a map of them takes.
-#[derive(Default)]
-struct ById(Vec<u32>);
-
-impl ById {
-    /// Of an id that was not seen yet.
-    const UNSEEN: u32 = u32::MAX;
-
-    fn get(&self, id: i64) -> Option<u32> {
-        let known = usize::try_from(id).ok().and_then(|at| self.0.get(at)).copied();
-        known.filter(|number| *number != Self::UNSEEN)
-    }
-
-    fn set(&mut self, id: i64, number: u32) {
-        let Ok(at) = usize::try_from(id) else { return };
-        if self.0.len() <= at {
-            self.0.resize(at + 1, Self::UNSEEN);
-        }
-        if let Some(place) = self.0.get_mut(at) {
-            *place = number;
-        }
-    }
-}
-
 /// Tags of keys that the policy names, each list of them once.
-struct Named<'p> {
-    keys: Vec<&'p str>,
+struct Named<'h> {
+    /// Sets that are at hand: there are a hundred thousand to look up.
+    at_hand: Option<&'h TagSets>,
     by_set: ById,
     lists: Vec<Vec<(String, String)>>,
     numbers: HashMap<Vec<(String, String)>, u32>,
-    /// Places in `tags`, from 1; 0 for tags of other keys.
+    /// Places in `tags`.
     by_tag: ById,
     tags: Vec<(String, String)>,
 }
 
-impl<'p> Named<'p> {
+impl<'h> Named<'h> {
     /// Keys with more values than this tell single resources apart, not groups; so does a name.
     const MOST_VALUES: i64 = 2_000;
 
-    fn by(db: &Connection, policy: &'p Policy) -> Result<Self, StoreError> {
+    fn by(db: &Connection, policy: &Policy, at_hand: Option<&'h TagSets>) -> Result<Self, StoreError> {
         let values = rows(db, sql::TAG_VALUES, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
         let many = |key: &str| values.iter().any(|(known, n)| known == key && *n > Self::MOST_VALUES);
-        let keys = policy.keys().filter(|key| *key != NAME && !many(key)).collect();
-        let (by_set, by_tag) = (ById::default(), ById::default());
-        Ok(Self { keys, by_set, lists: Vec::new(), numbers: HashMap::new(), by_tag, tags: Vec::new() })
+        let keys: Vec<&str> = policy.keys().filter(|key| *key != NAME && !many(key)).collect();
+        let (mut by_tag, mut tags) = (ById::default(), Vec::new());
+        let mut asked = statement(db, sql::ALL_TAGS)?;
+        let mut all = asked.query([]).attempt(FAILED)?;
+        while let Some(row) = all.next().attempt(FAILED)? {
+            let key = row.get_ref(1).attempt(FAILED)?.as_str().map_err(rusqlite::Error::from).attempt(FAILED)?;
+            if keys.contains(&key) {
+                tags.push((key.to_owned(), row.get(2).attempt(FAILED)?));
+                by_tag.set(row.get(0).attempt(FAILED)?, u32::try_from(tags.len() - 1).unwrap_or(u32::MAX));
+            }
+        }
+        Ok(Self { at_hand, by_set: ById::default(), lists: Vec::new(), numbers: HashMap::new(), by_tag, tags })
     }
 
     fn number(&mut self, db: &Connection, set: Option<i64>) -> Result<u32, StoreError> {
@@ -84,10 +74,15 @@ impl<'p> Named<'p> {
         if let Some(known) = self.by_set.get(set.unwrap_or(0)) {
             return Ok(known);
         }
-        let mut tags = Vec::new();
-        for id in set.map(|set| tag_ids(db, set)).transpose()?.unwrap_or_default() {
-            tags.extend(self.tag(db, id)?);
-        }
+        let ids = match set {
+            None => Vec::new(),
+            Some(set) => match self.at_hand.and_then(|sets| sets.get(set)) {
+                Some(ids) => varints(ids),
+                None => tag_ids(db, set)?,
+            },
+        };
+        let named = ids.into_iter().filter_map(|id| self.tags.get(usize::try_from(self.by_tag.get(id)?).ok()?));
+        let mut tags: Vec<(String, String)> = named.cloned().collect();
         tags.sort();
         let next = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
         let number = match self.numbers.entry(tags) {
@@ -99,20 +94,6 @@ impl<'p> Named<'p> {
         };
         self.by_set.set(set.unwrap_or(0), number);
         Ok(number)
-    }
-
-    fn tag(&mut self, db: &Connection, id: i64) -> Result<Option<(String, String)>, StoreError> {
-        let place = match self.by_tag.get(id) {
-            Some(known) => known,
-            None => {
-                let found = Some(tag(db, id)?).filter(|(key, _)| self.keys.contains(&key.as_str()));
-                self.tags.extend(found.clone());
-                let place = if found.is_some() { u32::try_from(self.tags.len()).unwrap_or(0) } else { 0 };
-                self.by_tag.set(id, place);
-                place
-            }
-        };
-        Ok(place.checked_sub(1).and_then(|at| self.tags.get(usize::try_from(at).ok()?)).cloned())
     }
 }
 
@@ -140,13 +121,14 @@ impl View<'_> {
         snapshot: &Snapshot,
         book: Option<&CostBook>,
     ) -> Result<Vec<TagGroup>, StoreError> {
-        let policy = self.policy(snapshot)?;
-        let mut named = Named::by(self.db(), &policy)?;
+        let at_hand = self.newest()?.and_then(|newest| self.at_hand(&newest));
+        let sets = at_hand.as_ref().map(|at_hand| &at_hand.sets);
+        let mut named = Named::by(self.db(), &*self.policy(snapshot)?, sets)?;
         let mut sums: HashMap<Kind, Sum> = HashMap::new();
         let mut statement = statement(self.db(), sql::JUDGED_WITH_TAGS)?;
-        let mut rows = statement.query(half.of(snapshot)).attempt("read resources")?;
-        while let Some(row) = rows.next().attempt("read resources")? {
-            let (ids, tags, findings, usage, charged) = columns(row).attempt("read resources")?;
+        let mut rows = statement.query(half.of(snapshot)).attempt(FAILED)?;
+        while let Some(row) = rows.next().attempt(FAILED)? {
+            let (ids, tags, findings, usage, charged) = columns(row).attempt(FAILED)?;
             let number = named.number(self.db(), tags)?;
             let sum = sums.entry((ids.resource_type, number, findings)).or_default();
             sum.resources += 1;

@@ -6,10 +6,10 @@ use jiff::civil::Date;
 use rusqlite::{Connection, Row};
 
 use super::{
-    StoreError,
-    gathering::ByNumber,
-    intern::{NAME, varints},
-    rows::{ScopeIds, all},
+    Attempt, StoreError,
+    gathering::ById,
+    intern::{NAME, statement, varints},
+    rows::ScopeIds,
     sql,
 };
 use crate::{
@@ -18,6 +18,8 @@ use crate::{
     policy::{Code, Policy, Severity, State, Subject},
     suggest::counts::Mixer,
 };
+
+const FAILED: &str = "read tags to judge by a draft";
 
 /// A state, and the number of the errors behind it.
 pub(super) type Verdict = (State, u32);
@@ -29,7 +31,7 @@ pub(super) struct Draft<'p> {
     /// By local id.
     tags: HashMap<i64, (String, String)>,
     /// The relevant tags of each set, as a number of `kinds`.
-    sets: ByNumber<u32>,
+    sets: ById,
     kinds: Vec<Vec<i64>>,
     /// Whether the Name tag is asked for.
     pub(super) named: bool,
@@ -77,7 +79,10 @@ impl<'p> Draft<'p> {
         let mut meant: HashMap<String, bool> = HashMap::new();
         let mut tags = HashMap::new();
         let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
-        for (id, key, value) in all(db, sql::ALL_TAGS, read)? {
+        // One by one: all of them at once are tens of megabytes, which a server's memory would keep.
+        let mut asked = statement(db, sql::ALL_TAGS)?;
+        for tag in asked.query_map([], read).attempt(FAILED)? {
+            let (id, key, value) = tag.attempt(FAILED)?;
             if !meant.contains_key(&key) {
                 meant.insert(key.clone(), policy.meant(&key).is_some());
             }
@@ -86,7 +91,7 @@ impl<'p> Draft<'p> {
             }
         }
         let named = policy.meant(NAME).is_some();
-        let mut draft = Self { policy, on, tags, sets: ByNumber::default(), kinds: Vec::new(), named };
+        let mut draft = Self { policy, on, tags, sets: ById::default(), kinds: Vec::new(), named };
         draft.sort_sets(db)?;
         Ok(draft)
     }
@@ -98,14 +103,17 @@ impl<'p> Draft<'p> {
 
     fn sort_sets(&mut self, db: &Connection) -> Result<(), StoreError> {
         let mut numbers: HashMap<Vec<i64>, u32> = HashMap::new();
-        for (set, blob) in all(db, sql::ALL_TAG_SETS, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))? {
-            let relevant: Vec<i64> = varints(&blob).into_iter().filter(|tag| self.tags.contains_key(tag)).collect();
+        let mut asked = statement(db, sql::ALL_TAG_SETS)?;
+        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, varints(row.get_ref(1)?.as_blob()?)));
+        for set in asked.query_map([], read).attempt(FAILED)? {
+            let (set, mut relevant) = set.attempt(FAILED)?;
+            relevant.retain(|tag| self.tags.contains_key(tag));
             let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
             let number = *numbers.entry(relevant).or_insert_with_key(|relevant| {
                 self.kinds.push(relevant.clone());
                 next
             });
-            self.sets.insert(set, number);
+            self.sets.set(set, number);
         }
         Ok(())
     }
@@ -133,7 +141,7 @@ impl<'d> Judge<'d> {
         of: &Arn,
     ) -> Verdict {
         // What cannot carry tags is judged by nobody.
-        let Some(kind) = set.and_then(|set| self.draft.sets.get(&set).copied()) else {
+        let Some(kind) = set.and_then(|set| self.draft.sets.get(set)) else {
             return (State::NotApplicable, NO_ERRORS);
         };
         if self.draft.policy.exemption(of, self.draft.on).is_some() {

@@ -20,7 +20,7 @@ pub(super) const READER_PRAGMAS: &str = "
     PRAGMA busy_timeout = 250;
     PRAGMA query_only = ON;
     PRAGMA mmap_size = 0;
-    PRAGMA cache_size = -8000;
+    PRAGMA cache_size = -4000;
     PRAGMA temp_store = MEMORY;
     PRAGMA trusted_schema = OFF;";
 

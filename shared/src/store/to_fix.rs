@@ -65,7 +65,9 @@ impl View<'_> {
             }
             Ok((standing, broken))
         })?;
-        let (mut standing, mut broken) = (Standing::default(), Vec::new());
+        // Of the size that it will have: a vector that grows leaves as much again behind.
+        let all = halves.iter().map(|(_, broken)| broken.len()).sum();
+        let (mut standing, mut broken) = (Standing::default(), Vec::with_capacity(all));
         for (half, more) in halves {
             standing += half;
             broken.extend(more);
