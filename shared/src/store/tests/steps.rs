@@ -265,7 +265,7 @@ const BUDGETS: &[(&str, Budget, &str)] = &[
     ("RESOURCE_BY_KEY", Fixed(35), "KEY"),
     ("COSTS_BY_VERDICT", Fixed(30), ""),
     ("TAG_VALUES", Fixed(120), ""),
-    ("JUDGED_WITH_TAGS", Each(30), "1 0 MIDDLE 0"),
+    ("JUDGED_WITH_TAGS", Each(16), "1 0 MIDDLE 0"),
     ("ENDED_BETWEEN", Each(1), "1 2 0 9223372036854775807"),
     ("BEGAN_BETWEEN", Each(8), "1 2 0 9223372036854775807"),
     ("ENDED_NEAR", Each(8), "1 2 0 9223372036854775807"),
