@@ -415,4 +415,12 @@ CREATE TABLE evidence_model (
     model       TEXT NOT NULL         -- JSON
 ) STRICT;
 
-PRAGMA user_version = 7;
+-- What takes a look at all resources of a night, or at all that changed in it, told when it was the newest: what to tag first, what
+-- there is to fix, and what made it differ from the night before it. No costs: those are known of the newest night alone. It
+-- follows from the facts, and a night without a row is looked through when it is asked about.
+CREATE TABLE told (
+    snapshot_id INTEGER PRIMARY KEY REFERENCES snapshot (id),
+    body        TEXT NOT NULL         -- JSON
+) STRICT;
+
+PRAGMA user_version = 8;

@@ -174,6 +174,7 @@ fn record(
                 if learns {
                     learn(&mut beginning.writer);
                 }
+                tell(&mut beginning.writer);
                 move_log(&beginning.writer);
                 return Ok(Some(summary));
             }
@@ -187,6 +188,13 @@ fn learn(writer: &mut Writer) {
     match writer.learn() {
         Ok(learned) => debug!(?learned, "learnt from the resources what they tell of each other"),
         Err(error) => warn!("nothing new was learnt for suggestions: {}", Chain(&error)),
+    }
+}
+
+/// The night is committed; without this, whoever asks about the night later waits longer.
+fn tell(writer: &mut Writer) {
+    if let Err(error) = writer.tell() {
+        warn!("the night was not told for later questions: {}", Chain(&error));
     }
 }
 

@@ -5,6 +5,7 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     ResourceType,
@@ -30,7 +31,7 @@ pub struct TagGroup {
 }
 
 /// A group to fix.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Advice {
     /// Of which type.
     pub resource_type: ResourceType,
@@ -42,12 +43,13 @@ pub struct Advice {
     pub value: Option<Agreed>,
     /// How many they are.
     pub resources: u64,
-    /// What a month of them costs, as far as it is known.
+    /// What a month of them costs, as far as it is known. Not written: it is known of the newest snapshot alone.
+    #[serde(skip)]
     pub cost: Amount,
 }
 
 /// A required key that is wrong in one way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// Which.
     pub key: String,
@@ -55,30 +57,40 @@ pub struct Fault {
     pub code: Code,
     /// Of how many resources.
     pub resources: u64,
-    /// What a month of those costs of which it is known.
+    /// What a month of those costs of which it is known. Not written, as above.
+    #[serde(skip)]
     pub cost: Amount,
     /// How many these are.
+    #[serde(skip)]
     pub with_cost: u64,
 }
 
+/// Groups to fix that are told, at most.
+pub const MOST_ADVICE: usize = 5;
+
 /// What there is to fix in a snapshot, and how.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Advised {
     /// The most frequent first.
     pub faults: Vec<Fault>,
-    /// Those that cost most first.
+    /// Those that cost most first; the first [`MOST_ADVICE`] of them.
     pub advice: Vec<Advice>,
+    /// How many groups there are.
+    pub groups: u64,
 }
 
 impl Advised {
     /// From the judged resources, by the policy that judged them on that day.
     pub fn of(groups: &[TagGroup], policy: &Policy, day: Date) -> Self {
-        Self { faults: faults(groups), advice: advice(groups, policy, day) }
+        let mut advice = advice(groups, policy, day);
+        let groups_to_fix = advice.len() as u64;
+        advice.truncate(MOST_ADVICE);
+        Self { faults: faults(groups), advice, groups: groups_to_fix }
     }
 }
 
 /// A value on which resources that belong together agree.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Agreed {
     /// Which.
     pub value: String,

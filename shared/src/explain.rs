@@ -4,8 +4,10 @@
 //! which causes come before it; the share that each is told is the mean over all orders (Shapley's value), so that no order is
 //! preferred and the shares add up to the change.
 
+use serde::{Deserialize, Serialize};
+
 /// Compliant and non-compliant resources.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Compliant.
     pub compliant: i64,

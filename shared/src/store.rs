@@ -26,6 +26,7 @@ mod bill;
 mod bill_lines;
 mod billed;
 mod carry;
+mod causes;
 mod check;
 mod cost;
 mod counter;
@@ -69,6 +70,7 @@ mod tests;
 mod thin;
 mod timeline;
 mod to_fix;
+mod told;
 mod trail;
 mod upgrade;
 mod usage;
@@ -78,6 +80,7 @@ mod whole;
 pub use audit::{AuditEntry, AuditError, AuditLog, AuditQuery, read_audit};
 pub use bill::{BillGap, BillKnown, BillLine, BillPart, Harvest, KnownMonth, MonthBill};
 pub use billed::{Bill, BilledMonth, MonthSpend, usual_month};
+pub use causes::{Cause, Causes, Moved};
 pub use check::CheckReport;
 pub use cost::{CostBasis, CostSource, LiveSpend, ResourceCost, ScopeSpend, Turned};
 pub use covered::{Covered, WholeScopes};
@@ -100,11 +103,11 @@ pub use single::KnownBasis;
 pub use tally::Tally;
 pub use thin::Thinned;
 pub use timeline::{DaySpend, Life, LifeOf, NightTotals};
-pub use to_fix::Broken;
+pub use to_fix::ToFix;
 pub use upgrade::UpgradeProgress;
 
 /// The version of `schema.sql`, as SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 7;
+pub const SCHEMA_VERSION: i64 = 8;
 
 /// Marks the file as ours, as SQLite's `application_id`: "TagL".
 const APPLICATION_ID: i64 = 0x5461_674C;

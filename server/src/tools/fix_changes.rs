@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use shared::{
     ResourceType,
     fixes::{TagChange, aws_cli, custodian, terraform},
-    store::{Broken, Row, Snapshot},
+    store::{Row, Snapshot},
 };
 
 use super::{
@@ -67,15 +67,14 @@ type Place = (String, String, ResourceType, shared::AccountId, shared::Region);
 pub(crate) fn tell(
     adviser: &Adviser<'_>,
     snapshot: &Snapshot,
-    first: &[&Broken],
+    keys: &[i64],
     least: f64,
     costs: bool,
 ) -> Result<Told, ToolFailure> {
-    let keys: Vec<i64> = first.iter().map(|one| one.key).collect();
     let mut groups: BTreeMap<Place, (TagChange, f64, Option<i64>)> = BTreeMap::new();
     let mut order: Vec<Place> = Vec::new();
     let mut open: BTreeMap<Place, Vec<String>> = BTreeMap::new();
-    for row in adviser.view.resources_of(snapshot, &keys)? {
+    for row in adviser.view.resources_of(snapshot, keys)? {
         let cost = row.cost.filter(|_| costs).map(|cost| cost.monthly.cents());
         for (key, value) in values(adviser, &row, least)? {
             let scope = &row.scope;

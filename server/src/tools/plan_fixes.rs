@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use shared::{
     ResourceType,
     day::day_of,
-    fixes::plan::{Candidate, Measure, fewest},
-    store::{Broken, Filter, Standing},
+    fixes::plan::{Measure, Taken, fewest},
+    store::{Filter, Standing, ToFix},
     suggest::THRESHOLD,
 };
 
@@ -154,10 +154,11 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
         covered(view, &snapshot, &asked.filter)?;
         let earlier = earlier(view, &snapshot, arguments.as_of)?;
         let policy = view.policy(&snapshot)?;
-        let (standing, broken) = view.to_fix(&snapshot, &asked.filter)?;
+        let told = if earlier.is_some() { view.first_to_fix(&snapshot, &asked.filter, asked.limit)? } else { None };
+        let to_fix = told.map_or_else(|| view.to_fix(&snapshot, &asked.filter), Ok)?;
         let costs = earlier.is_none() && view.cost_basis(&snapshot)?.is_some_and(|basis| !basis.types.is_empty());
         let by = measure(arguments.by, costs)?;
-        let (chosen, status) = choose(&standing, &broken, by, asked.target)?;
+        let (chosen, status) = choose(&to_fix, by, asked.target)?;
         let adviser = Adviser {
             view,
             policy: &policy,
@@ -167,9 +168,10 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
             on: day_of(snapshot.started_at),
             all: asked.all,
         };
-        let first: Vec<&Broken> = chosen.iter().take(asked.limit).filter_map(|one| broken.get(one.place)).collect();
+        let first = first(&to_fix, &chosen, asked.limit);
         let told = tell(&adviser, &snapshot, &first, asked.least, costs)?;
-        let mut notes: Vec<String> = hints(status, by, &chosen, &asked);
+        let plan = plan(&chosen, &to_fix, first.len(), costs);
+        let mut notes: Vec<String> = hints(status, by, &plan);
         match earlier {
             Some(note) => notes.push(format!("{note} Nor are values that were learnt from the estate.")),
             None => {
@@ -180,9 +182,9 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
         let body = Body {
             target: asked.target,
             by,
-            score_now: score(&standing, by).map(rounded),
+            score_now: score(&to_fix.standing, by).map(rounded),
             status,
-            plan: plan(&chosen, &broken, first.len(), costs),
+            plan,
             script: arguments.format.map(|format| format.write(&told.changes)),
             changes: told.changes_told(),
             needs_a_person: told.open,
@@ -210,12 +212,8 @@ fn score(standing: &Standing, by: By) -> Option<f64> {
     }
 }
 
-fn choose(
-    standing: &Standing,
-    broken: &[Broken],
-    by: By,
-    target: f64,
-) -> Result<(Vec<Candidate>, &'static str), ToolFailure> {
+fn choose(to_fix: &ToFix, by: By, target: f64) -> Result<(Vec<Taken>, &'static str), ToolFailure> {
+    let standing = &to_fix.standing;
     let Some(now) = score(standing, by) else {
         let why = "nothing is judged here, so that there is no score to raise; ask about other types or places";
         return Err(ToolFailure::Caller(why.to_owned()));
@@ -231,40 +229,48 @@ fn choose(
             (Measure::Cost, have, have + standing.non_compliant_cost.micros().max(0))
         }
     };
-    let candidates: Vec<Candidate> = broken
-        .iter()
-        .enumerate()
-        .map(|(place, one)| Candidate { place, changes: one.changes, cost: one.cost })
-        .collect();
-    Ok(match fewest(&candidates, measure, have, all, target) {
+    Ok(match fewest(&to_fix.steps, measure, have, all, target) {
         Some(chosen) => (chosen, "planned"),
         None => (Vec::new(), "out_of_reach"),
     })
 }
 
-fn plan(chosen: &[Candidate], broken: &[Broken], told: usize, costs: bool) -> Plan {
-    let known: Vec<i64> = chosen.iter().filter_map(|one| one.cost).map(|cost| cost.cents()).collect();
-    Plan {
-        resources: chosen.len() as u64,
-        tag_changes: chosen.iter().map(|one| u64::from(one.changes)).sum(),
-        monthly_cost: (costs && !known.is_empty()).then(|| units(known.iter().sum())),
-        told: told as u64,
-        non_compliant: broken.len() as u64,
-    }
+/// Keys of the resources that are told: the first of the plan.
+fn first(to_fix: &ToFix, chosen: &[Taken], limit: usize) -> Vec<i64> {
+    let keys = to_fix.keys();
+    let of = |one: &Taken| {
+        let taken = usize::try_from(one.resources).unwrap_or(usize::MAX);
+        keys.get(one.step).copied().unwrap_or_default().iter().copied().take(taken)
+    };
+    chosen.iter().flat_map(of).take(limit).collect()
 }
 
-fn hints(status: &str, by: By, chosen: &[Candidate], asked: &Asked) -> Vec<String> {
+fn plan(chosen: &[Taken], to_fix: &ToFix, told: usize, costs: bool) -> Plan {
+    let mut plan = Plan { told: told as u64, non_compliant: to_fix.standing.non_compliant, ..Plan::default() };
+    let mut cents = None;
+    for (step, resources) in chosen.iter().filter_map(|one| Some((to_fix.steps.get(one.step)?, one.resources))) {
+        plan.resources += resources;
+        plan.tag_changes += u64::from(step.changes) * resources;
+        if let Some(cost) = step.cost {
+            cents = Some(cents.unwrap_or(0) + cost.cents() * i64::try_from(resources).unwrap_or(i64::MAX));
+        }
+    }
+    plan.monthly_cost = cents.filter(|_| costs).map(units);
+    plan
+}
+
+fn hints(status: &str, by: By, plan: &Plan) -> Vec<String> {
     let mut notes = Vec::new();
     if status == "out_of_reach" {
         notes.push("Not even all resources of known cost together reach the target; ask with `by` `count`.".to_owned());
     }
-    if chosen.len() > asked.limit {
-        let rest = chosen.len() - asked.limit;
+    if plan.resources > plan.told {
+        let rest = plan.resources - plan.told;
         notes.push(format!(
             "{rest} more resources are in the plan: fix these, scan again, and ask again; or pass a larger `limit`."
         ));
     }
-    if !chosen.is_empty() {
+    if plan.resources > 0 {
         notes.push("Read a script before you run it. TagLedger changes nothing by itself.".to_owned());
         if by == By::Cost {
             notes.push(

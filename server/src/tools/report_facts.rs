@@ -138,7 +138,7 @@ pub(crate) struct Facts {
     pub(crate) accounts: Vec<Worst>,
     pub(crate) types: Vec<Worst>,
     pub(crate) advice: Vec<Recommendation>,
-    pub(crate) more_advice: usize,
+    pub(crate) more_advice: u64,
 }
 
 impl Facts {
@@ -150,10 +150,10 @@ impl Facts {
         let bill = if costs { bill(view)? } else { None };
         let day = day_of(snapshot.started_at);
         let told = view.advised(snapshot, |advised| {
-            let shown = advised.advice.iter().take(MOST_ROWS).map(Recommendation::of).collect();
-            (advised.faults.iter().map(TopViolation::of).collect(), shown, advised.advice.len())
+            let shown = advised.advice.iter().map(Recommendation::of).collect();
+            (advised.faults.iter().map(TopViolation::of).collect(), shown, advised.groups)
         })?;
-        let (mut by_count, advice, advices): (Vec<TopViolation>, Vec<Recommendation>, usize) = told;
+        let (mut by_count, advice, groups): (Vec<TopViolation>, Vec<Recommendation>, u64) = told;
         let mut by_cost: Vec<TopViolation> =
             by_count.iter().filter(|one| one.cost_impact.is_some_and(|cost| cost > 0.0)).cloned().collect();
         by_cost.sort_by(|a, b| b.cost_impact.unwrap_or_default().total_cmp(&a.cost_impact.unwrap_or_default()));
@@ -171,7 +171,7 @@ impl Facts {
             by_cost,
             accounts: by(|scope| scope.account.to_string(), &account_gap),
             types: by(|scope| scope.resource_type.to_string(), &type_gap),
-            more_advice: advices.saturating_sub(advice.len()),
+            more_advice: groups.saturating_sub(advice.len() as u64),
             advice,
             money: bill.map(|(period, attribution)| Money::of(period, &attribution)),
         })

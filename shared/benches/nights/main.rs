@@ -1,7 +1,8 @@
 //! What a ledger costs over the years: bytes, processor time and memory, night by night.
 //!
 //! `cargo bench -p shared --bench nights -- [RESOURCES [NIGHTS [FILE]]]`; without FILE the ledger is made in a temporary
-//! folder. Processor time is of the writing thread, listing apart; it is the figure to trust on a busy machine.
+//! folder. Processor time is of the writing thread, listing apart, and of
+//! the threads that tell of a night; it is the figure to trust on a busy machine.
 
 #![allow(
     clippy::unwrap_used,
@@ -115,8 +116,21 @@ fn write(estate: &Estate, store: &Path, policy: &Policy, number: usize, last: bo
         night.bill(&Harvest { asked_at: started_at, ..harvest }).expect("a bill");
     }
     let summary = night.finish(started_at + 1.minute(), 0).expect("a commit");
+    spent += thread_cpu() - begun;
+    // What is told of the night is read by two threads.
+    let begun = process_cpu();
+    writer.tell().expect("the night is told");
+    spent += process_cpu() - begun;
+    let begun = thread_cpu();
     writer.checkpoint().expect("a checkpoint");
     (spent + (thread_cpu() - begun), summary.changes.values().sum())
+}
+
+/// Of all threads of this process that live, and those that have ended: in hundredths of a second.
+fn process_cpu() -> Duration {
+    let text = fs::read_to_string("/proc/self/stat").expect("Linux");
+    let fields = text.rsplit(") ").next().expect("fields").split(' ').skip(11).take(2);
+    Duration::from_millis(fields.map(|ticks| ticks.parse::<u64>().expect("ticks") * 10).sum())
 }
 
 /// Of this thread, as Linux counts it.

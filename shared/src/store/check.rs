@@ -41,13 +41,21 @@ impl Reader {
     ///
     /// When there is no ledger, or it is so damaged that it cannot be read on.
     pub fn check(&self, every_snapshot: bool, mut progress: impl FnMut(&str)) -> Result<CheckReport, StoreError> {
-        let mut found = self.read_unhurried(|db| {
-            let mut check = Check { db, dimensions: Dimensions::load(db)?, faults: Vec::new(), rows: 0, snapshots: 0 };
+        let (mut found, snapshots) = self.read_unhurried(|db| {
+            let mut check = Check { db, dimensions: Dimensions::load(db)?, faults: Vec::new(), rows: 0, snapshots: Vec::new() };
             // Now that somebody reads, a scan may end meanwhile, but its log is not moved into the file.
             let seal = seal::check(self.path())?;
             check.run(every_snapshot, &mut progress)?;
-            Ok(CheckReport { faults: check.faults, seal, snapshots: check.snapshots, rows: check.rows })
+            let snapshots = check.snapshots.len() as u64;
+            Ok((CheckReport { faults: check.faults, seal, snapshots, rows: check.rows }, check.snapshots))
         })?;
+        progress("what is told of snapshots");
+        let reader = self.unhurried();
+        for id in snapshots {
+            if !reader.tells_the_facts(id)? {
+                found.faults.push(format!("snapshot {id}: what is told of it is not what its facts say"));
+            }
+        }
         if found.seal == SealState::Broken {
             let file = Path::new(self.path()).display();
             found
@@ -63,7 +71,8 @@ struct Check<'c> {
     dimensions: Dimensions,
     faults: Vec<String>,
     rows: u64,
-    snapshots: u64,
+    /// Those that were counted again.
+    snapshots: Vec<i64>,
 }
 
 impl Check<'_> {
@@ -228,7 +237,7 @@ impl Check<'_> {
     }
 
     fn snapshot(&mut self, snapshot: &Snapshot) -> Result<(), StoreError> {
-        self.snapshots += 1;
+        self.snapshots.push(snapshot.id);
         let policy = policy_of(self.db, &snapshot.policy_digest)?;
         let mut counter = Counter::new(&policy, Interner::default());
         {

@@ -141,14 +141,38 @@ impl View<'_> {
     /// When the ledger cannot be read; so for the questions below.
     pub fn differences(&self, earlier: &Snapshot, later: &Snapshot) -> Result<Arc<Differences>, StoreError> {
         let Some(newest) = self.newest()? else { return Ok(Arc::default()) };
-        let at_hand = self.at_hand(&newest);
-        if newest == *later
-            && let Some(known) = at_hand.as_ref().and_then(|at_hand| at_hand.since(earlier.id))
-        {
+        if let Some(known) = self.read_ahead_since(earlier, later)? {
             return Ok(known);
         }
         let whole = self.whole(&newest);
         let book = whole.costs(self.db(), self.dimensions())?;
+        self.read_differences(earlier, later, book).map(Arc::new)
+    }
+
+    /// The same, for who does not ask what changed resources cost.
+    pub(super) fn differences_without_costs(
+        &self,
+        earlier: &Snapshot,
+        later: &Snapshot,
+    ) -> Result<Arc<Differences>, StoreError> {
+        match self.read_ahead_since(earlier, later)? {
+            Some(known) => Ok(known),
+            None => self.read_differences(earlier, later, None).map(Arc::new),
+        }
+    }
+
+    fn read_ahead_since(&self, earlier: &Snapshot, later: &Snapshot) -> Result<Option<Arc<Differences>>, StoreError> {
+        let at_hand = self.newest()?.filter(|newest| newest == later).and_then(|newest| self.at_hand(&newest));
+        Ok(at_hand.and_then(|at_hand| at_hand.since(earlier.id)))
+    }
+
+    fn read_differences(
+        &self,
+        earlier: &Snapshot,
+        later: &Snapshot,
+        book: Option<&CostBook>,
+    ) -> Result<Differences, StoreError> {
+        let at_hand = self.newest()?.and_then(|newest| self.at_hand(&newest));
         let sets = at_hand.as_ref().map(|at_hand| &at_hand.sets);
         let halves = self.in_halves(|view, half| {
             let changed = view.changed_of(half.keys(), earlier, later, book)?;
@@ -156,13 +180,10 @@ impl View<'_> {
             Ok((changed, retagged))
         })?;
         let (changed, retagged): (Vec<_>, Vec<_>) = halves.into_iter().unzip();
-        Ok(Arc::new(Differences {
-            changed: changed.into_iter().flatten().collect(),
-            retagged: Retagged::join(retagged),
-        }))
+        Ok(Differences { changed: changed.into_iter().flatten().collect(), retagged: Retagged::join(retagged) })
     }
 
-    /// The same without costs and tags.
+    /// What differs, without costs and tags.
     pub(super) fn changed(&self, earlier: &Snapshot, later: &Snapshot) -> Result<Vec<Changed>, StoreError> {
         self.changed_of(ALL, earlier, later, None)
     }

@@ -1,18 +1,21 @@
 //! Resources of a snapshot that are tagged alike, as far as the policy asks: what advice is made from.
 
-use std::collections::{BTreeMap, HashMap, hash_map::Entry};
+use std::{
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use rusqlite::{Connection, Row};
 
 use super::{
     Attempt, Snapshot, StoreError, View,
+    at_hand::AtHand,
     cost::CostBook,
     gathering::ById,
     halves::Half,
     intern::{NAME, statement, tag_ids, varints},
     page::rule,
     rows::{ScopeIds, rows},
-    sets::TagSets,
     sql,
     version::UsageIds,
 };
@@ -24,6 +27,9 @@ use crate::{
 };
 
 const FAILED: &str = "read how resources are tagged";
+
+/// Keys with more values than this tell single resources apart, not groups; so does a name.
+const MOST_VALUES: i64 = 2_000;
 
 /// Type, tags that the policy names, and findings: by local numbers.
 type Kind = (i64, u32, Option<i64>);
@@ -37,9 +43,9 @@ struct Sum {
 }
 
 /// Tags of keys that the policy names, each list of them once.
-struct Named<'h> {
-    /// Sets that are at hand: there are a hundred thousand to look up.
-    at_hand: Option<&'h TagSets>,
+struct Named {
+    /// Has sets of tags: there are a hundred thousand to look up.
+    at_hand: Option<Arc<AtHand>>,
     by_set: ById,
     lists: Vec<Vec<(String, String)>>,
     numbers: HashMap<Vec<(String, String)>, u32>,
@@ -48,20 +54,21 @@ struct Named<'h> {
     tags: Vec<(String, String)>,
 }
 
-impl<'h> Named<'h> {
-    /// Keys with more values than this tell single resources apart, not groups; so does a name.
-    const MOST_VALUES: i64 = 2_000;
+/// The policy's keys whose tags tell groups of resources.
+pub(super) fn told_by(db: &Connection, policy: &Policy) -> Result<Vec<String>, StoreError> {
+    let values = rows(db, sql::TAG_VALUES, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+    let many = |key: &str| values.iter().any(|(known, n)| known == key && *n > MOST_VALUES);
+    Ok(policy.keys().filter(|key| *key != NAME && !many(key)).map(str::to_owned).collect())
+}
 
-    fn by(db: &Connection, policy: &Policy, at_hand: Option<&'h TagSets>) -> Result<Self, StoreError> {
-        let values = rows(db, sql::TAG_VALUES, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
-        let many = |key: &str| values.iter().any(|(known, n)| known == key && *n > Self::MOST_VALUES);
-        let keys: Vec<&str> = policy.keys().filter(|key| *key != NAME && !many(key)).collect();
+impl Named {
+    fn by(db: &Connection, keys: &[String], at_hand: Option<Arc<AtHand>>) -> Result<Self, StoreError> {
         let (mut by_tag, mut tags) = (ById::default(), Vec::new());
         let mut asked = statement(db, sql::ALL_TAGS)?;
         let mut all = asked.query([]).attempt(FAILED)?;
         while let Some(row) = all.next().attempt(FAILED)? {
             let key = row.get_ref(1).attempt(FAILED)?.as_str().map_err(rusqlite::Error::from).attempt(FAILED)?;
-            if keys.contains(&key) {
+            if keys.iter().any(|one| one == key) {
                 tags.push((key.to_owned(), row.get(2).attempt(FAILED)?));
                 by_tag.set(row.get(0).attempt(FAILED)?, u32::try_from(tags.len() - 1).unwrap_or(u32::MAX));
             }
@@ -76,7 +83,7 @@ impl<'h> Named<'h> {
         }
         let ids = match set {
             None => Vec::new(),
-            Some(set) => match self.at_hand.and_then(|sets| sets.get(set)) {
+            Some(set) => match self.at_hand.as_ref().and_then(|at_hand| at_hand.sets.get(set)) {
                 Some(ids) => varints(ids),
                 None => tag_ids(db, set)?,
             },
@@ -99,7 +106,8 @@ impl<'h> Named<'h> {
 
 impl View<'_> {
     /// What there is to fix in a snapshot: from its judged resources, together where they are tagged alike as far as the policy
-    /// asks. Costs are told of the newest alone. Reads all resources, once a snapshot.
+    /// asks. Costs are told of the newest alone, for which all resources are read, once; of an earlier night it is what was told
+    /// when that was the newest.
     ///
     /// # Errors
     ///
@@ -107,11 +115,25 @@ impl View<'_> {
     pub fn advised<T>(&self, snapshot: &Snapshot, tell: impl FnOnce(&Advised) -> T) -> Result<T, StoreError> {
         let whole = self.whole(snapshot);
         let book = self.costs_told(&whole, snapshot)?;
-        let advised = whole.advised(|| {
-            let groups = self.in_halves(|view, half| view.read_groups(half, snapshot, book))?.concat();
-            Ok(Advised::of(&groups, &*self.policy(snapshot)?, day_of(snapshot.started_at)))
+        let advised = whole.advised(book.is_some(), || {
+            let told = if book.is_some() { None } else { self.told(snapshot)? };
+            match told {
+                Some(told) => Ok(told.advised),
+                None => self.read_advised(snapshot, book, &told_by(self.db(), &*self.policy(snapshot)?)?),
+            }
         })?;
         Ok(tell(advised))
+    }
+
+    /// From the facts, resources together by tags of these keys.
+    pub(super) fn read_advised(
+        &self,
+        snapshot: &Snapshot,
+        book: Option<&CostBook>,
+        keys: &[String],
+    ) -> Result<Advised, StoreError> {
+        let groups = self.in_halves(|view, half| view.read_groups(half, snapshot, book, keys))?.concat();
+        Ok(Advised::of(&groups, &*self.policy(snapshot)?, day_of(snapshot.started_at)))
     }
 
     /// Of a half. What is alike in both halves is a group of each: advice adds them up.
@@ -120,28 +142,53 @@ impl View<'_> {
         half: Half,
         snapshot: &Snapshot,
         book: Option<&CostBook>,
+        keys: &[String],
     ) -> Result<Vec<TagGroup>, StoreError> {
-        let at_hand = self.newest()?.and_then(|newest| self.at_hand(&newest));
-        let sets = at_hand.as_ref().map(|at_hand| &at_hand.sets);
-        let mut named = Named::by(self.db(), &*self.policy(snapshot)?, sets)?;
-        let mut sums: HashMap<Kind, Sum> = HashMap::new();
+        let mut sums = Sums::by(self, keys)?;
         let mut statement = statement(self.db(), sql::JUDGED_WITH_TAGS)?;
         let mut rows = statement.query(half.of(snapshot)).attempt(FAILED)?;
         while let Some(row) = rows.next().attempt(FAILED)? {
             let (ids, tags, findings, usage, charged) = columns(row).attempt(FAILED)?;
-            let number = named.number(self.db(), tags)?;
-            let sum = sums.entry((ids.resource_type, number, findings)).or_default();
-            sum.resources += 1;
-            if let Some(cost) = book.and_then(|book| book.of(ids, usage, charged)) {
-                sum.cost += cost.monthly;
-                sum.with_cost += 1;
-            }
+            let cost = book.and_then(|book| book.of(ids, usage, charged)).map(|cost| cost.monthly);
+            sums.add(ids.resource_type, tags, findings, cost)?;
         }
-        drop(rows);
-        self.groups_of(sums, &named)
+        sums.groups()
+    }
+}
+
+/// Resources in the course of being put together.
+pub(super) struct Sums<'v> {
+    view: &'v View<'v>,
+    named: Named,
+    sums: HashMap<Kind, Sum>,
+}
+
+impl<'v> Sums<'v> {
+    pub(super) fn by(view: &'v View<'v>, keys: &[String]) -> Result<Self, StoreError> {
+        let at_hand = view.newest()?.and_then(|newest| view.at_hand(&newest));
+        Ok(Self { view, named: Named::by(view.db(), keys, at_hand)?, sums: HashMap::new() })
     }
 
-    fn groups_of(&self, sums: HashMap<Kind, Sum>, named: &Named<'_>) -> Result<Vec<TagGroup>, StoreError> {
+    /// A resource: local ids of its type, its tags and its findings, and what it costs where that is known.
+    pub(super) fn add(
+        &mut self,
+        kind: i64,
+        tags: Option<i64>,
+        findings: Option<i64>,
+        cost: Option<Amount>,
+    ) -> Result<(), StoreError> {
+        let number = self.named.number(self.view.db(), tags)?;
+        let sum = self.sums.entry((kind, number, findings)).or_default();
+        sum.resources += 1;
+        if let Some(cost) = cost {
+            sum.cost += cost;
+            sum.with_cost += 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn groups(self) -> Result<Vec<TagGroup>, StoreError> {
+        let Self { view, named, sums } = self;
         let mut wrong: BTreeMap<i64, Vec<(String, Code)>> = BTreeMap::new();
         let mut groups = Vec::with_capacity(sums.len());
         let mut sums: Vec<(Kind, Sum)> = sums.into_iter().collect();
@@ -152,11 +199,11 @@ impl View<'_> {
                 None => Vec::new(),
                 Some(set) => match wrong.get(&set) {
                     Some(known) => known.clone(),
-                    None => wrong.entry(set).or_insert(faults_of(self.db(), set)?).clone(),
+                    None => wrong.entry(set).or_insert(faults_of(view.db(), set)?).clone(),
                 },
             };
             groups.push(TagGroup {
-                resource_type: *self.dimensions().types.get(&kind).ok_or_else(outsider)?,
+                resource_type: *view.dimensions().types.get(&kind).ok_or_else(outsider)?,
                 tags: usize::try_from(number).ok().and_then(|at| named.lists.get(at)).cloned().unwrap_or_default(),
                 wrong: faults,
                 resources,

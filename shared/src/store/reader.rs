@@ -249,7 +249,8 @@ impl View<'_> {
         whole.lackers(self.sql, &self.dimensions, snapshot.id)?;
         whole.live(|| self.read_live(&whole, snapshot))?;
         whole.days(|| self.read_spend_by_day())?;
-        self.advised(snapshot, |_| ())
+        self.advised(snapshot, |_| ())?;
+        self.to_fix(snapshot, &Filter::default()).map(drop)
     }
 
     /// Tells what the last whole month came to, or the running one when there is none; nothing when no bill is known.

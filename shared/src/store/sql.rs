@@ -52,6 +52,7 @@ pub(super) const VERSION_7_TABLE: &str = include_str!("upgrade/version_7.sql");
 pub(super) const VERSION_7_NIGHT: &str =
     "INSERT INTO history SELECT * FROM history_6 WHERE until = ?1 ORDER BY since, key";
 pub(super) const VERSION_7_END: &str = include_str!("upgrade/version_7_end.sql");
+pub(super) const VERSION_8: &str = include_str!("upgrade/version_8.sql");
 
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {
@@ -267,6 +268,7 @@ statements! {
     DROP_RULE_COUNTS = "DELETE FROM rollup_rule WHERE snapshot_id = ?1";
     DROP_TAG_COUNTS = "DELETE FROM rollup_tag WHERE snapshot_id = ?1";
     DROP_ARRIVALS = "DELETE FROM arrival WHERE snapshot_id = ?1";
+    DROP_TOLD = "DELETE FROM told WHERE snapshot_id = ?1";
     NO_LONGER_KEPT = "UPDATE snapshot SET kept = 0 WHERE id = ?1";
     DROP_BILL_BEFORE = "DELETE FROM bill_before WHERE snapshot_id <= ?1";
     DROP_KNOWN_BEFORE = "DELETE FROM bill_known_before WHERE snapshot_id <= ?1";
@@ -309,6 +311,13 @@ statements! {
     ADD_EVIDENCE = "INSERT INTO evidence VALUES (?1, ?2)";
     ADD_EVIDENCE_VALUE = "INSERT INTO evidence_value VALUES (?1, ?2)";
     ADD_EVIDENCE_MODEL = "INSERT INTO evidence_model SELECT id, policy_id, ?2 FROM snapshot WHERE id = ?1";
+
+    // Telling of nights.
+    /// Kept nights behind the last that was told; the newest alone where none was.
+    UNTOLD = "SELECT id FROM snapshot WHERE kept AND id > coalesce((SELECT max(snapshot_id) FROM told),
+        (SELECT max(id) FROM snapshot) - 1) ORDER BY id";
+    ADD_TOLD = "INSERT OR REPLACE INTO told SELECT id, ?2 FROM snapshot WHERE id = ?1 AND kept";
+    TOLD = "SELECT body FROM told WHERE snapshot_id = ?1";
 
     // Checking and measuring.
     INTEGRITY = "PRAGMA integrity_check(20)";

@@ -23,6 +23,7 @@ mod pages;
 mod past_bill;
 mod single;
 mod steps;
+mod told;
 mod upgrades;
 mod upkeep;
 
@@ -96,6 +97,13 @@ impl Book {
         let learned = writer.learn().unwrap();
         writer.checkpoint().unwrap();
         learned
+    }
+
+    /// Tells of the nights that nobody told yet.
+    fn tell(&self) {
+        let mut writer = Writer::open(&self.path()).unwrap();
+        writer.tell().unwrap();
+        writer.checkpoint().unwrap();
     }
 
     /// One night that stays in the log as long as somebody reads.
@@ -203,5 +211,6 @@ fn representative() -> Book {
         night.bill(&bill::harvest())
     });
     book.learn().unwrap();
+    book.tell();
     book
 }

@@ -48,7 +48,7 @@ impl Writer {
     }
 
     /// Runs a change in one transaction.
-    fn change<T>(
+    pub(super) fn change<T>(
         &mut self,
         what: &'static str,
         change: impl FnOnce(&Connection) -> Result<T, StoreError>,
@@ -110,6 +110,7 @@ fn drop_night(db: &Connection, id: i64) -> Result<(), StoreError> {
         sql::DROP_RULE_COUNTS,
         sql::DROP_TAG_COUNTS,
         sql::DROP_ARRIVALS,
+        sql::DROP_TOLD,
         sql::NO_LONGER_KEPT,
     ] {
         run(db, text, params![id])?;

@@ -1,70 +1,143 @@
 //! Which resources are not compliant, with what it takes to make them so.
 
-use std::{collections::HashMap, hash::BuildHasherDefault};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap, HashMap},
+    hash::BuildHasherDefault,
+    sync::Arc,
+};
 
 use rusqlite::Row;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Attempt, Filter, PageStart, Row as Resource, Snapshot, Standing, StoreError, View,
+    cost::CostBook,
+    halves::Half,
     intern::statement,
     rows::{ScopeIds, state},
     sql,
+    told::MOST_KEYS,
 };
-use crate::{money::Amount, policy::State, suggest::counts::Mixer};
+use crate::{fixes::plan::Step, money::Amount, policy::State, suggest::counts::Mixer};
 
 const FAILED: &str = "look for what to fix";
 
-/// A resource that is not compliant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Broken {
-    /// Its key in the ledger.
-    pub key: i64,
-    /// Tags that are to be changed: its errors.
-    pub changes: u32,
-    /// What it costs a month; none when that is not known.
-    pub cost: Option<Amount>,
+/// What there is to fix.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ToFix {
+    /// How the judged resources stand.
+    pub standing: Standing,
+    /// Those that are not compliant, alike ones together: those with fewest changes first, then those that cost most.
+    pub steps: Vec<Step>,
+    /// Keys of the resources of each step, step by step.
+    keys: Vec<i64>,
+}
+
+/// The same of an earlier night as it was told then: without costs, and with the first keys alone.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FirstToFix {
+    steps: Vec<Step>,
+    keys: Vec<i64>,
+}
+
+/// A resource that is not compliant: its key, the tags that are to be changed, and what it costs a month where that is known.
+type Broken = (i64, u32, Option<Amount>);
+
+impl ToFix {
+    fn of(standing: Standing, mut broken: Vec<Broken>) -> Self {
+        let order = |(key, changes, cost): &Broken| (*changes, Reverse(*cost), *key);
+        broken.sort_unstable_by_key(order);
+        let mut steps: Vec<Step> = Vec::new();
+        for (_, changes, cost) in &broken {
+            match steps.last_mut() {
+                Some(step) if (step.changes, step.cost) == (*changes, *cost) => step.resources += 1,
+                _ => steps.push(Step { changes: *changes, cost: *cost, resources: 1 }),
+            }
+        }
+        steps.shrink_to_fit();
+        Self { standing, steps, keys: broken.into_iter().map(|(key, ..)| key).collect() }
+    }
+
+    /// Keys of the resources of each step, in their order. The last steps may have fewer than they have resources: the rest of an
+    /// earlier night is not at hand.
+    pub fn keys(&self) -> Vec<&[i64]> {
+        let mut rest = self.keys.as_slice();
+        let take = |step: &Step| {
+            let wanted = usize::try_from(step.resources).unwrap_or(usize::MAX);
+            let (keys, behind) = rest.split_at(wanted.min(rest.len()));
+            rest = behind;
+            keys
+        };
+        self.steps.iter().map(take).collect()
+    }
+}
+
+/// The same while resources are read: for each number of changes how many there are, and the lowest keys.
+#[derive(Default)]
+pub(super) struct FirstToFixOf(BTreeMap<u32, (u64, BinaryHeap<i64>)>);
+
+impl FirstToFixOf {
+    /// A resource that is not compliant.
+    pub(super) fn add(&mut self, key: i64, changes: u32) {
+        let (resources, keys) = self.0.entry(changes).or_default();
+        *resources += 1;
+        if keys.len() < MOST_KEYS {
+            keys.push(key);
+        } else if keys.peek().is_some_and(|highest| key < *highest) {
+            keys.pop();
+            keys.push(key);
+        }
+    }
+
+    pub(super) fn end(self) -> FirstToFix {
+        let step = |(changes, (resources, _)): (&u32, &(u64, _))| Step { changes: *changes, cost: None, resources: *resources };
+        let steps = self.0.iter().map(step).collect();
+        let keys = self.0.into_values().flat_map(|(_, keys)| keys.into_sorted_vec()).take(MOST_KEYS).collect();
+        FirstToFix { steps, keys }
+    }
 }
 
 impl View<'_> {
-    /// How the judged resources of a snapshot stand, and those that are not compliant, in the order of their keys; costs are told
-    /// of the newest alone.
+    /// How the judged resources of a snapshot stand, and what there is to fix of them; costs are told of the newest alone.
     ///
     /// # Errors
     ///
-    /// When the ledger cannot be read; so for the question below.
-    pub fn to_fix(&self, snapshot: &Snapshot, filter: &Filter) -> Result<(Standing, Vec<Broken>), StoreError> {
+    /// When the ledger cannot be read; so for the questions below.
+    pub fn to_fix(&self, snapshot: &Snapshot, filter: &Filter) -> Result<Arc<ToFix>, StoreError> {
         let whole = self.whole(snapshot);
         let book = self.costs_told(&whole, snapshot)?;
-        let columns = |row: &Row<'_>| {
-            let usage = row.get::<_, Option<i64>>(6)?.zip(row.get::<_, Option<u32>>(7)?);
-            let judged = (row.get::<_, i64>(0)?, state(row.get(4)?), row.get::<_, u32>(5)?);
-            Ok((judged, ScopeIds::read(row, 1)?, usage, row.get::<_, Option<i64>>(8)?))
-        };
-        let dimensions = self.dimensions();
-        let halves = self.in_halves(|view, half| {
-            let (mut standing, mut broken) = (Standing::default(), Vec::new());
-            let mut admitted: HashMap<ScopeIds, bool, BuildHasherDefault<Mixer>> = HashMap::default();
-            let mut read = statement(view.db(), sql::JUDGED_TO_FIX)?;
-            for one in read.query_map(half.of(snapshot), columns).attempt(FAILED)? {
-                let ((key, state, changes), ids, usage, charged) = one.attempt(FAILED)?;
-                let wanted = match admitted.get(&ids) {
-                    Some(known) => *known,
-                    None => {
-                        let wanted = filter.admits(&dimensions.scope(ids)?);
-                        admitted.insert(ids, wanted);
-                        wanted
-                    }
-                };
-                if wanted {
-                    let cost = book.and_then(|book| book.of(ids, usage, charged)).map(|cost| cost.monthly);
-                    standing.add(state, cost.unwrap_or_default());
-                    if state == State::NonCompliant {
-                        broken.push(Broken { key, changes, cost });
-                    }
-                }
-            }
-            Ok((standing, broken))
-        })?;
+        let read = || self.read_to_fix(snapshot, filter, book).map(Arc::new);
+        if *filter == Filter::default() && book.is_some() { whole.to_fix(read) } else { read() }
+    }
+
+    /// The same of an earlier night as it was told when it was the newest: each step with the first of its keys, `wanted` in all if
+    /// there are so many. None where that was not told, or for a part of the estate.
+    pub fn first_to_fix(
+        &self,
+        snapshot: &Snapshot,
+        filter: &Filter,
+        wanted: usize,
+    ) -> Result<Option<Arc<ToFix>>, StoreError> {
+        if *filter != Filter::default() {
+            return Ok(None);
+        }
+        let Some(FirstToFix { steps, keys }) = self.told(snapshot)?.map(|told| told.to_fix) else { return Ok(None) };
+        let tally = self.night_totals(snapshot, filter)?.tally;
+        let standing =
+            Standing { compliant: tally.compliant, non_compliant: tally.non_compliant, ..Standing::default() };
+        let all = steps.iter().map(|step| step.resources).sum::<u64>();
+        let enough = keys.len() >= wanted || keys.len() as u64 == all;
+        Ok(enough.then(|| Arc::new(ToFix { standing, steps, keys })))
+    }
+
+    fn read_to_fix(
+        &self,
+        snapshot: &Snapshot,
+        filter: &Filter,
+        book: Option<&CostBook>,
+    ) -> Result<ToFix, StoreError> {
+        let halves = self.in_halves(|view, half| view.read_broken(half, snapshot, filter, book))?;
         // Of the size that it will have: a vector that grows leaves as much again behind.
         let all = halves.iter().map(|(_, broken)| broken.len()).sum();
         let (mut standing, mut broken) = (Standing::default(), Vec::with_capacity(all));
@@ -72,7 +145,42 @@ impl View<'_> {
             standing += half;
             broken.extend(more);
         }
-        broken.sort_unstable_by_key(|one| one.key);
+        Ok(ToFix::of(standing, broken))
+    }
+
+    fn read_broken(
+        &self,
+        half: Half,
+        snapshot: &Snapshot,
+        filter: &Filter,
+        book: Option<&CostBook>,
+    ) -> Result<(Standing, Vec<Broken>), StoreError> {
+        let columns = |row: &Row<'_>| {
+            let usage = row.get::<_, Option<i64>>(6)?.zip(row.get::<_, Option<u32>>(7)?);
+            let judged = (row.get::<_, i64>(0)?, state(row.get(4)?), row.get::<_, u32>(5)?);
+            Ok((judged, ScopeIds::read(row, 1)?, usage, row.get::<_, Option<i64>>(8)?))
+        };
+        let (mut standing, mut broken) = (Standing::default(), Vec::new());
+        let mut admitted: HashMap<ScopeIds, bool, BuildHasherDefault<Mixer>> = HashMap::default();
+        let mut read = statement(self.db(), sql::JUDGED_TO_FIX)?;
+        for one in read.query_map(half.of(snapshot), columns).attempt(FAILED)? {
+            let ((key, state, changes), ids, usage, charged) = one.attempt(FAILED)?;
+            let wanted = match admitted.get(&ids) {
+                Some(known) => *known,
+                None => {
+                    let wanted = filter.admits(&self.dimensions().scope(ids)?);
+                    admitted.insert(ids, wanted);
+                    wanted
+                }
+            };
+            if wanted {
+                let cost = book.and_then(|book| book.of(ids, usage, charged)).map(|cost| cost.monthly);
+                standing.add(state, cost.unwrap_or_default());
+                if state == State::NonCompliant {
+                    broken.push((key, changes, cost));
+                }
+            }
+        }
         Ok((standing, broken))
     }
 

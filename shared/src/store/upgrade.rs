@@ -61,6 +61,10 @@ pub(super) fn upgrade(
         let by_night = [sql::VERSION_7_TABLE, sql::VERSION_7_NIGHT, sql::VERSION_7_END];
         run_nights(connection, by_night, |done, of| progress(UpgradeProgress { from, to: SCHEMA_VERSION, done, of }))?;
     }
+    // Room for what is told of nights.
+    if from < 8 {
+        run_step(connection, sql::VERSION_8)?;
+    }
     Ok(())
 }
 

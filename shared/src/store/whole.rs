@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::{
-    Attempt, DaySpend, Life, MonthSpend, ScopeRow, ScopeSpend, Snapshot, StoreError, Tally, Turned,
+    Attempt, DaySpend, Life, MonthSpend, ScopeRow, ScopeSpend, Snapshot, StoreError, Tally, ToFix, Turned,
     cost::CostBook,
     intern::{statement, varints},
     lackers::Lackers,
@@ -28,7 +28,9 @@ pub(super) struct Whole {
     lackers: OnceLock<Vec<Lackers>>,
     live: OnceLock<Vec<Live>>,
     days: OnceLock<Vec<DaySpend>>,
-    advised: OnceLock<Advised>,
+    /// Without costs, and with them: an earlier night was the newest once.
+    advised: [OnceLock<Advised>; 2],
+    to_fix: OnceLock<Arc<ToFix>>,
     month: OnceLock<Vec<MonthSpend>>,
     lives: OnceLock<Vec<(Timestamp, Life)>>,
 }
@@ -141,13 +143,33 @@ impl Whole {
         once(&self.lives, read)
     }
 
-    /// What there is to fix.
-    pub(super) fn advised(&self, read: impl FnOnce() -> Result<Advised, StoreError>) -> Result<&Advised, StoreError> {
-        match self.advised.get() {
+    /// What to tag first.
+    pub(super) fn advised(
+        &self,
+        costs: bool,
+        read: impl FnOnce() -> Result<Advised, StoreError>,
+    ) -> Result<&Advised, StoreError> {
+        let [without, with] = &self.advised;
+        let kept = if costs { with } else { without };
+        match kept.get() {
             Some(known) => Ok(known),
             None => {
                 let read = read()?;
-                Ok(self.advised.get_or_init(|| read))
+                Ok(kept.get_or_init(|| read))
+            }
+        }
+    }
+
+    /// What there is to fix in all of the newest snapshot.
+    pub(super) fn to_fix(
+        &self,
+        read: impl FnOnce() -> Result<Arc<ToFix>, StoreError>,
+    ) -> Result<Arc<ToFix>, StoreError> {
+        match self.to_fix.get() {
+            Some(known) => Ok(Arc::clone(known)),
+            None => {
+                let read = read()?;
+                Ok(Arc::clone(self.to_fix.get_or_init(|| read)))
             }
         }
     }

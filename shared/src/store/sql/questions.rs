@@ -152,6 +152,9 @@ statements! {
         "c.account_id, c.region_id, c.type_id, c.tag_set_id, c.finding_set_id",
         "c.state IN (0, 1)"
     );
+    /// All of them, with what is told of a night.
+    JUDGED_TO_TELL =
+        as_of!("c.key, c.type_id, c.tag_set_id, c.finding_set_id, c.state, c.errors", "c.state IN (0, 1)");
     /// Versions that held in snapshot ?1 and had ended in ?2.
     ENDED_BETWEEN = concat!(
         "SELECT h.key, h.tag_set_id, h.name, h.state, h.account_id, h.region_id, h.type_id, 0 FROM history h WHERE ",

@@ -7,7 +7,7 @@ fn a_representative_ledger_leaves_no_table_empty() {
     let mut tables =
         sql.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").unwrap();
     let names: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    assert_eq!(names.len(), 41);
+    assert_eq!(names.len(), 42);
     for name in names {
         let rows: i64 = sql.query_row(&format!("SELECT count(*) FROM {name}"), [], |row| row.get(0)).unwrap();
         assert!(rows > 0, "{name} is empty");
@@ -155,6 +155,7 @@ fn whole_tables() -> Vec<&'static str> {
             "SPEND_BY_DAY",
             "BILL_DAY_OF_LINE",
             "JUDGED_WITH_TAGS",
+            "JUDGED_TO_TELL",
             "BEGAN_BETWEEN",
             "TRAIL",
             "DROP_CREATORS",

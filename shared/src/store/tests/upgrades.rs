@@ -186,6 +186,27 @@ fn an_upgraded_ledger_of_version_6_says_of_its_nights_and_of_what_changed_what_a
 }
 
 #[test]
+fn an_upgraded_ledger_of_version_7_is_told_of_from_its_next_night_on() {
+    let mut book = kept(7);
+    drop(Writer::open(&book.path()).unwrap());
+    let fix = |book: &Book, id: i64| {
+        let read = book.reader().read(|view| {
+            let night = view.snapshot(id)?.unwrap();
+            Ok((night.fingerprint, view.advised(&night, Clone::clone)?, view.to_fix(&night, &Filter::default())?))
+        });
+        read.unwrap()
+    };
+    let first = fix(&book, 1);
+    // Read off the file with the sqlite3 program when it was made.
+    assert_eq!((first.0, first.2.standing.non_compliant), (5_359_856_732_603_370_370, 2));
+    book.nights = 2;
+    book.night(&[(instances(), whole(vec![instance("1", GOOD)]))]);
+    book.tell();
+    assert_eq!(book.number("SELECT sum(snapshot_id) FROM told"), 3);
+    assert_eq!(fix(&book, 1), first);
+}
+
+#[test]
 fn a_scan_goes_on_in_an_upgraded_ledger() {
     let mut book = version_1();
     let before = Writer::open(&book.path()).unwrap();

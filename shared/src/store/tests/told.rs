@@ -1,0 +1,136 @@
+//! What is told of nights, beside their facts.
+
+use super::*;
+
+/// What is asked of a night and its predecessor, if it has one.
+fn asked(reader: &Reader, id: i64) -> String {
+    let read = reader.read(|view| {
+        let snapshot = view.snapshot(id)?.unwrap();
+        let advised = view.advised(&snapshot, Clone::clone)?;
+        let causes = view.night_before(snapshot.started_at)?.map(|before| view.causes(&before, &snapshot)).transpose()?;
+        let to_fix = match view.first_to_fix(&snapshot, &Filter::default(), 3)? {
+            Some(told) => told,
+            None => view.to_fix(&snapshot, &Filter::default())?,
+        };
+        let keys: Vec<Vec<i64>> = to_fix.keys().into_iter().map(<[i64]>::to_vec).collect();
+        Ok(format!("{advised:?} {causes:?} {:?} {:?} {keys:?}", to_fix.standing, to_fix.steps))
+    });
+    read.unwrap()
+}
+
+fn told_nights(book: &Book) -> String {
+    let text = "SELECT coalesce(group_concat(snapshot_id, ' ' ORDER BY snapshot_id), '') FROM told";
+    book.sql().query_row(text, [], |row| row.get(0)).unwrap()
+}
+
+fn faults(book: &Book) -> Vec<String> {
+    book.reader().check(true, |_| {}).unwrap().faults
+}
+
+fn lively(nights: usize) -> Book {
+    let mut book = Book::new();
+    for night in 0..nights {
+        pages::varied(&mut book, night);
+        if night == 4 {
+            book.policy = Policy::parse(&POLICY.replace("production", "live")).unwrap();
+        }
+    }
+    book
+}
+
+#[test]
+fn what_is_told_of_a_night_is_what_its_facts_say_whenever_it_is_asked() {
+    let (told, silent) = (Book::new(), Book::new());
+    let [mut told, mut silent] = [told, silent];
+    let held = told.reader();
+    for night in 0..8 {
+        for book in [&mut told, &mut silent] {
+            pages::varied(book, night);
+            if night == 4 {
+                book.policy = Policy::parse(&POLICY.replace("production", "live")).unwrap();
+            }
+        }
+        told.tell();
+        for id in 1..=told.nights {
+            let facts = asked(&silent.reader(), id);
+            assert_eq!(asked(&told.reader(), id), facts, "night {id} of {night}");
+            // Who was asked of it when it was the newest tells the same.
+            assert_eq!(asked(&held, id), facts, "night {id} of {night}");
+        }
+    }
+    assert_eq!((told_nights(&told).as_str(), told_nights(&silent).as_str()), ("1 2 3 4 5 6 7 8", ""));
+    assert!(asked(&told.reader(), 6).contains("Policy"), "{}", asked(&told.reader(), 6));
+    assert_eq!(faults(&told), Vec::<String>::new());
+}
+
+#[test]
+fn nights_that_nobody_told_are_told_after_the_next_one() {
+    let mut book = lively(2);
+    book.tell();
+    assert_eq!(told_nights(&book), "2", "of those before only the newest");
+    for night in 2..5 {
+        pages::varied(&mut book, night);
+    }
+    book.tell();
+    book.tell();
+    assert_eq!(told_nights(&book), "2 3 4 5");
+    assert_eq!(faults(&book), Vec::<String>::new());
+}
+
+#[test]
+fn a_night_that_is_compared_with_another_than_the_one_before_it_is_looked_through() {
+    let (book, silent) = (lively(6), lively(6));
+    book.tell();
+    let causes = |book: &Book, earlier, later| {
+        let read = book.reader().read(|view| {
+            let [earlier, later] = [earlier, later].map(|id| view.snapshot(id).map(Option::unwrap));
+            view.causes(&earlier?, &later?)
+        });
+        read.unwrap()
+    };
+    assert_ne!(causes(&book, 5, 6), causes(&book, 2, 6));
+    assert_eq!(causes(&book, 2, 6), causes(&silent, 2, 6));
+}
+
+#[test]
+fn what_is_told_of_a_night_goes_with_it_and_the_rest_stays_true() {
+    let mut book = Book::new();
+    for night in 0..40 {
+        pages::varied(&mut book, night);
+        book.tell();
+    }
+    let newest = book.reader().newest().unwrap().unwrap();
+    let before: Vec<String> = (1..=40).map(|id| asked(&book.reader(), id)).collect();
+    let retention: Retention = "10d".parse().unwrap();
+    let mut writer = Writer::open(&book.path()).unwrap();
+    let thinned = writer.thin(&retention, crate::day::day_of(newest.started_at)).unwrap();
+    drop(writer);
+    assert!(thinned.nights > 0);
+    let kept = book.number("SELECT count(*) FROM snapshot WHERE kept");
+    assert_eq!(told_nights(&book).split(' ').count(), usize::try_from(kept).unwrap());
+    assert_eq!(faults(&book), Vec::<String>::new());
+    // Of the newest ten the night before is kept too.
+    for id in 35..=40 {
+        assert_eq!(asked(&book.reader(), id), before[usize::try_from(id).unwrap() - 1], "night {id}");
+    }
+}
+
+#[test]
+fn a_check_finds_a_night_of_which_something_else_is_told() {
+    let tampers = [
+        "UPDATE told SET body = replace(body, '\"groups\":', '\"groups\":1') WHERE snapshot_id = 2",
+        "UPDATE told SET body = 'nonsense' WHERE snapshot_id = 2",
+        "UPDATE told SET body = (SELECT body FROM told WHERE snapshot_id = 1) WHERE snapshot_id = 2",
+    ];
+    for tamper in tampers {
+        let mut book = Book::new();
+        for night in 0..2 {
+            pages::varied(&mut book, night);
+            book.tell();
+        }
+        assert_eq!(faults(&book), Vec::<String>::new());
+        assert_eq!(book.sql().execute(tamper, []).unwrap(), 1, "{tamper}");
+        let found = faults(&book);
+        assert!(found.iter().any(|fault| fault.contains("snapshot 2: what is told of it")), "{tamper}: {found:?}");
+    }
+}
