@@ -223,8 +223,12 @@ impl Ledger {
     /// Reads ahead what answers from the newest snapshot need.
     pub fn read_ahead(&self) {
         // Each in a time of its own, what most answers need first.
-        let parts: [Part; 3] =
-            [|view, newest| view.warm(newest), |view, newest| view.warm_lookups(newest), |view, _| view.warm_nights()];
+        let parts: [Part; 4] = [
+            |view, newest| view.warm(newest),
+            |view, newest| view.warm_lookups(newest),
+            |view, _| view.warm_nights(),
+            |view, newest| view.warm_to_fix(newest),
+        ];
         for part in parts {
             let warmed = self.reader.read(|view| view.newest()?.map_or(Ok(()), |newest| part(view, &newest)));
             if let Err(error) = warmed {

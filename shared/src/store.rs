@@ -83,7 +83,7 @@ pub use billed::{Bill, BilledMonth, MonthSpend, usual_month};
 pub use causes::{Cause, Causes, Moved};
 pub use check::CheckReport;
 pub use cost::{CostBasis, CostSource, LiveSpend, ResourceCost, ScopeSpend, Turned};
-pub use covered::{Covered, WholeScopes};
+pub use covered::Covered;
 pub use diff::{Changed, Differences, Side};
 pub use evidence::Learned;
 pub use examine::{Baselines, Examination, TagExamination};

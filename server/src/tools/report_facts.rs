@@ -6,7 +6,7 @@ use jiff::{ToSpan, civil::Date, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{
-    advice::{Advice, Fault},
+    advice::{Advice, Fault, MOST_ADVICE},
     day::day_of,
     inventory::Scope,
     money::{Amount, Attribution, Bucket, category, service_of},
@@ -23,7 +23,7 @@ use super::{
 use crate::text::visible;
 
 /// Rows of each table.
-const MOST_ROWS: usize = 5;
+const MOST_ROWS: usize = MOST_ADVICE;
 
 /// Counts of resources, and the gap.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -1,8 +1,8 @@
 //! What a ledger costs over the years: bytes, processor time and memory, night by night.
 //!
 //! `cargo bench -p shared --bench nights -- [RESOURCES [NIGHTS [FILE]]]`; without FILE the ledger is made in a temporary
-//! folder. Processor time is of the writing thread, listing apart, and of
-//! the threads that tell of a night; it is the figure to trust on a busy machine.
+//! folder. Processor time is of the writing thread, listing apart, and of all threads while a night is told; it is the figure to trust
+//! on a busy machine.
 
 #![allow(
     clippy::unwrap_used,

@@ -8,7 +8,7 @@ use std::{
 use rusqlite::{Connection, params};
 
 use super::{
-    Attempt, Snapshot, StoreError, View,
+    Attempt, Snapshot, StoreError, ToFix, View,
     bill_lines::BillLines,
     diff::Differences,
     ended::Ended,
@@ -54,6 +54,8 @@ pub(super) struct Held {
     at_hand: Kept<AtHand>,
     /// Which only a night changes.
     dimensions: Kept<Dimensions>,
+    /// In all of the newest snapshot.
+    pub(super) to_fix: Kept<ToFix>,
 }
 
 /// Something of one snapshot.
@@ -66,6 +68,10 @@ pub(super) fn kept<T>(of: &Kept<T>, snapshot: &Snapshot) -> Option<Arc<T>> {
 
 pub(super) fn keep<T>(of: &Kept<T>, snapshot: &Snapshot, what: &Arc<T>) {
     *of.lock().unwrap_or_else(PoisonError::into_inner) = Some((name(snapshot), Arc::clone(what)));
+}
+
+pub(super) fn forget<T>(of: &Kept<T>) {
+    *of.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }
 
 impl Held {
@@ -82,8 +88,9 @@ impl Held {
 
     /// Forgets all.
     pub(super) fn clear(&self) {
-        *self.at_hand.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        *self.dimensions.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        forget(&self.at_hand);
+        forget(&self.dimensions);
+        forget(&self.to_fix);
     }
 }
 
@@ -103,7 +110,7 @@ impl View<'_> {
             return Ok(());
         }
         // What was held goes first: there is no room for both.
-        *self.reader.held.at_hand.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        forget(&self.reader.held.at_hand);
         let (sets, bill_lines) = (TagSets::read(self.db())?, BillLines::read(self.db())?);
         let at_hand = Arc::new(AtHand { sets, bill_lines, ..AtHand::default() });
         keep(&self.reader.held.at_hand, newest, &at_hand);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Changed, Differences, Side, Snapshot, StoreError, TagChange, View, WholeScopes};
+use super::{Changed, Differences, Side, Snapshot, StoreError, TagChange, View, covered::WholeScopes};
 use crate::{
     day::day_of,
     explain::Counts,

@@ -42,7 +42,8 @@ impl Reader {
     /// When there is no ledger, or it is so damaged that it cannot be read on.
     pub fn check(&self, every_snapshot: bool, mut progress: impl FnMut(&str)) -> Result<CheckReport, StoreError> {
         let (mut found, snapshots) = self.read_unhurried(|db| {
-            let mut check = Check { db, dimensions: Dimensions::load(db)?, faults: Vec::new(), rows: 0, snapshots: Vec::new() };
+            let mut check =
+                Check { db, dimensions: Dimensions::load(db)?, faults: Vec::new(), rows: 0, snapshots: Vec::new() };
             // Now that somebody reads, a scan may end meanwhile, but its log is not moved into the file.
             let seal = seal::check(self.path())?;
             check.run(every_snapshot, &mut progress)?;
@@ -52,8 +53,12 @@ impl Reader {
         progress("what is told of snapshots");
         let reader = self.unhurried();
         for id in snapshots {
-            if !reader.tells_the_facts(id)? {
-                found.faults.push(format!("snapshot {id}: what is told of it is not what its facts say"));
+            match reader.tells_the_facts(id) {
+                Ok(true) => {}
+                Ok(false) => {
+                    found.faults.push(format!("snapshot {id}: what is told of it is not what its facts say"));
+                }
+                Err(error) => found.faults.push(format!("snapshot {id}: what is told of it cannot be read: {error}")),
             }
         }
         if found.seal == SealState::Broken {

@@ -23,11 +23,11 @@ pub struct Covered {
 
 /// The scopes that a night read whole.
 #[derive(Debug)]
-pub struct WholeScopes(HashSet<ScopeIds, BuildHasherDefault<Mixer>>);
+pub(super) struct WholeScopes(HashSet<ScopeIds, BuildHasherDefault<Mixer>>);
 
 impl WholeScopes {
     /// Whether the place of a resource is among them.
-    pub fn have(&self, changed: &Changed) -> bool {
+    pub(super) fn have(&self, changed: &Changed) -> bool {
         self.0.contains(&changed.ids)
     }
 }
@@ -60,7 +60,7 @@ impl View<'_> {
     }
 
     /// The scopes that a night read whole.
-    pub fn whole_scopes(&self, snapshot: &Snapshot) -> Result<WholeScopes, StoreError> {
+    pub(super) fn whole_scopes(&self, snapshot: &Snapshot) -> Result<WholeScopes, StoreError> {
         let ids = rows(self.db(), sql::WHOLE_SCOPES, [snapshot.id], |row| ScopeIds::read(row, 0))?;
         Ok(WholeScopes(ids.into_iter().collect()))
     }

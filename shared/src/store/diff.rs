@@ -67,7 +67,7 @@ impl Side {
     }
 
     /// Whether another night knew the same tags.
-    pub fn same_tags(&self, other: &Self) -> bool {
+    pub(super) fn same_tags(&self, other: &Self) -> bool {
         self.tag_set == other.tag_set && self.name == other.name
     }
 }
@@ -237,7 +237,7 @@ impl View<'_> {
     }
 
     /// The tags of a resource in one night.
-    pub fn tags_in(&self, side: &Side) -> Result<TagSet, StoreError> {
+    pub(super) fn tags_in(&self, side: &Side) -> Result<TagSet, StoreError> {
         tags(self.db(), side.tag_set, side.name.as_deref().map(str::to_owned))
     }
 

@@ -126,7 +126,7 @@ impl View<'_> {
     }
 
     /// From the facts, resources together by tags of these keys.
-    pub(super) fn read_advised(
+    fn read_advised(
         &self,
         snapshot: &Snapshot,
         book: Option<&CostBook>,

@@ -17,6 +17,7 @@ use super::{
     intern::{NAME, statement, tag_ids, varints},
     rows::{Dimensions, ScopeIds, arn, int, parse, reason, rows, state, time},
     sql,
+    version::UsageIds,
     whole::Whole,
 };
 use crate::{
@@ -141,6 +142,7 @@ struct Found {
     state: State,
     reason: Option<String>,
     ids: ScopeIds,
+    usage: Option<UsageIds>,
 }
 
 fn found(row: &rusqlite::Row<'_>) -> rusqlite::Result<Found> {
@@ -151,17 +153,22 @@ fn found(row: &rusqlite::Row<'_>) -> rusqlite::Result<Found> {
         state: state(row.get(5)?),
         reason: row.get(6)?,
         ids: ScopeIds::read(row, 7)?,
+        usage: row.get::<_, Option<i64>>(10)?.zip(row.get::<_, Option<u32>>(11)?),
     })
 }
 
 impl Order {
-    /// The statements of an order for the rest of a rank and for the ranks below it, by single values and by lists.
-    const fn statements(self, single: bool) -> [&'static str; 2] {
+    /// The statements of an order for the rest of a rank and for the ranks below it: of one scope, by single values, and by lists.
+    const fn statements(self, single: Option<[Option<i64>; 3]>) -> [&'static str; 2] {
         match (self, single) {
-            (Self::Worst(_), true) => [sql::WORST_ONE_SAME, sql::WORST_ONE_BELOW],
-            (Self::Worst(_), false) => [sql::WORST_SAME, sql::WORST_BELOW],
-            (Self::Lacking(_), true) => [sql::LACKING_ONE_SAME, sql::LACKING_ONE_BELOW],
-            (Self::Lacking(_), false) => [sql::LACKING_SAME, sql::LACKING_BELOW],
+            (Self::Worst(_), Some([Some(_), Some(_), Some(_)])) => [sql::WORST_SCOPE_SAME, sql::WORST_SCOPE_BELOW],
+            (Self::Worst(_), Some(_)) => [sql::WORST_ONE_SAME, sql::WORST_ONE_BELOW],
+            (Self::Worst(_), None) => [sql::WORST_SAME, sql::WORST_BELOW],
+            (Self::Lacking(_), Some([Some(_), Some(_), Some(_)])) => {
+                [sql::LACKING_SCOPE_SAME, sql::LACKING_SCOPE_BELOW]
+            }
+            (Self::Lacking(_), Some(_)) => [sql::LACKING_ONE_SAME, sql::LACKING_ONE_BELOW],
+            (Self::Lacking(_), None) => [sql::LACKING_SAME, sql::LACKING_BELOW],
         }
     }
 
@@ -241,7 +248,7 @@ impl Pages<'_> {
     /// The rest of those with the rank of `at`, and then those of lower rank.
     fn unchanged(&self, filter: &Filter, order: Order, at: PageStart, wanted: usize) -> Result<Vec<Found>, StoreError> {
         let (single, narrow) = (filter.single(self.dimensions), order.narrow());
-        let [same, below] = order.statements(single.is_some());
+        let [same, below] = order.statements(single);
         let read = |text, wanted: usize| {
             let wanted = int(wanted);
             match single {
@@ -277,10 +284,9 @@ impl Pages<'_> {
         let outsider = || StoreError::Content { what: "an account", given: scope.account.to_string() };
         let partition = &self.dimensions.accounts.get(&found.ids.account).ok_or_else(outsider)?.partition;
         let columns = |row: &rusqlite::Row<'_>| {
-            let usage = row.get::<_, Option<i64>>(3)?.zip(row.get::<_, Option<u32>>(4)?);
-            Ok(((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?), (usage, row.get(5)?)))
+            Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?, row.get(3)?))
         };
-        let ((local, created, first_seen), (usage, charged)) = statement(self.sql, sql::RESOURCE_BY_KEY)?
+        let (local, created, first_seen, charged) = statement(self.sql, sql::RESOURCE_BY_KEY)?
             .query_row([found.start.key], columns)
             .attempt("read a resource")?;
         let book = self.whole.costs(self.sql, self.dimensions)?;
@@ -293,7 +299,7 @@ impl Pages<'_> {
             tags: self.tags(found.tag_set, found.name)?,
             created_at: created.map(time).transpose()?,
             first_seen: time(first_seen)?,
-            cost: book.and_then(|book| book.of(found.ids, usage, charged)),
+            cost: book.and_then(|book| book.of(found.ids, found.usage, charged)),
             violations: Vec::new(),
         })
     }

@@ -249,8 +249,7 @@ impl View<'_> {
         whole.lackers(self.sql, &self.dimensions, snapshot.id)?;
         whole.live(|| self.read_live(&whole, snapshot))?;
         whole.days(|| self.read_spend_by_day())?;
-        self.advised(snapshot, |_| ())?;
-        self.to_fix(snapshot, &Filter::default()).map(drop)
+        self.advised(snapshot, |_| ())
     }
 
     /// Tells what the last whole month came to, or the running one when there is none; nothing when no bill is known.

@@ -43,7 +43,7 @@ impl Retagged {
     }
 
     /// What changed on it.
-    pub fn changes_of(&self, resource: usize) -> impl Iterator<Item = &TagChange> {
+    pub(super) fn changes_of(&self, resource: usize) -> impl Iterator<Item = &TagChange> {
         self.of(resource).iter().filter_map(|place| self.kinds.get(*place))
     }
 

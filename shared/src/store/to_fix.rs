@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Attempt, Filter, PageStart, Row as Resource, Snapshot, Standing, StoreError, View,
+    at_hand::{forget, keep, kept},
     cost::CostBook,
     halves::Half,
     intern::statement,
@@ -55,8 +56,11 @@ impl ToFix {
                 _ => steps.push(Step { changes: *changes, cost: *cost, resources: 1 }),
             }
         }
+        let mut keys: Vec<i64> = broken.into_iter().map(|(key, ..)| key).collect();
+        // Collected in place, they have room for all that was known of the resources.
+        keys.shrink_to_fit();
         steps.shrink_to_fit();
-        Self { standing, steps, keys: broken.into_iter().map(|(key, ..)| key).collect() }
+        Self { standing, steps, keys }
     }
 
     /// Keys of the resources of each step, in their order. The last steps may have fewer than they have resources: the rest of an
@@ -91,7 +95,11 @@ impl FirstToFixOf {
     }
 
     pub(super) fn end(self) -> FirstToFix {
-        let step = |(changes, (resources, _)): (&u32, &(u64, _))| Step { changes: *changes, cost: None, resources: *resources };
+        let step = |(changes, (resources, _)): (&u32, &(u64, _))| Step {
+            changes: *changes,
+            cost: None,
+            resources: *resources,
+        };
         let steps = self.0.iter().map(step).collect();
         let keys = self.0.into_values().flat_map(|(_, keys)| keys.into_sorted_vec()).take(MOST_KEYS).collect();
         FirstToFix { steps, keys }
@@ -107,8 +115,29 @@ impl View<'_> {
     pub fn to_fix(&self, snapshot: &Snapshot, filter: &Filter) -> Result<Arc<ToFix>, StoreError> {
         let whole = self.whole(snapshot);
         let book = self.costs_told(&whole, snapshot)?;
-        let read = || self.read_to_fix(snapshot, filter, book).map(Arc::new);
-        if *filter == Filter::default() && book.is_some() { whole.to_fix(read) } else { read() }
+        // What is held has costs: it is not told of a night that was the newest when it was read.
+        if book.is_some()
+            && *filter == Filter::default()
+            && let Some(known) = kept(&self.reader.held.to_fix, snapshot)
+        {
+            return Ok(known);
+        }
+        self.read_to_fix(snapshot, filter, book).map(Arc::new)
+    }
+
+    /// Reads ahead what there is to fix in the newest snapshot.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn warm_to_fix(&self, newest: &Snapshot) -> Result<(), StoreError> {
+        let held = &self.reader.held.to_fix;
+        if kept(held, newest).is_none() {
+            // There is no room for both.
+            forget(held);
+            keep(held, newest, &self.to_fix(newest, &Filter::default())?);
+        }
+        Ok(())
     }
 
     /// The same of an earlier night as it was told when it was the newest: each step with the first of its keys, `wanted` in all if
@@ -131,12 +160,7 @@ impl View<'_> {
         Ok(enough.then(|| Arc::new(ToFix { standing, steps, keys })))
     }
 
-    fn read_to_fix(
-        &self,
-        snapshot: &Snapshot,
-        filter: &Filter,
-        book: Option<&CostBook>,
-    ) -> Result<ToFix, StoreError> {
+    fn read_to_fix(&self, snapshot: &Snapshot, filter: &Filter, book: Option<&CostBook>) -> Result<ToFix, StoreError> {
         let halves = self.in_halves(|view, half| view.read_broken(half, snapshot, filter, book))?;
         // Of the size that it will have: a vector that grows leaves as much again behind.
         let all = halves.iter().map(|(_, broken)| broken.len()).sum();

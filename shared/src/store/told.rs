@@ -1,13 +1,15 @@
 //! What is asked of nights long past and takes a look at all of their resources, or at all that changed in them: told once, while the
 //! night is the newest, and kept beside it.
 //!
-//! It follows from the facts like the counts do, and the check reads it from them again. A night that nobody told, such as one
-//! written by an earlier version, is looked through when it is asked about.
+//! It follows from the facts like the counts do, and the check reads it from them again where the same program told it. Another one
+//! may advise otherwise, and then the night says what it said. A night that nobody told, or told in words that this program does
+//! not know, is looked through when it is asked about.
 
 use std::time::Duration;
 
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     Attempt, Causes, Reader, Snapshot, StoreError, View, Writer,
@@ -25,11 +27,14 @@ use crate::{
 
 const FAILED: &str = "tell of a night";
 
-/// More than a plan tells unless somebody asks for more, and few enough for a night to be told on one page of the file.
+/// More than a plan tells unless somebody asks for more, and few enough for most nights to be told on one page of the file.
 pub(super) const MOST_KEYS: usize = 100;
 
 /// In a night in which more changed, what made it differ takes too much of a scanner's memory.
-const MOST_CHANGES: i64 = 131_072;
+const MOST_DIFFERING: i64 = 131_072;
+
+/// Names all that an answer of this program follows from.
+const PROGRAM: &str = env!("TAGLEDGER_SHARED");
 
 /// Nobody waits for it.
 const UNHURRIED: Duration = Duration::from_secs(3600);
@@ -37,6 +42,9 @@ const UNHURRIED: Duration = Duration::from_secs(3600);
 /// What is told of a night, without costs: those are known of the newest alone.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Told {
+    /// What told it.
+    #[serde(default)]
+    program: String,
     /// By tags of these keys resources were put together. Which keys tell groups follows from all tags of the ledger, which change.
     pub(super) keys: Vec<String>,
     pub(super) advised: Advised,
@@ -61,23 +69,30 @@ impl Writer {
     /// When the ledger cannot be written; then the next night's call makes up for it.
     pub fn tell(&mut self) -> Result<(), StoreError> {
         let reader = Reader::new(self.path()).unhurried();
-        for id in reader.read(|view| rows(view.db(), sql::UNTOLD, [], |row| row.get::<_, i64>(0)))? {
-            let told = reader.read(|view| {
-                let Some(snapshot) = view.snapshot(id)? else { return Ok(None) };
-                // A clock that was put back has later nights before earlier ones.
-                let before = view.night_before(snapshot.started_at)?.filter(|before| before.id < id);
-                let keys = told_by(view.db(), &*view.policy(&snapshot)?)?;
-                view.tell(&snapshot, before.as_ref(), keys).map(Some)
-            })?;
-            let Some(told) = told else { continue };
-            let body = serde_json::to_string(&told).unwrap_or_default();
-            let path = self.path().to_owned();
-            let added = self.change(FAILED, |db| {
-                statement(db, sql::ADD_TOLD)?.execute(params![id, body]).attempt(FAILED).map(drop)
-            });
-            added.map_err(|error| error.at(&path))?;
-        }
-        Ok(())
+        let untold = reader.read(|view| rows(view.db(), sql::UNTOLD, [], |row| row.get::<_, i64>(0)))?;
+        // One that cannot be told keeps none of the others.
+        let told: Vec<Result<(), StoreError>> = untold.into_iter().map(|id| self.tell_night(&reader, id)).collect();
+        told.into_iter().collect()
+    }
+
+    fn tell_night(&mut self, reader: &Reader, id: i64) -> Result<(), StoreError> {
+        let told = reader.read(|view| {
+            let Some(snapshot) = view.snapshot(id)? else { return Ok(None) };
+            // A clock that was put back has later nights before earlier ones.
+            let before = view.night_before(snapshot.started_at)?.filter(|before| before.id < id);
+            let keys = told_by(view.db(), &*view.policy(&snapshot)?)?;
+            view.tell(&snapshot, before.as_ref(), keys).map(Some)
+        })?;
+        let Some(told) = told else { return Ok(()) };
+        let unwritable = |error: serde_json::Error| StoreError::Content {
+            what: "what is told of a night",
+            given: error.to_string(),
+        };
+        let body = serde_json::to_string(&told).map_err(unwritable)?;
+        let path = self.path().to_owned();
+        let added = self
+            .change(FAILED, |db| statement(db, sql::ADD_TOLD)?.execute(params![id, body]).attempt(FAILED).map(drop));
+        added.map_err(|error| error.at(&path))
     }
 }
 
@@ -87,12 +102,12 @@ impl View<'_> {
         let (groups, to_fix) = self.read_judged(snapshot, &keys)?;
         let advised = Advised::of(&groups, &*self.policy(snapshot)?, day_of(snapshot.started_at));
         let differs = match before {
-            Some(before) if self.changes_up_to(before, snapshot, MOST_CHANGES)? < MOST_CHANGES => {
+            Some(before) if self.changes_up_to(before, snapshot, MOST_DIFFERING)? < MOST_DIFFERING => {
                 Some((before.id, self.read_causes(before, snapshot)?))
             }
             _ => None,
         };
-        Ok(Told { keys, advised, to_fix, differs })
+        Ok(Told { program: PROGRAM.to_owned(), keys, advised, to_fix, differs })
     }
 
     /// The judged resources together by tags of these keys, and what there is to fix of them. In one pass, and no half of it by
@@ -111,22 +126,28 @@ impl View<'_> {
         Ok((sums.groups()?, to_fix.end()))
     }
 
-    /// What was told of a night; none where nobody did.
+    /// What was told of a night; none where nobody did, or in words that this program does not know.
     pub(super) fn told(&self, snapshot: &Snapshot) -> Result<Option<Told>, StoreError> {
-        let body = statement(self.db(), sql::TOLD)?.query_row([snapshot.id], |row| row.get::<_, String>(0));
-        let body = body.optional().attempt(FAILED)?;
-        let unreadable =
-            |error: serde_json::Error| StoreError::Content { what: "what is told of a night", given: error.to_string() };
-        body.map(|body| serde_json::from_str(&body).map_err(unreadable)).transpose()
+        Ok(self.told_as_it_stands(snapshot)?.and_then(|body| serde_json::from_str(&body).ok()))
+    }
+
+    fn told_as_it_stands(&self, snapshot: &Snapshot) -> Result<Option<String>, StoreError> {
+        let body = statement(self.db(), sql::TOLD)?.query_row([snapshot.id], |row| row.get(0));
+        body.optional().attempt(FAILED)
     }
 }
 
 impl Reader {
-    /// Whether what is told of a night is what its facts say. True where nobody told anything.
+    /// Whether what this program told of a night is what the facts say. True where nobody told anything, or another program did.
     pub(super) fn tells_the_facts(&self, id: i64) -> Result<bool, StoreError> {
-        let same = self.read(|view| {
+        self.read(|view| {
             let Some(snapshot) = view.snapshot(id)? else { return Ok(true) };
-            let Some(told) = view.told(&snapshot)? else { return Ok(true) };
+            let Some(body) = view.told_as_it_stands(&snapshot)? else { return Ok(true) };
+            let Ok(plain) = serde_json::from_str::<Value>(&body) else { return Ok(false) };
+            if plain.get("program").is_none_or(|program| program != PROGRAM) {
+                return Ok(true);
+            }
+            let Ok(told) = serde_json::from_value::<Told>(plain) else { return Ok(false) };
             let before = told.differs.as_ref().map(|(since, _)| view.snapshot(*since)).transpose()?;
             let mut again = view.tell(&snapshot, before.as_ref().and_then(Option::as_ref), told.keys.clone())?;
             // The night that it was compared with is no longer kept.
@@ -134,11 +155,7 @@ impl Reader {
                 again.differs.clone_from(&told.differs);
             }
             Ok(told == again)
-        });
-        match same {
-            Err(StoreError::Content { .. }) => Ok(false),
-            same => same,
-        }
+        })
     }
 
     /// For as long as it takes.

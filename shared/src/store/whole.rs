@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::{
-    Attempt, DaySpend, Life, MonthSpend, ScopeRow, ScopeSpend, Snapshot, StoreError, Tally, ToFix, Turned,
+    Attempt, DaySpend, Life, MonthSpend, ScopeRow, ScopeSpend, Snapshot, StoreError, Tally, Turned,
     cost::CostBook,
     intern::{statement, varints},
     lackers::Lackers,
@@ -30,7 +30,6 @@ pub(super) struct Whole {
     days: OnceLock<Vec<DaySpend>>,
     /// Without costs, and with them: an earlier night was the newest once.
     advised: [OnceLock<Advised>; 2],
-    to_fix: OnceLock<Arc<ToFix>>,
     month: OnceLock<Vec<MonthSpend>>,
     lives: OnceLock<Vec<(Timestamp, Life)>>,
 }
@@ -156,20 +155,6 @@ impl Whole {
             None => {
                 let read = read()?;
                 Ok(kept.get_or_init(|| read))
-            }
-        }
-    }
-
-    /// What there is to fix in all of the newest snapshot.
-    pub(super) fn to_fix(
-        &self,
-        read: impl FnOnce() -> Result<Arc<ToFix>, StoreError>,
-    ) -> Result<Arc<ToFix>, StoreError> {
-        match self.to_fix.get() {
-            Some(known) => Ok(Arc::clone(known)),
-            None => {
-                let read = read()?;
-                Ok(Arc::clone(self.to_fix.get_or_init(|| read)))
             }
         }
     }

@@ -16,12 +16,31 @@ macro_rules! filtered_one {
     };
 }
 
+/// The same of one scope: what is passed over on the way to a page of one of a thousand scopes is most of what the page costs. The
+/// signs keep SQLite from another index, by which all of the scope would have to be sorted.
+macro_rules! filtered_scope {
+    () => {
+        "+c.account_id = ?4 AND +c.type_id = ?2 AND +c.region_id = ?3"
+    };
+}
+
+/// A resource in its version: its place in an order, and what its cost follows from.
+macro_rules! placed {
+    ($rank:literal) => {
+        concat!(
+            "c.key, ",
+            $rank,
+            " AS rank, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id"
+        )
+    };
+}
+
 /// A page by rank of those resources that are as they were in snapshot ?1.
 macro_rules! page {
-    ($filter:ident, $columns:literal, $($condition:tt)*) => {
+    ($filter:ident, $rank:literal, $($condition:tt)*) => {
         concat!(
             // What a filter refuses is most of what is looked at, and hardly anything is too young: that is asked last.
-            "SELECT ", $columns, " FROM current c WHERE ", $filter!(), " AND ", $($condition)*,
+            "SELECT ", placed!($rank), ", c.driver_id, c.quantity FROM current c WHERE ", $filter!(), " AND ", $($condition)*,
             " AND c.since <= ?1 ORDER BY rank DESC, key DESC LIMIT ?8"
         )
     };
@@ -31,8 +50,10 @@ macro_rules! worst {
     ($filter:ident, $place:literal) => {
         page!(
             $filter,
-            "c.key, c.errors AS rank, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id",
-            "c.finding_set_id IS NOT NULL AND ", $place, " AND (?7 & 1 AND c.errors > 0
+            "c.errors",
+            "c.finding_set_id IS NOT NULL AND ",
+            $place,
+            " AND (?7 & 1 AND c.errors > 0
              OR ?7 & 2 AND c.finding_set_id IN (SELECT id FROM finding_set WHERE warnings > 0))"
         )
     };
@@ -42,8 +63,9 @@ macro_rules! lacking {
     ($filter:ident, $place:literal) => {
         page!(
             $filter,
-            "c.key, c.lacking AS rank, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id",
-            "c.lacking > 0 AND ", $place,
+            "c.lacking",
+            "c.lacking > 0 AND ",
+            $place,
             " AND (?7 IS NULL OR (SELECT r.created_at FROM resource r WHERE r.key = c.key) <= ?7)"
         )
     };
@@ -112,11 +134,15 @@ statements! {
     WORST_BELOW = worst!(filtered, "c.errors < ?5");
     WORST_ONE_SAME = worst!(filtered_one, "c.errors = ?5 AND c.key < ?6");
     WORST_ONE_BELOW = worst!(filtered_one, "c.errors < ?5");
+    WORST_SCOPE_SAME = worst!(filtered_scope, "c.errors = ?5 AND c.key < ?6");
+    WORST_SCOPE_BELOW = worst!(filtered_scope, "c.errors < ?5");
     /// Resources without user tags, then those that lack most required ones. ?7: created at that time or before it.
     LACKING_SAME = lacking!(filtered, "c.lacking = ?5 AND c.key < ?6");
     LACKING_BELOW = lacking!(filtered, "c.lacking < ?5");
     LACKING_ONE_SAME = lacking!(filtered_one, "c.lacking = ?5 AND c.key < ?6");
     LACKING_ONE_BELOW = lacking!(filtered_one, "c.lacking < ?5");
+    LACKING_SCOPE_SAME = lacking!(filtered_scope, "c.lacking = ?5 AND c.key < ?6");
+    LACKING_SCOPE_BELOW = lacking!(filtered_scope, "c.lacking < ?5");
     /// Versions that held in snapshot ?1 and have ended since, of resources with findings or without tags; whether with
     /// warnings, and when those without tags were made.
     ENDED_SINCE = concat!(
@@ -125,8 +151,12 @@ statements! {
          CASE WHEN c.lacking > 0 THEN (SELECT r.created_at FROM resource r WHERE r.key = c.key) END FROM history c WHERE ",
         ended_after!(), " AND c.since <= ?1 AND (c.lacking > 0 OR c.finding_set_id IS NOT NULL)"
     );
-    ENDED_VERSION = "SELECT c.key, 0, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id
-        FROM history c WHERE c.until = ?1 AND c.since = ?2 AND c.key = ?3";
+    ENDED_VERSION = concat!(
+        "SELECT ",
+        placed!("0"),
+        ", u.driver_id, u.quantity FROM history c LEFT JOIN current u ON u.key = c.key
+        WHERE c.until = ?1 AND c.since = ?2 AND c.key = ?3"
+    );
     /// Of those that lack tags, all: whether there is no user tag at all, when the resource was created, and what its cost follows from.
     LACKING_ALL = concat!(
         "SELECT l.account_id, l.region_id, l.type_id, l.bare, l.key, r.created_at, u.driver_id, u.quantity, m.micros FROM (",
@@ -135,13 +165,18 @@ statements! {
         LEFT JOIN resource_cost m ON m.key = l.key"
     );
     /// Resources as of a snapshot, by their keys as a JSON array.
-    AS_OF_KEYS = as_of!(
-        "c.key, 0 AS rank, c.since, c.tag_set_id, c.name, c.state, c.reason, c.account_id, c.region_id, c.type_id",
-        "c.key IN (SELECT value FROM json_each(?2))"
+    AS_OF_KEYS = concat!(
+        "SELECT ",
+        placed!("0"),
+        ", c.driver_id, c.quantity FROM current c WHERE c.key IN (SELECT value FROM json_each(?2)) AND c.since <= ?1
+        UNION ALL SELECT ",
+        placed!("0"),
+        ", u.driver_id, u.quantity FROM history c LEFT JOIN current u ON u.key = c.key WHERE ",
+        ended_after!(),
+        " AND c.key IN (SELECT value FROM json_each(?2)) AND c.since <= ?1"
     );
-    RESOURCE_BY_KEY = "SELECT r.local, r.created_at, s.started_at, u.driver_id, u.quantity, m.micros FROM resource r
-        JOIN snapshot s ON s.id = r.first_seen LEFT JOIN current u ON u.key = r.key
-        LEFT JOIN resource_cost m ON m.key = r.key WHERE r.key = ?1";
+    RESOURCE_BY_KEY = "SELECT r.local, r.created_at, s.started_at, m.micros FROM resource r
+        JOIN snapshot s ON s.id = r.first_seen LEFT JOIN resource_cost m ON m.key = r.key WHERE r.key = ?1";
     /// Living resources that the bill names, with what they cost.
     COSTS_BY_VERDICT = "SELECT c.account_id, c.region_id, c.type_id, c.state, c.finding_set_id, sum(m.micros), count(*)
         FROM resource_cost m CROSS JOIN current c ON c.key = m.key

@@ -54,8 +54,13 @@ pub(super) fn shared(pools: Vec<Pool>) -> SingleCosts {
     SingleCosts { pools, charges: None, problem: "not opted in".to_owned(), ..costs(NOVEMBER) }
 }
 
-fn machine(id: &str, tags: &[(&str, &str)], quantity: u32) -> Resource {
+pub(super) fn machine(id: &str, tags: &[(&str, &str)], quantity: u32) -> Resource {
     Resource { usage: Some(Usage { driver: "m5.large".to_owned(), quantity }), ..instance(id, tags) }
+}
+
+/// A bill by which each of four machines costs a hundred dollars.
+pub(super) fn costly() -> Harvest {
+    harvest(shared(vec![pool("ec2:instance", "m5.large", "400", 720)]), &[(EC2, "400")])
 }
 
 pub(super) fn harvest(singles: SingleCosts, charges: &[(&str, &str)]) -> Harvest {

@@ -7,11 +7,11 @@ fn asked(reader: &Reader, id: i64) -> String {
     let read = reader.read(|view| {
         let snapshot = view.snapshot(id)?.unwrap();
         let advised = view.advised(&snapshot, Clone::clone)?;
-        let causes = view.night_before(snapshot.started_at)?.map(|before| view.causes(&before, &snapshot)).transpose()?;
-        let to_fix = match view.first_to_fix(&snapshot, &Filter::default(), 3)? {
-            Some(told) => told,
-            None => view.to_fix(&snapshot, &Filter::default())?,
-        };
+        let causes =
+            view.night_before(snapshot.started_at)?.map(|before| view.causes(&before, &snapshot)).transpose()?;
+        let newest = view.newest()?.is_some_and(|newest| newest == snapshot);
+        let told = if newest { None } else { view.first_to_fix(&snapshot, &Filter::default(), 3)? };
+        let to_fix = told.map_or_else(|| view.to_fix(&snapshot, &Filter::default()), Ok)?;
         let keys: Vec<Vec<i64>> = to_fix.keys().into_iter().map(<[i64]>::to_vec).collect();
         Ok(format!("{advised:?} {causes:?} {:?} {:?} {keys:?}", to_fix.standing, to_fix.steps))
     });
@@ -90,6 +90,68 @@ fn a_night_that_is_compared_with_another_than_the_one_before_it_is_looked_throug
     };
     assert_ne!(causes(&book, 5, 6), causes(&book, 2, 6));
     assert_eq!(causes(&book, 2, 6), causes(&silent, 2, 6));
+}
+
+/// The first keys of what there is to fix of night 1, as it was told, and from the facts.
+fn first_keys(book: &Book, wanted: usize) -> (Option<Vec<i64>>, Vec<i64>) {
+    let read = book.reader().read(|view| {
+        let (snapshot, all) = (view.snapshot(1)?.unwrap(), Filter::default());
+        let told = view.first_to_fix(&snapshot, &all, wanted)?;
+        Ok((told.map(|told| told.keys().concat()), view.to_fix(&snapshot, &all)?.keys().concat()))
+    });
+    read.unwrap()
+}
+
+#[test]
+fn of_many_resources_to_fix_the_first_hundred_are_told() {
+    let mut book = Book::new();
+    // Nine in nineteen have both tags wrong, and come behind those with one.
+    let tags = |n: usize| if n % 19 < 9 { BARE } else { SHORT };
+    let estate = || whole((0..190).map(|n| instance(&n.to_string(), tags(n))).collect());
+    book.night(&[(instances(), estate())]);
+    book.tell();
+    book.night(&[(instances(), whole(vec![instance("0", GOOD)]))]);
+    let (told, facts) = first_keys(&book, 100);
+    assert_eq!((told.as_deref(), facts.len()), (facts.get(..100), 190));
+    assert_eq!(first_keys(&book, 101).0, None, "the rest is in the facts alone");
+    let steps = r#""steps":[{"changes":1,"resources":100},{"changes":2,"resources":90}]"#;
+    assert!(book.sql().query_row("SELECT body FROM told", [], |row| row.get::<_, String>(0)).unwrap().contains(steps));
+}
+
+#[test]
+fn an_earlier_night_is_answered_from_what_was_told_and_from_its_facts_when_that_cannot_be_read() {
+    let mut book = lively(3);
+    book.tell();
+    pages::varied(&mut book, 3);
+    let facts = asked(&lively(3).reader(), 3);
+    let tampered = |tamper: &str| {
+        assert_eq!(book.sql().execute(tamper, []).unwrap(), 1, "{tamper}");
+        asked(&book.reader(), 3)
+    };
+    let otherwise = "UPDATE told SET body = replace(replace(replace(body, '\"changes\":1', '\"changes\":71'),
+        '\"groups\":', '\"groups\":72'), '{\"resources\":', '{\"resources\":73')";
+    let told = tampered(otherwise);
+    assert!(["changes: 71", "groups: 72", "Moved { resources: 73"].iter().all(|part| told.contains(part)), "{told}");
+    assert_eq!(tampered("UPDATE told SET body = 'nonsense'"), facts);
+    assert_eq!(tampered("UPDATE told SET body = '{\"program\": \"of old\"}'"), facts);
+    // What another program told is not ours to judge; only that it was written without us.
+    let found = faults(&book);
+    assert!(found.len() == 1 && found[0].contains("sealed"), "{found:?}");
+}
+
+#[test]
+fn of_a_night_that_is_no_longer_the_newest_no_costs_are_told_whoever_asked_before() {
+    let mut book = Book::new();
+    let estate = || whole((0..4).map(|n| single::machine(&n.to_string(), BARE, 1)).collect());
+    book.write(&[(instances(), estate())], |night| night.bill(&single::costly()));
+    book.tell();
+    let held = book.reader();
+    let newest = asked(&held, 1);
+    assert!(newest.contains("with_cost: 4") && !newest.contains("cost: None"), "{newest}");
+    book.night(&[(instances(), estate())]);
+    let then = asked(&held, 1);
+    assert_eq!(then, asked(&book.reader(), 1));
+    assert!(then.contains("with_cost: 0") && then.contains("cost: None"), "{then}");
 }
 
 #[test]

@@ -202,7 +202,7 @@ fn an_upgraded_ledger_of_version_7_is_told_of_from_its_next_night_on() {
     book.nights = 2;
     book.night(&[(instances(), whole(vec![instance("1", GOOD)]))]);
     book.tell();
-    assert_eq!(book.number("SELECT sum(snapshot_id) FROM told"), 3);
+    assert_eq!(book.number("SELECT max(snapshot_id) FROM told WHERE (SELECT count(*) FROM told) = 1"), 3);
     assert_eq!(fix(&book, 1), first);
 }
 
