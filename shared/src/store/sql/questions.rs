@@ -203,12 +203,13 @@ statements! {
         ended_later!()
     );
     /// The same two where every night between them is kept: what began is what ended or came. One walk through what ended finds both
-    /// versions of what has not changed since (1), and what the costs of all others follow from (2).
+    /// versions of what has not changed since (1), and what the costs of all others follow from (2). What was removed is not looked
+    /// up (0): if it returned, that is among what came.
     ENDED_NEAR = concat!(
         "SELECT h.key, h.tag_set_id, h.name, h.state, h.account_id, h.region_id, h.type_id,
-        iif(c.since > ?1 AND c.since <= ?2, 1, 2), ",
+        CASE WHEN h.ended_by = 5 THEN 0 WHEN c.since > ?1 AND c.since <= ?2 THEN 1 ELSE 2 END, ",
         "c.tag_set_id, c.name, c.state, c.account_id, c.region_id, c.type_id, c.driver_id, c.quantity, m.micros
-        FROM history h LEFT JOIN current c ON c.key = h.key
+        FROM history h LEFT JOIN current c ON c.key = h.key AND h.ended_by <> 5
         LEFT JOIN resource_cost m ON m.key = c.key WHERE ",
         held_and_ended!()
     );
