@@ -1,6 +1,7 @@
 //! What every question to a ledger costs: time on the wall, median and 99th percentile; measure on a quiet machine.
 //!
-//! `cargo bench -p shared --bench questions -- FILE`, with a file that the bench `nights` has made.
+//! `cargo bench -p shared --bench questions -- FILE`, with a file that the bench `nights` has made. The newest night is read ahead, as a
+//! server does when it starts.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,6 +30,8 @@ fn main() {
     };
     let reader = Reader::new(Path::new(&file));
     let newest = reader.read(|view| view.newest()).expect("a ledger").expect("a snapshot");
+    let warmed = reader.read(|view| view.warm(&newest).and_then(|()| view.warm_lookups(&newest)));
+    warmed.expect("the newest night is read ahead");
     let account = reader.read(|view| view.scopes(&newest)).expect("scopes")[0].scope.account.clone();
     let everything = Filter::default();
     let region = Filter { regions: vec!["eu-west-1".parse().expect("a region")], ..Filter::default() };

@@ -25,6 +25,7 @@ mod audit;
 mod bill;
 mod bill_lines;
 mod billed;
+mod by_scope;
 mod carry;
 mod causes;
 mod check;

@@ -10,6 +10,7 @@ use rusqlite::{Connection, params};
 use super::{
     Attempt, Snapshot, StoreError, ToFix, View,
     bill_lines::BillLines,
+    by_scope::ByScope,
     diff::Differences,
     ended::Ended,
     guesses::Heard,
@@ -35,6 +36,7 @@ pub(super) struct Memory {
 pub(super) struct AtHand {
     pub(super) sets: TagSets,
     pub(super) bill_lines: BillLines,
+    pub(super) by_scope: ByScope,
     /// What has ended since the earlier snapshot that was asked about last.
     pub(super) ended: Kept<Ended>,
     /// What differs from an earlier snapshot.
@@ -112,7 +114,8 @@ impl View<'_> {
         // What was held goes first: there is no room for both.
         forget(&self.reader.held.at_hand);
         let (sets, bill_lines) = (TagSets::read(self.db())?, BillLines::read(self.db())?);
-        let at_hand = Arc::new(AtHand { sets, bill_lines, ..AtHand::default() });
+        let by_scope = ByScope::read(self.db())?;
+        let at_hand = Arc::new(AtHand { sets, bill_lines, by_scope, ..AtHand::default() });
         keep(&self.reader.held.at_hand, newest, &at_hand);
         let Some(before) = self.night_before(newest.started_at)? else { return Ok(()) };
         if self.changes_up_to(&before, newest, MOST_CHANGES)? < MOST_CHANGES {

@@ -158,17 +158,13 @@ fn found(row: &rusqlite::Row<'_>) -> rusqlite::Result<Found> {
 }
 
 impl Order {
-    /// The statements of an order for the rest of a rank and for the ranks below it: of one scope, by single values, and by lists.
-    const fn statements(self, single: Option<[Option<i64>; 3]>) -> [&'static str; 2] {
+    /// The statements of an order for the rest of a rank and for the ranks below it, by single values and by lists.
+    const fn statements(self, single: bool) -> [&'static str; 2] {
         match (self, single) {
-            (Self::Worst(_), Some([Some(_), Some(_), Some(_)])) => [sql::WORST_SCOPE_SAME, sql::WORST_SCOPE_BELOW],
-            (Self::Worst(_), Some(_)) => [sql::WORST_ONE_SAME, sql::WORST_ONE_BELOW],
-            (Self::Worst(_), None) => [sql::WORST_SAME, sql::WORST_BELOW],
-            (Self::Lacking(_), Some([Some(_), Some(_), Some(_)])) => {
-                [sql::LACKING_SCOPE_SAME, sql::LACKING_SCOPE_BELOW]
-            }
-            (Self::Lacking(_), Some(_)) => [sql::LACKING_ONE_SAME, sql::LACKING_ONE_BELOW],
-            (Self::Lacking(_), None) => [sql::LACKING_SAME, sql::LACKING_BELOW],
+            (Self::Worst(_), true) => [sql::WORST_ONE_SAME, sql::WORST_ONE_BELOW],
+            (Self::Worst(_), false) => [sql::WORST_SAME, sql::WORST_BELOW],
+            (Self::Lacking(_), true) => [sql::LACKING_ONE_SAME, sql::LACKING_ONE_BELOW],
+            (Self::Lacking(_), false) => [sql::LACKING_SAME, sql::LACKING_BELOW],
         }
     }
 
@@ -235,6 +231,9 @@ impl Pages<'_> {
 
     /// Those that are as they were, and those that are not, behind a place.
     fn ranked(&self, filter: &Filter, order: Order, at: PageStart, limit: usize) -> Result<Page, StoreError> {
+        if let Some(places) = self.of_scope(filter, order, at, limit + 1) {
+            return self.listed(&places, limit);
+        }
         let mut page = self.unchanged(filter, order, at, limit + 1)?;
         for (start, version) in self.view.ended_page(self.snapshot, filter, order, at, limit + 1)? {
             let place = params![version.until, version.since, start.key];
@@ -245,10 +244,17 @@ impl Pages<'_> {
         self.page(page, limit)
     }
 
+    /// Places of the newest snapshot's resources of one scope, if they are at hand.
+    fn of_scope(&self, filter: &Filter, order: Order, at: PageStart, limit: usize) -> Option<Vec<PageStart>> {
+        let [resource_type, region, account] = filter.single(self.dimensions)?;
+        let scope = ScopeIds { account: account?, region: region?, resource_type: resource_type? };
+        self.at_hand.as_ref()?.by_scope.page(scope, order, at, limit)
+    }
+
     /// The rest of those with the rank of `at`, and then those of lower rank.
     fn unchanged(&self, filter: &Filter, order: Order, at: PageStart, wanted: usize) -> Result<Vec<Found>, StoreError> {
         let (single, narrow) = (filter.single(self.dimensions), order.narrow());
-        let [same, below] = order.statements(single);
+        let [same, below] = order.statements(single.is_some());
         let read = |text, wanted: usize| {
             let wanted = int(wanted);
             match single {

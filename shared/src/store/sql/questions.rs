@@ -16,14 +16,6 @@ macro_rules! filtered_one {
     };
 }
 
-/// The same of one scope: what is passed over on the way to a page of one of a thousand scopes is most of what the page costs. The
-/// signs keep SQLite from another index, by which all of the scope would have to be sorted.
-macro_rules! filtered_scope {
-    () => {
-        "+c.account_id = ?4 AND +c.type_id = ?2 AND +c.region_id = ?3"
-    };
-}
-
 /// A resource in its version: its place in an order, and what its cost follows from.
 macro_rules! placed {
     ($rank:literal) => {
@@ -134,15 +126,14 @@ statements! {
     WORST_BELOW = worst!(filtered, "c.errors < ?5");
     WORST_ONE_SAME = worst!(filtered_one, "c.errors = ?5 AND c.key < ?6");
     WORST_ONE_BELOW = worst!(filtered_one, "c.errors < ?5");
-    WORST_SCOPE_SAME = worst!(filtered_scope, "c.errors = ?5 AND c.key < ?6");
-    WORST_SCOPE_BELOW = worst!(filtered_scope, "c.errors < ?5");
     /// Resources without user tags, then those that lack most required ones. ?7: created at that time or before it.
     LACKING_SAME = lacking!(filtered, "c.lacking = ?5 AND c.key < ?6");
     LACKING_BELOW = lacking!(filtered, "c.lacking < ?5");
     LACKING_ONE_SAME = lacking!(filtered_one, "c.lacking = ?5 AND c.key < ?6");
     LACKING_ONE_BELOW = lacking!(filtered_one, "c.lacking < ?5");
-    LACKING_SCOPE_SAME = lacking!(filtered_scope, "c.lacking = ?5 AND c.key < ?6");
-    LACKING_SCOPE_BELOW = lacking!(filtered_scope, "c.lacking < ?5");
+    /// All of them, to be held by scope.
+    WORST_OF_SCOPES = "SELECT account_id, region_id, type_id, errors, key FROM current WHERE finding_set_id IS NOT NULL";
+    LACKING_OF_SCOPES = "SELECT account_id, region_id, type_id, lacking, key FROM current WHERE lacking > 0";
     /// Versions that held in snapshot ?1 and have ended since, of resources with findings or without tags; whether with
     /// warnings, and when those without tags were made.
     ENDED_SINCE = concat!(

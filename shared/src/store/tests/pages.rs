@@ -173,7 +173,12 @@ fn told(view: &View<'_>, snapshot: &Snapshot) -> Vec<Row> {
             start = next;
         }
     };
-    for filter in [&everywhere, &buckets] {
+    let one_scope = Filter {
+        types: vec!["ec2:instance".parse().unwrap()],
+        regions: vec!["eu-west-1".parse().unwrap()],
+        accounts: vec![account().id],
+    };
+    for filter in [&everywhere, &buckets, &one_scope] {
         for (errors, warnings) in [(true, true), (true, false), (false, true)] {
             all(&|at| view.worst(snapshot, filter, Worst { errors, warnings }, at, 2).unwrap());
         }

@@ -1,0 +1,74 @@
+//! Resources with findings, and resources that lack tags, scope by scope in the order of their pages. The ledger has them in one order
+//! for all scopes: a page of one scope in a thousand would pass over all the others on its way.
+
+use std::{cmp::Reverse, collections::HashMap, hash::BuildHasherDefault, ops::Range};
+
+use rusqlite::Connection;
+
+use super::{
+    PageStart, StoreError, Worst,
+    ended::Order,
+    rows::{ScopeIds, rows},
+    sql,
+};
+use crate::suggest::counts::Mixer;
+
+/// Those of the newest snapshot.
+#[derive(Debug, Default)]
+pub(super) struct ByScope {
+    worst: Ranked,
+    lacking: Ranked,
+}
+
+/// Twelve bytes a resource.
+#[derive(Debug, Default)]
+struct Ranked {
+    scopes: HashMap<ScopeIds, Range<usize>, BuildHasherDefault<Mixer>>,
+    /// Of each scope those of the highest rank first, and of a rank those with the highest keys.
+    ranks: Vec<u32>,
+    keys: Vec<i64>,
+}
+
+impl ByScope {
+    pub(super) fn read(db: &Connection) -> Result<Self, StoreError> {
+        Ok(Self { worst: Ranked::read(db, sql::WORST_OF_SCOPES)?, lacking: Ranked::read(db, sql::LACKING_OF_SCOPES)? })
+    }
+
+    /// The next ones of a scope behind a place; none where the order does not follow from ranks alone.
+    pub(super) fn page(&self, scope: ScopeIds, order: Order, at: PageStart, limit: usize) -> Option<Vec<PageStart>> {
+        match order {
+            Order::Worst(Worst { errors: true, warnings }) => {
+                Some(self.worst.page(scope, at, u32::from(!warnings), limit))
+            }
+            Order::Lacking(None) => Some(self.lacking.page(scope, at, 0, limit)),
+            Order::Worst(_) | Order::Lacking(Some(_)) => None,
+        }
+    }
+}
+
+impl Ranked {
+    fn read(db: &Connection, text: &'static str) -> Result<Self, StoreError> {
+        let mut all = rows(db, text, [], |row| {
+            Ok((ScopeIds::read(row, 0)?, Reverse((row.get::<_, u32>(3)?, row.get::<_, i64>(4)?))))
+        })?;
+        all.sort_unstable();
+        let mut found = Self::default();
+        for (place, (scope, _)) in all.iter().enumerate() {
+            found.scopes.entry(*scope).or_insert(place..place).end = place + 1;
+        }
+        (found.ranks, found.keys) = all.into_iter().map(|(_, Reverse(ranked))| ranked).unzip();
+        found.ranks.shrink_to_fit();
+        found.keys.shrink_to_fit();
+        Ok(found)
+    }
+
+    /// Of rank `least` and above.
+    fn page(&self, scope: ScopeIds, at: PageStart, least: u32, limit: usize) -> Vec<PageStart> {
+        let Some(range) = self.scopes.get(&scope) else { return Vec::new() };
+        let ranks = self.ranks.get(range.clone()).unwrap_or_default();
+        let keys = self.keys.get(range.clone()).unwrap_or_default();
+        let places = ranks.iter().zip(keys).map(|(rank, key)| PageStart { rank: i64::from(*rank), key: *key });
+        let before = |place: &PageStart| at != PageStart::FIRST && (place.rank, place.key) >= (at.rank, at.key);
+        places.skip_while(before).take_while(|place| place.rank >= i64::from(least)).take(limit).collect()
+    }
+}
