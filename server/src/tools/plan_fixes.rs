@@ -154,8 +154,7 @@ pub(crate) fn answer(ledger: &Ledger, arguments: Arguments) -> Result<Answer<Bod
         covered(view, &snapshot, &asked.filter)?;
         let earlier = earlier(view, &snapshot, arguments.as_of)?;
         let policy = view.policy(&snapshot)?;
-        let told = if earlier.is_some() { view.first_to_fix(&snapshot, &asked.filter, asked.limit)? } else { None };
-        let to_fix = told.map_or_else(|| view.to_fix(&snapshot, &asked.filter), Ok)?;
+        let to_fix = view.to_fix(&snapshot, &asked.filter, asked.limit)?;
         let costs = earlier.is_none() && view.cost_basis(&snapshot)?.is_some_and(|basis| !basis.types.is_empty());
         let by = measure(arguments.by, costs)?;
         let (chosen, status) = choose(&to_fix, by, asked.target)?;

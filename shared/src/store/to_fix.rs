@@ -107,57 +107,49 @@ impl FirstToFixOf {
 }
 
 impl View<'_> {
-    /// How the judged resources of a snapshot stand, and what there is to fix of them; costs are told of the newest alone.
+    /// How the judged resources of a snapshot stand, and what there is to fix of them; costs are told of the newest alone. Of an
+    /// earlier night it may be what was told when that was the newest: each step with the first of its keys, `wanted` in all if there
+    /// are so many.
     ///
     /// # Errors
     ///
     /// When the ledger cannot be read; so for the questions below.
-    pub fn to_fix(&self, snapshot: &Snapshot, filter: &Filter) -> Result<Arc<ToFix>, StoreError> {
+    pub fn to_fix(&self, snapshot: &Snapshot, filter: &Filter, wanted: usize) -> Result<Arc<ToFix>, StoreError> {
         let whole = self.whole(snapshot);
         let book = self.costs_told(&whole, snapshot)?;
-        // What is held has costs: it is not told of a night that was the newest when it was read.
-        if book.is_some()
-            && *filter == Filter::default()
-            && let Some(known) = kept(&self.reader.held.to_fix, snapshot)
-        {
-            return Ok(known);
+        if *filter == Filter::default() {
+            // What is held has costs: it is not told of a night that was the newest when it was read.
+            let known = match book {
+                Some(_) => kept(&self.reader.held.to_fix, snapshot),
+                None => self.first_to_fix(snapshot, wanted)?.map(Arc::new),
+            };
+            if let Some(known) = known {
+                return Ok(known);
+            }
         }
         self.read_to_fix(snapshot, filter, book).map(Arc::new)
     }
 
     /// Reads ahead what there is to fix in the newest snapshot.
-    ///
-    /// # Errors
-    ///
-    /// When the ledger cannot be read.
     pub fn warm_to_fix(&self, newest: &Snapshot) -> Result<(), StoreError> {
         let held = &self.reader.held.to_fix;
         if kept(held, newest).is_none() {
             // There is no room for both.
             forget(held);
-            keep(held, newest, &self.to_fix(newest, &Filter::default())?);
+            keep(held, newest, &self.to_fix(newest, &Filter::default(), usize::MAX)?);
         }
         Ok(())
     }
 
-    /// The same of an earlier night as it was told when it was the newest: each step with the first of its keys, `wanted` in all if
-    /// there are so many. None where that was not told, or for a part of the estate.
-    pub fn first_to_fix(
-        &self,
-        snapshot: &Snapshot,
-        filter: &Filter,
-        wanted: usize,
-    ) -> Result<Option<Arc<ToFix>>, StoreError> {
-        if *filter != Filter::default() {
-            return Ok(None);
-        }
+    /// As it was told when the night was the newest; none where that was not, or with fewer keys than are wanted.
+    fn first_to_fix(&self, snapshot: &Snapshot, wanted: usize) -> Result<Option<ToFix>, StoreError> {
         let Some(FirstToFix { steps, keys }) = self.told(snapshot)?.map(|told| told.to_fix) else { return Ok(None) };
-        let tally = self.night_totals(snapshot, filter)?.tally;
+        let tally = self.night_totals(snapshot, &Filter::default())?.tally;
         let standing =
             Standing { compliant: tally.compliant, non_compliant: tally.non_compliant, ..Standing::default() };
         let all = steps.iter().map(|step| step.resources).sum::<u64>();
         let enough = keys.len() >= wanted || keys.len() as u64 == all;
-        Ok(enough.then(|| Arc::new(ToFix { standing, steps, keys })))
+        Ok(enough.then_some(ToFix { standing, steps, keys }))
     }
 
     fn read_to_fix(&self, snapshot: &Snapshot, filter: &Filter, book: Option<&CostBook>) -> Result<ToFix, StoreError> {

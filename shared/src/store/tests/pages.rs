@@ -209,7 +209,7 @@ fn what_there_is_to_fix_in_an_earlier_night_is_what_was_told_when_it_was_the_new
         let reader = book.reader();
         let told = |view: &View<'_>, snapshot: &Snapshot| {
             let judged = view.rejudge(snapshot, &everywhere, &book.policy, 0)?;
-            Ok((view.advised(snapshot, Clone::clone)?, view.to_fix(snapshot, &everywhere)?, judged.scopes))
+            Ok((view.advised(snapshot, Clone::clone)?, view.to_fix(snapshot, &everywhere, usize::MAX)?, judged.scopes))
         };
         for (snapshot, expected) in &first_told {
             assert_eq!(reader.read(|view| told(view, snapshot)).unwrap(), *expected, "night {}", snapshot.id);

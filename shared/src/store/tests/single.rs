@@ -132,7 +132,7 @@ fn a_night_that_is_committed_amid_a_question_changes_neither_half_of_its_answer(
     let asked = |view: &View<'_>| {
         let night = view.snapshot(1)?.unwrap();
         let policy = view.policy(&night)?;
-        let to_fix = view.to_fix(&night, &Filter::default())?;
+        let to_fix = view.to_fix(&night, &Filter::default(), usize::MAX)?;
         let draft = view.rejudge(&night, &Filter::default(), &policy, 100)?;
         Ok((to_fix, draft.scopes, draft.reasons))
     };

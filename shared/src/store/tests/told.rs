@@ -1,6 +1,6 @@
 //! What is told of nights, beside their facts.
 
-use super::*;
+use super::{upkeep::faults, *};
 
 /// What is asked of a night and its predecessor, if it has one.
 fn asked(reader: &Reader, id: i64) -> String {
@@ -9,9 +9,7 @@ fn asked(reader: &Reader, id: i64) -> String {
         let advised = view.advised(&snapshot, Clone::clone)?;
         let causes =
             view.night_before(snapshot.started_at)?.map(|before| view.causes(&before, &snapshot)).transpose()?;
-        let newest = view.newest()?.is_some_and(|newest| newest == snapshot);
-        let told = if newest { None } else { view.first_to_fix(&snapshot, &Filter::default(), 3)? };
-        let to_fix = told.map_or_else(|| view.to_fix(&snapshot, &Filter::default()), Ok)?;
+        let to_fix = view.to_fix(&snapshot, &Filter::default(), 3)?;
         let keys: Vec<Vec<i64>> = to_fix.keys().into_iter().map(<[i64]>::to_vec).collect();
         Ok(format!("{advised:?} {causes:?} {:?} {:?} {keys:?}", to_fix.standing, to_fix.steps))
     });
@@ -23,33 +21,27 @@ fn told_nights(book: &Book) -> String {
     book.sql().query_row(text, [], |row| row.get(0)).unwrap()
 }
 
-fn faults(book: &Book) -> Vec<String> {
-    book.reader().check(true, |_| {}).unwrap().faults
+/// A night, by another policy from the sixth on.
+fn add(book: &mut Book, night: usize) {
+    if night == 5 {
+        book.policy = Policy::parse(&POLICY.replace("production", "live")).unwrap();
+    }
+    pages::varied(book, night);
 }
 
 fn lively(nights: usize) -> Book {
     let mut book = Book::new();
-    for night in 0..nights {
-        pages::varied(&mut book, night);
-        if night == 4 {
-            book.policy = Policy::parse(&POLICY.replace("production", "live")).unwrap();
-        }
-    }
+    (0..nights).for_each(|night| add(&mut book, night));
     book
 }
 
 #[test]
 fn what_is_told_of_a_night_is_what_its_facts_say_whenever_it_is_asked() {
-    let (told, silent) = (Book::new(), Book::new());
-    let [mut told, mut silent] = [told, silent];
+    let (mut told, mut silent) = (Book::new(), Book::new());
     let held = told.reader();
     for night in 0..8 {
-        for book in [&mut told, &mut silent] {
-            pages::varied(book, night);
-            if night == 4 {
-                book.policy = Policy::parse(&POLICY.replace("production", "live")).unwrap();
-            }
-        }
+        add(&mut told, night);
+        add(&mut silent, night);
         told.tell();
         for id in 1..=told.nights {
             let facts = asked(&silent.reader(), id);
@@ -92,12 +84,11 @@ fn a_night_that_is_compared_with_another_than_the_one_before_it_is_looked_throug
     assert_eq!(causes(&book, 2, 6), causes(&silent, 2, 6));
 }
 
-/// The first keys of what there is to fix of night 1, as it was told, and from the facts.
-fn first_keys(book: &Book, wanted: usize) -> (Option<Vec<i64>>, Vec<i64>) {
+/// Keys of what there is to fix of night 1, as told where so many are.
+fn keys(book: &Book, wanted: usize) -> Vec<i64> {
     let read = book.reader().read(|view| {
-        let (snapshot, all) = (view.snapshot(1)?.unwrap(), Filter::default());
-        let told = view.first_to_fix(&snapshot, &all, wanted)?;
-        Ok((told.map(|told| told.keys().concat()), view.to_fix(&snapshot, &all)?.keys().concat()))
+        let to_fix = view.to_fix(&view.snapshot(1)?.unwrap(), &Filter::default(), wanted)?;
+        Ok(to_fix.keys().concat())
     });
     read.unwrap()
 }
@@ -111,9 +102,9 @@ fn of_many_resources_to_fix_the_first_hundred_are_told() {
     book.night(&[(instances(), estate())]);
     book.tell();
     book.night(&[(instances(), whole(vec![instance("0", GOOD)]))]);
-    let (told, facts) = first_keys(&book, 100);
-    assert_eq!((told.as_deref(), facts.len()), (facts.get(..100), 190));
-    assert_eq!(first_keys(&book, 101).0, None, "the rest is in the facts alone");
+    let facts = keys(&book, 101);
+    assert_eq!(facts.len(), 190, "the rest is in the facts alone");
+    assert_eq!(keys(&book, 100), facts[..100]);
     let steps = r#""steps":[{"changes":1,"resources":100},{"changes":2,"resources":90}]"#;
     assert!(book.sql().query_row("SELECT body FROM told", [], |row| row.get::<_, String>(0)).unwrap().contains(steps));
 }
@@ -146,11 +137,15 @@ fn of_a_night_that_is_no_longer_the_newest_no_costs_are_told_whoever_asked_befor
     book.write(&[(instances(), estate())], |night| night.bill(&single::costly()));
     book.tell();
     let held = book.reader();
+    held.read(|view| view.warm_to_fix(&view.newest()?.unwrap())).unwrap();
     let newest = asked(&held, 1);
     assert!(newest.contains("with_cost: 4") && !newest.contains("cost: None"), "{newest}");
     book.night(&[(instances(), estate())]);
     let then = asked(&held, 1);
     assert_eq!(then, asked(&book.reader(), 1));
+    // Nor where it is looked through.
+    book.sql().execute("DELETE FROM told", []).unwrap();
+    assert_eq!((asked(&held, 1), asked(&book.reader(), 1)), (then.clone(), then.clone()));
     assert!(then.contains("with_cost: 0") && then.contains("cost: None"), "{then}");
 }
 

@@ -192,7 +192,11 @@ fn an_upgraded_ledger_of_version_7_is_told_of_from_its_next_night_on() {
     let fix = |book: &Book, id: i64| {
         let read = book.reader().read(|view| {
             let night = view.snapshot(id)?.unwrap();
-            Ok((night.fingerprint, view.advised(&night, Clone::clone)?, view.to_fix(&night, &Filter::default())?))
+            Ok((
+                night.fingerprint,
+                view.advised(&night, Clone::clone)?,
+                view.to_fix(&night, &Filter::default(), usize::MAX)?,
+            ))
         });
         read.unwrap()
     };

@@ -46,12 +46,12 @@ fn answers(reader: &Reader, id: i64) -> Result<Option<String>, StoreError> {
             view.worst(&snapshot, &all, worst, PageStart::FIRST, 100)?,
             view.lacking(&snapshot, &all, Lacking::default(), PageStart::FIRST, 100)?,
             view.advised(&snapshot, Clone::clone)?,
-            view.to_fix(&snapshot, &all)?,
+            view.to_fix(&snapshot, &all, usize::MAX)?,
         )))
     })
 }
 
-fn faults(book: &Book) -> Vec<String> {
+pub(super) fn faults(book: &Book) -> Vec<String> {
     book.reader().check(true, |_| {}).unwrap().faults
 }
 
