@@ -223,8 +223,9 @@ impl Ledger {
     /// Reads ahead what answers from the newest snapshot need.
     pub fn read_ahead(&self) {
         // Each in a time of its own, what most answers need first.
-        let parts: [Part; 4] = [
+        let parts: [Part; 5] = [
             |view, newest| view.warm(newest),
+            |view, newest| view.warm_living(newest),
             |view, newest| view.warm_lookups(newest),
             |view, _| view.warm_nights(),
             |view, newest| view.warm_to_fix(newest),

@@ -14,6 +14,7 @@
 )]
 
 use std::{
+    cell::Cell,
     path::Path,
     time::{Duration, Instant},
 };
@@ -30,7 +31,9 @@ fn main() {
     };
     let reader = Reader::new(Path::new(&file));
     let newest = reader.read(|view| view.newest()).expect("a ledger").expect("a snapshot");
-    let warmed = reader.read(|view| view.warm(&newest).and_then(|()| view.warm_lookups(&newest)));
+    let warmed = reader.read(|view| {
+        view.warm(&newest).and_then(|()| view.warm_living(&newest)).and_then(|()| view.warm_lookups(&newest))
+    });
     warmed.expect("the newest night is read ahead");
     let account = reader.read(|view| view.scopes(&newest)).expect("scopes")[0].scope.account.clone();
     let everything = Filter::default();
@@ -63,6 +66,13 @@ fn main() {
     time(&reader, "page of 50 violations, deep", |view, s| view.worst(s, &everything, worst, deep, 50).map(drop));
     time(&reader, "what changed in the last night, with tags", |view, s| {
         view.differences(&before(view, s)?, s).map(drop)
+    });
+    let asked = Cell::new(0);
+    time(&reader, "what changed in another night, with tags", |view, s| {
+        let (back, nth) = (asked.get() % 40 + 2, s.id);
+        asked.set(asked.get() + 1);
+        let night = |id| view.snapshot(id).map(|found| found.unwrap_or_else(|| s.clone()));
+        view.differences(&night(nth - back)?, &night(nth - back + 1)?).map(drop)
     });
     time(&reader, "what happened in 90 nights", |view, s| {
         let since = s.started_at - Duration::from_secs(90 * 86_400);

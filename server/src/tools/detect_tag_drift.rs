@@ -8,7 +8,7 @@ use shared::{
     ResourceType,
     money::Amount,
     policy::{Policy, State},
-    store::{Changed, Differences, Filter, TagChange, View},
+    store::{Changed, Differences, Filter, TagChange, TagValue, View},
 };
 
 use super::{
@@ -194,12 +194,15 @@ impl<'v> Finder<'v> {
         sums.sort_unstable_by(before);
         let drift = |(kind, sum): (&TagChange, Sum<'_>)| {
             let arns = sum.named.iter().map(|one| Ok(visible(self.view.named(one)?.as_str())));
+            let value = |of: &Option<TagValue>| {
+                of.as_ref().map(|value| Ok::<_, ToolFailure>(visible(&self.view.value(value)?))).transpose()
+            };
             Ok(Drift {
                 change: ["removed", "changed", "added"].get(rank(kind)).copied().unwrap_or("added"),
                 key: visible(&kind.key),
                 required: sum.required,
-                from_value: kind.before.as_deref().map(visible),
-                to_value: kind.after.as_deref().map(visible),
+                from_value: value(&kind.before)?,
+                to_value: value(&kind.after)?,
                 resources: sum.resources,
                 monthly_cost: (sum.with_cost > 0).then(|| units(sum.cost.cents())),
                 resource_arns: arns.collect::<Result<_, ToolFailure>>()?,
@@ -220,7 +223,7 @@ impl<'c> Sum<'c> {
         self.required |= self.requiring.contains(&one.scope.resource_type);
         self.resources += 1;
         if let Some(cost) = one.cost {
-            self.cost += cost.monthly;
+            self.cost += cost;
             self.with_cost += 1;
         }
         if self.named.len() < NAMED {

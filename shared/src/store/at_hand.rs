@@ -15,6 +15,7 @@ use super::{
     ended::Ended,
     guesses::Heard,
     intern::statement,
+    living::Living,
     page::Remembered,
     rows::Dimensions,
     sets::TagSets,
@@ -58,6 +59,7 @@ pub(super) struct Held {
     dimensions: Kept<Dimensions>,
     /// In all of the newest snapshot.
     pub(super) to_fix: Kept<ToFix>,
+    pub(super) living: Kept<Living>,
 }
 
 /// Something of one snapshot.
@@ -93,6 +95,7 @@ impl Held {
         forget(&self.at_hand);
         forget(&self.dimensions);
         forget(&self.to_fix);
+        forget(&self.living);
     }
 }
 

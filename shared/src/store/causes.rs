@@ -63,7 +63,7 @@ impl View<'_> {
 
     /// The same from the facts.
     pub(super) fn read_causes(&self, earlier: &Snapshot, later: &Snapshot) -> Result<Causes, StoreError> {
-        Sorter::of(self, earlier, later)?.sums(&*self.differences_without_costs(earlier, later)?)
+        Sorter::of(self, earlier, later)?.sums(&self.all_differences(earlier, later)?)
     }
 }
 

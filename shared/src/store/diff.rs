@@ -6,23 +6,25 @@ use std::{
     sync::Arc,
 };
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 
 use super::{
-    Attempt, ResourceCost, Snapshot, StoreError, View,
+    Attempt, Snapshot, StoreError, View,
+    at_hand::{AtHand, kept},
     cost::CostBook,
     gathering::ByNumber,
     halves::{ALL, Keys},
     intern::statement,
+    living::{self, Living},
     page::tags,
     retagged::Retagged,
-    rows::{ScopeIds, rows, state},
+    rows::{Dimensions, ScopeIds, rows, state},
     sql,
-    version::UsageIds,
 };
 use crate::{
     Arn,
     inventory::{Scope, TagSet},
+    money::Amount,
     policy::State,
     suggest::counts::Mixer,
 };
@@ -48,12 +50,9 @@ pub struct Changed {
     pub before: Option<Side>,
     /// In the later one.
     pub after: Option<Side>,
-    /// What it costs a month by the newest snapshot; none when that is not known, or it is not in both nights.
-    pub cost: Option<ResourceCost>,
+    /// What it costs a month by the newest snapshot; none when that is not known or was not asked for.
+    pub cost: Option<Amount>,
 }
-
-/// What a resource takes of something that is billed in one sum, and what the bill says of it by name.
-type Taken = (Option<UsageIds>, Option<i64>);
 
 impl Side {
     /// Local id of its tags but for the name.
@@ -77,52 +76,21 @@ const FAILED: &str = "look for what differs";
 /// Nights from one to the other, beyond which most of the estate may have changed.
 const NEAR: i64 = 30;
 
-/// A version: of which resource, where it is, and what was known; and what its cost follows from, when it holds still.
+/// A version: of which resource, where it is, and what was known.
 struct Version {
     key: i64,
     ids: ScopeIds,
     side: Side,
-    taken: Option<Taken>,
 }
 
-/// From eight columns, or eleven when it holds still.
+/// From seven columns.
 fn version(row: &Row<'_>) -> rusqlite::Result<Version> {
     let side = Side { tag_set: row.get(1)?, name: row.get(2)?, state: state(row.get(3)?) };
-    let taken = if row.get(7)? { Some(taken(row, 8)?) } else { None };
-    Ok(Version { key: row.get(0)?, ids: ScopeIds::read(row, 4)?, side, taken })
+    Ok(Version { key: row.get(0)?, ids: ScopeIds::read(row, 4)?, side })
 }
 
-/// A version that ended, with what came in its place where that is known at once, or at least with what its cost follows from now.
-struct Ended {
-    key: i64,
-    /// Where it is, or was.
-    ids: ScopeIds,
-    before: Side,
-    after: Option<Side>,
-    taken: Option<Taken>,
-}
-
-fn ended(row: &Row<'_>) -> rusqlite::Result<Ended> {
-    let before = Side { tag_set: row.get(1)?, name: row.get(2)?, state: state(row.get(3)?) };
-    let known: i64 = row.get(7)?;
-    let (after, place) = if known == 1 {
-        // Hardly any name changes.
-        let name = match (row.get_ref(9)?.as_str_or_null()?, &before.name) {
-            (Some(name), Some(same)) if name == &**same => Some(Arc::clone(same)),
-            (name, _) => name.map(Arc::from),
-        };
-        (Some(Side { tag_set: row.get(8)?, name, state: state(row.get(10)?) }), 11)
-    } else {
-        (None, 4)
-    };
-    let taken = if known > 0 { Some(taken(row, 14)?) } else { None };
-    Ok(Ended { key: row.get(0)?, ids: ScopeIds::read(row, place)?, before, after, taken })
-}
-
-fn taken(row: &Row<'_>, first: usize) -> rusqlite::Result<Taken> {
-    let usage = row.get::<_, Option<i64>>(first)?.zip(row.get::<_, Option<u32>>(first + 1)?);
-    Ok((usage, row.get(first + 2)?))
-}
+/// What the ledger has for a version that ended because its resource is gone.
+const REMOVED: i64 = 5;
 
 /// What differs between two nights.
 #[derive(Debug, Default)]
@@ -133,49 +101,55 @@ pub struct Differences {
     pub retagged: Retagged,
 }
 
+/// Which resources are asked for.
+#[derive(Clone, Copy)]
+enum Wanted<'w> {
+    /// All that are not the same, without costs.
+    All,
+    /// Those that were there in both nights, with what they cost.
+    Both(Option<&'w CostBook>),
+}
+
+/// A resource as it is in the newest snapshot.
+struct Now {
+    since: i64,
+    ids: ScopeIds,
+    side: Side,
+    cost: Option<Amount>,
+}
+
 impl View<'_> {
-    /// What differs between two nights, the earlier one first.
+    /// How resources differ that were there in both of two nights, the earlier one first; with costs.
     ///
     /// # Errors
     ///
     /// When the ledger cannot be read; so for the questions below.
     pub fn differences(&self, earlier: &Snapshot, later: &Snapshot) -> Result<Arc<Differences>, StoreError> {
         let Some(newest) = self.newest()? else { return Ok(Arc::default()) };
-        if let Some(known) = self.read_ahead_since(earlier, later)? {
+        let at_hand = self.at_hand(&newest).filter(|_| newest == *later);
+        if let Some(known) = at_hand.and_then(|at_hand| at_hand.since(earlier.id)) {
             return Ok(known);
         }
         let whole = self.whole(&newest);
         let book = whole.costs(self.db(), self.dimensions())?;
-        self.read_differences(earlier, later, book).map(Arc::new)
+        self.read_differences(earlier, later, Wanted::Both(book)).map(Arc::new)
     }
 
-    /// The same, for who does not ask what changed resources cost.
-    pub(super) fn differences_without_costs(
-        &self,
-        earlier: &Snapshot,
-        later: &Snapshot,
-    ) -> Result<Arc<Differences>, StoreError> {
-        match self.read_ahead_since(earlier, later)? {
-            Some(known) => Ok(known),
-            None => self.read_differences(earlier, later, None).map(Arc::new),
-        }
-    }
-
-    fn read_ahead_since(&self, earlier: &Snapshot, later: &Snapshot) -> Result<Option<Arc<Differences>>, StoreError> {
-        let at_hand = self.newest()?.filter(|newest| newest == later).and_then(|newest| self.at_hand(&newest));
-        Ok(at_hand.and_then(|at_hand| at_hand.since(earlier.id)))
+    /// All that differs between two nights, also what came and what is gone; without costs.
+    pub(super) fn all_differences(&self, earlier: &Snapshot, later: &Snapshot) -> Result<Differences, StoreError> {
+        self.read_differences(earlier, later, Wanted::All)
     }
 
     fn read_differences(
         &self,
         earlier: &Snapshot,
         later: &Snapshot,
-        book: Option<&CostBook>,
+        wanted: Wanted<'_>,
     ) -> Result<Differences, StoreError> {
-        let at_hand = self.newest()?.and_then(|newest| self.at_hand(&newest));
+        let (at_hand, living) = self.held()?;
         let sets = at_hand.as_ref().map(|at_hand| &at_hand.sets);
         let halves = self.in_halves(|view, half| {
-            let changed = view.changed_of(half.keys(), earlier, later, book)?;
+            let changed = Compared::of(view, earlier, later, wanted, living.as_deref()).changed(half.keys())?;
             let retagged = Retagged::read(view.db(), sets, &changed)?;
             Ok((changed, retagged))
         })?;
@@ -183,57 +157,15 @@ impl View<'_> {
         Ok(Differences { changed: changed.into_iter().flatten().collect(), retagged: Retagged::join(retagged) })
     }
 
-    /// What differs, without costs and tags.
+    /// All that differs, without costs and tags.
     pub(super) fn changed(&self, earlier: &Snapshot, later: &Snapshot) -> Result<Vec<Changed>, StoreError> {
-        self.changed_of(ALL, earlier, later, None)
+        let (_, living) = self.held()?;
+        Compared::of(self, earlier, later, Wanted::All, living.as_deref()).changed(ALL)
     }
 
-    fn changed_of(
-        &self,
-        keys: Keys,
-        earlier: &Snapshot,
-        later: &Snapshot,
-        book: Option<&CostBook>,
-    ) -> Result<Vec<Changed>, StoreError> {
-        let asked = params![earlier.id, later.id, keys.start(), keys.end()];
-        let (began, ended_by) = self.found_by(earlier, later)?;
-        let began = rows(self.db(), began, asked, version)?;
-        let mut began: ByNumber<Version> = began.into_iter().map(|version| (version.key, version)).collect();
-        let mut scopes: HashMap<ScopeIds, Arc<Scope>, BuildHasherDefault<Mixer>> = HashMap::default();
-        let mut scope = |ids| match scopes.entry(ids) {
-            Entry::Occupied(known) => Ok(Arc::clone(known.get())),
-            Entry::Vacant(place) => Ok(Arc::clone(place.insert(Arc::new(self.dimensions().scope(ids)?)))),
-        };
-        let mut changed = Vec::new();
-        let mut walk = statement(self.db(), ended_by)?;
-        let mut walk = walk.query(asked).attempt(FAILED)?;
-        while let Some(row) = walk.next().attempt(FAILED)? {
-            let Ended { key, ids, before, after, taken } = ended(row).attempt(FAILED)?;
-            let (ids, after, taken) = match began.remove(&key) {
-                Some(new) => (new.ids, Some(new.side), new.taken.or(taken)),
-                None => (ids, after, taken),
-            };
-            // What ended and came back as it was is no change between the two.
-            if after.as_ref() != Some(&before) {
-                let cost = if after.is_some() { self.cost(book, key, ids, taken)? } else { None };
-                changed.push(Changed { key, scope: scope(ids)?, ids, before: Some(before), after, cost });
-            }
-        }
-        for Version { key, ids, side, .. } in began.into_values() {
-            changed.push(Changed { key, scope: scope(ids)?, ids, before: None, after: Some(side), cost: None });
-        }
-        changed.sort_unstable_by_key(|one| one.key);
-        Ok(changed)
-    }
-
-    /// How what began and what ended is found: by what ended or came in nights near to each other that are all kept, else among
-    /// all that live.
-    fn found_by(&self, earlier: &Snapshot, later: &Snapshot) -> Result<(&'static str, &'static str), StoreError> {
-        let thinned: i64 = statement(self.db(), sql::THINNED_BETWEEN)?
-            .query_row([earlier.id, later.id], |row| row.get(0))
-            .attempt("count nights")?;
-        let near = thinned == 0 && later.id - earlier.id <= NEAR;
-        Ok(if near { (sql::BEGAN_NEAR, sql::ENDED_NEAR) } else { (sql::BEGAN_BETWEEN, sql::ENDED_BETWEEN) })
+    fn held(&self) -> Result<(Option<Arc<AtHand>>, Option<Arc<Living>>), StoreError> {
+        let Some(newest) = self.newest()? else { return Ok((None, None)) };
+        Ok((self.at_hand(&newest), kept(&self.reader.held.living, &newest)))
     }
 
     /// The tags of a resource in one night.
@@ -248,22 +180,143 @@ impl View<'_> {
             .attempt("read a resource")?;
         self.dimensions().arn(&local, &changed.scope, changed.ids)
     }
+}
 
-    /// `taken`: what its cost follows from, where that needs no look.
-    fn cost(
-        &self,
-        book: Option<&CostBook>,
-        key: i64,
-        ids: ScopeIds,
-        taken: Option<Taken>,
-    ) -> Result<Option<ResourceCost>, StoreError> {
-        let Some(book) = book else { return Ok(None) };
-        let (usage, charged) = taken.map_or_else(|| self.look_up_taken(key), Ok)?;
-        Ok(book.of(ids, usage, charged))
+/// Two nights, in the course of being compared.
+struct Compared<'c> {
+    view: &'c View<'c>,
+    earlier: &'c Snapshot,
+    later: &'c Snapshot,
+    wanted: Wanted<'c>,
+    living: Option<&'c Living>,
+    scopes: Scopes<'c>,
+}
+
+impl<'c> Compared<'c> {
+    fn of(
+        view: &'c View<'c>,
+        earlier: &'c Snapshot,
+        later: &'c Snapshot,
+        wanted: Wanted<'c>,
+        living: Option<&'c Living>,
+    ) -> Self {
+        Self {
+            view,
+            earlier,
+            later,
+            wanted,
+            living,
+            scopes: Scopes { dimensions: view.dimensions(), known: HashMap::default() },
+        }
     }
 
-    fn look_up_taken(&self, key: i64) -> Result<Taken, StoreError> {
-        let found = statement(self.db(), sql::TAKEN_BY_KEY)?.query_row([key], |row| taken(row, 0)).optional();
-        Ok(found.attempt("read a resource")?.unwrap_or_default())
+    fn changed(mut self, keys: Keys) -> Result<Vec<Changed>, StoreError> {
+        let (earlier, later) = (self.earlier.id, self.later.id);
+        let (began, all_began) = self.began()?;
+        let began = rows(self.view.db(), began, params![earlier, later, keys.start(), keys.end()], version)?;
+        let mut began: ByNumber<Version> = began.into_iter().map(|version| (version.key, version)).collect();
+        let mut changed = Vec::new();
+        let mut walk = statement(self.view.db(), sql::ENDED_BETWEEN)?;
+        let asked = params![earlier, later, keys.start(), keys.end(), self.left_out()];
+        let mut walk = walk.query(asked).attempt(FAILED)?;
+        while let Some(row) = walk.next().attempt(FAILED)? {
+            let (ended, by) = version(row).and_then(|ended| Ok((ended, row.get::<_, i64>(7)?))).attempt(FAILED)?;
+            let new = began.remove(&ended.key);
+            let now = match self.wanted {
+                Wanted::Both(book) => self.now(&ended, book)?,
+                // What was removed and returned is among what came.
+                Wanted::All if new.is_some() || all_began || by == REMOVED => None,
+                Wanted::All => self.now(&ended, None)?,
+            };
+            changed.extend(self.compared(ended, new, now)?);
+        }
+        if matches!(self.wanted, Wanted::All) {
+            for Version { key, ids, side } in began.into_values() {
+                let scope = self.scopes.of(ids)?;
+                changed.push(Changed { key, scope, ids, before: None, after: Some(side), cost: None });
+            }
+        }
+        changed.sort_unstable_by_key(|one| one.key);
+        Ok(changed)
+    }
+
+    /// Versions that need not be read: none returns in the night that removes it.
+    fn left_out(&self) -> i64 {
+        if matches!(self.wanted, Wanted::Both(_)) && self.later.id == self.earlier.id + 1 { REMOVED } else { 0 }
+    }
+
+    /// How what began is found, and whether that is all of it: else what holds still is found by what ended in its place.
+    fn began(&self) -> Result<(&'static str, bool), StoreError> {
+        if matches!(self.wanted, Wanted::Both(_)) {
+            return Ok((sql::BEGAN_AND_ENDED, false));
+        }
+        let thinned: i64 = statement(self.view.db(), sql::THINNED_BETWEEN)?
+            .query_row([self.earlier.id, self.later.id], |row| row.get(0))
+            .attempt("count nights")?;
+        let near = thinned == 0 && self.later.id - self.earlier.id <= NEAR;
+        Ok(if near { (sql::BEGAN_NEAR, false) } else { (sql::BEGAN_BETWEEN, true) })
+    }
+
+    /// A version that ended, beside one that began since and ended as well, and what its resource is now.
+    fn compared(
+        &mut self,
+        ended: Version,
+        began: Option<Version>,
+        now: Option<Now>,
+    ) -> Result<Option<Changed>, StoreError> {
+        let both = matches!(self.wanted, Wanted::Both(_));
+        let cost = now.as_ref().filter(|_| both).and_then(|now| now.cost);
+        let since = self.earlier.id + 1..=self.later.id;
+        let began = began.map(|began| (began.ids, began.side));
+        let (ids, after) = match began.or(now.filter(|now| since.contains(&now.since)).map(|now| (now.ids, now.side))) {
+            Some((ids, side)) => (ids, Some(side)),
+            None => (ended.ids, None),
+        };
+        // What ended and came back as it was is no change between the two.
+        if after.as_ref() == Some(&ended.side) || after.is_none() && both {
+            return Ok(None);
+        }
+        let scope = self.scopes.of(ids)?;
+        Ok(Some(Changed { key: ended.key, scope, ids, before: Some(ended.side), after, cost }))
+    }
+
+    /// What has become of a resource.
+    fn now(&self, ended: &Version, book: Option<&CostBook>) -> Result<Option<Now>, StoreError> {
+        let name = ended.side.name.as_ref();
+        // What matters of one that began in neither night is its cost.
+        let as_named = |now: &living::Now| {
+            now.since <= self.earlier.id
+                || now.since > self.later.id
+                || now.is_named(name.map(|name| &**name), ended.ids)
+        };
+        match self.living.and_then(|living| living.get(ended.key)) {
+            Some(None) => return Ok(None),
+            Some(Some(now)) if as_named(&now) => {
+                let side = Side { state: now.state, tag_set: now.tag_set, name: name.map(Arc::clone) };
+                return Ok(Some(Now { since: now.since, ids: ended.ids, side, cost: now.cost }));
+            }
+            Some(Some(_)) | None => {}
+        }
+        let found = self.view.look_up_living(ended.key)?;
+        Ok(found.map(|row| {
+            let cost = row.cost(book);
+            let side = Side { state: state(row.state), tag_set: row.tag_set, name: row.name.map(Arc::from) };
+            Now { since: row.since, ids: row.ids, side, cost }
+        }))
+    }
+}
+
+/// Scopes by their local ids, each once.
+struct Scopes<'s> {
+    dimensions: &'s Dimensions,
+    known: HashMap<ScopeIds, Arc<Scope>, BuildHasherDefault<Mixer>>,
+}
+
+impl Scopes<'_> {
+    fn of(&mut self, ids: ScopeIds) -> Result<Arc<Scope>, StoreError> {
+        match self.known.entry(ids) {
+            Entry::Occupied(known) => Ok(Arc::clone(known.get())),
+            Entry::Vacant(place) => Ok(Arc::clone(place.insert(Arc::new(self.dimensions.scope(ids)?)))),
+        }
     }
 }

@@ -1,16 +1,29 @@
 //! Which tags of resources changed between two nights.
 
-use std::{collections::HashMap, hash::Hash, ops::Range, sync::Arc};
+use std::{collections::HashMap, hash::BuildHasherDefault, sync::Arc};
 
 use rusqlite::{Connection, Row};
 
 use super::{
-    Attempt, Changed, Side, StoreError,
+    Attempt, Changed, Side, StoreError, View,
     gathering::ByNumber,
-    intern::{NAME, push_varints, statement},
+    intern::{NAME, push_varints, statement, varints},
+    page::tag,
     sets::TagSets,
     sql,
 };
+use crate::suggest::counts::Mixer;
+
+/// A value of a tag, of one ledger. [`View::value`] has its text: of the thousands of a night, few are ever told.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TagValue(Value);
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Value {
+    /// Of the tag with this local id.
+    Tag(i64),
+    Name(Arc<str>),
+}
 
 /// A key whose value differs between two nights.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,9 +31,9 @@ pub struct TagChange {
     /// The key, to the letter.
     pub key: Arc<str>,
     /// Its value in the earlier night; none: it was not there.
-    pub before: Option<Arc<str>>,
+    pub before: Option<TagValue>,
     /// Its value in the later one; none: it is there no more.
-    pub after: Option<Arc<str>>,
+    pub after: Option<TagValue>,
 }
 
 /// Which tags changed on which of some resources.
@@ -48,164 +61,161 @@ impl Retagged {
     }
 
     pub(super) fn read(db: &Connection, known: Option<&TagSets>, changed: &[Changed]) -> Result<Self, StoreError> {
-        let both = || changed.iter().filter_map(|one| one.before.as_ref().zip(one.after.as_ref()));
-        let sides = || both().filter(|(was, is)| was.tag_set() != is.tag_set());
-        let sets = Sets::read(db, known, sides().flat_map(|(was, is)| [was, is]))?;
-        let differing = sides().flat_map(|(was, is)| sets.without(was, is).chain(sets.without(is, was)));
-        let tags = read_tags(db, differing)?;
-        let mut sorter = Sorter { tags, known: HashMap::new(), retagged: Self::default() };
-        for one in changed {
+        let differing = Differing::read(db, known, changed)?;
+        let keys = Keys::read(db, known, &differing.tags)?;
+        let mut sorter = Sorter { keys, known: Numbers::default(), retagged: Self::default() };
+        let mut begin = 0;
+        for (one, [gone, came]) in changed.iter().zip(&differing.ends) {
+            let tags = |from: usize, to: usize| differing.tags.get(from..to).unwrap_or_default();
+            sorter.sort(tags(begin, *gone), tags(*gone, *came));
             if let (Some(was), Some(is)) = (&one.before, &one.after) {
-                sorter.sort(&sets, was, is);
+                sorter.name(was.name(), is.name());
             }
             sorter.retagged.ends.push(sorter.retagged.places.len());
+            begin = *came;
         }
         Ok(sorter.retagged)
     }
 
     /// What was read part by part.
     pub(super) fn join(parts: Vec<Self>) -> Self {
-        let (mut all, mut known) = (Self::default(), HashMap::new());
+        let (mut all, mut known) = (Self::default(), Numbers::default());
         for part in parts {
-            let numbers = part.kinds.into_iter().map(|kind| number(&mut known, &mut all.kinds, kind.clone(), || kind));
-            let numbers: Vec<usize> = numbers.collect();
+            let numbers: Vec<usize> = part.kinds.into_iter().map(|kind| all.number(&mut known, kind)).collect();
             let first = all.places.len();
             all.places.extend(part.places.iter().filter_map(|place| numbers.get(*place)));
             all.ends.extend(part.ends.iter().map(|end| first + end));
         }
         all
     }
+
+    /// The place of a kind among all, behind which it comes when it is not known yet.
+    fn number(&mut self, known: &mut Numbers, kind: TagChange) -> usize {
+        *known.entry((kind.before.clone(), kind.after.clone())).or_insert_with(|| {
+            self.kinds.push(kind);
+            self.kinds.len() - 1
+        })
+    }
 }
 
-/// The place of a kind among all, behind which it comes when it is not known yet.
-fn number<K: Eq + Hash>(
-    known: &mut HashMap<K, usize>,
-    kinds: &mut Vec<TagChange>,
-    name: K,
-    kind: impl FnOnce() -> TagChange,
-) -> usize {
-    *known.entry(name).or_insert_with(|| {
-        kinds.push(kind());
-        kinds.len() - 1
-    })
-}
+/// Kinds by their values: each value is of one key.
+type Numbers = HashMap<(Option<TagValue>, Option<TagValue>), usize, BuildHasherDefault<Mixer>>;
 
-/// A key and its value.
-type Tag = (Arc<str>, Arc<str>);
-
-/// What tells kinds from each other before they are written out: interned tags, or names.
-#[derive(PartialEq, Eq, Hash)]
-enum Kind {
-    Tags(Option<i64>, Option<i64>),
-    Names(Option<Arc<str>>, Option<Arc<str>>),
-}
-
-struct Sorter {
-    tags: ByNumber<Tag>,
-    known: HashMap<Kind, usize>,
+struct Sorter<'k> {
+    keys: Keys<'k>,
+    known: Numbers,
     retagged: Retagged,
 }
 
-impl Sorter {
-    fn sort(&mut self, sets: &Sets, was: &Side, is: &Side) {
-        let came: Vec<i64> = sets.without(is, was).collect();
+impl Sorter<'_> {
+    fn sort(&mut self, gone: &[i64], came: &[i64]) {
         let mut paired: Vec<i64> = Vec::new();
-        for gone in sets.without(was, is) {
-            let after = came.iter().copied().find(|id| self.key(*id) == self.key(gone));
+        for tag in gone {
+            let after = came.iter().copied().find(|id| self.keys.of(*id) == self.keys.of(*tag));
             paired.extend(after);
-            self.add(Some(gone), after);
+            self.add(Some(*tag), after);
         }
         for id in came.iter().filter(|id| !paired.contains(id)) {
             self.add(None, Some(*id));
         }
-        let [before, after] = [was, is].map(Side::name);
-        if before != after {
-            let Self { known, retagged, .. } = self;
-            let name = Kind::Names(before.cloned(), after.cloned());
-            let kind = || TagChange { key: NAME.into(), before: before.cloned(), after: after.cloned() };
-            retagged.places.push(number(known, &mut retagged.kinds, name, kind));
-        }
-    }
-
-    fn key(&self, tag: i64) -> Option<&str> {
-        self.tags.get(&tag).map(|(key, _)| &**key)
     }
 
     fn add(&mut self, before: Option<i64>, after: Option<i64>) {
-        let Self { tags, known, retagged } = self;
-        let [old, new] = [before, after].map(|id| id.and_then(|id| tags.get(&id)));
-        let Some((key, _)) = old.or(new) else { return };
-        let value = |tag: Option<&Tag>| tag.map(|(_, value)| Arc::clone(value));
-        let kind = || TagChange { key: Arc::clone(key), before: value(old), after: value(new) };
-        retagged.places.push(number(known, &mut retagged.kinds, Kind::Tags(before, after), kind));
+        let Some(key) = before.or(after).and_then(|tag| self.keys.of(tag)) else { return };
+        let [before, after] = [before, after].map(|tag| tag.map(|id| TagValue(Value::Tag(id))));
+        let place = self.retagged.number(&mut self.known, TagChange { key: Arc::clone(key), before, after });
+        self.retagged.places.push(place);
     }
-}
 
-/// The sets of tags that resources had or have.
-struct Sets {
-    /// Of all sets, one behind the other.
-    members: Vec<i64>,
-    places: ByNumber<Range<usize>>,
-}
-
-impl Sets {
-    fn read<'s>(
-        db: &Connection,
-        known: Option<&TagSets>,
-        sides: impl Iterator<Item = &'s Side>,
-    ) -> Result<Self, StoreError> {
-        let (mut members, mut places, mut unknown) = (Vec::new(), ByNumber::default(), Vec::new());
-        for set in in_order(sides.filter_map(Side::tag_set)) {
-            match known.and_then(|known| known.get(set)) {
-                Some(tags) => {
-                    let start = members.len();
-                    push_varints(&mut members, tags);
-                    places.insert(set, start..members.len());
-                }
-                None => unknown.push(set),
-            }
+    fn name(&mut self, before: Option<&Arc<str>>, after: Option<&Arc<str>>) {
+        if before != after {
+            let [before, after] = [before, after].map(|name| name.map(|name| TagValue(Value::Name(Arc::clone(name)))));
+            let place = self.retagged.number(&mut self.known, TagChange { key: NAME.into(), before, after });
+            self.retagged.places.push(place);
         }
-        let add = |row: &Row<'_>| {
-            let start = members.len();
-            push_varints(&mut members, row.get_ref(0)?.as_blob()?);
-            Ok(start..members.len())
-        };
-        places.extend(look_up(db, sql::TAGS_OF_SET, unknown, add)?);
-        Ok(Self { members, places })
-    }
-
-    fn of(&self, side: &Side) -> &[i64] {
-        let place = side.tag_set().and_then(|set| self.places.get(&set));
-        place.and_then(|place| self.members.get(place.clone())).unwrap_or_default()
-    }
-
-    /// What one has and the other has not.
-    fn without<'s>(&'s self, side: &Side, other: &Side) -> impl Iterator<Item = i64> + use<'s> {
-        let other = self.of(other);
-        self.of(side).iter().copied().filter(|id| !other.contains(id))
     }
 }
 
-fn read_tags(db: &Connection, ids: impl Iterator<Item = i64>) -> Result<ByNumber<Tag>, StoreError> {
-    let text = |row: &Row<'_>, column| Ok::<_, rusqlite::Error>(Arc::from(row.get_ref(column)?.as_str()?));
-    look_up(db, sql::TAG_BY_ID, in_order(ids), |row| Ok((text(row, 0)?, text(row, 1)?)))
+/// Tags that one night has and the other has not.
+#[derive(Default)]
+struct Differing {
+    /// Of one resource after another: those that are gone, and then those that came.
+    tags: Vec<i64>,
+    /// Where both end.
+    ends: Vec<[usize; 2]>,
+}
+
+impl Differing {
+    fn read(db: &Connection, known: Option<&TagSets>, changed: &[Changed]) -> Result<Self, StoreError> {
+        let sides =
+            |one: &Changed| one.before.as_ref().zip(one.after.as_ref()).map(|(was, is)| [was, is].map(Side::tag_set));
+        let both = || changed.iter().filter_map(sides).filter(|[was, is]| was != is);
+        let unknown = both().flatten().flatten().filter(|set| known.and_then(|known| known.get(*set)).is_none());
+        let read = look_up(db, sql::TAGS_OF_SET, unknown, |row| Ok(varints(row.get_ref(0)?.as_blob()?)))?;
+        let members = |set: Option<i64>, into: &mut Vec<i64>| {
+            into.clear();
+            let Some(set) = set else { return };
+            match known.and_then(|known| known.get(set)) {
+                Some(tags) => push_varints(into, tags),
+                None => into.extend(read.get(&set).into_iter().flatten()),
+            }
+        };
+        let (mut all, mut had, mut has) = (Self::default(), Vec::new(), Vec::new());
+        for one in changed {
+            let [was, is] = sides(one).filter(|[was, is]| was != is).unwrap_or_default();
+            members(was, &mut had);
+            members(is, &mut has);
+            all.tags.extend(had.iter().filter(|tag| !has.contains(tag)));
+            let gone = all.tags.len();
+            all.tags.extend(has.iter().filter(|tag| !had.contains(tag)));
+            all.ends.push([gone, all.tags.len()]);
+        }
+        Ok(all)
+    }
+}
+
+/// The keys of some tags.
+struct Keys<'k> {
+    held: Option<&'k TagSets>,
+    read: ByNumber<Arc<str>>,
+}
+
+impl<'k> Keys<'k> {
+    fn read(db: &Connection, held: Option<&'k TagSets>, tags: &[i64]) -> Result<Self, StoreError> {
+        let unknown = tags.iter().copied().filter(|tag| held.and_then(|held| held.key_of(*tag)).is_none());
+        Ok(Self { held, read: look_up(db, sql::TAG_BY_ID, unknown, |row| Ok(row.get_ref(0)?.as_str()?.into()))? })
+    }
+
+    fn of(&self, tag: i64) -> Option<&Arc<str>> {
+        self.held.and_then(|held| held.key_of(tag)).or_else(|| self.read.get(&tag))
+    }
 }
 
 /// Each once, in the order in which they lie in the file: neighbours are then on a page that was just read.
-fn in_order(ids: impl Iterator<Item = i64>) -> Vec<i64> {
-    let mut ids: Vec<i64> = ids.collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
-}
-
 fn look_up<T>(
     db: &Connection,
     text: &str,
-    ids: Vec<i64>,
+    ids: impl Iterator<Item = i64>,
     mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<ByNumber<T>, StoreError> {
+    let mut ids: Vec<i64> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
     let mut asked = statement(db, text)?;
     let mut one = |id| Ok((id, asked.query_row([id], &mut read).attempt("read tags")?));
     ids.into_iter().map(&mut one).collect()
+}
+
+impl View<'_> {
+    /// The text of a value.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read, or the value is of another one.
+    pub fn value(&self, value: &TagValue) -> Result<Arc<str>, StoreError> {
+        match &value.0 {
+            Value::Tag(id) => Ok(tag(self.db(), *id)?.1.into()),
+            Value::Name(name) => Ok(Arc::clone(name)),
+        }
+    }
 }

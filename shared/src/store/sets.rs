@@ -1,4 +1,6 @@
-//! All sets of tags at hand, in a few bytes each: what differs between two nights looks up ten thousands of them.
+//! All sets of tags at hand, and the keys of tags, in a few bytes each: what differs between two nights looks up ten thousands of them.
+
+use std::{collections::HashMap, sync::Arc};
 
 use rusqlite::Connection;
 
@@ -13,42 +15,85 @@ const MOST_BYTES: usize = 8 << 20;
 /// again, so that they are of one snapshot.
 #[derive(Debug, Default)]
 pub(super) struct TagSets {
-    /// In order.
-    ids: Vec<u32>,
-    /// Where the tags of each end.
+    /// Where the tags of each end, by local ids: those are given out without holes, but for what thinning leaves.
     ends: Vec<u32>,
     /// Of all sets, one behind the other, as the ledger has them.
     tags: Vec<u8>,
+    keys: TagKeys,
+}
+
+/// Of which key each tag is: there are many values of few keys.
+#[derive(Debug, Default)]
+struct TagKeys {
+    names: Vec<Arc<str>>,
+    /// By the local ids of tags: a place in `names`, or [`UNKNOWN`](Self::UNKNOWN).
+    of: Vec<u16>,
+}
+
+impl TagKeys {
+    const UNKNOWN: u16 = u16::MAX;
+
+    fn read(db: &Connection) -> Result<Self, StoreError> {
+        let (mut all, mut known): (_, HashMap<Arc<str>, u16>) = (Self::default(), HashMap::new());
+        let mut asked = statement(db, sql::ALL_TAG_KEYS)?;
+        let mut rows = asked.query([]).attempt(FAILED)?;
+        while let Some(row) = rows.next().attempt(FAILED)? {
+            let id: i64 = row.get(0).attempt(FAILED)?;
+            let id = usize::try_from(id).unwrap_or(usize::MAX);
+            let key = row.get_ref(1).attempt(FAILED)?.as_str().map_err(rusqlite::Error::from).attempt(FAILED)?;
+            // What comes behind has to be looked up.
+            if id > MOST_BYTES {
+                break;
+            }
+            let place = known.get(key).copied().unwrap_or_else(|| {
+                let place = u16::try_from(all.names.len()).unwrap_or(Self::UNKNOWN);
+                if place < Self::UNKNOWN {
+                    all.names.push(key.into());
+                    known.insert(key.into(), place);
+                }
+                place
+            });
+            all.of.resize(id, Self::UNKNOWN);
+            all.of.push(place);
+        }
+        all.of.shrink_to_fit();
+        Ok(all)
+    }
 }
 
 impl TagSets {
     pub(super) fn read(db: &Connection) -> Result<Self, StoreError> {
-        let mut all = Self::default();
+        let mut all = Self { keys: TagKeys::read(db)?, ..Self::default() };
         let mut asked = statement(db, sql::ALL_TAG_SETS)?;
         let mut rows = asked.query([]).attempt(FAILED)?;
         while let Some(row) = rows.next().attempt(FAILED)? {
             let id: i64 = row.get(0).attempt(FAILED)?;
-            all.tags.extend_from_slice(
-                row.get_ref(1).attempt(FAILED)?.as_blob().map_err(rusqlite::Error::from).attempt(FAILED)?,
-            );
+            let tags = row.get_ref(1).attempt(FAILED)?.as_blob().map_err(rusqlite::Error::from).attempt(FAILED)?;
+            let (id, before) = (usize::try_from(id).unwrap_or(usize::MAX), all.tags.len());
             // What comes behind has to be looked up.
-            let (Ok(id), Ok(end)) = (u32::try_from(id), u32::try_from(all.tags.len())) else { break };
-            all.ids.push(id);
-            all.ends.push(end);
-            if all.tags.len() + 8 * all.ids.len() >= MOST_BYTES {
+            let (Ok(before), Ok(end)) = (u32::try_from(before), u32::try_from(before + tags.len())) else { break };
+            if all.tags.len() + 4 * id.min(MOST_BYTES) >= MOST_BYTES {
                 break;
             }
+            all.tags.extend_from_slice(tags);
+            all.ends.resize(id, before);
+            all.ends.push(end);
         }
         all.tags.shrink_to_fit();
-        all.ids.shrink_to_fit();
         all.ends.shrink_to_fit();
         Ok(all)
     }
 
-    /// Its tags, unless they have to be looked up.
+    /// Its tags, unless they have to be looked up; so have those of a set without any.
     pub(super) fn get(&self, set: i64) -> Option<&[u8]> {
-        let place = self.ids.binary_search(&u32::try_from(set).ok()?).ok()?;
-        let start = place.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or_default();
-        self.tags.get(start as usize..*self.ends.get(place)? as usize)
+        let set = usize::try_from(set).ok()?;
+        let start = set.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or_default();
+        self.tags.get(start as usize..*self.ends.get(set)? as usize).filter(|tags| !tags.is_empty())
+    }
+
+    /// The key of a tag, unless it has to be looked up.
+    pub(super) fn key_of(&self, tag: i64) -> Option<&Arc<str>> {
+        let place = self.keys.of.get(usize::try_from(tag).ok()?)?;
+        self.keys.names.get(usize::from(*place))
     }
 }

@@ -101,26 +101,26 @@ macro_rules! half_with_taken {
     };
 }
 
-/// Versions that hold still, with what their costs follow from.
+/// Versions that hold still.
 macro_rules! began {
     () => {
-        "c.key, c.tag_set_id, c.name, c.state, c.account_id, c.region_id, c.type_id, 1, c.driver_id, c.quantity, m.micros
-        FROM current c LEFT JOIN resource_cost m ON m.key = c.key"
+        "c.key, c.tag_set_id, c.name, c.state, c.account_id, c.region_id, c.type_id FROM current c"
     };
 }
 
-/// Of versions that ended: held in snapshot ?1, and not in ?2; of resources with keys from ?3 to ?4.
-macro_rules! held_and_ended {
+/// Versions that began after snapshot ?1, held in ?2, and have ended since; of resources with keys from ?3 to ?4.
+macro_rules! began_and_ended {
     () => {
-        "h.until > ?1 AND h.until <= ?2 AND h.since <= ?1 AND h.key BETWEEN ?3 AND ?4"
-    };
-}
-
-/// What began after snapshot ?1, held in ?2, and has ended since; of the same resources.
-macro_rules! ended_later {
-    () => {
-        "SELECT key, tag_set_id, name, state, account_id, region_id, type_id, 0, NULL, NULL, NULL FROM history
+        "SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM history
         WHERE until IN (SELECT id FROM snapshot WHERE id > ?2) AND since > ?1 AND since <= ?2 AND key BETWEEN ?3 AND ?4"
+    };
+}
+
+/// Living resources, with what their costs follow from.
+macro_rules! living {
+    () => {
+        "c.key, c.since, c.tag_set_id, c.name, c.state, c.account_id, c.region_id, c.type_id, c.driver_id, c.quantity, m.micros
+        FROM current c LEFT JOIN resource_cost m ON m.key = c.key"
     };
 }
 

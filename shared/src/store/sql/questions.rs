@@ -181,41 +181,33 @@ statements! {
     /// All of them, with what is told of a night.
     JUDGED_TO_TELL =
         as_of!("c.key, c.type_id, c.tag_set_id, c.finding_set_id, c.state, c.errors", "c.state IN (0, 1)");
-    /// Versions that held in snapshot ?1 and had ended in ?2.
-    ENDED_BETWEEN = concat!(
-        "SELECT h.key, h.tag_set_id, h.name, h.state, h.account_id, h.region_id, h.type_id, 0 FROM history h WHERE ",
-        held_and_ended!()
-    );
-    /// Versions that hold in snapshot ?2 and began after ?1; of those that hold still, what their costs follow from.
+    /// Versions that held in snapshot ?1 and had ended in ?2, but for those that ended for one reason (?5; 0: for none).
+    ENDED_BETWEEN = "SELECT h.key, h.tag_set_id, h.name, h.state, h.account_id, h.region_id, h.type_id, h.ended_by
+        FROM history h WHERE h.until > ?1 AND h.until <= ?2 AND h.since <= ?1 AND h.key BETWEEN ?3 AND ?4
+        AND h.ended_by <> ?5";
+    /// Versions that held in snapshot ?2, began after ?1, and have ended since.
+    BEGAN_AND_ENDED = began_and_ended!();
+    /// Versions that hold in snapshot ?2 and began after ?1.
     BEGAN_BETWEEN = concat!(
         "SELECT ",
         began!(),
         " WHERE c.since > ?1 AND c.since <= ?2 AND c.key BETWEEN ?3 AND ?4 UNION ALL ",
-        ended_later!()
+        began_and_ended!()
     );
-    /// The same two where every night between them is kept: what began is what ended or came. One walk through what ended finds both
-    /// versions of what has not changed since (1), and what the costs of all others follow from (2). What was removed is not looked
-    /// up (0): if it returned, that is among what came.
-    ENDED_NEAR = concat!(
-        "SELECT h.key, h.tag_set_id, h.name, h.state, h.account_id, h.region_id, h.type_id,
-        CASE WHEN h.ended_by = 5 THEN 0 WHEN c.since > ?1 AND c.since <= ?2 THEN 1 ELSE 2 END, ",
-        "c.tag_set_id, c.name, c.state, c.account_id, c.region_id, c.type_id, c.driver_id, c.quantity, m.micros
-        FROM history h LEFT JOIN current c ON c.key = h.key AND h.ended_by <> 5
-        LEFT JOIN resource_cost m ON m.key = c.key WHERE ",
-        held_and_ended!()
-    );
+    /// The same without those that came in the place of others, where every night between the two is kept: what hold still is found
+    /// by what came.
     BEGAN_NEAR = concat!(
         "SELECT ",
         began!(),
         " WHERE c.key IN (SELECT key FROM arrival WHERE snapshot_id > ?1 AND snapshot_id <= ?2 AND key BETWEEN ?3 AND ?4)
         AND c.since > ?1 AND c.since <= ?2 UNION ALL ",
-        ended_later!()
+        began_and_ended!()
     );
+    LIVING = concat!("SELECT ", living!(), " ORDER BY c.key");
+    LIVING_BY_KEY = concat!("SELECT ", living!(), " WHERE c.key = ?1");
     /// Versions that ended and resources that came in nights after ?1 and until ?2, counted up to ?3.
     CHANGES_UP_TO = "SELECT count(*) FROM (SELECT 1 FROM history WHERE until > ?1 AND until <= ?2
         UNION ALL SELECT 1 FROM arrival WHERE snapshot_id > ?1 AND snapshot_id <= ?2 LIMIT ?3)";
-    TAKEN_BY_KEY = "SELECT c.driver_id, c.quantity, m.micros FROM current c LEFT JOIN resource_cost m ON m.key = c.key
-        WHERE c.key = ?1";
     THINNED_BETWEEN = "SELECT count(*) FROM snapshot WHERE id > ?1 AND id <= ?2 AND NOT kept";
     /// Living resources whose verdict at the end of snapshot ?1 was another one than now.
     TURNED_SINCE = "SELECT c.account_id, c.region_id, c.type_id, c.driver_id, c.quantity, m.micros, h.state, h.finding_set_id,
@@ -232,6 +224,7 @@ statements! {
     // Judging by a draft.
     ALL_TAGS = "SELECT id, key, value FROM tag";
     ALL_TAG_SETS = "SELECT id, tags FROM tag_set ORDER BY id";
+    ALL_TAG_KEYS = "SELECT id, key FROM tag ORDER BY id";
     /// Half of the living resources; with their Name tag if ?5, with what names them if ?6.
     LIVING_TO_JUDGE = half_with_taken!(
         "c.key, c.account_id, c.region_id, c.type_id, c.tag_set_id, iif(?5, c.name, NULL), c.state,

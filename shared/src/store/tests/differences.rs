@@ -1,7 +1,5 @@
 //! What differs between two nights, however it is read.
 
-use std::sync::Arc;
-
 use super::{
     single::{harvest, pool, shared},
     *,
@@ -30,31 +28,53 @@ fn estate(night: usize) -> [(Scope, Listing); 1] {
     [(instances(), whole(found.collect()))]
 }
 
-/// All that differs between two nights.
-type Told = Vec<(Changed, Vec<TagChange>)>;
+/// A key with its values, as text.
+type Tags = (String, Option<String>, Option<String>);
 
+/// All that differs between two nights.
+type Told = Vec<(Changed, Vec<Tags>)>;
+
+/// With what was not in both nights, and with the costs of what was.
 fn between(view: &View<'_>, earlier: i64, later: i64) -> Result<Told, StoreError> {
     let [earlier, later] = [earlier, later].map(|id| view.snapshot(id).unwrap().unwrap());
-    let found = view.differences(&earlier, &later)?;
-    let told = found.changed.iter().enumerate().map(|(place, one)| {
-        let mut tags: Vec<TagChange> = found.retagged.changes_of(place).cloned().collect();
-        tags.sort();
-        (one.clone(), tags)
+    let (all, both) = (told(view, &view.all_differences(&earlier, &later)?)?, view.differences(&earlier, &later)?);
+    let mut both = told(view, &both)?.into_iter().peekable();
+    let told = all.into_iter().map(|one| match both.next_if(|(of, _)| of.key == one.0.key) {
+        Some(with_costs) => {
+            assert_eq!((Changed { cost: None, ..with_costs.0.clone() }, &with_costs.1), (one.0.clone(), &one.1));
+            with_costs
+        }
+        None => {
+            assert!(one.0.before.is_none() || one.0.after.is_none(), "{one:?}");
+            one
+        }
     });
-    Ok(told.collect())
+    let told = told.collect();
+    assert!(both.next().is_none());
+    Ok(told)
+}
+
+fn told(view: &View<'_>, found: &Differences) -> Result<Told, StoreError> {
+    let text = |of: &Option<TagValue>| of.as_ref().map(|value| Ok(view.value(value)?.to_string())).transpose();
+    let told = found.changed.iter().enumerate().map(|(place, one)| {
+        let tags = found.retagged.changes_of(place);
+        let tags = tags.map(|change| Ok((change.key.to_string(), text(&change.before)?, text(&change.after)?)));
+        let mut tags = tags.collect::<Result<Vec<Tags>, StoreError>>()?;
+        tags.sort();
+        Ok((one.clone(), tags))
+    });
+    told.collect()
 }
 
 /// From the tags of each resource in each night, one by one.
-fn by_hand(view: &View<'_>, told: &Told) -> Vec<Vec<TagChange>> {
-    let of = |(one, _): &(Changed, Vec<TagChange>)| {
+fn by_hand(view: &View<'_>, told: &Told) -> Vec<Vec<Tags>> {
+    let of = |(one, _): &(Changed, Vec<Tags>)| {
         let (Some(before), Some(after)) = (&one.before, &one.after) else { return Vec::new() };
         let [before, after] = [before, after].map(|side| view.tags_in(side).unwrap());
         let keys: std::collections::BTreeSet<&str> = before.iter().chain(after.iter()).map(|(key, _)| key).collect();
-        let value = |tags: &TagSet, key: &str| tags.get(key).map(Arc::from);
+        let value = |tags: &TagSet, key: &str| tags.get(key).map(str::to_owned);
         let changed = keys.into_iter().filter(|key| before.get(key) != after.get(key));
-        changed
-            .map(|key| TagChange { key: key.into(), before: value(&before, key), after: value(&after, key) })
-            .collect()
+        changed.map(|key| (key.to_owned(), value(&before, key), value(&after, key))).collect()
     };
     told.iter().map(of).collect()
 }
@@ -64,6 +84,7 @@ fn warm(reader: &Reader) {
         .read(|view| {
             let newest = view.newest()?.unwrap();
             view.warm(&newest)?;
+            view.warm_living(&newest)?;
             view.warm_lookups(&newest)?;
             view.warm_nights()
         })
@@ -84,7 +105,7 @@ fn compared(book: &Book, warm: &Reader, nights: &[i64]) -> [usize; 3] {
             assert!(told.is_sorted_by_key(|(one, _)| one.key));
             let changes = told.iter().flat_map(|(_, tags)| tags);
             counts[0] += changes.clone().count();
-            counts[1] += changes.filter(|change| &*change.key == "Name").count();
+            counts[1] += changes.filter(|(key, ..)| key == "Name").count();
             counts[2] += told.iter().filter(|(one, _)| one.cost.is_some()).count();
         }
     }

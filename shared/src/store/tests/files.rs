@@ -142,6 +142,8 @@ fn whole_tables() -> Vec<&'static str> {
             "LINK_IDS",
             "ALL_TAGS",
             "ALL_TAG_SETS",
+            "ALL_TAG_KEYS",
+            "LIVING",
             "LIVING_TO_JUDGE",
             "JUDGED_TO_FIX",
         ],

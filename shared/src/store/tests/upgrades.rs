@@ -175,7 +175,7 @@ fn an_upgraded_ledger_of_version_6_says_of_its_nights_and_of_what_changed_what_a
         let read = book.reader().read(|view| {
             let [first, second] = [1, 2].map(|id| view.snapshot(id).map(Option::unwrap));
             let (first, second) = (first?, second?);
-            let changed = view.differences(&first, &second)?.changed.clone();
+            let changed = view.all_differences(&first, &second)?.changed;
             let all = Worst { errors: true, warnings: true };
             let then = view.worst(&first, &Filter::default(), all, PageStart::FIRST, 50)?.rows;
             Ok((first.fingerprint, second.fingerprint, changed, then))
