@@ -67,13 +67,17 @@ fn main() {
     time(&reader, "what changed in the last night, with tags", |view, s| {
         view.differences(&before(view, s)?, s).map(drop)
     });
-    let asked = Cell::new(0);
-    time(&reader, "what changed in another night, with tags", |view, s| {
-        let (back, nth) = (asked.get() % 40 + 2, s.id);
-        asked.set(asked.get() + 1);
-        let night = |id| view.snapshot(id).map(|found| found.unwrap_or_else(|| s.clone()));
-        view.differences(&night(nth - back)?, &night(nth - back + 1)?).map(drop)
-    });
+    // Each time another of forty nights: the first ones of the ledger, and the last ones.
+    for (name, old) in [("old", true), ("late", false)] {
+        let asked = Cell::new(0);
+        time(&reader, &format!("what changed in another {name} night"), |view, s| {
+            let nth = asked.replace(asked.get() + 1) % 40;
+            let night = if old { nth + 2 } else { s.id - 1 - nth };
+            let [before, after] =
+                [night - 1, night].map(|id| view.snapshot(id).map(|found| found.unwrap_or_else(|| s.clone())));
+            view.differences(&before?, &after?).map(drop)
+        });
+    }
     time(&reader, "what happened in 90 nights", |view, s| {
         let since = s.started_at - Duration::from_secs(90 * 86_400);
         view.lives(since, &LifeOf::default(), &everything).map(drop)

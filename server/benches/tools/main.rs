@@ -3,7 +3,8 @@
 //! `cargo bench -p server --bench tools -- FILE [LINE]`, with a ledger, such as one that `cargo bench -p shared --bench nights` has
 //! made; LINE: a part of a line's name, such as a tool's. The newest snapshot is read ahead, as a server does when it starts. In process
 //! means: from the bytes of a request to the bytes of its answer, without sockets. The bare tool is made with the same library, takes
-//! the same arguments, and returns an answer that it keeps at hand.
+//! the same arguments, and returns an answer that it keeps at hand. Memory is asked for as the image has the server ask for it, unless
+//! the environment says otherwise.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,10 +18,11 @@
 mod over_http;
 
 use std::{
-    fs,
+    env, fs,
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroU32,
     path::Path,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -51,8 +53,17 @@ use tower::ServiceExt;
 /// Calls of each tool in process.
 const CALLS: usize = 1_000;
 
+/// What the image sets, and to what.
+const GIVE_BACK: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "262144");
+
 fn main() {
-    let mut given = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    if env::var_os(GIVE_BACK.0).is_none() {
+        let this = env::current_exe().expect("this program");
+        let ended = Command::new(this).args(env::args_os().skip(1)).env(GIVE_BACK.0, GIVE_BACK.1).status();
+        assert!(ended.expect("this program once more").success(), "the measurement ended early");
+        return;
+    }
+    let mut given = env::args().skip(1).filter(|argument| !argument.starts_with("--"));
     let Some(file) = given.next() else {
         println!("no FILE given: make one with `cargo bench -p shared --bench nights -- 1000000 25 FILE`");
         return;

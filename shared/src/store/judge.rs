@@ -1,6 +1,9 @@
 //! Judges by a policy that is not in force, each kind of tags once.
 
-use std::{collections::HashMap, hash::BuildHasherDefault};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::BuildHasherDefault,
+};
 
 use jiff::civil::Date;
 use rusqlite::{Connection, Row};
@@ -9,7 +12,9 @@ use super::{
     Attempt, StoreError,
     gathering::ById,
     intern::{NAME, statement, varints},
+    page::tag,
     rows::ScopeIds,
+    sets::TagSets,
     sql,
 };
 use crate::{
@@ -74,26 +79,57 @@ impl Errors {
 }
 
 impl<'p> Draft<'p> {
-    /// Reads the tags that the draft may ask for: of a million sets most differ in others.
-    pub(super) fn read(db: &Connection, policy: &'p Policy, on: Date) -> Result<Self, StoreError> {
+    /// Reads the tags that the draft may ask for: of a million sets most differ in others. `held`: sets of tags that are at hand.
+    pub(super) fn read(
+        db: &Connection,
+        policy: &'p Policy,
+        on: Date,
+        held: Option<&TagSets>,
+    ) -> Result<Self, StoreError> {
+        let named = policy.meant(NAME).is_some();
+        let mut draft = Self { policy, on, tags: HashMap::new(), sets: ById::default(), kinds: Vec::new(), named };
+        match held.and_then(|held| held.with_keys(|key| policy.meant(key).is_some())) {
+            Some(sets) => {
+                draft.sort_sets(sets.map(Ok))?;
+                for id in draft.kinds.iter().flatten() {
+                    if let Entry::Vacant(place) = draft.tags.entry(*id) {
+                        place.insert(tag(db, *id)?);
+                    }
+                }
+            }
+            None => {
+                draft.read_tags(db)?;
+                let mut asked = statement(db, sql::ALL_TAG_SETS)?;
+                let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, varints(row.get_ref(1)?.as_blob()?)));
+                let tags = std::mem::take(&mut draft.tags);
+                let relevant = |(set, mut of): (i64, Vec<i64>)| {
+                    of.retain(|tag| tags.contains_key(tag));
+                    (set, of)
+                };
+                draft.sort_sets(
+                    asked.query_map([], read).attempt(FAILED)?.map(|set| set.map(relevant).attempt(FAILED)),
+                )?;
+                draft.tags = tags;
+            }
+        }
+        Ok(draft)
+    }
+
+    fn read_tags(&mut self, db: &Connection) -> Result<(), StoreError> {
         let mut meant: HashMap<String, bool> = HashMap::new();
-        let mut tags = HashMap::new();
         let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
         // One by one: all of them at once are tens of megabytes, which a server's memory would keep.
         let mut asked = statement(db, sql::ALL_TAGS)?;
         for tag in asked.query_map([], read).attempt(FAILED)? {
             let (id, key, value) = tag.attempt(FAILED)?;
             if !meant.contains_key(&key) {
-                meant.insert(key.clone(), policy.meant(&key).is_some());
+                meant.insert(key.clone(), self.policy.meant(&key).is_some());
             }
             if meant.get(&key) == Some(&true) {
-                tags.insert(id, (key, value));
+                self.tags.insert(id, (key, value));
             }
         }
-        let named = policy.meant(NAME).is_some();
-        let mut draft = Self { policy, on, tags, sets: ById::default(), kinds: Vec::new(), named };
-        draft.sort_sets(db)?;
-        Ok(draft)
+        Ok(())
     }
 
     /// Whether the draft exempts some by their ARNs.
@@ -101,13 +137,11 @@ impl<'p> Draft<'p> {
         !self.policy.exemptions().is_empty()
     }
 
-    fn sort_sets(&mut self, db: &Connection) -> Result<(), StoreError> {
+    /// From all sets with the tags that the draft may ask for.
+    fn sort_sets(&mut self, sets: impl Iterator<Item = Result<(i64, Vec<i64>), StoreError>>) -> Result<(), StoreError> {
         let mut numbers: HashMap<Vec<i64>, u32> = HashMap::new();
-        let mut asked = statement(db, sql::ALL_TAG_SETS)?;
-        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, varints(row.get_ref(1)?.as_blob()?)));
-        for set in asked.query_map([], read).attempt(FAILED)? {
-            let (set, mut relevant) = set.attempt(FAILED)?;
-            relevant.retain(|tag| self.tags.contains_key(tag));
+        for set in sets {
+            let (set, relevant) = set?;
             let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
             let number = *numbers.entry(relevant).or_insert_with_key(|relevant| {
                 self.kinds.push(relevant.clone());

@@ -1,7 +1,10 @@
 //! What living resources are, at hand in a few bytes each: what differs between two nights looks up ten thousands of them, and in the
 //! file each is on another page.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher},
+};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -9,12 +12,13 @@ use super::{
     Attempt, Snapshot, StoreError, View,
     at_hand::{forget, keep, kept},
     cost::CostBook,
+    halves::Keys,
     intern::statement,
     rows::{ScopeIds, state},
     sql,
     version::UsageIds,
 };
-use crate::{money::Amount, policy::State};
+use crate::{money::Amount, policy::State, suggest::counts::Mixer};
 
 const FAILED: &str = "read what lives";
 
@@ -24,7 +28,7 @@ const MOST_HELD: usize = if cfg!(test) { 24 } else { 1 << 21 };
 /// Snapshots have lower numbers, or nothing is held of them.
 const SNAPSHOTS: i64 = 1 << 22;
 
-/// A resource in 24 bytes.
+/// A resource in 24 bytes, beside the two of where it is.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     key: i64,
@@ -49,6 +53,9 @@ pub(super) struct Living {
     entries: Vec<Entry>,
     /// Where those begin whose keys have the same highest bits. Keys are hashes: there are a few of each.
     begins: Vec<u32>,
+    /// Where each is: a place in `scopes`.
+    places: Vec<u16>,
+    scopes: Vec<ScopeIds>,
     /// Whether these are all.
     whole: bool,
 }
@@ -154,24 +161,48 @@ impl Now {
 
 impl Living {
     fn read(db: &Connection, book: Option<&CostBook>, newest: &Snapshot, resources: usize) -> Result<Self, StoreError> {
-        let entries = Vec::with_capacity(resources.min(MOST_HELD));
-        let mut all = Self { entries, begins: Vec::with_capacity(1 << BITS), whole: true };
+        let room = resources.min(MOST_HELD);
+        let (entries, places) = (Vec::with_capacity(room), Vec::with_capacity(room));
+        let mut all = Self { entries, begins: Vec::with_capacity(1 << BITS), places, scopes: Vec::new(), whole: true };
+        let mut scopes: HashMap<ScopeIds, Option<u16>, BuildHasherDefault<Mixer>> = HashMap::default();
         let mut asked = statement(db, sql::LIVING)?;
         let mut rows = asked.query([]).attempt(FAILED)?;
         while let Some(row) = rows.next().attempt(FAILED)? {
             let row = LivingRow::read(row).attempt(FAILED)?;
             let entry = Entry::of(&row, book).filter(|_| newest.id < SNAPSHOTS && all.entries.len() < MOST_HELD);
-            let Some(entry) = entry else {
+            let place = *scopes.entry(row.ids).or_insert_with(|| {
+                all.scopes.push(row.ids);
+                u16::try_from(all.scopes.len() - 1).ok()
+            });
+            let Some((entry, place)) = entry.zip(place) else {
                 all.whole = false;
                 break;
             };
-            let begin = u32::try_from(all.entries.len()).unwrap_or(u32::MAX);
-            while all.begins.len() <= highest(entry.key) {
-                all.begins.push(begin);
-            }
-            all.entries.push(entry);
+            all.push(entry, place);
         }
         Ok(all)
+    }
+
+    fn push(&mut self, entry: Entry, place: u16) {
+        let begin = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        while self.begins.len() <= highest(entry.key) {
+            self.begins.push(begin);
+        }
+        self.entries.push(entry);
+        self.places.push(place);
+    }
+
+    /// Those with these keys, each with its own key and where it is; none where they are not all at hand. How one is has to be looked
+    /// up where it is not told.
+    pub(super) fn all(&self, keys: &Keys) -> Option<impl Iterator<Item = (i64, ScopeIds, Option<Now>)> + use<'_>> {
+        let place = |key: i64| self.entries.partition_point(|entry| entry.key < key);
+        let end = keys.end().checked_add(1).map_or(self.entries.len(), place);
+        let within = place(*keys.start())..end;
+        let (entries, places) = (self.entries.get(within.clone())?, self.places.get(within)?);
+        let at = |place: &u16| self.scopes.get(usize::from(*place)).copied();
+        let each =
+            entries.iter().zip(places).filter_map(move |(entry, place)| Some((entry.key, at(place)?, entry.now())));
+        self.whole.then_some(each)
     }
 
     /// Whether a resource lives, and how it is; none where that has to be looked up.

@@ -11,10 +11,12 @@ use rusqlite::{Row, params};
 
 use super::{
     Attempt, Changed, Filter, Row as Resource, Side, Snapshot, StoreError, View,
+    at_hand::kept,
     cost::CostBook,
     gathering::ByNumber,
     intern::statement,
     judge::{Draft, Judge},
+    living::Now,
     rows::{Dimensions, ScopeIds, state},
     sql,
 };
@@ -161,27 +163,28 @@ pub struct DraftNight {
 }
 
 /// A living resource.
-struct Living {
+struct One {
     key: i64,
     ids: ScopeIds,
     set: Option<i64>,
     name: Option<String>,
     state: State,
-    usage: Option<(i64, u32)>,
-    charged: Option<i64>,
+    cost: Option<Amount>,
     local: Option<String>,
 }
 
-fn living(row: &Row<'_>) -> rusqlite::Result<Living> {
-    Ok(Living {
+fn one(row: &Row<'_>, book: Option<&CostBook>) -> rusqlite::Result<One> {
+    let ids = ScopeIds::read(row, 1)?;
+    let usage = row.get::<_, Option<i64>>(8)?.zip(row.get::<_, Option<u32>>(9)?);
+    let charged = row.get(10)?;
+    Ok(One {
         key: row.get(0)?,
-        ids: ScopeIds::read(row, 1)?,
+        ids,
         set: row.get(4)?,
         name: row.get(5)?,
         state: state(row.get(6)?),
         local: row.get(7)?,
-        usage: row.get::<_, Option<i64>>(8)?.zip(row.get::<_, Option<u32>>(9)?),
-        charged: row.get(10)?,
+        cost: book.and_then(|book| book.of(ids, usage, charged)).map(|cost| cost.monthly),
     })
 }
 
@@ -190,7 +193,6 @@ struct Session<'a> {
     judge: Judge<'a>,
     dimensions: &'a Dimensions,
     filter: &'a Filter,
-    book: Option<&'a CostBook>,
     /// Stands for names that nobody asks for.
     placeholder: &'a Arn,
     /// Of those that newly fail, so many that cost most are kept.
@@ -209,7 +211,7 @@ type Reasons = BTreeMap<(Code, String), u64>;
 type Failing = BinaryHeap<Reverse<(i64, i64)>>;
 
 impl Session<'_> {
-    fn judge(&mut self, one: &Living) -> Result<(), StoreError> {
+    fn judge(&mut self, one: &One) -> Result<(), StoreError> {
         let place = match self.scopes.entry(one.ids) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
@@ -225,14 +227,50 @@ impl Session<'_> {
         let named = one.local.as_deref().map(|local| self.dimensions.arn(local, scope, one.ids)).transpose()?;
         let named = named.as_ref().unwrap_or(self.placeholder);
         let (draft, errors) = self.judge.verdict(scope, one.ids, one.set, one.name.as_deref(), named);
-        let cost = self.book.and_then(|book| book.of(one.ids, one.usage, one.charged)).map(|cost| cost.monthly);
-        sums.add(one.state, draft, cost);
+        sums.add(one.state, draft, one.cost);
         if newly_fails(one.state, draft) {
             *self.newly.entry(i64::from(errors)).or_default() += 1;
-            self.failing.push(Reverse((cost.map_or(-1, |cost| cost.micros()), one.key)));
+            self.failing.push(Reverse((one.cost.map_or(-1, |cost| cost.micros()), one.key)));
             if self.failing.len() > self.most {
                 self.failing.pop();
             }
+        }
+        Ok(())
+    }
+
+    /// Judges half of a snapshot.
+    fn judge_read(
+        &mut self,
+        view: &View<'_>,
+        [night, lowest, highest, parity]: [i64; 4],
+        draft: &Draft<'_>,
+        book: Option<&CostBook>,
+    ) -> Result<(), StoreError> {
+        let asked = params![night, lowest, highest, parity, draft.named, draft.exempts()];
+        let mut read = statement(view.db(), sql::LIVING_TO_JUDGE)?;
+        let mut rows = read.query(asked).attempt(FAILED)?;
+        while let Some(row) = rows.next().attempt(FAILED)? {
+            self.judge(&one(row, book).attempt(FAILED)?)?;
+        }
+        Ok(())
+    }
+
+    /// Judges what is held of the newest snapshot.
+    fn judge_held(
+        &mut self,
+        view: &View<'_>,
+        all: impl Iterator<Item = (i64, ScopeIds, Option<Now>)>,
+        book: Option<&CostBook>,
+    ) -> Result<(), StoreError> {
+        for (key, ids, now) in all {
+            let (state, set, cost) = match now {
+                Some(now) => (now.state, now.tag_set, now.cost),
+                None => {
+                    let Some(row) = view.look_up_living(key)? else { continue };
+                    (state(row.state), row.tag_set, row.cost(book))
+                }
+            };
+            self.judge(&One { key, ids, set, state, cost, name: None, local: None })?;
         }
         Ok(())
     }
@@ -271,7 +309,11 @@ impl View<'_> {
     ) -> Result<Rejudging, StoreError> {
         let whole = self.whole(snapshot);
         let book = self.costs_told(&whole, snapshot)?;
-        let draft = Draft::read(self.db(), draft, day_of(snapshot.started_at))?;
+        let at_hand = self.at_hand(snapshot);
+        let draft =
+            Draft::read(self.db(), draft, day_of(snapshot.started_at), at_hand.as_ref().map(|held| &held.sets))?;
+        // What is held has neither names nor ARNs.
+        let living = kept(&self.reader.held.living, snapshot).filter(|_| !draft.named && !draft.exempts());
         let placeholder: Arn =
             PLACEHOLDER.parse().map_err(|_| StoreError::Content { what: "an ARN", given: PLACEHOLDER.to_owned() })?;
         let dimensions = self.dimensions();
@@ -280,7 +322,6 @@ impl View<'_> {
                 judge: Judge::by(&draft),
                 dimensions,
                 filter,
-                book,
                 placeholder: &placeholder,
                 most,
                 scopes: HashMap::default(),
@@ -288,12 +329,9 @@ impl View<'_> {
                 failing: BinaryHeap::new(),
                 unknown: 0,
             };
-            let [night, lowest, highest, parity] = half.of(snapshot);
-            let asked = params![night, lowest, highest, parity, draft.named, draft.exempts()];
-            let mut read = statement(view.db(), sql::LIVING_TO_JUDGE)?;
-            let mut rows = read.query(asked).attempt(FAILED)?;
-            while let Some(row) = rows.next().attempt(FAILED)? {
-                session.judge(&living(row).attempt(FAILED)?)?;
+            match living.as_ref().and_then(|living| living.all(&half.keys())) {
+                Some(all) => session.judge_held(view, all, book)?,
+                None => session.judge_read(view, half.of(snapshot), &draft, book)?,
             }
             Ok(session)
         })?;
@@ -318,7 +356,9 @@ impl View<'_> {
         now: Standing,
         nights: &[Snapshot],
     ) -> Result<Vec<DraftNight>, StoreError> {
-        let draft = Draft::read(self.db(), draft, day_of(snapshot.started_at))?;
+        let at_hand = self.at_hand(snapshot);
+        let draft =
+            Draft::read(self.db(), draft, day_of(snapshot.started_at), at_hand.as_ref().map(|held| &held.sets))?;
         let mut judge = Judge::by(&draft);
         let (mut later, mut standing) = (snapshot.clone(), now);
         let mut told = vec![DraftNight { snapshot: snapshot.clone(), draft: now }];

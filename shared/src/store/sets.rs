@@ -4,7 +4,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use rusqlite::Connection;
 
-use super::{Attempt, StoreError, intern::statement, sql};
+use super::{
+    Attempt, StoreError,
+    intern::{statement, varints},
+    sql,
+};
 
 const FAILED: &str = "read sets of tags";
 
@@ -20,6 +24,8 @@ pub(super) struct TagSets {
     /// Of all sets, one behind the other, as the ledger has them.
     tags: Vec<u8>,
     keys: TagKeys,
+    /// Whether these are all sets.
+    whole: bool,
 }
 
 /// Of which key each tag is: there are many values of few keys.
@@ -28,13 +34,15 @@ struct TagKeys {
     names: Vec<Arc<str>>,
     /// By the local ids of tags: a place in `names`, or [`UNKNOWN`](Self::UNKNOWN).
     of: Vec<u16>,
+    /// Whether these are all tags, and each has its key.
+    whole: bool,
 }
 
 impl TagKeys {
     const UNKNOWN: u16 = u16::MAX;
 
     fn read(db: &Connection) -> Result<Self, StoreError> {
-        let (mut all, mut known): (_, HashMap<Arc<str>, u16>) = (Self::default(), HashMap::new());
+        let (mut all, mut known) = (Self { whole: true, ..Self::default() }, HashMap::<Arc<str>, u16>::new());
         let mut asked = statement(db, sql::ALL_TAG_KEYS)?;
         let mut rows = asked.query([]).attempt(FAILED)?;
         while let Some(row) = rows.next().attempt(FAILED)? {
@@ -43,6 +51,7 @@ impl TagKeys {
             let key = row.get_ref(1).attempt(FAILED)?.as_str().map_err(rusqlite::Error::from).attempt(FAILED)?;
             // What comes behind has to be looked up.
             if id > MOST_BYTES {
+                all.whole = false;
                 break;
             }
             let place = known.get(key).copied().unwrap_or_else(|| {
@@ -50,6 +59,8 @@ impl TagKeys {
                 if place < Self::UNKNOWN {
                     all.names.push(key.into());
                     known.insert(key.into(), place);
+                } else {
+                    all.whole = false;
                 }
                 place
             });
@@ -63,7 +74,7 @@ impl TagKeys {
 
 impl TagSets {
     pub(super) fn read(db: &Connection) -> Result<Self, StoreError> {
-        let mut all = Self { keys: TagKeys::read(db)?, ..Self::default() };
+        let mut all = Self { keys: TagKeys::read(db)?, whole: true, ..Self::default() };
         let mut asked = statement(db, sql::ALL_TAG_SETS)?;
         let mut rows = asked.query([]).attempt(FAILED)?;
         while let Some(row) = rows.next().attempt(FAILED)? {
@@ -71,10 +82,12 @@ impl TagSets {
             let tags = row.get_ref(1).attempt(FAILED)?.as_blob().map_err(rusqlite::Error::from).attempt(FAILED)?;
             let (id, before) = (usize::try_from(id).unwrap_or(usize::MAX), all.tags.len());
             // What comes behind has to be looked up.
-            let (Ok(before), Ok(end)) = (u32::try_from(before), u32::try_from(before + tags.len())) else { break };
-            if all.tags.len() + 4 * id.min(MOST_BYTES) >= MOST_BYTES {
+            let (before, end) = (u32::try_from(before), u32::try_from(before + tags.len()));
+            let (Ok(before), Ok(end), true) = (before, end, all.tags.len() + 4 * id.min(MOST_BYTES) < MOST_BYTES)
+            else {
+                all.whole = false;
                 break;
-            }
+            };
             all.tags.extend_from_slice(tags);
             all.ends.resize(id, before);
             all.ends.push(end);
@@ -95,5 +108,23 @@ impl TagSets {
     pub(super) fn key_of(&self, tag: i64) -> Option<&Arc<str>> {
         let place = self.keys.of.get(usize::try_from(tag).ok()?)?;
         self.keys.names.get(usize::from(*place))
+    }
+    /// All sets with the tags of some keys; nothing where not all are at hand. What was a set once has none.
+    pub(super) fn with_keys(&self, meant: impl Fn(&str) -> bool) -> Option<impl Iterator<Item = (i64, Vec<i64>)>> {
+        let meant: Vec<bool> = self.keys.names.iter().map(|key| meant(key)).collect();
+        let of = move |tag: i64| {
+            let place = usize::try_from(tag).ok().and_then(|tag| self.keys.of.get(tag));
+            place.and_then(|place| meant.get(usize::from(*place))).copied().unwrap_or_default()
+        };
+        let sets = (0_i64..).zip(&self.ends).scan(0, |begin, (set, end)| {
+            let tags = self.tags.get(std::mem::replace(begin, *end as usize)..*end as usize);
+            Some((set, tags.unwrap_or_default()))
+        });
+        let sets = sets.map(move |(set, tags)| {
+            let mut tags = varints(tags);
+            tags.retain(|tag| of(*tag));
+            (set, tags)
+        });
+        (self.whole && self.keys.whole).then_some(sets)
     }
 }

@@ -17,6 +17,7 @@ mod carried;
 mod differences;
 mod files;
 mod kept_verdicts;
+mod living;
 mod newcomers;
 mod nights;
 mod pages;
