@@ -182,7 +182,7 @@ fn oldest(file: &Path) -> Value {
     json!({"from": days.next(), "to": days.next()})
 }
 
-fn calls(region: &Value, earlier: &str, oldest: &Value) -> [(&'static str, Value); 26] {
+fn calls(region: &Value, earlier: &str, oldest: &Value) -> [(&'static str, Value); 27] {
     [
         ("check_tag_compliance", json!({})),
         ("check_tag_compliance", json!({"filters": {"region": region}})),
@@ -206,6 +206,7 @@ fn calls(region: &Value, earlier: &str, oldest: &Value) -> [(&'static str, Value
         ("suggest_tags_bulk", json!({})),
         ("simulate_policy", json!({"policy": draft()})),
         ("plan_fixes", json!({})),
+        ("plan_fixes", json!({"filters": {"region": region}})),
         ("check_tag_compliance", json!({"as_of": earlier})),
         ("find_untagged_resources", json!({"as_of": earlier})),
         ("get_tagging_policy", json!({"as_of": earlier})),

@@ -10,7 +10,6 @@ use rusqlite::{Row, params};
 
 use super::{
     Attempt, Snapshot, StoreError, View,
-    at_hand::{AtHand, kept},
     cost::CostBook,
     gathering::ByNumber,
     halves::{ALL, Keys},
@@ -146,7 +145,9 @@ impl View<'_> {
         later: &Snapshot,
         wanted: Wanted<'_>,
     ) -> Result<Differences, StoreError> {
-        let (at_hand, living) = self.held()?;
+        let newest = self.newest()?;
+        let living = newest.as_ref().and_then(|newest| self.living(newest));
+        let at_hand = newest.as_ref().and_then(|newest| self.at_hand(newest));
         let sets = at_hand.as_ref().map(|at_hand| &at_hand.sets);
         let halves = self.in_halves(|view, half| {
             let changed = Compared::of(view, earlier, later, wanted, living.as_deref()).changed(half.keys())?;
@@ -159,13 +160,8 @@ impl View<'_> {
 
     /// All that differs, without costs and tags.
     pub(super) fn changed(&self, earlier: &Snapshot, later: &Snapshot) -> Result<Vec<Changed>, StoreError> {
-        let (_, living) = self.held()?;
+        let living = self.newest()?.and_then(|newest| self.living(&newest));
         Compared::of(self, earlier, later, Wanted::All, living.as_deref()).changed(ALL)
-    }
-
-    fn held(&self) -> Result<(Option<Arc<AtHand>>, Option<Arc<Living>>), StoreError> {
-        let Some(newest) = self.newest()? else { return Ok((None, None)) };
-        Ok((self.at_hand(&newest), kept(&self.reader.held.living, &newest)))
     }
 
     /// The tags of a resource in one night.

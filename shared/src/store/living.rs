@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher},
+    sync::Arc,
 };
 
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -224,8 +225,8 @@ impl View<'_> {
     ///
     /// When the ledger cannot be read.
     pub fn warm_living(&self, newest: &Snapshot) -> Result<(), StoreError> {
-        let held = &self.reader.held.living;
-        if kept(held, newest).is_none() {
+        if self.living(newest).is_none() {
+            let held = &self.reader.held.living;
             // There is no room for both.
             forget(held);
             let whole = self.whole(newest);
@@ -236,6 +237,11 @@ impl View<'_> {
             keep(held, newest, &Living::read(self.db(), book, newest, resources)?.into());
         }
         Ok(())
+    }
+
+    /// What is held of living resources; none when it was not read ahead, or is of another snapshot.
+    pub(super) fn living(&self, newest: &Snapshot) -> Option<Arc<Living>> {
+        kept(&self.reader.held.living, newest)
     }
 
     /// A resource as it is now, from the file; none when it lives no more.

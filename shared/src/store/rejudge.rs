@@ -4,14 +4,12 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap, HashMap, hash_map::Entry},
     hash::BuildHasherDefault,
-    ops::AddAssign,
 };
 
 use rusqlite::{Row, params};
 
 use super::{
     Attempt, Changed, Filter, Row as Resource, Side, Snapshot, StoreError, View,
-    at_hand::kept,
     cost::CostBook,
     gathering::ByNumber,
     intern::statement,
@@ -19,6 +17,7 @@ use super::{
     living::Now,
     rows::{Dimensions, ScopeIds, state},
     sql,
+    standing::{Rejudged, Standing, newly_fails},
 };
 use crate::{
     Arn,
@@ -28,117 +27,6 @@ use crate::{
     policy::{Code, Policy, State},
     suggest::counts::Mixer,
 };
-
-/// Resources judged by two policies.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Rejudged {
-    /// By the policy of the snapshot.
-    pub now: Standing,
-    /// By the draft.
-    pub draft: Standing,
-    /// Compliant now, and not by the draft.
-    pub newly_failing: u64,
-    /// Not compliant now, and by the draft.
-    pub newly_passing: u64,
-    /// Not judged now (exempt, or no required tag applies), and not compliant by the draft.
-    pub newly_judged_failing: u64,
-    /// What those that newly fail cost a month, judged now or not, as far as it is known.
-    pub newly_failing_cost: Amount,
-    /// Of how many of them it is known.
-    pub newly_failing_with_cost: u64,
-}
-
-/// Judged resources, with what they cost a month as far as that is known.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// With every required tag right.
-    pub compliant: u64,
-    /// Without.
-    pub non_compliant: u64,
-    /// What the compliant cost.
-    pub compliant_cost: Amount,
-    /// What the others cost.
-    pub non_compliant_cost: Amount,
-}
-
-impl Standing {
-    pub(super) fn add(&mut self, state: State, cost: Amount) {
-        match state {
-            State::Compliant => {
-                self.compliant += 1;
-                self.compliant_cost += cost;
-            }
-            State::NonCompliant => {
-                self.non_compliant += 1;
-                self.non_compliant_cost += cost;
-            }
-            State::NotApplicable | State::Unknown | State::Exempt => {}
-        }
-    }
-
-    fn take(&mut self, state: State) {
-        match state {
-            State::Compliant => self.compliant = self.compliant.saturating_sub(1),
-            State::NonCompliant => self.non_compliant = self.non_compliant.saturating_sub(1),
-            State::NotApplicable | State::Unknown | State::Exempt => {}
-        }
-    }
-
-    /// Compliant of all judged; none where nothing was judged.
-    pub fn score(&self) -> Option<f64> {
-        share(self.compliant, self.compliant + self.non_compliant)
-    }
-
-    /// The same by cost.
-    pub fn score_by_cost(&self) -> Option<f64> {
-        let [compliant, others] =
-            [self.compliant_cost, self.non_compliant_cost].map(|cost| cost.micros().max(0).unsigned_abs());
-        share(compliant, compliant + others)
-    }
-}
-
-fn share(part: u64, whole: u64) -> Option<f64> {
-    let count = crate::suggest::count;
-    (whole > 0).then(|| count(part) / count(whole))
-}
-
-impl Rejudged {
-    fn add(&mut self, now: State, draft: State, cost: Option<Amount>) {
-        self.now.add(now, cost.unwrap_or_default());
-        self.draft.add(draft, cost.unwrap_or_default());
-        match (now, draft) {
-            (State::Compliant, State::NonCompliant) => self.newly_failing += 1,
-            (State::NonCompliant, State::Compliant) => self.newly_passing += 1,
-            (State::NotApplicable | State::Exempt, State::NonCompliant) => self.newly_judged_failing += 1,
-            _ => {}
-        }
-        if newly_fails(now, draft) {
-            self.newly_failing_with_cost += u64::from(cost.is_some());
-            self.newly_failing_cost += cost.unwrap_or_default();
-        }
-    }
-}
-
-impl AddAssign for Standing {
-    fn add_assign(&mut self, other: Self) {
-        self.compliant += other.compliant;
-        self.non_compliant += other.non_compliant;
-        self.compliant_cost += other.compliant_cost;
-        self.non_compliant_cost += other.non_compliant_cost;
-    }
-}
-
-impl AddAssign for Rejudged {
-    fn add_assign(&mut self, other: Self) {
-        self.now += other.now;
-        self.draft += other.draft;
-        self.newly_failing += other.newly_failing;
-        self.newly_passing += other.newly_passing;
-        self.newly_judged_failing += other.newly_judged_failing;
-        self.newly_failing_cost += other.newly_failing_cost;
-        self.newly_failing_with_cost += other.newly_failing_with_cost;
-    }
-}
 
 /// What a draft would come to.
 #[derive(Debug, Default)]
@@ -290,10 +178,6 @@ impl Session<'_> {
     }
 }
 
-fn newly_fails(now: State, draft: State) -> bool {
-    draft == State::NonCompliant && now != State::NonCompliant
-}
-
 impl View<'_> {
     /// Judges a snapshot by a draft; costs are told of the newest alone.
     ///
@@ -313,7 +197,7 @@ impl View<'_> {
         let draft =
             Draft::read(self.db(), draft, day_of(snapshot.started_at), at_hand.as_ref().map(|held| &held.sets))?;
         // What is held has neither names nor ARNs.
-        let living = kept(&self.reader.held.living, snapshot).filter(|_| !draft.named && !draft.exempts());
+        let living = self.living(snapshot).filter(|_| !draft.named && !draft.exempts());
         let placeholder: Arn =
             PLACEHOLDER.parse().map_err(|_| StoreError::Content { what: "an ARN", given: PLACEHOLDER.to_owned() })?;
         let dimensions = self.dimensions();

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, HashMap},
+    collections::{BTreeMap, BinaryHeap, HashMap, hash_map::Entry},
     hash::BuildHasherDefault,
     sync::Arc,
 };
@@ -14,7 +14,7 @@ use super::{
     Attempt, Filter, PageStart, Row as Resource, Snapshot, Standing, StoreError, View,
     at_hand::{forget, keep, kept},
     cost::CostBook,
-    halves::Half,
+    halves::{ALL, Half},
     intern::statement,
     rows::{ScopeIds, state},
     sql,
@@ -106,6 +106,19 @@ impl FirstToFixOf {
     }
 }
 
+/// Which scopes a filter admits, each asked once.
+#[derive(Default)]
+struct Admitted(HashMap<ScopeIds, bool, BuildHasherDefault<Mixer>>);
+
+impl Admitted {
+    fn admits(&mut self, view: &View<'_>, filter: &Filter, ids: ScopeIds) -> Result<bool, StoreError> {
+        Ok(match self.0.entry(ids) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(place) => *place.insert(filter.admits(&view.dimensions().scope(ids)?)),
+        })
+    }
+}
+
 impl View<'_> {
     /// How the judged resources of a snapshot stand, and what there is to fix of them; costs are told of the newest alone. Of an
     /// earlier night it may be what was told when that was the newest: each step with the first of its keys, `wanted` in all if there
@@ -127,7 +140,52 @@ impl View<'_> {
                 return Ok(known);
             }
         }
-        self.read_to_fix(snapshot, filter, book).map(Arc::new)
+        let narrowed = match book {
+            Some(book) => self.narrowed_to_fix(snapshot, filter, book)?,
+            None => None,
+        };
+        narrowed.map_or_else(|| self.read_to_fix(snapshot, filter, book), Ok).map(Arc::new)
+    }
+
+    /// Of the newest snapshot, from what is held of all of it; none where it is not.
+    fn narrowed_to_fix(
+        &self,
+        newest: &Snapshot,
+        filter: &Filter,
+        book: &CostBook,
+    ) -> Result<Option<ToFix>, StoreError> {
+        let (all, living) = (kept(&self.reader.held.to_fix, newest), self.living(newest));
+        let Some((all, living)) = all.as_ref().zip(living.as_ref().and_then(|living| living.all(&ALL))) else {
+            return Ok(None);
+        };
+        let mut changes: Vec<(i64, u32)> = all
+            .steps
+            .iter()
+            .zip(all.keys())
+            .flat_map(|(step, keys)| keys.iter().map(|key| (*key, step.changes)))
+            .collect();
+        changes.sort_unstable();
+        let mut changes = changes.into_iter().peekable();
+        let (mut standing, mut broken, mut admitted) = (Standing::default(), Vec::new(), Admitted::default());
+        for (key, ids, now) in living {
+            while changes.next_if(|(other, _)| *other < key).is_some() {}
+            if !admitted.admits(self, filter, ids)? {
+                continue;
+            }
+            let (state, cost) = match now {
+                Some(now) => (now.state, now.cost),
+                None => match self.look_up_living(key)? {
+                    Some(row) => (state(row.state), row.cost(Some(book))),
+                    None => continue,
+                },
+            };
+            standing.add(state, cost.unwrap_or_default());
+            if state == State::NonCompliant {
+                let Some((_, changes)) = changes.next_if(|(other, _)| *other == key) else { return Ok(None) };
+                broken.push((key, changes, cost));
+            }
+        }
+        Ok(Some(ToFix::of(standing, broken)))
     }
 
     /// Reads ahead what there is to fix in the newest snapshot.
@@ -177,19 +235,11 @@ impl View<'_> {
             Ok((judged, ScopeIds::read(row, 1)?, usage, row.get::<_, Option<i64>>(8)?))
         };
         let (mut standing, mut broken) = (Standing::default(), Vec::new());
-        let mut admitted: HashMap<ScopeIds, bool, BuildHasherDefault<Mixer>> = HashMap::default();
+        let mut admitted = Admitted::default();
         let mut read = statement(self.db(), sql::JUDGED_TO_FIX)?;
         for one in read.query_map(half.of(snapshot), columns).attempt(FAILED)? {
             let ((key, state, changes), ids, usage, charged) = one.attempt(FAILED)?;
-            let wanted = match admitted.get(&ids) {
-                Some(known) => *known,
-                None => {
-                    let wanted = filter.admits(&self.dimensions().scope(ids)?);
-                    admitted.insert(ids, wanted);
-                    wanted
-                }
-            };
-            if wanted {
+            if admitted.admits(self, filter, ids)? {
                 let cost = book.and_then(|book| book.of(ids, usage, charged)).map(|cost| cost.monthly);
                 standing.add(state, cost.unwrap_or_default());
                 if state == State::NonCompliant {

@@ -10,13 +10,14 @@ fn warm(reader: &Reader) {
         let newest = view.newest()?.unwrap();
         view.warm(&newest)?;
         view.warm_living(&newest)?;
-        view.warm_lookups(&newest)
+        view.warm_lookups(&newest)?;
+        view.warm_to_fix(&newest)
     });
     warmed.unwrap();
 }
 
 #[test]
-fn a_draft_comes_to_the_same_whatever_was_read_ahead() {
+fn a_draft_and_a_plan_come_to_the_same_whatever_was_read_ahead() {
     let tags = |n: usize| [GOOD, SHORT, OWNERLESS, BARE][n % 4];
     let plain = POLICY.split("\"exemptions\"").next().unwrap().trim_end().trim_end_matches(',').to_owned() + "}";
     let drafts = [
@@ -41,6 +42,10 @@ fn a_draft_comes_to_the_same_whatever_was_read_ahead() {
         warm(&ahead);
         let buckets = Filter { types: vec!["s3:bucket".parse().unwrap()], ..Filter::default() };
         for filter in [Filter::default(), buckets] {
+            let to_fix = |view: &View<'_>| view.to_fix(&view.newest()?.unwrap(), &filter, usize::MAX);
+            let expected = behind.read(to_fix).unwrap();
+            assert!(!expected.steps.is_empty());
+            assert_eq!(ahead.read(to_fix).unwrap(), expected, "of {instances_now}, {filter:?}");
             for (number, draft) in drafts.iter().enumerate() {
                 let draft = Policy::parse(draft).unwrap();
                 let told = |view: &View<'_>| {
