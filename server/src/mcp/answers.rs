@@ -13,8 +13,8 @@ use crate::{
     tools::{LEARNT, LIVE},
 };
 
-/// What all answers kept may have together, bytes. Some hundred: who asks the same over and over asks a handful.
-const MOST_BYTES: u64 = 16 << 20;
+/// What all answers kept may have together, bytes. A hundred or so: who asks the same over and over asks a handful.
+const MOST_BYTES: u64 = 8 << 20;
 
 /// How long servers share an answer, seconds: it is asked for until the next night.
 const SHARED_FOR: u64 = 36 * 3600;
@@ -102,5 +102,5 @@ impl Answers {
 /// About: an answer stands there twice, as text and as a structure that takes more.
 fn weight(question: &Question, answer: &CallToolResult) -> u32 {
     let text: usize = answer.content.iter().filter_map(|block| block.as_text()).map(|text| text.text.len()).sum();
-    u32::try_from(4 * text + question.arguments.len() + 200).unwrap_or(u32::MAX)
+    u32::try_from(5 * text + question.arguments.len() + 200).unwrap_or(u32::MAX)
 }
