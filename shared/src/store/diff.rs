@@ -110,7 +110,7 @@ enum Wanted<'w> {
 }
 
 /// A resource as it is in the newest snapshot.
-struct Now {
+struct Present {
     since: i64,
     ids: ScopeIds,
     side: Side,
@@ -218,12 +218,14 @@ impl<'c> Compared<'c> {
         while let Some(row) = walk.next().attempt(FAILED)? {
             let (ended, by) = version(row).and_then(|ended| Ok((ended, row.get::<_, i64>(7)?))).attempt(FAILED)?;
             let new = began.remove(&ended.key);
-            let now = match self.wanted {
-                Wanted::Both(book) => self.now(&ended, book)?,
+            let looked_up = match (self.wanted, &new) {
+                // For what it costs.
+                (Wanted::Both(_), Some(new)) => new.side != ended.side,
+                (Wanted::Both(_), None) => !all_began,
                 // What was removed and returned is among what came.
-                Wanted::All if new.is_some() || all_began || by == REMOVED => None,
-                Wanted::All => self.now(&ended, None)?,
+                (Wanted::All, _) => new.is_none() && !all_began && by != REMOVED,
             };
+            let now = if looked_up { self.now(&ended)? } else { None };
             changed.extend(self.compared(ended, new, now)?);
         }
         if matches!(self.wanted, Wanted::All) {
@@ -243,14 +245,16 @@ impl<'c> Compared<'c> {
 
     /// How what began is found, and whether that is all of it: else what holds still is found by what ended in its place.
     fn began(&self) -> Result<(&'static str, bool), StoreError> {
-        if matches!(self.wanted, Wanted::Both(_)) {
-            return Ok((sql::BEGAN_AND_ENDED, false));
-        }
         let thinned: i64 = statement(self.view.db(), sql::THINNED_BETWEEN)?
             .query_row([self.earlier.id, self.later.id], |row| row.get(0))
             .attempt("count nights")?;
         let near = thinned == 0 && self.later.id - self.earlier.id <= NEAR;
-        Ok(if near { (sql::BEGAN_NEAR, false) } else { (sql::BEGAN_BETWEEN, true) })
+        Ok(match self.wanted {
+            Wanted::Both(_) if near || self.living.is_some_and(Living::is_whole) => (sql::BEGAN_AND_ENDED, false),
+            Wanted::All if near => (sql::BEGAN_NEAR, false),
+            // To look all of them up takes longer.
+            Wanted::Both(_) | Wanted::All => (sql::BEGAN_BETWEEN, true),
+        })
     }
 
     /// A version that ended, beside one that began since and ended as well, and what its resource is now.
@@ -258,7 +262,7 @@ impl<'c> Compared<'c> {
         &mut self,
         ended: Version,
         began: Option<Version>,
-        now: Option<Now>,
+        now: Option<Present>,
     ) -> Result<Option<Changed>, StoreError> {
         let both = matches!(self.wanted, Wanted::Both(_));
         let cost = now.as_ref().filter(|_| both).and_then(|now| now.cost);
@@ -277,7 +281,7 @@ impl<'c> Compared<'c> {
     }
 
     /// What has become of a resource.
-    fn now(&self, ended: &Version, book: Option<&CostBook>) -> Result<Option<Now>, StoreError> {
+    fn now(&self, ended: &Version) -> Result<Option<Present>, StoreError> {
         let name = ended.side.name.as_ref();
         // What matters of one that began in neither night is its cost.
         let as_named = |now: &living::Now| {
@@ -289,15 +293,19 @@ impl<'c> Compared<'c> {
             Some(None) => return Ok(None),
             Some(Some(now)) if as_named(&now) => {
                 let side = Side { state: now.state, tag_set: now.tag_set, name: name.map(Arc::clone) };
-                return Ok(Some(Now { since: now.since, ids: ended.ids, side, cost: now.cost }));
+                return Ok(Some(Present { since: now.since, ids: ended.ids, side, cost: now.cost }));
             }
             Some(Some(_)) | None => {}
         }
+        let book = match self.wanted {
+            Wanted::Both(book) => book,
+            Wanted::All => None,
+        };
         let found = self.view.look_up_living(ended.key)?;
         Ok(found.map(|row| {
             let cost = row.cost(book);
             let side = Side { state: state(row.state), tag_set: row.tag_set, name: row.name.map(Arc::from) };
-            Now { since: row.since, ids: row.ids, side, cost }
+            Present { since: row.since, ids: row.ids, side, cost }
         }))
     }
 }

@@ -1,18 +1,14 @@
 //! Judges by a policy that is not in force, each kind of tags once.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    hash::BuildHasherDefault,
-};
+use std::{collections::HashMap, hash::BuildHasherDefault};
 
 use jiff::civil::Date;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{
     Attempt, StoreError,
     gathering::ById,
     intern::{NAME, statement, varints},
-    page::tag,
     rows::ScopeIds,
     sets::TagSets,
     sql,
@@ -91,10 +87,14 @@ impl<'p> Draft<'p> {
         match held.and_then(|held| held.with_keys(|key| policy.meant(key).is_some())) {
             Some(sets) => {
                 draft.sort_sets(sets.map(Ok))?;
-                for id in draft.kinds.iter().flatten() {
-                    if let Entry::Vacant(place) = draft.tags.entry(*id) {
-                        place.insert(tag(db, *id)?);
-                    }
+                let mut wanted: Vec<i64> = draft.kinds.iter().flatten().copied().collect();
+                wanted.sort_unstable();
+                wanted.dedup();
+                let mut asked = statement(db, sql::TAG_BY_ID)?;
+                for id in wanted {
+                    let found = asked.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional();
+                    // What is held may be gone from the file, where nobody has it any more.
+                    draft.tags.extend(found.attempt(FAILED)?.map(|tag| (id, tag)));
                 }
             }
             None => {

@@ -26,6 +26,9 @@ const FAILED: &str = "read what lives";
 /// Those with higher keys have to be looked up, where there are more.
 const MOST_HELD: usize = if cfg!(test) { 24 } else { 1 << 21 };
 
+/// Where there are more scopes, it is not held where resources are.
+const MOST_SCOPES: usize = if cfg!(test) { 4 } else { 1 << 16 };
+
 /// Snapshots have lower numbers, or nothing is held of them.
 const SNAPSHOTS: i64 = 1 << 22;
 
@@ -45,7 +48,7 @@ struct Entry {
 }
 
 const NO_COST: u32 = u32::MAX;
-/// Of more than four thousand a month, or of less than nothing.
+/// More than four thousand a month, or less than nothing.
 const OTHER_COST: u32 = u32::MAX - 1;
 
 /// Those of the newest snapshot, in the order of their keys.
@@ -54,7 +57,7 @@ pub(super) struct Living {
     entries: Vec<Entry>,
     /// Where those begin whose keys have the same highest bits. Keys are hashes: there are a few of each.
     begins: Vec<u32>,
-    /// Where each is: a place in `scopes`.
+    /// Where each is: a place in `scopes`. Not of all, when there are more scopes than fit.
     places: Vec<u16>,
     scopes: Vec<ScopeIds>,
     /// Whether these are all.
@@ -171,26 +174,27 @@ impl Living {
         while let Some(row) = rows.next().attempt(FAILED)? {
             let row = LivingRow::read(row).attempt(FAILED)?;
             let entry = Entry::of(&row, book).filter(|_| newest.id < SNAPSHOTS && all.entries.len() < MOST_HELD);
-            let place = *scopes.entry(row.ids).or_insert_with(|| {
-                all.scopes.push(row.ids);
-                u16::try_from(all.scopes.len() - 1).ok()
-            });
-            let Some((entry, place)) = entry.zip(place) else {
+            let Some(entry) = entry else {
                 all.whole = false;
                 break;
             };
+            let place = *scopes.entry(row.ids).or_insert_with(|| {
+                let place = u16::try_from(all.scopes.len()).ok().filter(|place| usize::from(*place) < MOST_SCOPES);
+                all.scopes.extend(place.map(|_| row.ids));
+                place
+            });
             all.push(entry, place);
         }
         Ok(all)
     }
 
-    fn push(&mut self, entry: Entry, place: u16) {
+    fn push(&mut self, entry: Entry, place: Option<u16>) {
         let begin = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
         while self.begins.len() <= highest(entry.key) {
             self.begins.push(begin);
         }
         self.entries.push(entry);
-        self.places.push(place);
+        self.places.extend(place);
     }
 
     /// Those with these keys, each with its own key and where it is; none where they are not all at hand. How one is has to be looked
@@ -203,7 +207,12 @@ impl Living {
         let at = |place: &u16| self.scopes.get(usize::from(*place)).copied();
         let each =
             entries.iter().zip(places).filter_map(move |(entry, place)| Some((entry.key, at(place)?, entry.now())));
-        self.whole.then_some(each)
+        (self.whole && self.places.len() == self.entries.len()).then_some(each)
+    }
+
+    /// Whether all are at hand.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// Whether a resource lives, and how it is; none where that has to be looked up.

@@ -51,7 +51,7 @@ pub struct DraftNight {
 }
 
 /// A living resource.
-struct One {
+struct Living {
     key: i64,
     ids: ScopeIds,
     set: Option<i64>,
@@ -61,11 +61,11 @@ struct One {
     local: Option<String>,
 }
 
-fn one(row: &Row<'_>, book: Option<&CostBook>) -> rusqlite::Result<One> {
+fn living(row: &Row<'_>, book: Option<&CostBook>) -> rusqlite::Result<Living> {
     let ids = ScopeIds::read(row, 1)?;
     let usage = row.get::<_, Option<i64>>(8)?.zip(row.get::<_, Option<u32>>(9)?);
     let charged = row.get(10)?;
-    Ok(One {
+    Ok(Living {
         key: row.get(0)?,
         ids,
         set: row.get(4)?,
@@ -99,7 +99,7 @@ type Reasons = BTreeMap<(Code, String), u64>;
 type Failing = BinaryHeap<Reverse<(i64, i64)>>;
 
 impl Session<'_> {
-    fn judge(&mut self, one: &One) -> Result<(), StoreError> {
+    fn judge(&mut self, one: &Living) -> Result<(), StoreError> {
         let place = match self.scopes.entry(one.ids) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
@@ -138,7 +138,7 @@ impl Session<'_> {
         let mut read = statement(view.db(), sql::LIVING_TO_JUDGE)?;
         let mut rows = read.query(asked).attempt(FAILED)?;
         while let Some(row) = rows.next().attempt(FAILED)? {
-            self.judge(&one(row, book).attempt(FAILED)?)?;
+            self.judge(&living(row, book).attempt(FAILED)?)?;
         }
         Ok(())
     }
@@ -158,7 +158,7 @@ impl Session<'_> {
                     (state(row.state), row.tag_set, row.cost(book))
                 }
             };
-            self.judge(&One { key, ids, set, state, cost, name: None, local: None })?;
+            self.judge(&Living { key, ids, set, state, cost, name: None, local: None })?;
         }
         Ok(())
     }
@@ -196,8 +196,8 @@ impl View<'_> {
         let at_hand = self.at_hand(snapshot);
         let draft =
             Draft::read(self.db(), draft, day_of(snapshot.started_at), at_hand.as_ref().map(|held| &held.sets))?;
-        // What is held has neither names nor ARNs.
-        let living = self.living(snapshot).filter(|_| !draft.named && !draft.exempts());
+        // What is held has neither names nor ARNs, and of a night that is no longer the newest it has costs.
+        let living = self.living(snapshot).filter(|_| book.is_some() && !draft.named && !draft.exempts());
         let placeholder: Arn =
             PLACEHOLDER.parse().map_err(|_| StoreError::Content { what: "an ARN", given: PLACEHOLDER.to_owned() })?;
         let dimensions = self.dimensions();

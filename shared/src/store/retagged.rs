@@ -14,7 +14,7 @@ use super::{
 };
 use crate::suggest::counts::Mixer;
 
-/// A value of a tag, of one ledger. [`View::value`] has its text: of the thousands of a night, few are ever told.
+/// A value of a tag, of one ledger; in the order in which that met them. [`View::value`] has its text: of the thousands of a night, few are ever told.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TagValue(Value);
 

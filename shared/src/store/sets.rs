@@ -15,6 +15,9 @@ const FAILED: &str = "read sets of tags";
 /// About what all may have together: some hundred thousand sets.
 const MOST_BYTES: usize = 8 << 20;
 
+/// Tags with higher ids have to be looked up: two bytes each.
+const MOST_TAGS: usize = 1 << 20;
+
 /// The sets that stood in the ledger when they were read. None changes; another comes in a night only, and an id may then be given
 /// again, so that they are of one snapshot.
 #[derive(Debug, Default)]
@@ -50,7 +53,7 @@ impl TagKeys {
             let id = usize::try_from(id).unwrap_or(usize::MAX);
             let key = row.get_ref(1).attempt(FAILED)?.as_str().map_err(rusqlite::Error::from).attempt(FAILED)?;
             // What comes behind has to be looked up.
-            if id > MOST_BYTES {
+            if id >= MOST_TAGS {
                 all.whole = false;
                 break;
             }
@@ -109,7 +112,8 @@ impl TagSets {
         let place = self.keys.of.get(usize::try_from(tag).ok()?)?;
         self.keys.names.get(usize::from(*place))
     }
-    /// All sets with the tags of some keys; nothing where not all are at hand. What was a set once has none.
+
+    /// All sets with the tags of some keys; nothing where not all are at hand. What was a set once has none, and what nobody has any more may be gone from the file.
     pub(super) fn with_keys(&self, meant: impl Fn(&str) -> bool) -> Option<impl Iterator<Item = (i64, Vec<i64>)>> {
         let meant: Vec<bool> = self.keys.names.iter().map(|key| meant(key)).collect();
         let of = move |tag: i64| {

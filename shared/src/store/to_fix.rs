@@ -158,12 +158,10 @@ impl View<'_> {
         let Some((all, living)) = all.as_ref().zip(living.as_ref().and_then(|living| living.all(&ALL))) else {
             return Ok(None);
         };
-        let mut changes: Vec<(i64, u32)> = all
-            .steps
-            .iter()
-            .zip(all.keys())
-            .flat_map(|(step, keys)| keys.iter().map(|key| (*key, step.changes)))
-            .collect();
+        let mut changes: Vec<(i64, u32)> = Vec::with_capacity(all.keys.len());
+        for (step, keys) in all.steps.iter().zip(all.keys()) {
+            changes.extend(keys.iter().map(|key| (*key, step.changes)));
+        }
         changes.sort_unstable();
         let mut changes = changes.into_iter().peekable();
         let (mut standing, mut broken, mut admitted) = (Standing::default(), Vec::new(), Admitted::default());

@@ -9,7 +9,7 @@ use crate::{
     money::{Amount, Charges, Days, Metric, Pool, SingleCosts},
 };
 
-const EC2: &str = "Amazon Elastic Compute Cloud - Compute";
+pub(super) const EC2: &str = "Amazon Elastic Compute Cloud - Compute";
 const S3: &str = "Amazon Simple Storage Service";
 
 const NOVEMBER: Days = Days { first: Date::constant(2025, 11, 1), end: Date::constant(2025, 12, 1) };
