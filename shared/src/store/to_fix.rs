@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, HashMap, hash_map::Entry},
+    collections::{BTreeMap, BinaryHeap, HashMap},
     hash::BuildHasherDefault,
     sync::Arc,
 };
@@ -14,9 +14,9 @@ use super::{
     Attempt, Filter, PageStart, Row as Resource, Snapshot, Standing, StoreError, View,
     at_hand::{forget, keep, kept},
     cost::CostBook,
-    halves::{ALL, Half},
+    halves::Half,
     intern::statement,
-    rows::{ScopeIds, state},
+    rows::{Dimensions, ScopeIds, state},
     sql,
     told::MOST_KEYS,
 };
@@ -33,6 +33,9 @@ pub struct ToFix {
     pub steps: Vec<Step>,
     /// Keys of the resources of each step, step by step.
     keys: Vec<i64>,
+    /// Where each of them is: a place in `scopes`.
+    places: Vec<u32>,
+    scopes: Vec<(ScopeIds, Standing)>,
 }
 
 /// The same of an earlier night as it was told then: without costs, and with the first keys alone.
@@ -42,25 +45,99 @@ pub(super) struct FirstToFix {
     keys: Vec<i64>,
 }
 
-/// A resource that is not compliant: its key, the tags that are to be changed, and what it costs a month where that is known.
-type Broken = (i64, u32, Option<Amount>);
+/// A resource that is not compliant.
+struct Broken {
+    key: i64,
+    /// Tags that are to be changed.
+    changes: u32,
+    /// Of its scope.
+    place: u32,
+    /// A month, where it is known.
+    cost: Option<Amount>,
+}
+
+/// Judged resources: scope by scope how they stand, and those that are not compliant.
+#[derive(Default)]
+struct Judged {
+    places: HashMap<ScopeIds, u32, BuildHasherDefault<Mixer>>,
+    scopes: Vec<(ScopeIds, Standing)>,
+    broken: Vec<Broken>,
+}
+
+impl Judged {
+    fn place(&mut self, ids: ScopeIds) -> u32 {
+        *self.places.entry(ids).or_insert_with(|| {
+            self.scopes.push((ids, Standing::default()));
+            u32::try_from(self.scopes.len() - 1).unwrap_or(u32::MAX)
+        })
+    }
+
+    fn add(&mut self, ids: ScopeIds, standing: Standing) -> u32 {
+        let place = self.place(ids);
+        if let Some((_, sum)) = self.scopes.get_mut(place as usize) {
+            *sum += standing;
+        }
+        place
+    }
+
+    fn join(halves: Vec<Self>) -> Self {
+        // Of the size that it will have: a vector that grows leaves as much again behind.
+        let room = halves.iter().map(|half| half.broken.len()).sum();
+        let mut all = Self { broken: Vec::with_capacity(room), ..Self::default() };
+        for half in halves {
+            let places: Vec<u32> = half.scopes.into_iter().map(|(ids, standing)| all.add(ids, standing)).collect();
+            let place = |one: &Broken| places.get(one.place as usize).copied().unwrap_or(u32::MAX);
+            all.broken.extend(half.broken.into_iter().map(|one| Broken { place: place(&one), ..one }));
+        }
+        all
+    }
+}
 
 impl ToFix {
-    fn of(standing: Standing, mut broken: Vec<Broken>) -> Self {
-        let order = |(key, changes, cost): &Broken| (*changes, Reverse(*cost), *key);
-        broken.sort_unstable_by_key(order);
-        let mut steps: Vec<Step> = Vec::new();
-        for (_, changes, cost) in &broken {
-            match steps.last_mut() {
-                Some(step) if (step.changes, step.cost) == (*changes, *cost) => step.resources += 1,
-                _ => steps.push(Step { changes: *changes, cost: *cost, resources: 1 }),
+    fn of(Judged { scopes, mut broken, .. }: Judged) -> Self {
+        broken.sort_unstable_by_key(|one| (one.changes, Reverse(one.cost), one.key));
+        let mut all = Self {
+            keys: Vec::with_capacity(broken.len()),
+            places: Vec::with_capacity(broken.len()),
+            scopes,
+            ..Self::default()
+        };
+        for (_, standing) in &all.scopes {
+            all.standing += *standing;
+        }
+        for one in broken {
+            match all.steps.last_mut() {
+                Some(step) if (step.changes, step.cost) == (one.changes, one.cost) => step.resources += 1,
+                _ => all.steps.push(Step { changes: one.changes, cost: one.cost, resources: 1 }),
+            }
+            all.keys.push(one.key);
+            all.places.push(one.place);
+        }
+        all.steps.shrink_to_fit();
+        all
+    }
+
+    /// What there is in the scopes that a filter admits.
+    fn narrowed(&self, dimensions: &Dimensions, filter: &Filter) -> Result<Self, StoreError> {
+        let (mut narrow, mut admitted) = (Self::default(), Vec::with_capacity(self.scopes.len()));
+        for (ids, standing) in &self.scopes {
+            let admits = filter.admits(&dimensions.scope(*ids)?);
+            admitted.push(admits);
+            if admits {
+                narrow.standing += *standing;
             }
         }
-        let mut keys: Vec<i64> = broken.into_iter().map(|(key, ..)| key).collect();
-        // Collected in place, they have room for all that was known of the resources.
-        keys.shrink_to_fit();
-        steps.shrink_to_fit();
-        Self { standing, steps, keys }
+        let mut places = self.places.iter();
+        for (step, keys) in self.steps.iter().zip(self.keys()) {
+            let before = narrow.keys.len();
+            let admits = |place: &u32| admitted.get(*place as usize) == Some(&true);
+            narrow.keys.extend(keys.iter().zip(&mut places).filter(|(_, place)| admits(place)).map(|(key, _)| key));
+            let resources = (narrow.keys.len() - before) as u64;
+            if resources > 0 {
+                narrow.steps.push(Step { resources, ..*step });
+            }
+        }
+        Ok(narrow)
     }
 
     /// Keys of the resources of each step, in their order. The last steps may have fewer than they have resources: the rest of an
@@ -106,19 +183,6 @@ impl FirstToFixOf {
     }
 }
 
-/// Which scopes a filter admits, each asked once.
-#[derive(Default)]
-struct Admitted(HashMap<ScopeIds, bool, BuildHasherDefault<Mixer>>);
-
-impl Admitted {
-    fn admits(&mut self, view: &View<'_>, filter: &Filter, ids: ScopeIds) -> Result<bool, StoreError> {
-        Ok(match self.0.entry(ids) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(place) => *place.insert(filter.admits(&view.dimensions().scope(ids)?)),
-        })
-    }
-}
-
 impl View<'_> {
     /// How the judged resources of a snapshot stand, and what there is to fix of them; costs are told of the newest alone. Of an
     /// earlier night it may be what was told when that was the newest: each step with the first of its keys, `wanted` in all if there
@@ -128,62 +192,16 @@ impl View<'_> {
     ///
     /// When the ledger cannot be read; so for the questions below.
     pub fn to_fix(&self, snapshot: &Snapshot, filter: &Filter, wanted: usize) -> Result<Arc<ToFix>, StoreError> {
-        let whole = self.whole(snapshot);
+        let (whole, everything) = (self.whole(snapshot), *filter == Filter::default());
         let book = self.costs_told(&whole, snapshot)?;
-        if *filter == Filter::default() {
-            // What is held has costs: it is not told of a night that was the newest when it was read.
-            let known = match book {
-                Some(_) => kept(&self.reader.held.to_fix, snapshot),
-                None => self.first_to_fix(snapshot, wanted)?.map(Arc::new),
-            };
-            if let Some(known) = known {
-                return Ok(known);
-            }
-        }
-        let narrowed = match book {
-            Some(book) => self.narrowed_to_fix(snapshot, filter, book)?,
+        // What is held has costs: it is not told of a night that was the newest when it was read. What was told has the first keys alone.
+        let known = match book {
+            Some(_) => kept(&self.reader.held.to_fix, snapshot),
+            None if everything => self.first_to_fix(snapshot, wanted)?.map(Arc::new),
             None => None,
         };
-        narrowed.map_or_else(|| self.read_to_fix(snapshot, filter, book), Ok).map(Arc::new)
-    }
-
-    /// Of the newest snapshot, from what is held of all of it; none where it is not.
-    fn narrowed_to_fix(
-        &self,
-        newest: &Snapshot,
-        filter: &Filter,
-        book: &CostBook,
-    ) -> Result<Option<ToFix>, StoreError> {
-        let (all, living) = (kept(&self.reader.held.to_fix, newest), self.living(newest));
-        let Some((all, living)) = all.as_ref().zip(living.as_ref().and_then(|living| living.all(&ALL))) else {
-            return Ok(None);
-        };
-        let mut changes: Vec<(i64, u32)> = Vec::with_capacity(all.keys.len());
-        for (step, keys) in all.steps.iter().zip(all.keys()) {
-            changes.extend(keys.iter().map(|key| (*key, step.changes)));
-        }
-        changes.sort_unstable();
-        let mut changes = changes.into_iter().peekable();
-        let (mut standing, mut broken, mut admitted) = (Standing::default(), Vec::new(), Admitted::default());
-        for (key, ids, now) in living {
-            while changes.next_if(|(other, _)| *other < key).is_some() {}
-            if !admitted.admits(self, filter, ids)? {
-                continue;
-            }
-            let (state, cost) = match now {
-                Some(now) => (now.state, now.cost),
-                None => match self.look_up_living(key)? {
-                    Some(row) => (state(row.state), row.cost(Some(book))),
-                    None => continue,
-                },
-            };
-            standing.add(state, cost.unwrap_or_default());
-            if state == State::NonCompliant {
-                let Some((_, changes)) = changes.next_if(|(other, _)| *other == key) else { return Ok(None) };
-                broken.push((key, changes, cost));
-            }
-        }
-        Ok(Some(ToFix::of(standing, broken)))
+        let all = known.map_or_else(|| self.read_to_fix(snapshot, book).map(Arc::new), Ok)?;
+        if everything { Ok(all) } else { all.narrowed(self.dimensions(), filter).map(Arc::new) }
     }
 
     /// Reads ahead what there is to fix in the newest snapshot.
@@ -205,47 +223,32 @@ impl View<'_> {
             Standing { compliant: tally.compliant, non_compliant: tally.non_compliant, ..Standing::default() };
         let all = steps.iter().map(|step| step.resources).sum::<u64>();
         let enough = keys.len() >= wanted || keys.len() as u64 == all;
-        Ok(enough.then_some(ToFix { standing, steps, keys }))
+        Ok(enough.then_some(ToFix { standing, steps, keys, ..ToFix::default() }))
     }
 
-    fn read_to_fix(&self, snapshot: &Snapshot, filter: &Filter, book: Option<&CostBook>) -> Result<ToFix, StoreError> {
-        let halves = self.in_halves(|view, half| view.read_broken(half, snapshot, filter, book))?;
-        // Of the size that it will have: a vector that grows leaves as much again behind.
-        let all = halves.iter().map(|(_, broken)| broken.len()).sum();
-        let (mut standing, mut broken) = (Standing::default(), Vec::with_capacity(all));
-        for (half, more) in halves {
-            standing += half;
-            broken.extend(more);
-        }
-        Ok(ToFix::of(standing, broken))
+    fn read_to_fix(&self, snapshot: &Snapshot, book: Option<&CostBook>) -> Result<ToFix, StoreError> {
+        self.in_halves(|view, half| view.read_half(half, snapshot, book)).map(Judged::join).map(ToFix::of)
     }
 
-    fn read_broken(
-        &self,
-        half: Half,
-        snapshot: &Snapshot,
-        filter: &Filter,
-        book: Option<&CostBook>,
-    ) -> Result<(Standing, Vec<Broken>), StoreError> {
+    fn read_half(&self, half: Half, snapshot: &Snapshot, book: Option<&CostBook>) -> Result<Judged, StoreError> {
         let columns = |row: &Row<'_>| {
             let usage = row.get::<_, Option<i64>>(6)?.zip(row.get::<_, Option<u32>>(7)?);
             let judged = (row.get::<_, i64>(0)?, state(row.get(4)?), row.get::<_, u32>(5)?);
             Ok((judged, ScopeIds::read(row, 1)?, usage, row.get::<_, Option<i64>>(8)?))
         };
-        let (mut standing, mut broken) = (Standing::default(), Vec::new());
-        let mut admitted = Admitted::default();
+        let mut all = Judged::default();
         let mut read = statement(self.db(), sql::JUDGED_TO_FIX)?;
         for one in read.query_map(half.of(snapshot), columns).attempt(FAILED)? {
             let ((key, state, changes), ids, usage, charged) = one.attempt(FAILED)?;
-            if admitted.admits(self, filter, ids)? {
-                let cost = book.and_then(|book| book.of(ids, usage, charged)).map(|cost| cost.monthly);
-                standing.add(state, cost.unwrap_or_default());
-                if state == State::NonCompliant {
-                    broken.push((key, changes, cost));
-                }
+            let cost = book.and_then(|book| book.of(ids, usage, charged)).map(|cost| cost.monthly);
+            let mut standing = Standing::default();
+            standing.add(state, cost.unwrap_or_default());
+            let place = all.add(ids, standing);
+            if state == State::NonCompliant {
+                all.broken.push(Broken { key, changes, place, cost });
             }
         }
-        Ok((standing, broken))
+        Ok(all)
     }
 
     /// Resources by their keys, in the order given; those that the snapshot does not have are left out.

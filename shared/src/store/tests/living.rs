@@ -148,3 +148,40 @@ fn a_bucket_that_moved_has_moved_whatever_was_read_ahead() {
         }
     }
 }
+
+#[test]
+fn what_there_is_to_fix_in_a_part_of_the_estate_is_of_that_part_and_the_parts_add_up() {
+    let mut book = Book::new();
+    for night in 0..3 {
+        pages::varied(&mut book, night);
+    }
+    let parts =
+        ["ec2:instance", "s3:bucket"].map(|kind| Filter { types: vec![kind.parse().unwrap()], ..Filter::default() });
+    for id in [2, 3] {
+        let asked = |view: &View<'_>| {
+            let night = view.snapshot(id)?.unwrap();
+            let all = view.to_fix(&night, &Filter::default(), usize::MAX)?;
+            let (mut standing, mut steps) = (Standing::default(), std::collections::BTreeMap::new());
+            for filter in &parts {
+                let part = view.to_fix(&night, filter, usize::MAX)?;
+                let judged = view.rejudge(&night, filter, &book.policy, 0)?;
+                assert_eq!(judged.scopes.iter().map(|(_, sums)| sums.now).collect::<Vec<_>>(), [part.standing]);
+                for (step, keys) in part.steps.iter().zip(part.keys()) {
+                    let rows = view.resources_of(&night, keys)?;
+                    assert_eq!((rows.len() as u64, keys.len() as u64), (step.resources, step.resources));
+                    assert!(rows.iter().all(|row| filter.admits(&row.scope)));
+                    *steps.entry((step.changes, step.cost)).or_insert(0) += step.resources;
+                }
+                standing += part.standing;
+            }
+            assert_eq!(standing, all.standing);
+            assert!(all.steps.len() > 1);
+            assert_eq!(
+                steps.into_values().collect::<Vec<_>>(),
+                all.steps.iter().map(|step| step.resources).collect::<Vec<_>>()
+            );
+            Ok(())
+        };
+        book.reader().read(asked).unwrap();
+    }
+}
