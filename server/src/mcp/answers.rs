@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use moka::sync::Cache;
+use moka::{policy::EvictionPolicy, sync::Cache};
 use rmcp::model::{CallToolRequestParams, CallToolResult, JsonObject};
 use shared::checksum;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What all answers kept may have together, bytes. A hundred or so: who asks the same over and over asks a handful.
-const MOST_BYTES: u64 = 8 << 20;
+const MOST_BYTES: u64 = 6 << 20;
 
 /// How long servers share an answer, seconds: it is asked for until the next night.
 const SHARED_FOR: u64 = 36 * 3600;
@@ -46,7 +46,8 @@ impl Question {
 
 impl Default for Answers {
     fn default() -> Self {
-        let cache = Cache::builder().max_capacity(MOST_BYTES);
+        // What was asked last is asked again: an answer is not refused its place because others were asked for more often before.
+        let cache = Cache::builder().max_capacity(MOST_BYTES).eviction_policy(EvictionPolicy::lru());
         Self(cache.weigher(|question: &Question, answer: &Arc<CallToolResult>| weight(question, answer)).build())
     }
 }
