@@ -16,7 +16,7 @@ use super::{
     rows::{Dimensions, ScopeIds, all, dated, rows, snapshot_columns, state},
     single::basis,
     sql,
-    version::{Attributable, UsageIds},
+    version::{Attributable, UsageIds, usage_ids},
 };
 use crate::{
     ResourceType,
@@ -268,7 +268,7 @@ type Verdict = (i64, Option<i64>);
 type TurnedColumns = (ScopeIds, Option<UsageIds>, Option<i64>, [Verdict; 2]);
 
 fn turned(row: &Row<'_>) -> rusqlite::Result<TurnedColumns> {
-    let usage = row.get::<_, Option<i64>>(3)?.zip(row.get::<_, Option<u32>>(4)?);
+    let usage = usage_ids(row, 3)?;
     Ok((ScopeIds::read(row, 0)?, usage, row.get(5)?, [(row.get(6)?, row.get(7)?), (row.get(8)?, row.get(9)?)]))
 }
 

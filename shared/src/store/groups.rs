@@ -17,7 +17,7 @@ use super::{
     page::rule,
     rows::{ScopeIds, rows},
     sql,
-    version::UsageIds,
+    version::{UsageIds, usage_ids},
 };
 use crate::{
     advice::{Advised, TagGroup},
@@ -218,7 +218,7 @@ impl<'v> Sums<'v> {
 type Columns = (ScopeIds, Option<i64>, Option<i64>, Option<UsageIds>, Option<i64>);
 
 fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
-    let usage = row.get::<_, Option<i64>>(5)?.zip(row.get::<_, Option<u32>>(6)?);
+    let usage = usage_ids(row, 5)?;
     Ok((ScopeIds::read(row, 0)?, row.get(3)?, row.get(4)?, usage, row.get(7)?))
 }
 

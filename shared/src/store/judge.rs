@@ -85,37 +85,43 @@ impl<'p> Draft<'p> {
         let named = policy.meant(NAME).is_some();
         let mut draft = Self { policy, on, tags: HashMap::new(), sets: ById::default(), kinds: Vec::new(), named };
         match held.and_then(|held| held.with_keys(|key| policy.meant(key).is_some())) {
-            Some(sets) => {
-                draft.sort_sets(sets.map(Ok))?;
-                let mut wanted: Vec<i64> = draft.kinds.iter().flatten().copied().collect();
-                wanted.sort_unstable();
-                wanted.dedup();
-                let mut asked = statement(db, sql::TAG_BY_ID)?;
-                for id in wanted {
-                    let found = asked.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional();
-                    // What is held may be gone from the file, where nobody has it any more.
-                    draft.tags.extend(found.attempt(FAILED)?.map(|tag| (id, tag)));
-                }
-            }
-            None => {
-                draft.read_tags(db)?;
-                let mut asked = statement(db, sql::ALL_TAG_SETS)?;
-                let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, varints(row.get_ref(1)?.as_blob()?)));
-                let tags = std::mem::take(&mut draft.tags);
-                let relevant = |(set, mut of): (i64, Vec<i64>)| {
-                    of.retain(|tag| tags.contains_key(tag));
-                    (set, of)
-                };
-                draft.sort_sets(
-                    asked.query_map([], read).attempt(FAILED)?.map(|set| set.map(relevant).attempt(FAILED)),
-                )?;
-                draft.tags = tags;
-            }
+            Some(sets) => draft.read_held(db, sets)?,
+            None => draft.read_all(db)?,
         }
         Ok(draft)
     }
 
-    fn read_tags(&mut self, db: &Connection) -> Result<(), StoreError> {
+    /// From sets of tags that are at hand: what stands in them has to be read.
+    fn read_held(&mut self, db: &Connection, sets: impl Iterator<Item = (i64, Vec<i64>)>) -> Result<(), StoreError> {
+        self.sort_sets(sets.map(Ok))?;
+        let mut wanted: Vec<i64> = self.kinds.iter().flatten().copied().collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut asked = statement(db, sql::TAG_BY_ID)?;
+        for id in wanted {
+            let found = asked.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional();
+            // What is held may be gone from the file, where nobody has it any more.
+            self.tags.extend(found.attempt(FAILED)?.map(|tag| (id, tag)));
+        }
+        Ok(())
+    }
+
+    /// From all tags and sets of them in the file.
+    fn read_all(&mut self, db: &Connection) -> Result<(), StoreError> {
+        let tags = self.relevant_tags(db)?;
+        let mut asked = statement(db, sql::ALL_TAG_SETS)?;
+        let read = |row: &Row<'_>| {
+            let mut relevant = varints(row.get_ref(1)?.as_blob()?);
+            relevant.retain(|tag| tags.contains_key(tag));
+            Ok((row.get::<_, i64>(0)?, relevant))
+        };
+        self.sort_sets(asked.query_map([], read).attempt(FAILED)?.map(|set| set.attempt(FAILED)))?;
+        self.tags = tags;
+        Ok(())
+    }
+
+    fn relevant_tags(&self, db: &Connection) -> Result<HashMap<i64, (String, String)>, StoreError> {
+        let mut tags = HashMap::new();
         let mut meant: HashMap<String, bool> = HashMap::new();
         let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
         // One by one: all of them at once are tens of megabytes, which a server's memory would keep.
@@ -126,10 +132,10 @@ impl<'p> Draft<'p> {
                 meant.insert(key.clone(), self.policy.meant(&key).is_some());
             }
             if meant.get(&key) == Some(&true) {
-                self.tags.insert(id, (key, value));
+                tags.insert(id, (key, value));
             }
         }
-        Ok(())
+        Ok(tags)
     }
 
     /// Whether the draft exempts some by their ARNs.

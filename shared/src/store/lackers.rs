@@ -10,6 +10,7 @@ use super::{
     intern::statement,
     rows::{Dimensions, ScopeIds, rows},
     sql,
+    version::usage_ids,
 };
 use crate::{inventory::Scope, money::Amount};
 
@@ -102,7 +103,7 @@ impl Lackers {
             let ids = ScopeIds::read(row, 0)?;
             let next = u32::try_from(places.len()).unwrap_or(u32::MAX >> 1);
             let place = *places.entry(ids).or_insert(next);
-            let usage = row.get::<_, Option<i64>>(6)?.zip(row.get::<_, Option<u32>>(7)?);
+            let usage = usage_ids(row, 6)?;
             let cost = book.of(ids, usage, row.get(8)?);
             let created = row.get::<_, Option<i64>>(5)?.and_then(|second| u32::try_from(second).ok());
             Ok(Entry {

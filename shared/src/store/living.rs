@@ -17,7 +17,7 @@ use super::{
     intern::statement,
     rows::{ScopeIds, state},
     sql,
-    version::UsageIds,
+    version::{UsageIds, usage_ids},
 };
 use crate::{money::Amount, policy::State, suggest::counts::Mixer};
 
@@ -103,7 +103,7 @@ impl LivingRow {
             name: row.get(3)?,
             state: row.get(4)?,
             ids: ScopeIds::read(row, 5)?,
-            usage: row.get::<_, Option<i64>>(8)?.zip(row.get::<_, Option<u32>>(9)?),
+            usage: usage_ids(row, 8)?,
             charged: row.get(10)?,
         })
     }

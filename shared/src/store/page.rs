@@ -17,7 +17,7 @@ use super::{
     intern::{NAME, statement, tag_ids, varints},
     rows::{Dimensions, ScopeIds, arn, int, parse, reason, rows, state, time},
     sql,
-    version::UsageIds,
+    version::{UsageIds, usage_ids},
     whole::Whole,
 };
 use crate::{
@@ -153,7 +153,7 @@ fn found(row: &rusqlite::Row<'_>) -> rusqlite::Result<Found> {
         state: state(row.get(5)?),
         reason: row.get(6)?,
         ids: ScopeIds::read(row, 7)?,
-        usage: row.get::<_, Option<i64>>(10)?.zip(row.get::<_, Option<u32>>(11)?),
+        usage: usage_ids(row, 10)?,
     })
 }
 

@@ -18,6 +18,7 @@ use super::{
     rows::{Dimensions, ScopeIds, state},
     sql,
     standing::{Rejudged, Standing, newly_fails},
+    version::usage_ids,
 };
 use crate::{
     Arn,
@@ -63,7 +64,7 @@ struct Living {
 
 fn living(row: &Row<'_>, book: Option<&CostBook>) -> rusqlite::Result<Living> {
     let ids = ScopeIds::read(row, 1)?;
-    let usage = row.get::<_, Option<i64>>(8)?.zip(row.get::<_, Option<u32>>(9)?);
+    let usage = usage_ids(row, 8)?;
     let charged = row.get(10)?;
     Ok(Living {
         key: row.get(0)?,

@@ -19,6 +19,7 @@ use super::{
     rows::{Dimensions, ScopeIds, state},
     sql,
     told::MOST_KEYS,
+    version::usage_ids,
 };
 use crate::{fixes::plan::Step, money::Amount, policy::State, suggest::counts::Mixer};
 
@@ -232,7 +233,7 @@ impl View<'_> {
 
     fn read_half(&self, half: Half, snapshot: &Snapshot, book: Option<&CostBook>) -> Result<Judged, StoreError> {
         let columns = |row: &Row<'_>| {
-            let usage = row.get::<_, Option<i64>>(6)?.zip(row.get::<_, Option<u32>>(7)?);
+            let usage = usage_ids(row, 6)?;
             let judged = (row.get::<_, i64>(0)?, state(row.get(4)?), row.get::<_, u32>(5)?);
             Ok((judged, ScopeIds::read(row, 1)?, usage, row.get::<_, Option<i64>>(8)?))
         };

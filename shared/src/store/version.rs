@@ -41,6 +41,11 @@ pub(super) struct Aside {
 /// What a resource takes of something that is billed in one sum for many: the id of what, and how much.
 pub(super) type UsageIds = (i64, u32);
 
+/// From two columns; none where a resource takes nothing of the kind.
+pub(super) fn usage_ids(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<UsageIds>> {
+    Ok(row.get::<_, Option<i64>>(first)?.zip(row.get::<_, Option<u32>>(first + 1)?))
+}
+
 /// A version with what is counted of it.
 pub(super) struct Judged {
     pub(super) version: Version,
@@ -180,7 +185,7 @@ impl Ending {
 impl Aside {
     /// The columns driver_id to parent of `current`, from the place given.
     pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
-        let usage = row.get::<_, Option<i64>>(first)?.zip(row.get::<_, Option<u32>>(first + 1)?);
+        let usage = usage_ids(row, first)?;
         Ok(Self { usage, links: row.get(first + 2)?, parent: row.get(first + 3)? })
     }
 }
