@@ -1,17 +1,28 @@
-//! What neither the compiler nor cargo-deny can see of ARCHITECTURE.md.
+//! The rules of docs/architecture that neither the compiler nor cargo-deny checks.
 
 #![cfg(test)]
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
+
+use import_graph::{Graph, Workspace};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every product source file below a folder, with its text.
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn overview() -> String {
+    read("docs/architecture/overview.md")
+}
+
+/// Every Rust file below a folder, with its text.
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
@@ -30,120 +41,142 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
-fn product() -> Vec<(PathBuf, String)> {
-    ["src", "gate/src", "scanner/src", "server/src", "shared/src"].into_iter().flat_map(sources).collect()
+/// The words in backticks of a line.
+fn quoted(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
 }
 
-fn nobody_but(home: &str, words: &[&str]) {
-    for (path, text) in product() {
-        if !path.starts_with(home) && !path.starts_with(format!("{home}.rs")) {
-            for word in words {
-                assert!(!text.contains(word), "{} has `{word}`, which belongs to {home}", path.display());
-            }
-        }
-    }
-}
-
-#[test]
-fn sql_is_spoken_only_in_the_store() {
-    nobody_but("shared/src/store", &["rusqlite", "SELECT ", "INSERT INTO", "PRAGMA "]);
-}
-
-#[test]
-fn the_aws_sdk_is_named_only_behind_the_seam() {
-    nobody_but("shared/src/cloud/aws", &["aws_sdk_", "aws_config", "aws_smithy", "aws_types", "aws_runtime"]);
-}
-
-#[test]
-fn the_policy_does_no_io_and_reads_no_clock() {
-    for (path, text) in sources("shared/src/policy") {
-        if path.components().any(|part| part.as_os_str() == "tests") {
-            continue;
-        }
-        for word in [
-            "std::fs",
-            "std::io",
-            "std::env",
-            "std::time",
-            "::now()",
-            "async ",
-            "tokio",
-            "crate::store",
-            "crate::cloud",
-        ] {
-            assert!(!text.contains(word), "{} has `{word}`", path.display());
-        }
-    }
-}
-
-#[test]
-fn the_server_cannot_write_the_ledger_nor_ask_a_cloud_more_than_named_resources() {
-    for (path, text) in sources("server/src") {
-        for word in ["store::Writer", "Writer::", "cloud::aws", "Cloud,", "Cloud>", "Cloud;", "scanner::"] {
-            assert!(!text.contains(word), "{} has `{word}`", path.display());
-        }
-        let live = path.ends_with("live.rs") || path.ends_with("ledger.rs");
-        assert!(live || !text.contains("Look,"), "{} looks at resources past server/src/live.rs", path.display());
-    }
-}
-
-#[test]
-fn the_scanner_knows_no_server_and_speaks_http_only_on_its_control_port() {
-    for (path, text) in sources("scanner/src") {
-        let control = path.starts_with("scanner/src/control") || path.ends_with("control.rs");
-        let daemon = control || path.ends_with("daemon.rs");
-        // Health and metrics tell of the newest snapshot; a scan reads through its own transaction.
-        for (word, allowed) in [("use server", false), ("rmcp", false), ("axum", control), ("Reader", daemon)] {
-            assert!(allowed || !text.contains(word), "{} has `{word}`", path.display());
-        }
-    }
-}
-
-#[test]
-fn a_resource_type_is_one_line_and_one_file() {
-    let list = fs::read_to_string(root().join("shared/src/resource_type.rs")).unwrap();
-    for resource_type in shared::ResourceType::ALL {
-        let module = resource_type.as_str().replace(':', "_");
-        assert_eq!(list.matches(&format!(", {module};")).count(), 1, "{module}");
-        assert!(root().join(format!("shared/src/cloud/aws/{module}.rs")).is_file(), "{module}");
-    }
-}
-
-#[test]
-fn files_stay_short() {
-    for (path, text) in product() {
-        let lines = text.lines().count();
-        assert!(lines <= 400, "{} has {lines} lines", path.display());
-    }
-    assert!(fs::read_to_string(root().join("src/main.rs")).unwrap().lines().count() <= 100);
-}
-
-#[test]
-fn every_test_that_the_architecture_names_exists() {
-    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let all: String = ["src", "gate", "scanner", "server", "shared", "tests"]
-        .into_iter()
-        .flat_map(sources)
-        .map(|(_, text)| text)
+/// The first column of the table whose header names a folder, one list of modules for each row.
+fn rows_of(folder: &str) -> Vec<Vec<String>> {
+    let overview = overview();
+    let header = format!("| `{folder}`");
+    let rows = overview.lines().skip_while(|line| !line.starts_with(&header)).skip(2);
+    let rows: Vec<Vec<String>> = rows
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let column = line.split('|').nth(1).unwrap();
+            quoted(column).map(|name| name.trim_end_matches('/').trim_end_matches(".rs").to_owned()).collect()
+        })
         .collect();
-    let named: Vec<&str> =
-        text.split('`').filter(|word| word.len() > 25 && !word.contains([' ', '/', '.', ':'])).collect();
-    assert!(named.len() >= 15, "{named:?}");
-    for name in named {
-        assert!(all.contains(&format!("fn {name}")), "no test {name}");
+    assert!(rows.len() >= 5, "no table of {folder} in docs/architecture/overview.md");
+    rows
+}
+
+fn graph(workspace: &Workspace, folder: &str) -> Graph {
+    let krate = workspace.crates.iter().find(|krate| krate.folder == folder);
+    Graph::from_crate(krate.unwrap_or_else(|| panic!("no crate in {folder}")))
+}
+
+/// No module imports itself by way of others, in any crate.
+#[test]
+fn modules_have_no_import_cycles() {
+    let workspace = Workspace::read(root()).unwrap();
+    assert!(workspace.crates.len() >= 13, "{} crates", workspace.crates.len());
+    let mut found = Vec::new();
+    for krate in &workspace.crates {
+        let graph = Graph::from_crate(krate);
+        for cycle in graph.cycles() {
+            let arrows = cycle.iter().flat_map(|from| graph.imports[from].iter().map(move |to| (from, to)));
+            let inside = arrows.filter(|(_, to)| cycle.contains(*to));
+            found.extend(inside.map(|(from, to)| format!("{}: {from} imports {to}", krate.folder)));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// A folder of the ledger imports only from folders in the rows above its own.
+#[test]
+fn ledger_folders_import_downward() {
+    let workspace = Workspace::read(root()).unwrap();
+    let backward = graph(&workspace, "shared/ledger").backward(&rows_of("ledger/src")).unwrap();
+    assert!(backward.is_empty(), "{backward:#?}");
+}
+
+/// A folder of the server imports only from folders in the rows above its own.
+#[test]
+fn server_folders_import_downward() {
+    let workspace = Workspace::read(root()).unwrap();
+    let backward = graph(&workspace, "server").backward(&rows_of("server/src")).unwrap();
+    assert!(backward.is_empty(), "{backward:#?}");
+}
+
+/// A crate depends on no crate of the project but those that the overview allows.
+#[test]
+fn crates_depend_only_on_allowed_crates() {
+    let overview = overview();
+    let picture = overview.split("## Allowed directions").nth(1).unwrap().split("```").nth(1).unwrap();
+    let mut allowed: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for line in picture.lines().filter(|line| line.contains('►')) {
+        let (from, to) = line.split_once('►').unwrap();
+        let targets: BTreeSet<&str> = to.split([' ', '(', ')', ',']).filter(|name| !name.is_empty()).collect();
+        for name in from.split([' ', '─']).filter(|name| !name.is_empty()) {
+            allowed.insert(name, targets.clone());
+        }
+    }
+    for krate in Workspace::read(root()).unwrap().crates.iter().filter(|krate| !krate.folder.is_empty()) {
+        let name = krate.folder.trim_start_matches("shared/");
+        let manifest = read(&format!("{}/Cargo.toml", krate.folder));
+        let product = manifest.split("[dev-dependencies]").next().unwrap();
+        let dependencies = product.lines().filter_map(|line| line.strip_prefix("tagledger-"));
+        for dependency in dependencies.map(|line| line.split(['.', ' ', '=']).next().unwrap()) {
+            let targets = allowed.get(name).unwrap_or_else(|| panic!("{name} is not in the overview"));
+            assert!(targets.contains(dependency), "{name} may not depend on {dependency}");
+        }
     }
 }
 
+/// The server reads the ledger and cannot write it.
 #[test]
-fn the_readme_lists_the_tools_that_are_served() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+fn server_cannot_write_the_ledger() {
+    for (path, text) in sources("server/src") {
+        for word in ["LedgerWriter", "SnapshotWriter"] {
+            assert!(!text.contains(word), "{} has `{word}`", path.display());
+        }
+    }
+}
+
+/// The server reaches AWS through the lookup client alone.
+#[test]
+fn server_reaches_aws_through_lookup_only() {
+    for (path, text) in sources("server/src") {
+        let lookup = path.starts_with("server/src/lookup") || path.ends_with("app_state.rs");
+        for word in ["tagledger_cloud::Cloud", "impl Cloud for", "dyn Lookup>", "impl Lookup for"] {
+            assert!(lookup || !text.contains(word), "{} has `{word}`", path.display());
+        }
+    }
+}
+
+/// Every test that docs/architecture/invariants.md names exists.
+#[test]
+fn every_test_of_the_invariants_exists() {
+    let text = read("docs/architecture/invariants.md");
+    let all: String =
+        ["src", "scanner", "server", "shared", "tests"].into_iter().flat_map(sources).map(|(_, text)| text).collect();
+    let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| invariant"));
+    let named: Vec<&str> = rows.filter_map(|row| row.split('|').nth(2)).flat_map(quoted).collect();
+    assert!(named.len() >= 100, "{} tests", named.len());
+    for name in named {
+        assert!(all.contains(&format!("fn {name}(")), "no test {name}");
+    }
+}
+
+/// The table of tools in the README lists exactly the tools that the server offers, in their order.
+#[test]
+fn readme_lists_the_served_tools() {
+    let readme = read("README.md");
     let listed: Vec<&str> = readme
         .lines()
         .skip_while(|line| !line.starts_with("| tool |"))
         .skip(2)
         .take_while(|line| line.starts_with('|'))
-        .filter_map(|line| line.split('`').nth(1))
+        .filter_map(|line| quoted(line).next())
         .collect();
-    let served: Vec<String> = server::tool_names();
-    assert_eq!(listed, served);
+    assert_eq!(listed, tagledger_server::tool_names());
+}
+
+/// A newcomer reads the README and the overview to their ends.
+#[test]
+fn readme_and_overview_are_short() {
+    assert!(read("README.md").lines().count() <= 120);
+    assert!(overview().lines().count() <= 150);
 }
