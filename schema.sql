@@ -1,26 +1,26 @@
 -- TagLedger's ledger: one SQLite file, written by one scanner, read by any number of servers.
 --
--- Facts are stored, verdicts can be derived again: a resource's tags are kept to the letter, and the policy that judged
--- a night is kept beside it. What stands here of verdicts (state, finding set, counts) is what that policy said that
--- night, so that a question costs microseconds; the wording of a finding is derived when it is asked for.
+-- The ledger stores what was listed, so that evaluations can be repeated: the tags of a resource are stored exactly, and so is the policy
+-- that evaluated a snapshot. The results (state, finding set, counts) are stored as well, so that a query takes microseconds. The text of
+-- a finding is not stored; it is derived when it is requested.
 --
--- A night (`snapshot`) is written in one transaction and never changed afterwards. Only changes are written: `current`
--- has one row per living resource, unchanged since the snapshot `since`; a row that changes moves to `history` with the
--- half-open interval [since, until) of snapshots in which it held. So the estate as of snapshot S is
+-- A snapshot is written in one transaction and never changed afterwards. Only changes are written: `current` has one row for each current
+-- resource, unchanged since the snapshot `since`; a row that changes moves to `history` with the half-open interval [since, until) of
+-- snapshots in which it was valid. The estate as of snapshot S is
 --   current where since <= S   union all   history where until > S and since <= S.
 --
--- A scan can be narrowed to some scopes. Its snapshot has all scopes all the same: the others are carried over as they
--- were, with the snapshot that did read them.
+-- A scan can be limited to some scopes. Its snapshot still has all scopes: the others are carried over unchanged, with the id of the
+-- snapshot that scanned them.
 --
--- Retention thins out old nights: their scopes, rollups and the versions that no kept night saw are deleted. The row in
--- `snapshot` stays, with kept = 0, so that what began in such a night keeps its date.
+-- Retention prunes old snapshots: their scopes, their rollups, and the states that no retained snapshot has are deleted. The row in
+-- `snapshot` stays, with retained = 0, because violations and states refer to its date.
 --
--- Times are seconds since the Unix epoch, UTC. Local ids (account, region, type, tag and so on) never leave the file; a
--- resource's key is 63 bits of the SHA-256 of its ARN, the same in every file.
+-- Times are seconds since the Unix epoch, UTC. Row ids (account, region, type, tag and so on) are valid only in one file; the key of a
+-- resource is 63 bits of the SHA-256 of its ARN, the same in every file.
 
 PRAGMA application_id = 0x5461674C; -- "TagL"
 
--- The policies that nights were judged by, in canonical JSON.
+-- The policies that evaluated snapshots, in canonical JSON.
 CREATE TABLE policy (
     id     INTEGER PRIMARY KEY,
     digest TEXT NOT NULL UNIQUE,      -- hex SHA-256 of body
@@ -32,44 +32,44 @@ CREATE TABLE snapshot (
     started_at  INTEGER NOT NULL,
     finished_at INTEGER NOT NULL CHECK (finished_at >= started_at),
     status      TEXT NOT NULL CHECK (status IN ('complete', 'partial')), -- partial: at least one scope has a gap
-    narrowed    INTEGER NOT NULL CHECK (narrowed IN (0, 1)), -- of a scan of some scopes; the rest was carried over
-    kept        INTEGER NOT NULL CHECK (kept IN (0, 1)),     -- 0: thinned out; what it said is no longer told
+    narrowed    INTEGER NOT NULL CHECK (narrowed IN (0, 1)), -- 1: only some scopes were scanned; the others were carried over
+    retained    INTEGER NOT NULL CHECK (retained IN (0, 1)), -- 0: pruned; only this row of the snapshot remains
     policy_id   INTEGER NOT NULL REFERENCES policy (id),
-    app_version TEXT NOT NULL,        -- of the scanner that wrote it, and what it judged with
+    app_version TEXT NOT NULL,        -- version of the scanner, and digest of its evaluation code
     requests    INTEGER NOT NULL,     -- sent to AWS for it, retries not counted
-    fingerprint INTEGER NOT NULL      -- of its content: the wrapping sum over all resources of a hash of what is known
+    fingerprint INTEGER NOT NULL      -- wrapping sum over all resources of a hash of their state
 ) STRICT;
 
 CREATE TABLE account (
     id         INTEGER PRIMARY KEY,
     account_id TEXT NOT NULL UNIQUE CHECK (length(account_id) = 12),
     partition  TEXT NOT NULL,
-    name       TEXT                   -- in the organization; null when not known
+    name       TEXT                   -- in the organization; null when unknown
 ) STRICT;
 
 CREATE TABLE region (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
 
 CREATE TABLE resource_type (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
 
--- What each snapshot scanned, and what it could not. A scope without a row was not asked for.
+-- The scopes of each snapshot, and their gaps. A scope without a row was not requested.
 CREATE TABLE scope (
     snapshot_id INTEGER NOT NULL REFERENCES snapshot (id),
     account_id  INTEGER NOT NULL REFERENCES account (id),
     region_id   INTEGER NOT NULL REFERENCES region (id),
     type_id     INTEGER NOT NULL REFERENCES resource_type (id),
-    scanned_in  INTEGER NOT NULL REFERENCES snapshot (id), -- that read it: this one, or an earlier one if carried over
-    listed_all  INTEGER NOT NULL CHECK (listed_all IN (0, 1)), -- read to its last page: what is missing is gone
-    resources   INTEGER NOT NULL,     -- seen in the list
-    unknown     INTEGER NOT NULL,     -- of these, tags could not be read
-    stale       INTEGER NOT NULL,     -- known from before, not seen because of the gap
-    reason      TEXT,                 -- null when there is no gap; else of the first one
+    scanned_in  INTEGER NOT NULL REFERENCES snapshot (id), -- the snapshot that scanned it: this one, or an earlier one when it was carried over
+    listed_all  INTEGER NOT NULL CHECK (listed_all IN (0, 1)), -- read to the last page: a resource that is not listed was removed
+    resources   INTEGER NOT NULL,     -- listed
+    unknown     INTEGER NOT NULL,     -- of these, resources whose tags could not be read
+    stale       INTEGER NOT NULL,     -- recorded before, not listed because of the gap
+    reason      TEXT,                 -- of the first gap; null when there is none
     operation   TEXT,
     message     TEXT,
     PRIMARY KEY (snapshot_id, account_id, region_id, type_id)
 ) STRICT, WITHOUT ROWID;
 
--- Tags, once each, and the sets of them that resources have. The Name tag stands apart, in the version: nearly every
--- resource has one of its own, and sets that contain it would hardly ever repeat.
+-- Tags and tag sets, each stored once. The Name tag is not part of a tag set but a column of the resource: nearly every resource has its
+-- own name, so tag sets with the name would hardly ever repeat.
 CREATE TABLE tag (
     id    INTEGER PRIMARY KEY,
     key   TEXT NOT NULL,
@@ -83,12 +83,12 @@ CREATE TABLE tag_set (
     tags BLOB NOT NULL                -- tag ids as LEB128 varints, in the order of the keys
 ) STRICT;
 
--- What can be found, and the sets of findings that resources have.
+-- Rules, and the sets of findings that resources have.
 CREATE TABLE rule (
     id       INTEGER PRIMARY KEY,
     code     TEXT NOT NULL,
     severity TEXT NOT NULL CHECK (severity IN ('error', 'warning')),
-    tag      TEXT NOT NULL,           -- the tag key it is about; empty: the whole resource
+    tag      TEXT NOT NULL,           -- the tag key; empty when the finding is about the whole resource
     UNIQUE (code, severity, tag)
 ) STRICT;
 
@@ -100,10 +100,10 @@ CREATE TABLE finding_set (
     warnings INTEGER NOT NULL
 ) STRICT;
 
--- Security groups, roles, subnets and VPCs, once each, and the sets of them that resources stand in.
+-- Related resources (security groups, roles, subnets, VPCs and so on), and the sets of them that resources have.
 CREATE TABLE link (
     id   INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE         -- its kind, a blank, its id or ARN
+    name TEXT NOT NULL UNIQUE         -- kind, a space, and id or ARN
 ) STRICT;
 
 CREATE TABLE link_set (
@@ -111,49 +111,51 @@ CREATE TABLE link_set (
     links BLOB NOT NULL UNIQUE        -- link ids as LEB128 varints, in the order of kinds and names
 ) STRICT;
 
--- Every resource ever seen. Never deleted: a resource that comes back is the same one.
+-- Every resource that a retained snapshot, a state or a violation refers to. A resource that returns has the same key.
 CREATE TABLE resource (
     key        INTEGER PRIMARY KEY CHECK (key >= 0),
     account_id INTEGER NOT NULL REFERENCES account (id),
     region_id  INTEGER NOT NULL REFERENCES region (id),
     type_id    INTEGER NOT NULL REFERENCES resource_type (id),
-    local      TEXT NOT NULL,         -- what stands behind the account in its ARN; the whole ARN where it has no account
-    created_at INTEGER,               -- as AWS says
+    local      TEXT NOT NULL,         -- the part of the ARN after the account; the whole ARN when it has no account
+    created_at INTEGER,               -- creation time from AWS
     first_seen INTEGER NOT NULL REFERENCES snapshot (id)
 ) STRICT;
 
--- One row per living resource: what is known of it, unchanged since a snapshot.
+-- The current resources: the state of each, unchanged since a snapshot.
 CREATE TABLE current (
     key            INTEGER PRIMARY KEY REFERENCES resource (key),
     since          INTEGER NOT NULL,
-    tag_set_id     INTEGER REFERENCES tag_set (id), -- last known; null when never known, or when it cannot carry tags
+    tag_set_id     INTEGER REFERENCES tag_set (id), -- last known; null when never known, or when the type has no tags
     name           TEXT,              -- value of the Name tag; null when it has none
     state          INTEGER NOT NULL CHECK (state BETWEEN 0 AND 4), -- compliant, non-compliant, n/a, unknown, exempt
-    reason         TEXT CHECK ((reason IS NOT NULL) = (state = 3)), -- why it is unknown
-    finding_set_id INTEGER REFERENCES finding_set (id), -- null: no findings, or not judged
-    errors         INTEGER NOT NULL,  -- findings of severity error: the worst resources first
-    lacking        INTEGER NOT NULL,  -- required tags that are missing; 1000 more when it has no user tag at all
+    reason         TEXT CHECK ((reason IS NOT NULL) = (state = 3)), -- why the state is unknown
+    finding_set_id INTEGER REFERENCES finding_set (id), -- null: no findings, or not evaluated
+    errors         INTEGER NOT NULL,  -- number of findings of severity error
+    missing_required INTEGER NOT NULL, -- number of required tags that are missing
     account_id     INTEGER NOT NULL,
     region_id      INTEGER NOT NULL,
     type_id        INTEGER NOT NULL,
-    -- What it takes of something that is billed in one sum for many resources, as it was seen last: 1 of `m5.large` when it
-    -- runs and 0 when it is stopped, or the gigabytes of a volume. It opens no version, and ended versions do not have it.
+    -- Usage of a cost driver that many resources share on the bill, as listed last: for example 1 of `m5.large` for a running instance, 0
+    -- for a stopped one, or the gigabytes of a volume. A change of usage begins no new state, and `history` does not have it.
     driver_id      INTEGER REFERENCES bill_text (id),
     quantity       INTEGER,
-    -- What it stands in and belongs to, as it was seen last; likewise.
+    -- Relationships, as listed last. A change of them begins no new state either.
     link_set_id    INTEGER REFERENCES link_set (id),
-    parent         INTEGER            -- key of the resource that it is a part of, which the ledger need not have
+    parent         INTEGER,           -- key of the resource that contains it; the ledger may not have that resource
+    untagged       INTEGER NOT NULL DEFAULT 0 CHECK (untagged IN (0, 1)) -- 1: no user tag at all
 ) STRICT;
 
 CREATE INDEX current_scope ON current (account_id, region_id, type_id, state, finding_set_id, since);
 CREATE INDEX current_worst ON current (errors, key, type_id, region_id, account_id, since) WHERE finding_set_id IS NOT NULL;
-CREATE INDEX current_lacking ON current (lacking, key, type_id, region_id, account_id, since) WHERE lacking > 0;
+CREATE INDEX current_missing_tags ON current (untagged, missing_required, key, type_id, region_id, account_id, since)
+    WHERE untagged + missing_required > 0;
 
--- Versions that have ended, with the same columns, and what ended them. In the order of the nights that ended them: a
--- night is appended, and what changed since a night is one range. Of those that a night ended, what began in another one lies
--- together: what became of the changes of a night is a short range of each night after it.
+-- States that have ended, with the same columns, and the reason. Rows are in the order of the snapshots that ended them: a snapshot
+-- appends rows, and the changes since a snapshot are one range. Rows that one snapshot ended are in the order of `since`: the states that
+-- began in one snapshot are a short range in each later snapshot.
 CREATE TABLE history (
-    until          INTEGER NOT NULL,  -- the first snapshot in which it no longer held
+    until          INTEGER NOT NULL,  -- the first snapshot in which it was no longer valid
     key            INTEGER NOT NULL REFERENCES resource (key),
     since          INTEGER NOT NULL CHECK (since < until),
     ended_by       INTEGER NOT NULL CHECK (ended_by BETWEEN 1 AND 7), -- see the view `change`
@@ -163,48 +165,49 @@ CREATE TABLE history (
     reason         TEXT,
     finding_set_id INTEGER,
     errors         INTEGER NOT NULL,
-    lacking        INTEGER NOT NULL,
+    missing_required INTEGER NOT NULL,
     account_id     INTEGER NOT NULL,
     region_id      INTEGER NOT NULL,
     type_id        INTEGER NOT NULL,
+    untagged       INTEGER NOT NULL DEFAULT 0 CHECK (untagged IN (0, 1)),
     PRIMARY KEY (until, since, key)
 ) STRICT, WITHOUT ROWID;
 
--- Resources that came without a version of theirs ending. Of the ledger's first snapshot none stands here: all were new.
+-- Resources that appeared without a previous state. The first snapshot has no rows here: all its resources were new.
 CREATE TABLE arrival (
     snapshot_id INTEGER NOT NULL REFERENCES snapshot (id),
     key         INTEGER NOT NULL REFERENCES resource (key),
-    returned    INTEGER NOT NULL CHECK (returned IN (0, 1)), -- 0: never seen before
+    returned    INTEGER NOT NULL CHECK (returned IN (0, 1)), -- 0: new to the ledger
     PRIMARY KEY (snapshot_id, key)
 ) STRICT, WITHOUT ROWID;
 
--- What happened to whom in which night. Whole for nights that are kept and whose predecessor is.
+-- The changes of each snapshot. Complete for a retained snapshot whose previous snapshot is retained.
 CREATE VIEW change AS
     SELECT until AS snapshot_id, key, CASE ended_by
         WHEN 1 THEN 'tags'        -- other tags
-        WHEN 2 THEN 'verdict'     -- the same tags, judged otherwise
-        WHEN 3 THEN 'lost'        -- could not be read this night
-        WHEN 4 THEN 'regained'    -- can be read again, and is as it was
-        WHEN 5 THEN 'removed'     -- its whole list was read and does not have it
-        WHEN 6 THEN 'left_scope'  -- no longer asked for; nothing is known of it
-        WHEN 7 THEN 'moved'       -- deleted, and made anew in another account or region
+        WHEN 2 THEN 'verdict'     -- the same tags, another evaluation
+        WHEN 3 THEN 'lost'        -- could not be read in this snapshot
+        WHEN 4 THEN 'regained'    -- can be read again, unchanged
+        WHEN 5 THEN 'removed'     -- not in the complete list
+        WHEN 6 THEN 'left_scope'  -- its scope was not requested
+        WHEN 7 THEN 'moved'       -- deleted, and created again in another account or region
     END AS kind FROM history
     UNION ALL
     SELECT snapshot_id, key, iif(returned, 'returned', 'new') FROM arrival;
 
--- The life of each violation. While its resource cannot be read, or is not asked for, it stays open with `last_seen` set.
+-- Violations. While a resource cannot be read, or its scope is not requested, its violations stay open with `last_seen` set.
 CREATE TABLE violation (
     key       INTEGER NOT NULL REFERENCES resource (key),
     rule_id   INTEGER NOT NULL REFERENCES rule (id),
     opened    INTEGER NOT NULL REFERENCES snapshot (id),
-    last_seen INTEGER,                -- null: still seen in the newest snapshot
+    last_seen INTEGER,                -- null: seen in the newest snapshot
     closed    INTEGER,                -- null: open
     closed_by TEXT CHECK (closed_by IN ('fixed', 'removed', 'policy')),
     PRIMARY KEY (key, rule_id, opened),
     CHECK ((closed IS NULL) = (closed_by IS NULL))
 ) STRICT, WITHOUT ROWID;
 
--- Counts by night, additive: any total is a sum of cells, and shards of a ledger merge by summing.
+-- Compliance counts of each snapshot by scope. They are additive: every total is a sum of rows.
 CREATE TABLE rollup_cell (
     snapshot_id    INTEGER NOT NULL REFERENCES snapshot (id),
     account_id     INTEGER NOT NULL,
@@ -216,7 +219,7 @@ CREATE TABLE rollup_cell (
     unknown        INTEGER NOT NULL,
     exempt         INTEGER NOT NULL,
     untagged       INTEGER NOT NULL,  -- resources without any user tag
-    lacking        INTEGER NOT NULL,  -- resources with user tags that lack a required one
+    missing_required INTEGER NOT NULL, -- resources with user tags, but without a required one
     warned         INTEGER NOT NULL,  -- resources with a warning
     flagged        INTEGER NOT NULL,  -- resources with any finding
     errors         INTEGER NOT NULL,  -- findings
@@ -232,21 +235,21 @@ CREATE TABLE rollup_rule (
     PRIMARY KEY (snapshot_id, rule_id, type_id)
 ) STRICT, WITHOUT ROWID;
 
--- What began and ended in a night, by rule and type. Of the first night nothing stands here. It stays when a night is thinned
--- out, so that what happened in a month can be added up.
+-- Violations opened and closed in each snapshot, by rule and resource type. The first snapshot has no rows. Rows of pruned snapshots stay,
+-- so that the totals of a month are complete.
 CREATE TABLE rollup_life (
     snapshot_id INTEGER NOT NULL REFERENCES snapshot (id),
     rule_id     INTEGER NOT NULL REFERENCES rule (id),
     type_id     INTEGER NOT NULL,
     opened      INTEGER NOT NULL,
-    reopened    INTEGER NOT NULL,  -- of these, of which the ledger knows an earlier one
+    reopened    INTEGER NOT NULL,  -- of these, violations that were closed before
     fixed       INTEGER NOT NULL,
-    removed     INTEGER NOT NULL,  -- with their resources
-    dropped     INTEGER NOT NULL,  -- judged otherwise with the same tags: nobody fixed them
+    removed     INTEGER NOT NULL,  -- closed because the resource was removed
+    dropped     INTEGER NOT NULL,  -- closed by another policy or program, with the same tags
     PRIMARY KEY (snapshot_id, rule_id, type_id)
 ) STRICT, WITHOUT ROWID;
 
--- How many days the errors had been open that were fixed in a night.
+-- Fixed errors of each snapshot, by the number of days that they were open.
 CREATE TABLE rollup_fixed (
     snapshot_id INTEGER NOT NULL REFERENCES snapshot (id),
     days        INTEGER NOT NULL,
@@ -254,7 +257,7 @@ CREATE TABLE rollup_fixed (
     PRIMARY KEY (snapshot_id, days)
 ) STRICT, WITHOUT ROWID;
 
--- By the value of a key that the policy names.
+-- Counts by tag, for the tag keys of the policy.
 CREATE TABLE rollup_tag (
     snapshot_id   INTEGER NOT NULL REFERENCES snapshot (id),
     tag_id        INTEGER NOT NULL REFERENCES tag (id),
@@ -263,73 +266,74 @@ CREATE TABLE rollup_tag (
     PRIMARY KEY (snapshot_id, tag_id)
 ) STRICT, WITHOUT ROWID;
 
--- What was billed, by day, as Cost Explorer said when it was asked last. A month is asked for as a whole, and again as long
--- as AWS says that it may still change: its rows are replaced. Days are counted from 1970-01-01.
+-- The bill by day, from the last answers of Cost Explorer. A month is requested as a whole, and again as long as AWS marks it as
+-- estimated; its rows are then replaced. Days are numbered from 1970-01-01.
 CREATE TABLE bill_month (
     first_day   INTEGER PRIMARY KEY,
-    end_day     INTEGER NOT NULL CHECK (end_day > first_day), -- the first day that was not asked for
-    open_from   INTEGER,              -- the first day that may still change; null: none
+    end_day     INTEGER NOT NULL CHECK (end_day > first_day), -- the first day after the requested days
+    open_from   INTEGER,              -- the first estimated day; null: none
     asked_at    INTEGER NOT NULL,
-    snapshot_id INTEGER NOT NULL REFERENCES snapshot (id), -- of the scan that asked
+    snapshot_id INTEGER NOT NULL REFERENCES snapshot (id), -- of the scan that requested it
     metric      TEXT NOT NULL CHECK (metric IN ('NetAmortizedCost', 'AmortizedCost')),
-    payer       TEXT NOT NULL,        -- the account whose bill it is; bills of several are never added
-    policy_id   INTEGER NOT NULL REFERENCES policy (id), -- decides what of it is a gap
-    terms       TEXT NOT NULL,        -- names all that the answers depend on; asked for again under others
-    requests    INTEGER NOT NULL      -- that it took
+    payer       TEXT NOT NULL,        -- the payer account; bills of several payers are never added
+    policy_id   INTEGER NOT NULL REFERENCES policy (id), -- decides which spend must carry tags
+    terms       TEXT NOT NULL,        -- a digest of what the requests depend on; when it changes, the month is requested again
+    requests    INTEGER NOT NULL      -- sent for it
 ) STRICT;
 
--- Services, kinds of charge, places, tag keys and values, currencies: each text of the bill once.
+-- The texts of the bill, each stored once: services, charge types, regions, accounts, tag keys and values, currencies, cost drivers.
 CREATE TABLE bill_text (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
 
--- The parts are sums over the same lines, each for questions of its own:
---   1 all charges                             by service (a) and kind of charge (b)
---   2 spend that must carry some key          by region (a) and account (b)
---   3 of that, what lacks a key or its value  by service (a) and account (b)
---   4 the same                                by region (a) and account (b)
---   5 spend that must carry the key (a)       by its value (b); empty: absent, or empty
+-- Five sums over the same charges, each for other queries. `BillPart` in the code has the same numbers:
+--   part                                                     key_a    key_b
+--   1 all charges                                            service  charge type
+--   2 spend that must carry at least one required tag        region   account
+--   3 of part 2, spend without a required key or its value   service  account
+--   4 the same spend as part 3                               region   account
+--   5 spend that must carry the tag key in key_a             tag key  tag value; empty when the tag is absent or empty
 CREATE TABLE bill (
     day         INTEGER NOT NULL,
     part        INTEGER NOT NULL CHECK (part BETWEEN 1 AND 5),
-    a           INTEGER NOT NULL REFERENCES bill_text (id),
-    b           INTEGER NOT NULL REFERENCES bill_text (id),
+    key_a       INTEGER NOT NULL REFERENCES bill_text (id),
+    key_b       INTEGER NOT NULL REFERENCES bill_text (id),
     currency_id INTEGER NOT NULL REFERENCES bill_text (id),
     micros      INTEGER NOT NULL,     -- millionths of the currency's unit
-    PRIMARY KEY (day, part, a, b, currency_id)
+    PRIMARY KEY (day, part, key_a, key_b, currency_id)
 ) STRICT, WITHOUT ROWID;
 
--- Lines of the bill as they were before the scan of a snapshot read them otherwise, of days that were known then; 0: there was
--- none. What a kept night knew is what stands in `bill`, with all this undone that came after it.
+-- Rows of `bill` as they were before the scan of a snapshot changed them, for days that were recorded then; 0: there was no row. The bill
+-- as of a snapshot is `bill` with the rows of all later snapshots restored.
 CREATE TABLE bill_before (
     day         INTEGER NOT NULL,
     part        INTEGER NOT NULL,
-    a           INTEGER NOT NULL,
-    b           INTEGER NOT NULL,
+    key_a       INTEGER NOT NULL,
+    key_b       INTEGER NOT NULL,
     currency_id INTEGER NOT NULL,
     snapshot_id INTEGER NOT NULL REFERENCES snapshot (id),
     micros      INTEGER NOT NULL,
-    PRIMARY KEY (day, part, a, b, currency_id, snapshot_id)
+    PRIMARY KEY (day, part, key_a, key_b, currency_id, snapshot_id)
 ) STRICT, WITHOUT ROWID;
 
--- The rest of what was known of the bill before such a scan, as JSON: months, the keys it is split by, what was not read. Null:
--- it was not kept, by a version that did not.
+-- The other records of the bill before such a scan, as JSON: months, cost allocation tags, gap. Null: a version of TagLedger before
+-- schema version 6 did not store it.
 CREATE TABLE bill_known_before (
     snapshot_id INTEGER PRIMARY KEY REFERENCES snapshot (id),
     known       TEXT
 ) STRICT;
 
--- On what the costs of single resources are based; one row, or none.
+-- The basis of the costs of single resources: one row, or none.
 CREATE TABLE cost_basis (
-    first_day    INTEGER PRIMARY KEY, -- of the month whose spend is shared out
+    first_day    INTEGER PRIMARY KEY, -- of the month whose spend is divided
     end_day      INTEGER NOT NULL CHECK (end_day > first_day),
     asked_at     INTEGER NOT NULL,
     payer        TEXT NOT NULL,
     currency     TEXT NOT NULL,
-    window_first INTEGER,             -- days for which the bill names single resources; null: it does not
+    window_first INTEGER,             -- days for which the bill has resource ids; null: none
     window_end   INTEGER CHECK ((window_end IS NULL) = (window_first IS NULL)),
-    problem      TEXT NOT NULL        -- why it does not; empty when it does
+    problem      TEXT NOT NULL        -- why it has none; empty when it has
 ) STRICT;
 
--- What was billed in that month of something that resources share, more than nothing.
+-- The billed amount of that month for each cost driver that resources share.
 CREATE TABLE usage_pool (
     type      INTEGER NOT NULL REFERENCES bill_text (id),
     account   INTEGER NOT NULL REFERENCES bill_text (id),
@@ -340,8 +344,8 @@ CREATE TABLE usage_pool (
     PRIMARY KEY (type, account, region, driver_id)
 ) STRICT, WITHOUT ROWID;
 
--- What the living resources of a scope take of it, by whether a bill can attribute them by the tags they have now:
--- 0 no, 1 yes, 2 not judged.
+-- Usage of the cost drivers by the current resources of a scope, by whether a bill can attribute them by their current tags:
+-- 0 no, 1 yes, 2 not evaluated.
 CREATE TABLE usage (
     account_id   INTEGER NOT NULL,
     region_id    INTEGER NOT NULL,
@@ -353,32 +357,32 @@ CREATE TABLE usage (
     PRIMARY KEY (account_id, region_id, type_id, driver_id, attributable)
 ) STRICT, WITHOUT ROWID;
 
--- Services of which the bill names single resources, with all that their use cost in the month.
+-- Services with resource ids on the bill, with the cost of their usage in the month.
 CREATE TABLE charged_service (service INTEGER PRIMARY KEY REFERENCES bill_text (id), micros INTEGER NOT NULL) STRICT;
 
--- A resource's part of what its service cost in the month, by what it cost in the days for which the bill names it.
+-- The share of a resource in the cost of its service in the month. The shares are those of the days for which the bill has resource ids.
 CREATE TABLE resource_cost (key INTEGER PRIMARY KEY REFERENCES resource (key), micros INTEGER NOT NULL) STRICT;
 
--- Requests to Cost Explorer by day: each costs money, and a day has a budget.
+-- Requests to Cost Explorer by day. Each costs money, and a day has a budget.
 CREATE TABLE bill_requests (day INTEGER PRIMARY KEY, requests INTEGER NOT NULL) STRICT;
 
--- Whether bills are split by the keys that the policy requires; empty where only another account may ask.
+-- Status of the required tag keys as cost allocation tags; empty when only another account can request it.
 CREATE TABLE allocation_tag (
     key      TEXT PRIMARY KEY,
     status   TEXT NOT NULL CHECK (status IN ('active', 'inactive', 'unknown')), -- unknown: never billed
     asked_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Why the newest scan that asked did not read all of the bill; no row when it did.
+-- Why the last scan that requested the bill did not read all of it; no row when it did.
 CREATE TABLE bill_gap (
     asked_at  INTEGER PRIMARY KEY,
     reason    TEXT NOT NULL,          -- as in `scope`, or 'budget'
     operation TEXT NOT NULL,
     message   TEXT NOT NULL,
-    needs     INTEGER NOT NULL        -- requests that a month takes at least, as far as that is known
+    needs     INTEGER NOT NULL        -- least number of requests for a month; 0 when unknown
 ) STRICT;
 
--- Who created the living resources, as CloudTrail says. It keeps ninety days; here it stays.
+-- Creators of the current resources, from CloudTrail, which keeps events for 90 days.
 CREATE TABLE principal (
     id  INTEGER PRIMARY KEY,
     arn TEXT NOT NULL UNIQUE
@@ -389,7 +393,7 @@ CREATE TABLE creator (
     principal_id INTEGER NOT NULL REFERENCES principal (id)
 ) STRICT;
 
--- Until when CloudTrail was asked about creations.
+-- The time up to which the creation events of each scope were read from CloudTrail.
 CREATE TABLE trail (
     account_id INTEGER NOT NULL REFERENCES account (id),
     region_id  INTEGER NOT NULL REFERENCES region (id),
@@ -398,29 +402,29 @@ CREATE TABLE trail (
     PRIMARY KEY (account_id, region_id, type_id)
 ) STRICT, WITHOUT ROWID;
 
--- What living resources with right values tell of those without, made anew after each scan: for something that resources
--- share (a stack, a security group, another tag, a word of their names), which values they have how often.
-CREATE TABLE evidence (
-    feature INTEGER PRIMARY KEY,      -- 63 bits of a hash of what is shared
-    counts  BLOB NOT NULL             -- for each key of the policy: its place, resources, and pairs of value and resources
+-- Training data for tag predictions, replaced after each scan. A feature is something that resources share: a stack, a security group,
+-- another tag, a word of their names. For each feature: how many resources have which value of each tag.
+CREATE TABLE feature_counts (
+    feature INTEGER PRIMARY KEY,      -- 63 bits of a hash of the feature
+    counts  BLOB NOT NULL             -- for each tag key of the policy: its index, resources, values, and pairs of value and resources
 ) STRICT;
 
--- The values that stand in `evidence`, by numbers that hold for it alone.
-CREATE TABLE evidence_value (id INTEGER PRIMARY KEY, value TEXT NOT NULL UNIQUE) STRICT;
+-- The tag values that `feature_counts` refers to. The numbers are valid only in this ledger, until the next training.
+CREATE TABLE feature_counts_value (id INTEGER PRIMARY KEY, value TEXT NOT NULL UNIQUE) STRICT;
 
--- How evidence is weighed; one row, or none before the first scan by a version that learns.
-CREATE TABLE evidence_model (
-    snapshot_id INTEGER PRIMARY KEY REFERENCES snapshot (id), -- of whose resources it is
-    policy_id   INTEGER NOT NULL REFERENCES policy (id),      -- by which values are right
+-- The trained model: one row, or none before the first training.
+CREATE TABLE feature_counts_model (
+    snapshot_id INTEGER PRIMARY KEY REFERENCES snapshot (id), -- that it was trained on
+    policy_id   INTEGER NOT NULL REFERENCES policy (id),      -- that decides which values are valid
     model       TEXT NOT NULL         -- JSON
 ) STRICT;
 
--- What takes a look at all resources of a night, or at all that changed in it, told when it was the newest: what to tag first, what
--- there is to fix, and what made it differ from the night before it. No costs: those are known of the newest night alone. It
--- follows from the facts, and a night without a row is looked through when it is asked about.
+-- Insights of a snapshot, computed when it was the newest: which tags to add first, the backlog of violations, and the causes of changes
+-- since the previous snapshot. To compute them reads all resources, or all changes. They have no costs, which are known only for the
+-- newest snapshot. They follow from the other tables: for a snapshot without a row they are computed when they are requested.
 CREATE TABLE told (
     snapshot_id INTEGER PRIMARY KEY REFERENCES snapshot (id),
     body        TEXT NOT NULL         -- JSON
 ) STRICT;
 
-PRAGMA user_version = 8;
+PRAGMA user_version = 9;

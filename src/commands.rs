@@ -1,9 +1,9 @@
-//! The commands, each wiring libraries together.
+//! The commands. Each connects the libraries of the workspace.
 
 use std::{fs, path::Path};
 
 use jiff::Timestamp;
-use shared::policy::Policy;
+use tagledger_policy::Policy;
 
 use crate::failure::Failure;
 
@@ -19,13 +19,13 @@ pub(crate) mod scanner;
 pub(crate) mod serve;
 pub(crate) mod store;
 
-/// The one place that reads the clock.
-#[expect(clippy::disallowed_methods, reason = "this is the edge")]
+/// The only function that reads the clock.
+#[expect(clippy::disallowed_methods, reason = "all other code receives the clock as a parameter")]
 fn now() -> Timestamp {
     Timestamp::now()
 }
 
 fn read_policy(path: &Path) -> Result<Policy, Failure> {
     let text = fs::read_to_string(path).map_err(|source| Failure::Read { path: path.to_owned(), source })?;
-    Policy::parse(&text).map_err(|faults| Failure::Policy { path: path.to_owned(), faults })
+    Policy::parse(&text).map_err(|errors| Failure::Policy { path: path.to_owned(), errors })
 }

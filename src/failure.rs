@@ -2,80 +2,96 @@
 
 use std::{io, path::PathBuf};
 
-use gate::{DoorError, KeyFileError, OAuthError};
-use scanner::{ControlError, ScanError, ScanLockError, ScheduleError};
-use server::{HttpError, ShelfError, StdioError};
-use shared::{
-    policy::PolicyFaults,
-    store::{AuditError, StoreError},
-};
+use tagledger_audit::AuditError;
+use tagledger_http::{ApiKeyFileError, GuardError, OAuthError};
+use tagledger_ledger::LedgerError;
+use tagledger_policy::PolicyErrors;
+use tagledger_scanner::{ControlError, LeaseError, ScanError, ScheduleError};
+use tagledger_server::{HttpError, RedisCacheError, StdioError};
 
-/// Every way in which a command fails; what is printed is this and its causes, on one line where it can be.
+/// Every error of a command. The command prints the error and its causes on one line.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    #[error("no such setting: {names}; `tagledger COMMAND --help` lists the settings of a command")]
+    /// A variable that begins with `TAGLEDGER_` is misspelled, or belongs to another version.
+    #[error("unknown settings: {names}; `tagledger COMMAND --help` lists the settings of a command")]
     UnknownSettings { names: String },
+    /// The file does not exist, or its permissions do not allow reading. The cause follows in the message.
     #[error("the file {} cannot be read", path.display())]
     Read {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    #[error("the folder {} cannot be made", path.display())]
+    /// The permissions of the parent folder do not allow it. The cause follows in the message.
+    #[error("the folder {} cannot be created", path.display())]
     Folder {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    #[error("the policy {} has faults:\n{faults}", path.display())]
-    Policy { path: PathBuf, faults: PolicyFaults },
+    /// The policy file is invalid. Each error is listed with its line and column.
+    #[error("the policy {} has errors:\n{errors}", path.display())]
+    Policy { path: PathBuf, errors: PolicyErrors },
+    /// `TAGLEDGER_ACCOUNTS` or `--accounts` has both forms.
     #[cfg(feature = "aws")]
-    #[error("--accounts takes account ids or `organization`, not both")]
+    #[error("--accounts accepts account IDs or `organization`, not both")]
     Accounts,
+    /// There are no valid credentials, or the endpoint of AWS cannot be reached. The cause and its remedy follow in the message.
     #[cfg(feature = "aws")]
     #[error("AWS cannot be reached")]
-    Aws(#[source] shared::inventory::Gap),
+    Aws(#[source] tagledger_model::inventory::Gap),
+    /// The program was built without the feature `aws`.
     #[cfg(not(feature = "aws"))]
-    #[error("this build cannot scan AWS; build without --no-default-features")]
+    #[error("this build has no support for AWS; build without --no-default-features")]
     WithoutAws,
     #[error(transparent)]
     Scan(#[from] ScanError),
     #[error(transparent)]
-    ScanLock(#[from] ScanLockError),
+    Lease(#[from] LeaseError),
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
     #[error(transparent)]
     Control(#[from] ControlError),
     #[error(transparent)]
-    Door(#[from] DoorError),
+    Guard(#[from] GuardError),
     #[error(transparent)]
-    Keys(#[from] KeyFileError),
-    #[error("nothing answers at {address}")]
+    Keys(#[from] ApiKeyFileError),
+    /// The process does not run, or it listens on another address.
+    #[error("no process answers at {address}; check the address, and whether the server or scanner is running")]
     Unhealthy {
         address: String,
         #[source]
         source: io::Error,
     },
-    #[error("set TAGLEDGER_OAUTH_ISSUER, TAGLEDGER_OAUTH_RESOURCE and TAGLEDGER_OAUTH_JWKS together, or none of them")]
-    HalfOAuth,
+    /// Some of the three settings of OAuth are missing.
+    #[error(
+        "set TAGLEDGER_OAUTH_ISSUER, TAGLEDGER_OAUTH_RESOURCE and TAGLEDGER_OAUTH_JWKS together, or none of the three"
+    )]
+    IncompleteOAuth,
     #[error(transparent)]
     OAuth(#[from] OAuthError),
-    #[error("give the key a name that says whose it is, of 1 to 64 characters")]
+    /// The name is empty, too long or has control characters.
+    #[error(
+        "the name of a key must have 1 to 64 characters and no control characters; set --name to the name of its owner"
+    )]
     KeyName,
+    /// The command needs the resources of a snapshot.
     #[error("the ledger has no snapshot yet; run `tagledger scan` first")]
     NoSnapshot,
-    #[error("say what to keep: --retention or TAGLEDGER_RETENTION, such as `90d,52w,m`")]
+    /// `tagledger store thin` was called without a retention.
+    #[error("no retention is configured; set --retention or TAGLEDGER_RETENTION, such as `90d,52w,m`")]
     NoRetention,
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Ledger(#[from] LedgerError),
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error(transparent)]
     Audit(#[from] AuditError),
     #[error(transparent)]
-    Shelf(#[from] ShelfError),
+    RedisCache(#[from] RedisCacheError),
     #[error(transparent)]
     Stdio(#[from] StdioError),
+    /// The operating system provides no threads or file descriptors. Increase the limits of the process.
     #[error("the asynchronous runtime cannot be started")]
     Runtime(#[source] io::Error),
 }

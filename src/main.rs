@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
-use shared::chain::Chain;
+use tagledger_model::error_chain::ErrorChain;
 
 mod cli;
 mod commands;
@@ -18,15 +18,15 @@ mod telemetry;
 use cli::{Cli, Command};
 use failure::Failure;
 
-/// How long what nobody waits for any more may take to end.
-const LAST: Duration = Duration::from_secs(2);
+/// How long background tasks may take to end after a command.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     telemetry::start(&cli);
-    let ended = cli::refuse_unknown_settings().and_then(|()| run(cli.command));
-    ended.unwrap_or_else(|failure| {
-        output::complain(&Chain(&failure));
+    let result = cli::reject_unknown_settings().and_then(|()| run(cli.command));
+    result.unwrap_or_else(|failure| {
+        output::print_error(&ErrorChain(&failure));
         ExitCode::FAILURE
     })
 }
@@ -42,7 +42,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
-    let ended = runtime.block_on(async {
+    let result = runtime.block_on(async {
         let _traces = telemetry::traces(&command);
         match command {
             Command::Demo(arguments) => commands::demo::run(arguments).await,
@@ -59,7 +59,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Store(arguments) => commands::store::run(&arguments),
         }
     });
-    // Whoever looks for a collector's address that nobody knows is not waited for.
-    runtime.shutdown_timeout(LAST);
-    ended
+    // A lookup of the address of an unreachable collector must not delay the end of the process.
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    result
 }

@@ -1,32 +1,32 @@
-//! Standard output and standard error. A reader that has gone away is no failure of ours.
+//! Output to standard output and standard error. A closed pipe is not an error.
 
 use std::{
     fmt::Display,
     io::{self, Write},
 };
 
-/// A line on standard output.
-pub(crate) fn say(line: impl Display) {
+/// Prints a line to standard output.
+pub(crate) fn print_line(line: impl Display) {
     drop(writeln!(io::stdout().lock(), "{line}"));
 }
 
-/// A failure on standard error.
-pub(crate) fn complain(failure: &impl Display) {
+/// Prints an error to standard error.
+pub(crate) fn print_error(failure: &impl Display) {
     drop(writeln!(io::stderr().lock(), "tagledger: {failure}"));
 }
 
-/// What a person should know beside the output.
-pub(crate) fn note(line: &impl Display) {
+/// Prints a note to standard error, so that it does not become part of the output.
+pub(crate) fn print_note(line: &impl Display) {
     drop(writeln!(io::stderr().lock(), "{line}"));
 }
 
-/// A warning on standard error.
-pub(crate) fn warn(warning: &impl Display) {
+/// Prints a warning to standard error.
+pub(crate) fn print_warning(warning: &impl Display) {
     drop(writeln!(io::stderr().lock(), "warning: {warning}"));
 }
 
-/// A number as people write it: 1,234,567.
-pub(crate) fn grouped(number: u64) -> String {
+/// Formats a number with separators of thousands: 1,234,567.
+pub(crate) fn format_number(number: u64) -> String {
     let digits = number.to_string();
     let first = digits.len() % 3;
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -39,18 +39,19 @@ pub(crate) fn grouped(number: u64) -> String {
     out
 }
 
-/// `1 scope`, `2 scopes`.
-pub(crate) fn count(number: u64, noun: &str) -> String {
-    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+/// Formats a number with a noun: `1 scope`, `2 scopes`.
+pub(crate) fn format_count(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", format_number(number), if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Numbers are written with a comma between groups of three digits.
     #[test]
     fn numbers_are_grouped_by_thousands() {
-        let written: Vec<String> = [0, 12, 123, 1234, 123_456, 1_234_567].into_iter().map(grouped).collect();
-        assert_eq!(written, ["0", "12", "123", "1,234", "123,456", "1,234,567"]);
+        let formatted: Vec<String> = [0, 12, 123, 1234, 123_456, 1_234_567].into_iter().map(format_number).collect();
+        assert_eq!(formatted, ["0", "12", "123", "1,234", "123,456", "1,234,567"]);
     }
 }

@@ -1,20 +1,20 @@
-//! A scan's progress: a bar on a terminal, log lines elsewhere.
+//! The progress of a scan: a progress bar on a terminal, log lines otherwise.
 
 use std::io::{self, IsTerminal};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use scanner::Progress;
-use shared::store::ScopeSummary;
+use tagledger_ledger::ScopeSummary;
+use tagledger_scanner::Progress;
 use tracing::{debug, info, warn};
 
 const STYLE: &str = "  {bar:30} {pos}/{len} scopes  {msg}  {elapsed}";
 
-/// What follows a scan.
-pub(crate) fn follower() -> Box<dyn FnMut(Progress) + Send> {
-    if io::stderr().is_terminal() { Box::new(bar()) } else { Box::new(log()) }
+/// Returns the receiver of progress events.
+pub(crate) fn reporter() -> Box<dyn FnMut(Progress) + Send> {
+    if io::stderr().is_terminal() { Box::new(progress_bar()) } else { Box::new(progress_log()) }
 }
 
-fn bar() -> impl FnMut(Progress) + Send {
+fn progress_bar() -> impl FnMut(Progress) + Send {
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template(STYLE) {
         bar.set_style(style);
@@ -36,10 +36,10 @@ fn bar() -> impl FnMut(Progress) + Send {
     }
 }
 
-fn log() -> impl FnMut(Progress) + Send {
-    let (mut all, mut done, mut resources) = (0, 0, 0);
+fn progress_log() -> impl FnMut(Progress) + Send {
+    let (mut planned, mut done, mut resources) = (0, 0, 0);
     move |progress| match progress {
-        Progress::Planned { scopes, .. } => all = scopes.len(),
+        Progress::Planned { scopes, .. } => planned = scopes.len(),
         Progress::Scope(ScopeSummary { row, .. }) => {
             done += 1;
             resources += row.resources;
@@ -55,8 +55,8 @@ fn log() -> impl FnMut(Progress) + Send {
                     resources_n = row.resources, "scope read"
                 ),
             }
-            if done == all || done % all.div_ceil(10).max(1) == 0 {
-                info!(scopes_n = done, of_n = all, resources_n = resources, "scanning");
+            if done == planned || done % planned.div_ceil(10).max(1) == 0 {
+                info!(scopes_n = done, of_n = planned, resources_n = resources, "scan in progress");
             }
         }
         Progress::Committing => {}

@@ -1,129 +1,133 @@
-//! What a person reads after a scan.
+//! The summary that `tagledger scan` prints.
 
 use jiff::Timestamp;
-use shared::{
-    inventory::GapReason,
-    policy::{Code, Severity},
-    store::{Filter, NightSummary, Reader, Rule, ScopeRow, StoreError, Tally},
+use tagledger_ledger::{
+    ComplianceCounts, Filter, LedgerError, LedgerReader, Rule, ScopeRow, SnapshotSummary, query::compliance,
 };
+use tagledger_model::inventory::GapReason;
+use tagledger_policy::{Code, Severity};
 
 use crate::{
     costs,
-    output::{count, grouped, say},
+    output::{format_count, format_number, print_line},
 };
 
-/// Kinds of violation shown.
-const MOST_RULES: usize = 5;
+/// Maximum number of kinds of violation that are printed.
+const MAX_RULES: usize = 5;
 
-/// Gaps shown.
-const MOST_GAPS: usize = 5;
+/// Maximum number of causes of gaps that are printed.
+const MAX_GAPS: usize = 5;
 
-/// Prints a night's summary.
-#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "only a scan of AWS prints it"))]
-pub(crate) fn print(night: &NightSummary, reader: &Reader) -> Result<(), StoreError> {
-    let snapshot = &night.snapshot;
+/// Prints the summary of a snapshot.
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "only a scan of AWS prints the summary"))]
+pub(crate) fn print(summary: &SnapshotSummary, reader: &LedgerReader) -> Result<(), LedgerError> {
+    let snapshot = &summary.snapshot;
     let state = if snapshot.complete { "complete" } else { "partial" };
     let seconds = snapshot.finished_at.duration_since(snapshot.started_at).as_secs().unsigned_abs();
-    let requests = count(snapshot.requests, "request");
-    let duration = if seconds == 0 { "under a second".to_owned() } else { format!("{seconds} s") };
-    say(format!("Snapshot {} of {}: {state}, {requests} in {duration}", snapshot.id, minute(snapshot.started_at)));
-    say("");
-    print_score(&night.tally);
-    print_changes(night);
+    let requests = format_count(snapshot.requests, "request");
+    let duration = if seconds == 0 { "less than 1 s".to_owned() } else { format!("{seconds} s") };
+    print_line(format!(
+        "Snapshot {} of {}: {state}, {requests} in {duration}",
+        snapshot.id,
+        format_minute(snapshot.started_at)
+    ));
+    print_line("");
+    print_score(&summary.tally);
+    print_changes(summary);
     costs::print(reader)?;
     print_rules(reader)?;
-    print_gaps(&night.scopes);
-    say("");
-    say(
-        "  Ask about it: `tagledger server` serves MCP at http://127.0.0.1:8080/mcp, `tagledger mcp` to a desktop client.",
+    print_gaps(&summary.scopes);
+    print_line("");
+    print_line(
+        "  To ask questions: `tagledger server` serves MCP at http://127.0.0.1:8080/mcp, `tagledger mcp` serves a desktop client.",
     );
     Ok(())
 }
 
-/// The score and the five states.
-pub(crate) fn print_score(tally: &Tally) {
-    let judged = tally.compliant + tally.non_compliant;
+/// Prints the compliance score and the number of resources in each state.
+pub(crate) fn print_score(tally: &ComplianceCounts) {
+    let evaluated = tally.compliant + tally.non_compliant;
     match tally.score() {
-        Some(score) => say(format!(
-            "  Compliance  {:.1} %: {} of {} judged resources have every required tag right",
+        Some(score) => print_line(format!(
+            "  Compliance  {:.1} %: {} of {} evaluated resources are compliant",
             score * 100.0,
-            grouped(tally.compliant),
-            grouped(judged)
+            format_number(tally.compliant),
+            format_number(evaluated)
         )),
-        None => say("  Compliance  no score: no resource could be judged"),
+        None => print_line("  Compliance  no score: no resource could be evaluated"),
     }
-    say(format!(
+    print_line(format!(
         "  Resources   {}: {} compliant, {} non-compliant, {} not applicable, {} unknown, {} exempt",
-        grouped(tally.total()),
-        grouped(tally.compliant),
-        grouped(tally.non_compliant),
-        grouped(tally.not_applicable),
-        grouped(tally.unknown),
-        grouped(tally.exempt)
+        format_number(tally.total()),
+        format_number(tally.compliant),
+        format_number(tally.non_compliant),
+        format_number(tally.not_applicable),
+        format_number(tally.unknown),
+        format_number(tally.exempt)
     ));
-    say(format!("  Untagged    {} without any tag of your own", grouped(tally.untagged)));
+    print_line(format!("  Untagged    {} without any user-defined tag", format_number(tally.untagged)));
 }
 
-fn print_changes(night: &NightSummary) {
-    if night.snapshot.id == 1 || night.changes.is_empty() {
+fn print_changes(summary: &SnapshotSummary) {
+    if summary.snapshot.id == 1 || summary.changes.is_empty() {
         return;
     }
-    let words = [
+    let labels = [
         ("new", "new"),
-        ("returned", "back again"),
+        ("returned", "returned"),
         ("removed", "removed"),
-        ("moved", "moved to another region or account"),
-        ("left_scope", "no longer scanned"),
-        ("tags", "with other tags"),
-        ("verdict", "judged otherwise"),
-        ("lost", "not readable any more"),
+        ("moved", "moved to another account or region"),
+        ("left_scope", "no longer in scope"),
+        ("tags", "with changed tags"),
+        ("verdict", "with a changed compliance state"),
+        ("lost", "no longer readable"),
         ("regained", "readable again"),
     ];
-    let told = |(kind, word): &(&str, &str)| {
-        night.changes.get(*kind).map(|resources| format!("{} {word}", grouped(*resources)))
+    let describe = |(kind, label): &(&str, &str)| {
+        summary.changes.get(*kind).map(|resources| format!("{} {label}", format_number(*resources)))
     };
-    let changes: Vec<String> = words.iter().filter_map(told).collect();
-    say(format!("  Changes     {}", changes.join(", ")));
+    let changes: Vec<String> = labels.iter().filter_map(describe).collect();
+    print_line(format!("  Changes     {}", changes.join(", ")));
 }
 
 /// The most frequent violations of the newest snapshot.
-pub(crate) fn print_rules(reader: &Reader) -> Result<(), StoreError> {
-    let mut rules: Vec<(Rule, u64)> = reader.read(|view| {
-        let Some(snapshot) = view.newest()? else { return Ok(Vec::new()) };
-        Ok(view.rules(&snapshot, &Filter::default())?.into_iter().collect())
+pub(crate) fn print_rules(reader: &LedgerReader) -> Result<(), LedgerError> {
+    let mut rules: Vec<(Rule, u64)> = reader.read(|session| {
+        let Some(snapshot) = session.newest()? else { return Ok(Vec::new()) };
+        Ok(compliance::count_by_rule(session, &snapshot, &Filter::default())?.into_iter().collect())
     })?;
     rules.retain(|(rule, _)| rule.severity == Severity::Error);
     rules.sort_by_key(|(_, resources)| std::cmp::Reverse(*resources));
     if rules.is_empty() {
         return Ok(());
     }
-    say("");
-    say("  Most frequent violations");
-    for (rule, resources) in rules.iter().take(MOST_RULES) {
-        say(format!("  {:>8}  {} {}", grouped(*resources), rule.tag, phrase(rule.code)));
+    print_line("");
+    print_line("  Most frequent violations");
+    for (rule, resources) in rules.iter().take(MAX_RULES) {
+        print_line(format!("  {:>8}  {} {}", format_number(*resources), rule.tag, describe_code(rule.code)));
     }
     Ok(())
 }
 
-fn phrase(code: Code) -> &'static str {
+fn describe_code(code: Code) -> &'static str {
     match code {
         Code::Missing => "is missing",
         Code::Empty => "is empty",
         Code::Blank => "is blank",
-        Code::Placeholder => "is only a placeholder",
+        Code::Placeholder => "is a placeholder",
         Code::NotAllowed => "has a value that is not allowed",
         Code::Regex => "does not match its pattern",
         Code::ValueCase => "has a value in the wrong letter case",
-        Code::ValueWhitespace => "has a value with stray white space",
+        Code::ValueWhitespace => "has a value with extra white space",
         Code::NotADate => "is not a date",
         Code::Expired => "has expired",
         Code::TooLong => "is too long",
         Code::BadChars => "has characters that are not allowed",
-        Code::KeyCaseMismatch => "is spelt in another letter case",
-        Code::KeyNearMiss => "is misspelt",
-        Code::DuplicateKeyVariant => "is there in two spellings",
-        Code::ConflictingValues => "is there in two spellings with different values",
-        Code::TagLimitNear => "tags are nearly as many as AWS allows",
+        Code::KeyCaseMismatch => "has a key in the wrong letter case",
+        Code::KeyNearMiss => "has a misspelled key",
+        Code::DuplicateKeyVariant => "has two spellings",
+        Code::ConflictingValues => "has two spellings with different values",
+        Code::TagLimitNear => "the number of tags is close to the AWS limit",
     }
 }
 
@@ -132,7 +136,7 @@ fn print_gaps(scopes: &[ScopeRow]) {
     for row in scopes {
         let Some(gap) = &row.gap else { continue };
         let title = format!("{} in account {}", gap.operation, row.scope.account);
-        match groups.iter_mut().find(|(known, reason, _)| *known == title && *reason == gap.reason) {
+        match groups.iter_mut().find(|(other, reason, _)| *other == title && *reason == gap.reason) {
             Some((_, _, rows)) => rows.push(row),
             None => groups.push((title, gap.reason, vec![row])),
         }
@@ -141,36 +145,36 @@ fn print_gaps(scopes: &[ScopeRow]) {
         return;
     }
     let gaps = scopes.iter().filter(|row| row.gap.is_some()).count() as u64;
-    say("");
-    say(format!(
-        "  Not seen: {} of {} scopes, which are neither compliant nor violations",
-        grouped(gaps),
+    print_line("");
+    print_line(format!(
+        "  Not read: {} of {} scopes; their resources count neither as compliant nor as violations",
+        format_number(gaps),
         scopes.len()
     ));
-    for (title, reason, rows) in groups.iter().take(MOST_GAPS) {
-        say(format!("    {reason}: {title}, {}", places(rows)));
+    for (title, reason, rows) in groups.iter().take(MAX_GAPS) {
+        print_line(format!("    {reason}: {title}, {}", describe_scopes(rows)));
         if let Some(gap) = rows.first().and_then(|row| row.gap.as_ref()) {
-            say(format!("      AWS says: {}", gap.message));
+            print_line(format!("      Message of AWS: {}", gap.message));
         }
-        say(format!("      {}", reason.remedy()));
+        print_line(format!("      {}", reason.remedy()));
     }
-    if groups.len() > MOST_GAPS {
-        say(format!("    and {} more", count((groups.len() - MOST_GAPS) as u64, "cause")));
+    if groups.len() > MAX_GAPS {
+        print_line(format!("    and {} more", format_count((groups.len() - MAX_GAPS) as u64, "cause")));
     }
 }
 
-fn places(rows: &[&ScopeRow]) -> String {
+fn describe_scopes(rows: &[&ScopeRow]) -> String {
     let mut regions: Vec<&str> = rows.iter().map(|row| row.scope.region.as_str()).collect();
     regions.sort_unstable();
     regions.dedup();
     let shown = regions.iter().take(4).copied().collect::<Vec<_>>().join(", ");
     let more = if regions.len() > 4 { format!(" and {} more regions", regions.len() - 4) } else { String::new() };
     let unknown: u64 = rows.iter().map(|row| row.unknown + row.stale).sum();
-    let unknown = if unknown == 0 { String::new() } else { format!("; {} unknown", count(unknown, "resource")) };
-    format!("{shown}{more} ({}{unknown})", count(rows.len() as u64, "scope"))
+    let unknown = if unknown == 0 { String::new() } else { format!("; {} unknown", format_count(unknown, "resource")) };
+    format!("{shown}{more} ({}{unknown})", format_count(rows.len() as u64, "scope"))
 }
 
-/// A moment to the minute, in UTC.
-pub(crate) fn minute(moment: Timestamp) -> String {
+/// Formats a time to the minute, in UTC.
+pub(crate) fn format_minute(moment: Timestamp) -> String {
     moment.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }

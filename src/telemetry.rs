@@ -1,5 +1,5 @@
-//! Logs: to standard error, one line a fact. Standard output belongs to answers and to the MCP protocol. And traces, to a
-//! collector.
+//! Logs to standard error and traces to an OpenTelemetry collector. Standard output is reserved for results and for the MCP
+//! protocol.
 
 use std::io::{self, IsTerminal};
 
@@ -7,13 +7,13 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::{
     cli::{Cli, Command, LogFormat},
-    output::warn,
+    output::print_warning,
 };
 
 #[cfg(feature = "otlp")]
 mod traces;
 
-/// Sends traces for as long as the result is held, when the environment names a collector. Called within the runtime.
+/// Sends traces until the result is dropped, when the environment configures a collector. Must be called in the runtime.
 #[cfg(feature = "otlp")]
 pub(crate) fn traces(command: &Command) -> traces::Traces {
     traces::Traces::start(match command {
@@ -23,11 +23,11 @@ pub(crate) fn traces(command: &Command) -> traces::Traces {
     })
 }
 
-/// This build has no way to send traces.
+/// This build has no support for traces.
 #[cfg(not(feature = "otlp"))]
 pub(crate) fn traces(_: &Command) {}
 
-/// Starts logging. A person at a terminal sees a bar and a summary, and only warnings beside them.
+/// Starts logging. Commands for a terminal log only warnings.
 pub(crate) fn start(cli: &Cli) {
     let quiet = match cli.command {
         Command::Audit(_)
@@ -42,14 +42,15 @@ pub(crate) fn start(cli: &Cli) {
         Command::Scan(_) => io::stderr().is_terminal(),
         Command::Scanner(_) | Command::Server(_) => false,
     };
-    // The SDK tells at info and warn what the ledger tells better, as gaps.
-    let usual = if quiet { "warn,aws=error,rmcp=error" } else { "info,aws=error,rmcp=warn" };
-    let chosen = cli.log.as_deref().unwrap_or(usual);
-    let filter = EnvFilter::try_new(chosen).unwrap_or_else(|error| {
-        warn(&format!("`{chosen}` is no log level or filter ({error}); logging as usual"));
-        EnvFilter::new(usual)
+    // The AWS SDK logs failed requests, which the ledger records as gaps. The scheduler library logs its own startup.
+    let default =
+        if quiet { "warn,aws=error,rmcp=error" } else { "info,aws=error,rmcp=warn,tokio_cron_scheduler=warn" };
+    let filter = cli.log.as_deref().unwrap_or(default);
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|error| {
+        print_warning(&format!("`{filter}` is not a log level or filter ({error}); the default `{default}` is used"));
+        EnvFilter::new(default)
     });
-    // Whoever read the log may go away. To complain of that on standard error would end the task that wrote the line.
+    // The reader of the log may close the pipe. An error message about that would fail as well and end the calling task.
     let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).log_internal_errors(false);
     match cli.log_format {
         LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).init(),

@@ -15,8 +15,10 @@ use support::{
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
+/// Every tool call is logged with caller, tool, outcome, rows, size, duration and trace ID, and with a hash in place of
+/// the arguments. Unauthenticated requests are not logged, and a file that is not an audit log is refused.
 #[test]
-fn every_call_is_written_down_with_who_and_how_and_without_what() {
+fn calls_are_logged_without_arguments() {
     let world = World::small();
     world.scan(&[]).exits(0);
     let home = world.folder.path();
@@ -70,8 +72,8 @@ fn every_call_is_written_down_with_who_and_how_and_without_what() {
     assert_eq!(narrowed.lines().count(), 2, "{narrowed}");
     assert_eq!(run(tagledger(home).args(["audit", "--caller", "nobody"])).exits(0).stdout.lines().count(), 1);
     run(tagledger(home).args(["audit", "--audit", "nowhere.sqlite"])).complains(&["nowhere.sqlite cannot be read"]);
-    run(tagledger(home).args(["audit", "--audit", "ledger.sqlite"])).complains(&["is no audit log of TagLedger"]);
+    run(tagledger(home).args(["audit", "--audit", "ledger.sqlite"])).complains(&["is not an audit log of TagLedger"]);
     run(tagledger(home).arg("server").env("TAGLEDGER_AUDIT", world.store()))
-        .complains(&["is no audit log of TagLedger"]);
+        .complains(&["is not an audit log of TagLedger"]);
     assert_eq!(run(tagledger(home).args(["audit", "--since", "soon"])).code, Some(2));
 }

@@ -13,7 +13,6 @@ use std::collections::BTreeMap;
 
 use attributed::truth;
 use company::{KEYS, company, last_month, required, today, ways};
-
 use fake_aws::{AccountEstate, Billing, Counts, Effect, Estate, Faults, Recipe, Rule, daily_nano, service_of};
 use jiff::ToSpan;
 use serde_json::{Value, json};
@@ -44,8 +43,10 @@ fn cents<'v>(amounts: impl Iterator<Item = &'v Value>) -> i64 {
     amounts.map(|amount| cents(amount).expect("cents")).sum()
 }
 
+/// The total, the taggable spend, the gap and each row of the breakdown equal the figures computed from the estate, and
+/// the parts add up to the cent.
 #[test]
-fn the_bill_of_a_month_adds_up_to_the_cent_and_its_gap_is_what_the_estate_says() {
+fn gap_matches_estate_to_the_cent() {
     let world = company(150);
     scan(&world, FEW_MONTHS).exits(0);
     let (first, last, days) = last_month();
@@ -78,8 +79,10 @@ fn the_bill_of_a_month_adds_up_to_the_cent_and_its_gap_is_what_the_estate_says()
     }
 }
 
+/// A history that is filtered by type, region, account, finding or tag contains the spend of that part. A type and a
+/// region together give no spend and a note.
 #[test]
-fn a_history_of_a_part_of_the_estate_has_the_spend_of_that_part() {
+fn filtered_history_has_filtered_spend() {
     let world = company(5_000);
     scan(&world, FEW_MONTHS).exits(0);
     let (region, of_owner) = ("eu-west-1", |wrong: &[&str]| {
@@ -125,13 +128,14 @@ fn a_history_of_a_part_of_the_estate_has_the_spend_of_that_part() {
     let together = json!({"resource_types": ["ec2:instance"], "filters": {"region": region}});
     let told = ask(&world.store(), "get_violation_history", &together).unwrap();
     assert!(
-        told["history"][0].get("cost").is_none() && told["notes"].to_string().contains("Spend is not told"),
+        told["history"][0].get("cost").is_none() && told["notes"].to_string().contains("Spend is not available"),
         "{told}"
     );
 }
 
+/// Every bucket, and the required, missing and invalid spend of a tag, equal the billed amounts of the estate.
 #[test]
-fn each_bucket_and_each_key_is_what_was_billed() {
+fn buckets_and_tags_match_billed_amounts() {
     let world = company(5_000);
     scan(&world, FEW_MONTHS).exits(0);
     let (first, last, days) = last_month();
@@ -181,26 +185,32 @@ fn each_bucket_and_each_key_is_what_was_billed() {
 }
 
 fn cost_requests(world: &World) -> usize {
-    world.fake.ledger().count("ce", "GetCostAndUsage")
+    world.fake.request_log().count("ce", "GetCostAndUsage")
 }
 
+/// The bill of all months takes three rounds of one request per tag key plus three, and two requests for usage, all in
+/// the payer account. A second scan on the same day and the server send none.
 #[test]
-fn all_months_take_three_times_three_requests_more_than_there_are_keys_and_none_on_the_same_day() {
+fn backfill_takes_expected_cost_requests() {
     let world = company(50_000);
     scan(&world, "10000").exits(0);
     // The newest two, seven and five more; and two that say what of hours and gigabytes was used.
     assert_eq!(cost_requests(&world), 3 * (KEYS.len() + 3) + 2);
-    assert_eq!(world.fake.ledger().count("ce", "ListCostAllocationTags"), 1);
-    assert!(world.fake.ledger().requests.iter().filter(|call| call.service == "ce").all(|call| call.account == HOME));
-    world.fake.clear_ledger();
+    assert_eq!(world.fake.request_log().count("ce", "ListCostAllocationTags"), 1);
+    assert!(
+        world.fake.request_log().requests.iter().filter(|call| call.service == "ce").all(|call| call.account == HOME)
+    );
+    world.fake.clear_request_log();
     scan(&world, "10000").exits(0);
     assert_eq!(cost_requests(&world), 0);
     ask(&world.store(), TOOL, &json!({})).unwrap();
     assert_eq!(cost_requests(&world), 0, "the server asks nothing");
 }
 
+/// A scanner takes the cost answers of another scanner from their Redis and reports the same figures. Foreign values in
+/// Redis are ignored, and without Redis the scanner sends the requests itself.
 #[test]
-fn what_one_scanner_has_paid_for_those_that_share_its_redis_need_not_ask_on_the_same_day() {
+fn shared_redis_saves_cost_requests() {
     let (world, mut redis) = (company(5_000), Redis::start());
     let url = format!("redis://127.0.0.1:{}/0", redis.port);
     let scan_into = |name: &str| {
@@ -208,7 +218,7 @@ fn what_one_scanner_has_paid_for_those_that_share_its_redis_need_not_ask_on_the_
         let variables = [("TAGLEDGER_COST_REQUEST_BUDGET", FEW_MONTHS), ("REDIS_URL", &url)];
         let told = world.scan_into(&store, &["--accounts", MEMBER], &variables).exits(0);
         let spent = cost_requests(&world);
-        world.fake.clear_ledger();
+        world.fake.clear_request_log();
         (spent, ask(&store, TOOL, &json!({"grouping": "by_region"})).unwrap(), told.stderr)
     };
     let same_figures = |one: &Value, other: &Value| {
@@ -231,12 +241,14 @@ fn what_one_scanner_has_paid_for_those_that_share_its_redis_need_not_ask_on_the_
     redis.kill();
     let (spent, fourth, warned) = scan_into("fourth.sqlite");
     assert!(spent > KEYS.len() + 3, "{spent}");
-    assert_eq!(warned.matches("without what other scanners").count(), 1, "{warned}");
+    assert_eq!(warned.matches("read without the shared cache").count(), 1, "{warned}");
     same_figures(&first, &fourth);
 }
 
+/// A scan sends no more cost requests than the daily budget allows and starts no month that it cannot finish. The
+/// problem is reported in `cost_source`.
 #[test]
-fn a_days_budget_is_kept() {
+fn daily_request_budget_is_not_exceeded() {
     let world = company(5_000);
     let outcome = scan(&world, "14").exits(0);
     assert!(outcome.stdout.contains("budget"), "{}", outcome.stdout);
@@ -247,8 +259,10 @@ fn a_days_budget_is_kept() {
     assert!(ask(&world.store(), TOOL, &json!({})).unwrap()["cost_source"]["problem"].to_string().contains("budget"));
 }
 
+/// A denied request in the middle of reading the bill leaves the previous figures and their time, and the problem is
+/// reported.
 #[test]
-fn a_denial_in_the_middle_leaves_the_last_good_figures() {
+fn denial_midway_keeps_previous_figures() {
     let world = company(150);
     scan(&world, FEW_MONTHS).exits(0);
     let before = ask(&world.store(), TOOL, &json!({})).unwrap();
@@ -268,8 +282,10 @@ fn a_denial_in_the_middle_leaves_the_last_good_figures() {
     assert!(after["cost_source"]["problem"].as_str().unwrap().contains("not authorized"), "{after}");
 }
 
+/// Without access to Cost Explorer the snapshot is complete, the scan prints one line, and the cost tool names the
+/// missing permission.
 #[test]
-fn without_cost_explorer_everything_else_works_and_one_line_says_what_permission_would_add() {
+fn denied_cost_explorer_affects_costs_only() {
     let world = company(150).failing(Faults::none().with(Rule::new(Effect::Deny).service("ce").every(1)));
     let outcome = scan(&world, "50").exits(0);
     let lines: Vec<&str> = outcome.stdout.lines().filter(|line| line.contains("ce:GetCostAndUsage")).collect();
@@ -280,8 +296,9 @@ fn without_cost_explorer_everything_else_works_and_one_line_says_what_permission
     assert_eq!(check["coverage"]["status"], "complete");
 }
 
+/// `fix_first` lists the required keys that are unknown to billing or not activated as cost allocation tags.
 #[test]
-fn keys_that_bills_are_not_split_by_are_the_first_thing_to_fix() {
+fn inactive_cost_tags_are_fixed_first() {
     let world = company(5_000);
     let mut estate = world.fake.estate().clone();
     estate.billing.activated.retain(|key| key != "Owner" && key != "Application");
@@ -297,8 +314,9 @@ fn keys_that_bills_are_not_split_by_are_the_first_thing_to_fix() {
     );
 }
 
+/// If the account has no net amounts, `AmortizedCost` is used and named as the metric.
 #[test]
-fn where_no_net_amounts_are_told_the_others_are_and_say_so() {
+fn missing_net_amounts_fall_back_to_amortized() {
     let world = company(5_000);
     let mut estate = world.fake.estate().clone();
     estate.billing.net = false;
@@ -310,8 +328,10 @@ fn where_no_net_amounts_are_told_the_others_are_and_say_so() {
     same("gap", &told["attribution_gap"], truth(&world, 0).gap.values().sum::<i64>() * days / 10 * 11);
 }
 
+/// A period in the current month is marked as estimated. A reversed, future, too old or malformed period and an unknown
+/// grouping are refused with the reason.
 #[test]
-fn an_open_month_says_so_and_a_period_without_sense_is_refused() {
+fn open_month_is_marked_and_bad_period_refused() {
     let world = company(5_000);
     scan(&world, FEW_MONTHS).exits(0);
     let (first, ..) = last_month();
@@ -320,14 +340,14 @@ fn an_open_month_says_so_and_a_period_without_sense_is_refused() {
         let period = json!({"start": first.to_string(), "end": today.to_string()});
         let told = ask(&world.store(), TOOL, &json!({"time_period": period})).unwrap();
         assert_eq!(told["estimated_from"], today.first_of_month().to_string());
-        assert!(told["notes"].to_string().contains("the figures are of"), "today is not billed yet: {told}");
+        assert!(told["notes"].to_string().contains("The figures include only"), "today is not billed yet: {told}");
     }
     let later = today.saturating_add(40.days());
     for (start, end, words) in [
         (first.to_string(), first.saturating_sub(1.day()).to_string(), "is before"),
         (later.to_string(), later.to_string(), "in the future"),
         ("2020-01-01".to_owned(), "2020-01-31".to_owned(), "keeps 13 months"),
-        ("2026-02-30".to_owned(), "2026-03-01".to_owned(), "`time_period.start`: `2026-02-30` is no date"),
+        ("2026-02-30".to_owned(), "2026-03-01".to_owned(), "`time_period.start`: `2026-02-30` is not a date"),
     ] {
         let refused = ask(&world.store(), TOOL, &json!({"time_period": {"start": start, "end": end}})).unwrap_err();
         assert!(refused.contains(words), "{refused}");
@@ -336,8 +356,10 @@ fn an_open_month_says_so_and_a_period_without_sense_is_refused() {
     assert!(refused.contains("by_resource_type") && refused.contains("by_account"), "{refused}");
 }
 
+/// `check_tag_compliance` and `get_cost_attribution_gap` report the same spend for the entire estate and for a region,
+/// an account and a type.
 #[test]
-fn one_question_has_one_figure_whichever_tool_is_asked() {
+fn cost_figures_agree_across_tools() {
     let world = company(5_000);
     scan(&world, FEW_MONTHS).exits(0);
     let costs = |grouping: &str| ask(&world.store(), TOOL, &json!({ "grouping": grouping })).unwrap();
@@ -365,8 +387,10 @@ fn one_question_has_one_figure_whichever_tool_is_asked() {
     assert_eq!(check(json!({"resource_types": ["rds:db"], "filters": {"region": "eu-west-1"}})), Value::Null);
 }
 
+/// The bill of thirty accounts is requested in the payer account only. The breakdown shows twenty accounts, and the sum
+/// of the rest completes the gap.
 #[test]
-fn a_payer_of_thirty_accounts_is_asked_once_for_all_of_them() {
+fn payer_is_queried_once_for_all_accounts() {
     let account = |n: u64| AccountEstate::new(&format!("{n:012}")).with_region("us-east-1", Counts::each(6));
     let members = (1..30).map(|n| account(700_000_000_000 + n));
     let mut estate = members.fold(
@@ -379,7 +403,9 @@ fn a_payer_of_thirty_accounts_is_asked_once_for_all_of_them() {
     estate.billing = Billing { activated: KEYS.map(str::to_owned).to_vec(), page: 400, ..Billing::default() };
     let world = World::holding(estate);
     world.scan_with(&["--accounts", "organization"], &[("TAGLEDGER_COST_REQUEST_BUDGET", FEW_MONTHS)]).exits(0);
-    assert!(world.fake.ledger().requests.iter().filter(|call| call.service == "ce").all(|call| call.account == HOME));
+    assert!(
+        world.fake.request_log().requests.iter().filter(|call| call.service == "ce").all(|call| call.account == HOME)
+    );
     let (.., days) = last_month();
     let truth = truth(&world, 2);
     assert_eq!(truth.required.len(), 30);

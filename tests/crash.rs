@@ -13,11 +13,11 @@ use std::{
 };
 
 use fake_aws::{AccountEstate, Counts, Estate};
-use shared::store::{Reader, SealState};
 use support::{
     binary::{run, sample_policy, scan_command},
     world::{HOME, MEMBER, World},
 };
+use tagledger_ledger::{ChecksumState, LedgerReader};
 
 const KILLS: u64 = 300;
 
@@ -39,7 +39,7 @@ fn scan(world: &World, store: &Path) -> Command {
 
 /// Number and fingerprint of the newest snapshot, of a ledger that passes its check.
 fn sound(store: &Path) -> (i64, i64) {
-    let reader = Reader::new(store);
+    let reader = LedgerReader::new(store);
     let report = reader.check(true, |_| {}).expect("the ledger can be read");
     assert_eq!(report.faults, Vec::<String>::new());
     let newest = reader.read(|view| view.newest()).expect("the ledger can be read").expect("a snapshot");
@@ -52,8 +52,10 @@ fn next(seed: &mut u64) -> u64 {
     *seed >> 33
 }
 
+/// A scan that is killed at any of 300 random moments leaves either the previous or the complete new snapshot. The next
+/// scan succeeds, and its snapshot is the same as without the kills.
 #[test]
-fn a_scanner_killed_at_any_moment_leaves_whole_nights_and_the_next_one_ends_as_if_nothing_had_happened() {
+fn kill_at_any_point_keeps_ledger_consistent() {
     let (before, after) = (company([9, 6]), company([7, 10]));
     let store = before.store();
     let begun = Instant::now();
@@ -84,7 +86,7 @@ fn a_scanner_killed_at_any_moment_leaves_whole_nights_and_the_next_one_ends_as_i
     let (world, fingerprint) = if newest.1 == first { (&after, second) } else { (&before, first) };
     run(&mut scan(world, &store)).exits(0);
     assert_eq!(sound(&store), (newest.0 + 1, fingerprint));
-    assert_eq!(Reader::new(&store).check(false, |_| {}).expect("a ledger").seal, SealState::Fits);
+    assert_eq!(LedgerReader::new(&store).check(false, |_| {}).expect("a ledger").checksum, ChecksumState::Matches);
 }
 
 /// Scans on a file system of so many KiB, in a name space of its own that takes it away again; what is left is copied
@@ -115,8 +117,10 @@ fn scan_on_small_disk(world: &World, kib: u64) -> (support::binary::Outcome, std
     (outcome, left.join("ledger.sqlite"))
 }
 
+/// A scan on a full disk fails with that reason and leaves the earlier snapshots unchanged. After space is freed, the
+/// next scan succeeds.
 #[test]
-fn a_full_disk_costs_the_night_and_nothing_before_it() {
+fn full_disk_keeps_previous_snapshots() {
     let (before, after) = (company([9, 6]), company([40, 30]));
     run(&mut scan(&before, &after.store())).exits(0);
     let old = sound(&after.store());
@@ -143,8 +147,9 @@ fn a_full_disk_costs_the_night_and_nothing_before_it() {
     assert!(full >= 3 && fits >= 1, "{full} full, {fits} fit");
 }
 
+/// A scan of a read-only ledger fails with the reason, and `store check` reads it without faults.
 #[test]
-fn a_ledger_that_may_only_be_read_is_told_to_the_scanner_and_read_by_everybody_else() {
+fn read_only_ledger_fails_scan_and_allows_reads() {
     let world = company([5, 4]);
     run(&mut scan(&world, &world.store())).exits(0);
     let folder = world.folder.path().join("read-only");
@@ -169,5 +174,5 @@ fn a_ledger_that_may_only_be_read_is_told_to_the_scanner_and_read_by_everybody_e
     let outcome = run(&mut command).exits(0);
     let lines: Vec<&str> = outcome.stdout.lines().collect();
     assert!(lines[0].contains("cannot be written; check the permissions"), "{lines:?}");
-    assert_eq!(lines[1], "no faults", "{lines:?}");
+    assert_eq!(lines[1], "no errors", "{lines:?}");
 }

@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use fake_aws::{AccountEstate, Counts, Effect, Estate, Faults, Recipe, Rule};
 use jiff::{Timestamp, ToSpan};
 use serde_json::json;
-use shared::Arn;
 use support::{
     chat::ask,
     world::{HOME, MEMBER, World},
 };
+use tagledger_model::Arn;
 
 const ADA: &str = "arn:aws:sts::111122223333:assumed-role/Developer/ada@example.com";
 const BOB: &str = "arn:aws:iam::111122223333:user/bob";
@@ -71,8 +71,10 @@ fn known(world: &World) -> BTreeMap<i64, String> {
     rows.into_iter().filter_map(pair).collect()
 }
 
+/// The creators read from CloudTrail equal those of the estate, with the fewest requests. The next scan requests only
+/// the last hour and retains the known creators.
 #[test]
-fn who_created_what_is_read_from_the_trail_once_and_stays() {
+fn creators_are_read_once_and_retained() {
     let world = company();
     let told = scan(&world).exits(0);
     assert!(!told.stderr.contains("not known"), "{}", told.stderr);
@@ -80,21 +82,23 @@ fn who_created_what_is_read_from_the_trail_once_and_stays() {
     assert!(truth.len() < world.fake.estate().total(), "the oldest are older than the trail");
     assert_eq!(known(&world), truth);
     // Of each scope the pages of fifty that its creations take: one for clusters, two for all else.
-    let asked = |world: &World| world.fake.ledger().count("cloudtrail", "LookupEvents");
+    let asked = |world: &World| world.fake.request_log().count("cloudtrail", "LookupEvents");
     assert_eq!(asked(&world), 4 * (7 * 2 + 1));
     world.asks_only_what_is_served();
-    world.fake.clear_ledger();
+    world.fake.clear_request_log();
     scan(&world).exits(0);
     assert_eq!(known(&world), truth);
     assert_eq!(asked(&world), 4 * 8, "only the last hour is asked for again");
 }
 
+/// A denied `cloudtrail:LookupEvents` is a warning and not a gap of the snapshot. The next scan reads the missing
+/// events from the beginning.
 #[test]
-fn what_the_trail_refuses_is_no_gap_of_the_snapshot() {
+fn denied_cloudtrail_is_not_a_snapshot_gap() {
     let world =
         company().failing(Faults::none().with(Rule::new(Effect::Deny).service("cloudtrail").region("eu-west-1")));
     let told = scan(&world).exits(0);
-    assert!(told.stderr.contains("who created resources is not known in 16 of 32 scopes"), "{}", told.stderr);
+    assert!(told.stderr.contains("the creators of resources could not be read in 16 of 32 scopes"), "{}", told.stderr);
     assert!(told.stderr.contains("cloudtrail:LookupEvents in account"), "{}", told.stderr);
     let (known, all) = (known(&world).len(), truth(&world).len());
     assert_eq!(known, all / 2);
@@ -103,14 +107,16 @@ fn what_the_trail_refuses_is_no_gap_of_the_snapshot() {
     assert_eq!(self::known(&world), truth(&world), "what was refused is asked for again from the beginning");
 }
 
+/// A value that all resources of one creator have is suggested for another resource of that creator, with the creator
+/// as evidence.
 #[test]
-fn what_a_principal_created_tells_what_else_of_theirs_should_be_tagged_with() {
+fn creator_is_evidence_for_suggestions() {
     let world = company();
     scan(&world).exits(0);
     let truth = truth(&world);
     let resources: Vec<_> = world.fake.estate().resources().filter(|one| one.recipe == 2 && one.taggable).collect();
     for resource_type in ["lambda:function", "ec2:instance", "s3:bucket", "rds:db"] {
-        let of = |one: &&fake_aws::TruthResource| {
+        let of = |one: &&fake_aws::ExpectedResource| {
             let key = one.arn.parse::<Arn>().expect("an ARN").key();
             one.resource_type == resource_type && truth.contains_key(&key)
         };

@@ -10,8 +10,9 @@ use support::{
     world::World,
 };
 
+/// `evaluate suggestions` reports every required tag, with the same number of cases as text and as JSON.
 #[test]
-fn an_examination_is_printed_for_people_and_as_json_with_the_same_figures() {
+fn text_and_json_have_same_figures() {
     let world = World::small();
     world.scan(&[]).exits(0);
     let examined = |json: bool| {
@@ -31,8 +32,9 @@ fn an_examination_is_printed_for_people_and_as_json_with_the_same_figures() {
     }
 }
 
+/// `evaluate suggestions` on a missing ledger fails and names the file and `tagledger scan`.
 #[test]
-fn a_ledger_that_is_not_there_is_no_examination_of_nothing() {
+fn missing_ledger_is_an_error() {
     let folder = temp_folder();
     let mut command = tagledger(folder.path());
     command.args(["evaluate", "suggestions", "--store", "nowhere.sqlite"]);

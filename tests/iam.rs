@@ -42,7 +42,7 @@ fn action(request: &Request) -> Option<String> {
 }
 
 fn asked(world: &World, of: impl Fn(&Request) -> bool) -> BTreeSet<String> {
-    world.fake.ledger().requests.iter().filter(|request| of(request)).filter_map(action).collect()
+    world.fake.request_log().requests.iter().filter(|request| of(request)).filter_map(action).collect()
 }
 
 fn company() -> World {
@@ -64,29 +64,34 @@ fn scanned(accounts: &[&str]) -> World {
     world
 }
 
+/// A scan of an organization calls exactly the actions that the IAM policies of the scanner and of the member account
+/// allow.
 #[test]
-fn a_scanner_of_an_organization_asks_what_its_policies_allow_and_nothing_else() {
+fn organization_scan_uses_exactly_its_policies() {
     let world = scanned(&["--accounts", "organization"]);
     assert_eq!(asked(&world, |request| request.account == HOME), allowed("organization-scanner"));
     assert_eq!(asked(&world, |request| request.account == MEMBER), allowed("member-account"));
 }
 
+/// A scan of one account calls exactly the actions that its IAM policy allows.
 #[test]
-fn a_scanner_of_one_account_asks_what_its_policy_allows_and_nothing_else() {
+fn single_account_scan_uses_exactly_its_policy() {
     assert_eq!(asked(&scanned(&[]), |_| true), allowed("single-account"));
 }
 
+/// The bill is requested only in the payer account, with exactly the actions that the IAM policy of the payer allows.
 #[test]
-fn the_bill_is_asked_of_the_payer_with_what_its_policy_allows_and_nothing_else() {
+fn payer_bill_uses_exactly_its_policy() {
     let world = scanned(&["--accounts", MEMBER, "--payer-account", MEMBER]);
     assert_eq!(asked(&world, |request| request.service == "ce" && request.account == MEMBER), allowed("payer-account"));
     assert_eq!(asked(&world, |request| request.service == "ce" && request.account == HOME), BTreeSet::new());
 }
 
+/// The lookups of the server call exactly the actions that its IAM policy allows.
 #[test]
-fn a_server_asks_what_its_policy_allows_and_nothing_else() {
+fn server_uses_exactly_its_policy() {
     let world = scanned(&["--accounts", MEMBER]);
-    world.fake.clear_ledger();
+    world.fake.clear_request_log();
     let arns: Vec<String> = world
         .fake
         .estate()

@@ -68,8 +68,10 @@ fn bearer(token: &str) -> String {
     format!("Authorization: Bearer {token}\r\n")
 }
 
+/// Tokens with a valid signature, audience, time and scope are accepted, with elliptic-curve and RSA keys. Every forged
+/// token and a missing token get status 401.
 #[test]
-fn only_tokens_that_are_meant_for_this_server_and_rightly_signed_are_accepted() {
+fn only_valid_tokens_for_this_server_are_accepted() {
     let (first, second, stranger) = (elliptic("first"), rsa("second"), elliptic("first"));
     let (world, file) = world(&[&first, &second]);
     let server = server(&world, file.to_str().unwrap());
@@ -162,8 +164,10 @@ fn head(port: u16, path: &str, authorization: &str, body: &str) -> String {
     answer.split("\r\n\r\n").next().unwrap().to_ascii_lowercase()
 }
 
+/// The protected resource metadata names the issuer and the scopes, and every 401 and 403 refers to it. A token without
+/// the required scope gets status 403.
 #[test]
-fn clients_learn_whom_to_ask_for_a_token_and_for_which_scopes() {
+fn metadata_names_issuer_and_scopes() {
     let key = elliptic("only");
     let (world, file) = world(&[&key]);
     let server = server(&world, file.to_str().unwrap());
@@ -214,8 +218,10 @@ fn clients_learn_whom_to_ask_for_a_token_and_for_which_scopes() {
     }
 }
 
+/// A token with an account claim sees only those accounts. API keys are accepted beside tokens, and the audit log names
+/// the subject of the token.
 #[test]
-fn a_token_for_one_account_learns_nothing_of_another_and_keys_are_accepted_beside_it() {
+fn token_account_claim_limits_answers() {
     let key = elliptic("only");
     let (world, file) = world(&[&key]);
     let made = run(tagledger(world.folder.path()).args(["key", "create", "--name", "beside"])).exits(0);
@@ -255,8 +261,10 @@ fn publish(keys: Arc<Mutex<String>>) -> u16 {
     port
 }
 
+/// A new signing key of the authorization server is accepted within twelve seconds, and the former key is then
+/// rejected.
 #[test]
-fn a_key_that_the_authorization_server_has_changed_is_found_and_the_former_one_is_not_accepted_any_more() {
+fn rotated_signing_key_replaces_former() {
     let (before, after) = (elliptic("before"), elliptic("after"));
     let (world, _) = world(&[]);
     let keys = Arc::new(Mutex::new(published(&[&before])));
@@ -300,8 +308,10 @@ fn scanner(home: &Path, keys: &str) -> (Scanner, u16) {
     panic!("the control port does not open");
 }
 
+/// The control port accepts a valid token with the scope `tagledger:rescan` and no account claim. Other tokens get
+/// status 401 or 403.
 #[test]
-fn the_control_port_opens_to_tokens_with_its_scope() {
+fn control_port_requires_rescan_scope() {
     let key = elliptic("only");
     let folder = temp_folder();
     let file = folder.path().join("jwks.json");
@@ -320,8 +330,9 @@ fn the_control_port_opens_to_tokens_with_its_scope() {
     }
 }
 
+/// Incomplete or invalid OAuth settings and an unusable key set are refused at startup with the reason.
 #[test]
-fn settings_that_make_no_sense_are_told_at_the_start() {
+fn invalid_oauth_settings_fail_at_start() {
     let folder = temp_folder();
     let home = folder.path();
     let serve = |issuer: &str, resource: &str, keys: &str| {

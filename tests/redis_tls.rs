@@ -88,8 +88,10 @@ fn is_up(home: &Path, url: &str, trusted: &Path) -> bool {
     })
 }
 
+/// A Redis connection over TLS with a password is established. A certificate of an unknown authority, a wrong password
+/// and an invalid URL are refused.
 #[test]
-fn a_redis_behind_tls_and_a_password_is_reached_and_one_that_nobody_vouches_for_is_not() {
+fn tls_certificate_and_password_are_verified() {
     let folder = temp_folder();
     let (home, port) = (folder.path(), free_port());
     certificate(home);

@@ -135,26 +135,31 @@ fn check_rows(world: &World, sources: &BTreeMap<&str, &str>) {
     assert!(rows.is_sorted_by(|a, b| cost(a) >= cost(b)), "those that cost most come first");
 }
 
+/// If the bill has no resource IDs, a resource costs its share of the billed hours or gigabytes of its type. Other
+/// types have no cost, and a note says so.
 #[test]
-fn without_names_on_the_bill_a_resource_costs_its_share_of_what_its_kind_was_billed() {
+fn unnamed_resources_get_share_of_billed_cost() {
     let world = world(false);
     let hours = "share_of_instance_hours";
     let sources = [("ec2:instance", hours), ("rds:db", hours), ("ec2:volume", "share_of_volume_size")];
     check_rows(&world, &sources.into());
     let notes = ask(&world.store(), FINDING, &json!({})).unwrap()["notes"].to_string();
-    assert!(notes.contains("names no single resources") && notes.contains("not enabled"), "{notes}");
+    assert!(notes.contains("has no charges of individual resources") && notes.contains("not enabled"), "{notes}");
     assert!(notes.contains("Null for ecs:cluster, ecs:service, lambda:function, rds:cluster, s3:bucket"), "{notes}");
 }
 
+/// If the bill has resource IDs, a resource costs the amount that the bill names.
 #[test]
-fn what_the_bill_names_costs_what_it_says() {
+fn named_resources_get_their_billed_cost() {
     let world = world(true);
     let named = ["ec2:instance", "ec2:volume", "lambda:function", "rds:db", "s3:bucket"];
     check_rows(&world, &named.map(|name| (name, "resource_charges")).into());
 }
 
+/// `min_cost_threshold` returns exactly the resources with missing tags that are known to cost at least that much, with
+/// their total. It cannot be combined with another order than cost.
 #[test]
-fn a_threshold_leaves_what_is_known_to_cost_as_much() {
+fn cost_threshold_selects_costly_resources() {
     let world = world(true);
     let truth = truth(&world);
     for least in [0.5, 31.0, 45.0, 100_000.0] {
@@ -184,8 +189,10 @@ fn a_threshold_leaves_what_is_known_to_cost_as_much() {
     );
 }
 
+/// A resource has the same cost in `find_untagged_resources` and in `check_tag_compliance`, however many violations it
+/// has.
 #[test]
-fn one_resource_has_one_cost_whichever_tool_is_asked_and_however_many_findings_it_has() {
+fn resource_cost_agrees_across_tools() {
     let world = world(true);
     let (_, rows) = pages(&world, json!({}));
     let costs: BTreeMap<&str, &Value> =
@@ -201,8 +208,10 @@ fn one_resource_has_one_cost_whichever_tool_is_asked_and_however_many_findings_i
     assert!(both > 20, "{both}");
 }
 
+/// The gap by current tags equals the figures of the estate, in total and by region, and its parts add up to the
+/// taggable spend. It is absent for earlier months.
 #[test]
-fn the_gap_by_the_tags_of_today_adds_up_to_what_must_carry_tags() {
+fn current_tags_gap_adds_up_to_taggable_spend() {
     for names_resources in [false, true] {
         let world = world(names_resources);
         let known: &[&str] = if names_resources {
@@ -236,8 +245,9 @@ fn the_gap_by_the_tags_of_today_adds_up_to_what_must_carry_tags() {
     }
 }
 
+/// The costs of the resources of a type add up to at most the billed amount of its service.
 #[test]
-fn no_service_is_told_to_cost_more_by_its_resources_than_it_was_billed() {
+fn resource_costs_never_exceed_service_bill() {
     for names_resources in [false, true] {
         let world = world(names_resources);
         let told = ask(&world.store(), GAP, &json!({})).unwrap();
@@ -253,16 +263,18 @@ fn no_service_is_told_to_cost_more_by_its_resources_than_it_was_billed() {
     }
 }
 
+/// The costs of single resources take the expected number of pages. A second scan on the same day and the server
+/// request none.
 #[test]
-fn single_resources_take_their_pages_and_none_again_on_the_same_day() {
+fn resource_costs_are_read_once_a_day() {
     let world = world(true);
-    let count = |operation: &str| world.fake.ledger().count("ce", operation);
+    let count = |operation: &str| world.fake.request_log().count("ce", operation);
     // Each resource and no more, in every month that the fourteen days are of.
     let months = if today().day() > 14 || today().day() == 1 { 1 } else { 2 };
     let kinds = truth(&world).len();
     let pages = count("GetCostAndUsageWithResources");
     assert!(pages >= 2 && pages <= (kinds * months).div_ceil(PAGE) + 1, "{pages} pages of {kinds} resources");
-    world.fake.clear_ledger();
+    world.fake.clear_request_log();
     world.scan_with(&["--accounts", MEMBER], &[("TAGLEDGER_COST_REQUEST_BUDGET", "400")]).exits(0);
     assert_eq!(count("GetCostAndUsageWithResources"), 0);
     for tool in [FINDING, GAP, "check_tag_compliance"] {
@@ -271,8 +283,10 @@ fn single_resources_take_their_pages_and_none_again_on_the_same_day() {
     assert_eq!(count("GetCostAndUsageWithResources"), 0, "the server asks nothing");
 }
 
+/// If costs of single resources are denied, the shares of the billed amount are used, and a note names the missing
+/// permission.
 #[test]
-fn a_denial_of_single_resources_leaves_shares_and_one_line_that_says_what_would_help() {
+fn denied_resource_costs_fall_back_to_shares() {
     let estate = company(5_000).fake.estate().clone();
     let denied = Rule::new(Effect::Deny).service("ce").operation("GetCostAndUsageWithResources").every(1);
     let world = World::holding(estate).failing(Faults::none().with(denied));
@@ -282,8 +296,10 @@ fn a_denial_of_single_resources_leaves_shares_and_one_line_that_says_what_would_
     assert!(told["notes"].to_string().contains("ce:GetCostAndUsageWithResources"), "{told}");
 }
 
+/// The report contains the score, the counts, the costs and the accounts that the other tools return. Its violation
+/// counts and costs equal those of the estate.
 #[test]
-fn the_report_says_what_the_other_tools_say() {
+fn report_agrees_with_other_tools() {
     let world = world(true);
     let store = world.store();
     let report = ask(&store, "generate_compliance_report", &json!({})).unwrap();

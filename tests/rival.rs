@@ -83,32 +83,36 @@ fn all_tagged(counts: Counts, tags: &[(&str, &str)]) -> World {
     World::holding(one_region(counts).with_recipe(Recipe::of(tags)))
 }
 
+/// A scan counts all 400 database instances of a region.
 #[test]
-fn all_of_four_hundred_databases_are_counted() {
+fn all_400_databases_are_counted() {
     let world = World::of(one_region(Counts { db_instances: 400, ..none() }));
     world.scan(&["--types", "rds:db"]).exits(0);
     assert_eq!(totals(&world), expected_totals(&world));
     assert_eq!(totals(&world).0, 400);
 }
 
+/// A scan counts all 900 functions of a region, although a page contains 50.
 #[test]
-fn all_of_nine_hundred_functions_are_counted_though_a_page_holds_fifty() {
+fn all_900_functions_are_counted() {
     let world = World::of(one_region(Counts { functions: 900, ..none() }));
     world.scan(&["--types", "lambda:function"]).exits(0);
     assert_eq!(totals(&world), expected_totals(&world));
     assert_eq!(totals(&world).0, 900);
 }
 
+/// A scan counts all 280 ECS services, although one request describes 10.
 #[test]
-fn all_of_two_hundred_and_eighty_services_are_counted_though_ten_are_described_at_once() {
+fn all_280_services_are_counted() {
     let world = World::of(one_region(Counts { clusters: 20, services: 280, ..none() }));
     world.scan(&["--types", "ecs:service"]).exits(0);
     world.ledger().holds(&world.expected().without(|record| record.resource_type == "ecs:cluster"));
     assert_eq!(totals(&world).0, 280);
 }
 
+/// Resources of the same name in several regions are separate resources.
 #[test]
-fn resources_of_one_name_in_several_regions_are_several() {
+fn equal_names_in_regions_are_separate_resources() {
     let counts = Counts { clusters: 2, services: 25, functions: 25, db_instances: 25, ..none() };
     let world = World::of(in_every_region(|region| if region.starts_with("us-") { counts } else { none() }));
     world.scan(&[]).exits(0);
@@ -116,8 +120,9 @@ fn resources_of_one_name_in_several_regions_are_several() {
     assert_eq!(totals(&world).0, 4 * 77);
 }
 
+/// A bucket is counted once, however many regions are scanned.
 #[test]
-fn a_bucket_is_counted_once_however_many_regions_are_scanned() {
+fn bucket_is_counted_once_across_regions() {
     let world = World::of(in_every_region(|region| match region {
         "us-east-1" => Counts { buckets: 49, ..none() },
         "eu-west-1" => Counts { buckets: 21, ..none() },
@@ -128,19 +133,21 @@ fn a_bucket_is_counted_once_however_many_regions_are_scanned() {
     assert_eq!(totals(&world).0, 70);
 }
 
+/// A scan of two of 24 regions sends requests to those two regions only.
 #[test]
-fn a_scan_of_two_regions_asks_two_regions_of_twenty_four() {
+fn scan_of_two_regions_queries_only_those() {
     let world = World::of(in_every_region(|_| Counts { buckets: 2, instances: 2, ..none() }));
     world.scan(&["--regions", "us-east-1,eu-west-1"]).exits(0);
-    let mut asked: Vec<String> = world.fake.ledger().requests.into_iter().map(|request| request.region).collect();
+    let mut asked: Vec<String> = world.fake.request_log().requests.into_iter().map(|request| request.region).collect();
     asked.sort();
     asked.dedup();
     assert_eq!(asked, ["eu-west-1", "us-east-1"]);
     world.ledger().holds(&world.expected().without(|record| !asked.contains(&record.region)));
 }
 
+/// If every list is denied, the snapshot has no score, no resources and a gap for each scope.
 #[test]
-fn denied_lists_are_no_perfect_score() {
+fn denied_lists_give_no_score() {
     let denied = ["DescribeDBInstances", "ListClusters"].map(|call| Rule::new(Effect::Deny).operation(call));
     let world = World::small().failing(denied.into_iter().fold(Faults::none(), Faults::with));
     let outcome = world.scan(&["--types", "rds:db,ecs:service"]).exits(3);
@@ -149,8 +156,9 @@ fn denied_lists_are_no_perfect_score() {
     assert_eq!((ledger.records().len(), ledger.gaps().len(), ledger.newest().complete), (0, 2, false));
 }
 
+/// Buckets whose tags are denied have the state `unknown` and no violations.
 #[test]
-fn denied_bucket_tags_are_unknown_and_no_violations() {
+fn denied_bucket_tags_are_unknown() {
     let denied = ["GetResources", "GetBucketTagging"].map(|call| Rule::new(Effect::Deny).operation(call));
     let world = World::of(one_region(Counts { buckets: 70, ..none() }));
     world.fake.set_faults(denied.into_iter().fold(Faults::none(), Faults::with));
@@ -160,8 +168,9 @@ fn denied_bucket_tags_are_unknown_and_no_violations() {
     assert_eq!((records.len(), world.ledger().count("violation")), (70, 0));
 }
 
+/// If S3 fails, it is a gap with its operation, and all other resources are recorded correctly.
 #[test]
-fn a_failing_s3_is_said_and_the_rest_is_whole() {
+fn failing_s3_is_a_gap_and_rest_is_complete() {
     let world = World::small().failing(Faults::none().with(Rule::new(Effect::ServerError).service("s3")));
     world.scan_with(&[], &[("AWS_MAX_ATTEMPTS", "2")]).exits(3);
     world.ledger().holds(&world.expected().without(|record| record.resource_type == "s3:bucket"));
@@ -169,8 +178,9 @@ fn a_failing_s3_is_said_and_the_rest_is_whole() {
     assert_eq!(gaps, ["failed s3:ListAllMyBuckets"]);
 }
 
+/// A scan finds every resource that has no tags, in all types.
 #[test]
-fn resources_that_never_had_a_tag_are_found_among_all_types() {
+fn never_tagged_resources_are_found() {
     let world = World::small();
     world.scan(&[]).exits(0);
     let bare = |tags: &Option<Vec<_>>| tags.as_ref().is_some_and(Vec::is_empty);
@@ -180,8 +190,9 @@ fn resources_that_never_had_a_tag_are_found_among_all_types() {
     assert!(truth >= 2 * 7, "two ways of twenty leave resources bare");
 }
 
+/// Three scans on one day give three snapshots with the totals of one estate each.
 #[test]
-fn three_scans_in_a_day_are_not_three_times_the_estate() {
+fn repeated_scans_do_not_multiply_counts() {
     let world = World::small();
     for _ in 0..3 {
         world.scan(&[]).exits(0);
@@ -193,8 +204,9 @@ fn three_scans_in_a_day_are_not_three_times_the_estate() {
     assert_eq!(totals, [143, 143, 143]);
 }
 
+/// Buckets have the type `s3:bucket` that policies name, and their violations are recorded.
 #[test]
-fn buckets_are_of_the_type_that_policies_name() {
+fn bucket_type_matches_policies() {
     let world = World::of(one_region(Counts { buckets: 38, ..none() }));
     world.scan(&[]).exits(0);
     world.ledger().holds(&world.expected());
@@ -202,8 +214,10 @@ fn buckets_are_of_the_type_that_policies_name() {
     assert!(totals(&world).2 > 0, "their violations are seen");
 }
 
+/// Another policy evaluates the unchanged estate again: only verdicts change, and violations are closed by the policy.
+/// The first policy restores the first counts.
 #[test]
-fn another_policy_judges_the_same_estate_anew() {
+fn policy_change_reevaluates_same_estate() {
     let world = World::small();
     world.scan(&[]).exits(0);
     let before = totals(&world);
@@ -226,8 +240,9 @@ fn another_policy_judges_the_same_estate_anew() {
     world.ledger().holds(&world.expected());
 }
 
+/// The case sensitivity of tag keys follows the setting of the policy.
 #[test]
-fn the_policys_own_word_on_letter_case_is_honoured() {
+fn policy_case_sensitivity_is_respected() {
     let world = all_tagged(
         Counts { instances: 10, ..none() },
         &[("costcenter", "Sales"), ("OWNER", "a@b.example"), ("environment", "testing"), ("Application", "shop")],
@@ -239,8 +254,9 @@ fn the_policys_own_word_on_letter_case_is_honoured() {
     assert_eq!(totals(&world), (10, 0, 30));
 }
 
+/// A validation pattern must match the entire value, not a part of it.
 #[test]
-fn a_pattern_is_met_by_the_whole_value_only() {
+fn pattern_must_match_entire_value() {
     let world = all_tagged(Counts { buckets: 5, ..none() }, &[("Code", "CC-1234junk")]);
     let loose = policy(&world, "loose.json", |policy| {
         policy["required_tags"] = json!([{"name": "Code", "validation_regex": r"CC-\d{4}"}]);
@@ -250,8 +266,9 @@ fn a_pattern_is_met_by_the_whole_value_only() {
     assert_eq!(findings, vec![vec!["error REGEX Code".to_owned()]; 5]);
 }
 
+/// A pattern with nested quantifiers on a value of 256 characters is evaluated without exponential backtracking.
 #[test]
-fn a_pattern_that_backtracks_for_ever_elsewhere_costs_nothing_here() {
+fn nested_quantifiers_take_linear_time() {
     let value = format!("{}!", "a".repeat(255));
     let world = all_tagged(Counts { clusters: 13, ..none() }, &[("Team", &value)]);
     let hostile = policy(&world, "hostile.json", |policy| {
@@ -265,18 +282,20 @@ fn a_pattern_that_backtracks_for_ever_elsewhere_costs_nothing_here() {
     assert_eq!(totals(&world).2, 13);
 }
 
+/// A policy that names an unknown resource type is refused with the path and the nearest type, before any AWS request.
 #[test]
-fn a_type_that_the_scanner_does_not_know_is_refused_in_a_policy() {
+fn unknown_type_in_policy_is_refused() {
     let world = World::small();
     let wrong = policy(&world, "wrong.json", |policy| {
         policy["required_tags"][0]["applies_to"] = json!(["rds:db-instance"]);
     });
     scan_with_policy(&world, &wrong).complains(&["required_tags[0].applies_to[0]", "did you mean `rds:db`?"]);
-    assert_eq!(world.fake.ledger().len(), 0);
+    assert_eq!(world.fake.request_log().len(), 0);
 }
 
+/// Two policies with the same version have different digests, and a snapshot returns the policy that evaluated it.
 #[test]
-fn two_policies_cannot_be_taken_for_one_another() {
+fn policies_are_distinguished_by_digest() {
     let world = World::small();
     world.scan(&[]).exits(0);
     let first = world.ledger().newest().policy_digest;

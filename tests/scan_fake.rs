@@ -47,6 +47,7 @@ fn company() -> Estate {
     Estate::new(HOME).with_account(home).with_account(member).with_account(closed).with_traps(all_traps())
 }
 
+/// A scan reads every page of every list, has no gaps, and sends only known requests.
 #[test]
 fn every_page_of_every_list_is_read() {
     let world = World::of(one_region(PAGES).with_traps(all_traps()));
@@ -57,8 +58,10 @@ fn every_page_of_every_list_is_read() {
     world.asks_only_what_is_served();
 }
 
+/// A scan of an organization covers all accounts in their enabled regions only, and empty pages do not end the list of
+/// accounts.
 #[test]
-fn every_account_of_an_organization_is_scanned_in_its_enabled_regions_and_no_other() {
+fn organization_is_scanned_in_enabled_regions() {
     let world = World::of(company());
     let empty_page = Rule::new(Effect::EmptyPageWithToken).operation("ListAccounts").first(2);
     world.fake.set_faults(Faults::none().with(empty_page));
@@ -69,8 +72,9 @@ fn every_account_of_an_organization_is_scanned_in_its_enabled_regions_and_no_oth
     world.asks_only_what_is_served();
 }
 
+/// A listed member account is entered with the configured role and external ID.
 #[test]
-fn a_listed_member_account_is_entered_by_the_named_role_with_its_external_id() {
+fn member_account_uses_role_and_external_id() {
     let mut estate = company();
     estate.trust = Trust { role_name: Some("Auditor".to_owned()), external_id: Some("ledger-7".to_owned()) };
     let world = World::of(estate);
@@ -79,16 +83,18 @@ fn a_listed_member_account_is_entered_by_the_named_role_with_its_external_id() {
     world.ledger().holds(&world.expected());
 }
 
+/// Without `--accounts`, only the caller's account is scanned, and no role is assumed.
 #[test]
-fn without_member_accounts_only_the_callers_own_is_scanned() {
+fn default_scan_covers_own_account_only() {
     let world = World::of(company());
     world.scan(&[]).exits(0);
     world.ledger().holds(&world.expected().without(|record| record.account != HOME));
-    assert_eq!(world.fake.ledger().count("sts", "AssumeRole"), 0);
+    assert_eq!(world.fake.request_log().count("sts", "AssumeRole"), 0);
 }
 
+/// `--regions` and `--types` limit the scan to the given regions and types.
 #[test]
-fn only_the_regions_and_types_asked_for_are_scanned() {
+fn region_and_type_filters_limit_scan() {
     let world = World::of(company());
     world.scan(&["--regions", "us-east-1", "--types", "s3:bucket,ecs:service"]).exits(0);
     let asked = ["s3:bucket", "ecs:service"];
@@ -98,8 +104,9 @@ fn only_the_regions_and_types_asked_for_are_scanned() {
     world.ledger().holds(&expected);
 }
 
+/// Terminated instances and inactive ECS services and clusters are not recorded. Stopped instances are recorded.
 #[test]
-fn terminated_instances_and_inactive_services_are_not_there_and_stopped_instances_are() {
+fn terminated_and_inactive_resources_are_excluded() {
     let world = World::of(one_region(Counts { clusters: 2, ..Counts::each(30) }).with_traps(all_traps()));
     world.scan(&[]).exits(0);
     let records = world.ledger().records();
@@ -107,8 +114,9 @@ fn terminated_instances_and_inactive_services_are_not_there_and_stopped_instance
     assert_eq!((number("ec2:instance"), number("ecs:service"), number("ecs:cluster")), (30, 30, 2));
 }
 
+/// ECS services with the short ARN format cannot be tagged; they have the state `not_applicable` and no violations.
 #[test]
-fn services_with_short_arns_cannot_be_tagged_and_are_not_violations() {
+fn short_arn_services_are_not_applicable() {
     let counts = Counts { clusters: 2, ..Counts::each(12) };
     let world = World::of(one_region(counts).with_traps(fake_aws::Traps { short_arn_every: 2, ..all_traps() }));
     world.scan(&["--types", "ecs:service"]).exits(0);
@@ -117,25 +125,28 @@ fn services_with_short_arns_cannot_be_tagged_and_are_not_violations() {
     assert!(untaggable.iter().all(|(_, r)| r.state == "not_applicable" && r.findings.is_empty()), "{untaggable:?}");
 }
 
+/// Neptune and DocumentDB resources are listed once, through RDS, and their own APIs are not called.
 #[test]
-fn neptune_and_documentdb_are_counted_once_among_the_databases() {
+fn neptune_and_documentdb_are_counted_once() {
     let world = World::small();
     world.scan(&["--types", "rds:db,rds:cluster"]).exits(0);
     assert_eq!(world.ledger().records().len(), 40);
-    let services: Vec<_> = world.fake.ledger().requests.into_iter().map(|request| request.service).collect();
+    let services: Vec<_> = world.fake.request_log().requests.into_iter().map(|request| request.service).collect();
     assert!(!services.iter().any(|service| service == "neptune" || service == "docdb"), "{services:?}");
 }
 
+/// Deleted resources that the Resource Groups Tagging API still returns are not recorded.
 #[test]
-fn deleted_resources_that_the_tagging_service_still_names_stay_away() {
+fn stale_tagging_api_entries_are_ignored() {
     let world = World::small().failing(Faults::none().with(Rule::new(Effect::Ghosts).operation("GetResources")));
     world.scan(&[]).exits(0);
     assert!(world.fake.fault_hits()[0] > 0);
     world.ledger().holds(&world.expected());
 }
 
+/// ARNs in the China and GovCloud regions have the partition of the region.
 #[test]
-fn resources_are_named_in_the_partition_that_they_live_in() {
+fn arns_use_partition_of_region() {
     for (partition, region) in [("aws-cn", "cn-north-1"), ("aws-us-gov", "us-gov-west-1")] {
         let counts = Counts { clusters: 2, ..Counts::each(19) };
         let account = |id| AccountEstate::new(id).with_region(region, counts);
@@ -149,20 +160,22 @@ fn resources_are_named_in_the_partition_that_they_live_in() {
     }
 }
 
+/// The score is the share of compliant resources among those that the policy applies to.
 #[test]
-fn the_score_is_of_judged_resources_only() {
+fn score_counts_only_evaluated_resources() {
     let world = World::small();
     let outcome = world.scan(&[]).exits(0);
     let expected = world.expected().tally();
     // Twenty of each type, tagged in nineteen ways in turn; judged are instances, databases, buckets, functions, services.
     assert_eq!(expected.not_applicable, 20 + 20 + 3);
     assert_eq!(expected.compliant + expected.non_compliant, 5 * 20);
-    let score = format!("{:.1} %: {} of 100 judged", expected.score().unwrap() * 100.0, expected.compliant);
+    let score = format!("{:.1} %: {} of 100 evaluated", expected.score().unwrap() * 100.0, expected.compliant);
     assert!(outcome.stdout.contains(&score), "no `{score}` in:\n{}", outcome.stdout);
 }
 
+/// A second scan of an unchanged estate has the same fingerprint and writes no change, violation or history row.
 #[test]
-fn a_second_scan_of_the_same_estate_changes_nothing() {
+fn unchanged_estate_writes_no_changes() {
     let world = World::small();
     world.scan(&[]).exits(0);
     let (first, violations) = (world.ledger().newest(), world.ledger().count("violation"));
@@ -174,8 +187,9 @@ fn a_second_scan_of_the_same_estate_changes_nothing() {
     world.ledger().holds(&world.expected());
 }
 
+/// A scan of an account without resources is complete, has all scopes and has no score.
 #[test]
-fn an_account_without_resources_is_scanned_whole_and_has_no_score() {
+fn empty_account_is_complete_without_score() {
     let world = World::of(one_region(EMPTY));
     let outcome = world.scan(&[]).exits(0);
     assert!(outcome.stdout.contains("no score"), "{}", outcome.stdout);

@@ -88,8 +88,9 @@ impl Night<'_> {
     }
 }
 
+/// A denied service is a gap with the reason `denied`, and its resources stay known with the state `unknown`.
 #[test]
-fn a_denied_service_is_a_gap_and_its_resources_stay_known() {
+fn denied_service_is_a_gap_and_keeps_resources() {
     let night = Night {
         arguments: &[],
         faults: faults([Rule::new(Effect::Deny).service("rds")]),
@@ -102,8 +103,9 @@ fn a_denied_service_is_a_gap_and_its_resources_stay_known() {
     night.passes(&World::small(), |_, record| record.resource_type.starts_with("rds:"));
 }
 
+/// A region that a service control policy denies is a gap with the reason `denied_by_scp`.
 #[test]
-fn a_region_that_an_scp_denies_is_a_gap_of_its_own_kind() {
+fn scp_denied_region_has_own_reason() {
     let night = Night {
         arguments: &["--accounts", MEMBER],
         faults: faults([Rule::new(Effect::DenyByScp).region("eu-west-1").account(MEMBER)]),
@@ -113,8 +115,9 @@ fn a_region_that_an_scp_denies_is_a_gap_of_its_own_kind() {
     night.passes(&two_regions(), |_, record| record.account == MEMBER && record.region == "eu-west-1");
 }
 
+/// A list that fails because the region is not enabled is a gap with the reason `not_enabled`.
 #[test]
-fn a_region_that_is_not_enabled_any_more_is_a_gap_of_its_own_kind() {
+fn disabled_region_has_own_reason() {
     let off = Rule::new(Effect::NotEnabled).service("ec2").operation("DescribeVolumes");
     let night = Night {
         arguments: &[],
@@ -125,8 +128,9 @@ fn a_region_that_is_not_enabled_any_more_is_a_gap_of_its_own_kind() {
     night.passes(&World::small(), |_, record| record.resource_type == "ec2:volume");
 }
 
+/// A list that is throttled on every attempt is a gap with the reason `throttled`.
 #[test]
-fn what_is_throttled_to_the_end_is_a_gap() {
+fn persistent_throttling_is_a_gap() {
     let night = Night {
         arguments: &[],
         faults: faults([Rule::new(Effect::Throttle).service("lambda")]),
@@ -136,8 +140,9 @@ fn what_is_throttled_to_the_end_is_a_gap() {
     night.passes(&World::small(), |_, record| record.resource_type == "lambda:function");
 }
 
+/// The resources on the pages before an interruption are recorded, and only the rest is unknown.
 #[test]
-fn a_list_that_breaks_off_keeps_what_was_seen() {
+fn interrupted_list_keeps_read_pages() {
     let world = World::of(one_region(Counts { instances: 1_030, ..Counts::each(0) }));
     let night = Night {
         arguments: &[],
@@ -150,8 +155,9 @@ fn a_list_that_breaks_off_keeps_what_was_seen() {
     night.passes(&world, |arn, _| index(arn) >= 1_000);
 }
 
+/// A list that returns the same page token again ends as a gap, and its resources are recorded.
 #[test]
-fn a_list_whose_token_comes_again_ends_as_a_gap() {
+fn repeated_page_token_is_a_gap() {
     let world = World::of(one_region(Counts { db_instances: 130, ..Counts::each(0) }));
     let night = Night {
         arguments: &[],
@@ -167,8 +173,9 @@ fn a_list_whose_token_comes_again_ends_as_a_gap() {
     assert_same("gaps", &world.ledger().gaps(), &night.gaps);
 }
 
+/// Credentials that expire during a scan make every scope a gap, and all resources stay known.
 #[test]
-fn credentials_that_expire_during_a_scan_are_gaps_without_a_score() {
+fn expired_credentials_midway_are_gaps() {
     let expired = |service| Rule::new(Effect::ExpiredToken).service(service);
     let calls = ["DescribeInstances", "DescribeVolumes"].map(|call| expired("ec2").operation(call));
     let night = Night {
@@ -180,8 +187,9 @@ fn credentials_that_expire_during_a_scan_are_gaps_without_a_score() {
     night.passes(&World::small(), |_, _| true);
 }
 
+/// An account whose role cannot be assumed is a gap in each scope, and the other accounts are scanned.
 #[test]
-fn an_account_whose_role_cannot_be_assumed_is_a_gap_and_the_others_are_scanned() {
+fn unassumable_role_is_a_gap_of_its_account() {
     let mut expected = whole_region(MEMBER, "eu-west-1", |_| "denied sts:AssumeRole".to_owned());
     expected.extend(whole_region(MEMBER, "us-east-1", |_| "denied sts:AssumeRole".to_owned()));
     let night = Night {
@@ -193,8 +201,10 @@ fn an_account_whose_role_cannot_be_assumed_is_a_gap_and_the_others_are_scanned()
     night.passes(&two_regions(), |_, record| record.account == MEMBER);
 }
 
+/// If the accounts of the organization cannot be listed, the known member accounts are gaps and their resources stay
+/// known.
 #[test]
-fn members_of_an_organization_that_cannot_be_listed_stay_known() {
+fn unlistable_organization_keeps_members() {
     let mut expected = whole_region(MEMBER, "eu-west-1", |_| "denied organizations:ListAccounts".to_owned());
     expected.extend(whole_region(MEMBER, "us-east-1", |_| "denied organizations:ListAccounts".to_owned()));
     let night = Night {
@@ -206,8 +216,9 @@ fn members_of_an_organization_that_cannot_be_listed_stay_known() {
     night.passes(&two_regions(), |_, record| record.account == MEMBER);
 }
 
+/// A bucket whose tags cannot be read is unknown, and all other buckets are evaluated.
 #[test]
-fn one_bucket_whose_tags_cannot_be_read_is_unknown_and_all_others_are_judged() {
+fn unreadable_bucket_tags_affect_one_bucket() {
     let bucket = "us-east-1-111122223333-0000001";
     let denied = Rule::new(Effect::Deny).operation("GetResources");
     let broken = Rule::new(Effect::ServerError).operation("GetBucketTagging").resource(bucket);
@@ -220,8 +231,9 @@ fn one_bucket_whose_tags_cannot_be_read_is_unknown_and_all_others_are_judged() {
     night.passes(&World::small(), |arn, _| arn.ends_with(bucket));
 }
 
+/// Resources whose tags are denied are unknown and do not have missing tags.
 #[test]
-fn tags_that_may_not_be_read_are_unknown_and_not_missing() {
+fn denied_tags_are_unknown_not_missing() {
     let denied = ["GetResources", "GetBucketTagging", "ListTags"];
     let night = Night {
         arguments: &[],
@@ -236,17 +248,19 @@ fn tags_that_may_not_be_read_are_unknown_and_not_missing() {
         .passes(&World::small(), |_, record| ["lambda:function", "s3:bucket"].contains(&record.resource_type.as_str()));
 }
 
+/// If `tag:GetResources` is denied, the tags are read one resource at a time, and the snapshot is complete.
 #[test]
-fn where_tags_may_not_be_read_together_they_are_read_one_by_one() {
+fn denied_bulk_tags_are_read_one_by_one() {
     let world = World::small().failing(faults([Rule::new(Effect::Deny).operation("GetResources")]));
     world.scan(&[]).exits(0);
     world.ledger().holds(&world.expected());
-    assert_eq!(world.fake.ledger().count("s3", "GetBucketTagging"), 20);
-    assert_eq!(world.fake.ledger().count("lambda", "ListTags"), 20);
+    assert_eq!(world.fake.request_log().count("s3", "GetBucketTagging"), 20);
+    assert_eq!(world.fake.request_log().count("lambda", "ListTags"), 20);
 }
 
+/// If ECS services and clusters cannot be described, their tags are read by ARN, and the snapshot is complete.
 #[test]
-fn where_services_may_not_be_described_their_tags_are_read_by_name() {
+fn denied_describe_reads_ecs_tags_by_arn() {
     let world = World::small();
     world.scan(&[]).exits(0);
     let denied = ["DescribeServices", "DescribeClusters"];
@@ -255,8 +269,9 @@ fn where_services_may_not_be_described_their_tags_are_read_by_name() {
     world.ledger().holds(&world.expected());
 }
 
+/// If every third request is throttled, the requests are retried, and the snapshot has no gaps.
 #[test]
-fn a_throttle_of_every_third_call_is_waited_out() {
+fn intermittent_throttling_is_retried() {
     let world = World::small().failing(faults([Rule::new(Effect::Throttle).every(3)]));
     // One call at a time: the next attempt after a third call is never a third call again.
     world.scan(&["--concurrency", "1"]).exits(0);
@@ -265,8 +280,9 @@ fn a_throttle_of_every_third_call_is_waited_out() {
     assert_same("gaps", &world.ledger().gaps(), &Gaps::new());
 }
 
+/// A page that fails or breaks off once is requested again, and the snapshot is complete.
 #[test]
-fn a_page_that_breaks_off_once_is_asked_for_again() {
+fn interrupted_page_is_requested_again() {
     for effect in [Effect::Cut, Effect::ServerError] {
         let world = World::of(one_region(Counts { volumes: 1_030, ..Counts::each(3) }));
         world
@@ -279,8 +295,9 @@ fn a_page_that_breaks_off_once_is_asked_for_again() {
     }
 }
 
+/// A list whose response document is truncated is never recorded as complete, for any of seven list operations.
 #[test]
-fn a_document_that_ends_early_is_never_taken_for_a_whole_one() {
+fn truncated_list_is_never_complete() {
     let lists = [
         ("DescribeInstances", "ec2:instance"),
         ("DescribeVolumes", "ec2:volume"),
@@ -298,8 +315,9 @@ fn a_document_that_ends_early_is_never_taken_for_a_whole_one() {
     assert_eq!(believed.collect::<Vec<_>>(), [], "lists of which half was taken for the whole");
 }
 
+/// No bucket is evaluated with a truncated set of tags.
 #[test]
-fn half_a_document_with_tags_is_not_taken_for_all_tags() {
+fn truncated_bucket_tags_are_not_evaluated() {
     let denied = Rule::new(Effect::Deny).operation("GetResources");
     let half = Rule::new(Effect::TruncatedXml).operation("GetBucketTagging");
     let world = World::small().failing(faults([denied, half]));
@@ -310,28 +328,32 @@ fn half_a_document_with_tags_is_not_taken_for_all_tags() {
     assert_eq!(wrong.map(|(arn, _)| arn).collect::<Vec<_>>(), Vec::<String>::new(), "judged by half their tags");
 }
 
+/// If the response of `tag:GetResources` is truncated, the tags are read one resource at a time, and the snapshot is
+/// complete.
 #[test]
-fn tags_that_come_in_half_a_document_are_read_again_one_by_one() {
+fn truncated_bulk_tags_are_read_one_by_one() {
     let world = World::small().failing(faults([Rule::new(Effect::TruncatedXml).operation("GetResources")]));
     world.scan_with(&[], &TWO_ATTEMPTS).exits(0);
     world.ledger().holds(&world.expected());
 }
 
+/// A scan that may read nothing exits with code 3, has a gap in every scope, no resource, no violation and no score.
 #[test]
-fn a_scan_that_may_read_nothing_has_no_score() {
+fn fully_denied_scan_has_no_score() {
     let denied = |service| Rule::new(Effect::Deny).service(service);
     let calls = ["DescribeInstances", "DescribeVolumes"].map(|call| denied("ec2").operation(call));
     let world = World::small().failing(faults(["ecs", "lambda", "rds", "s3"].map(denied).into_iter().chain(calls)));
     let outcome = world.scan(&[]).exits(3);
     assert!(outcome.stdout.contains("no score"), "{}", outcome.stdout);
-    assert!(outcome.stdout.contains("Not seen: 8 of 8 scopes"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("Not read: 8 of 8 scopes"), "{}", outcome.stdout);
     let ledger = world.ledger();
     assert_eq!((ledger.records().len(), ledger.count("violation")), (0, 0));
     assert_same("gaps", &ledger.gaps(), &whole_region(HOME, "us-east-1", |call| format!("denied {call}")));
 }
 
+/// Resources of a scope that the first scan could not read are new in the second snapshot, and nothing else changes.
 #[test]
-fn what_a_first_scan_could_not_see_is_new_in_the_next_and_nothing_else_changes() {
+fn recovered_gap_adds_only_new_resources() {
     let world = World::small().failing(faults([Rule::new(Effect::Deny).service("rds")]));
     world.scan(&[]).exits(3);
     world.ledger().holds(&world.expected().without(|record| record.resource_type.starts_with("rds:")));
@@ -343,16 +365,18 @@ fn what_a_first_scan_could_not_see_is_new_in_the_next_and_nothing_else_changes()
     assert_eq!(world.ledger().count("violation WHERE opened = 1 AND closed IS NULL"), open);
 }
 
+/// If regions cannot be listed, a scan fails and names the setting. A scan with named regions is complete.
 #[test]
-fn without_the_right_to_list_regions_only_named_ones_can_be_scanned() {
+fn unlistable_regions_require_named_regions() {
     let world = World::small().failing(faults([Rule::new(Effect::Deny).operation("DescribeRegions")]));
     world.scan(&[]).complains(&["ec2:DescribeRegions", "TAGLEDGER_REGIONS"]);
     world.scan(&["--regions", "us-east-1"]).exits(0);
     world.ledger().holds(&world.expected());
 }
 
+/// A scan whose credentials have expired before its first list adds no snapshot and changes nothing.
 #[test]
-fn a_scan_without_answers_in_time_leaves_no_half_snapshot() {
+fn failed_start_adds_no_snapshot() {
     let world = World::small();
     world.scan(&[]).exits(0);
     world.fake.set_faults(faults([Rule::new(Effect::ExpiredToken).operation("GetCallerIdentity")]));

@@ -17,8 +17,9 @@ fn scanned(estate: Estate) -> World {
     world
 }
 
+/// A scan of a large account sends at most five percent more requests than the minimum.
 #[test]
-fn a_dense_account_costs_little_more_than_its_pages() {
+fn dense_account_needs_near_minimal_requests() {
     let counts = Counts {
         instances: 2_500,
         volumes: 2_100,
@@ -30,17 +31,18 @@ fn a_dense_account_costs_little_more_than_its_pages() {
         buckets: 640,
     };
     let world = scanned(Estate::new(HOME).with_account(AccountEstate::new(HOME).with_region("us-east-1", counts)));
-    Bound::of(world.fake.estate()).admits(&world.fake.ledger().counts());
+    Bound::of(world.fake.estate()).admits(&world.fake.request_log().counts());
 }
 
+/// A scope without resources takes one request, and a region that is not enabled takes none.
 #[test]
-fn an_empty_scope_costs_one_request() {
+fn empty_scope_needs_one_request() {
     let regions = ["ap-south-1", "eu-central-1", "eu-west-1", "sa-east-1", "us-east-1", "us-west-2"];
     let none = Counts::each(0);
     let account = |id| regions.iter().fold(AccountEstate::new(id), |account, region| account.with_region(region, none));
     let home = account(HOME).with_region_status("me-south-1", OptIn::NotOptedIn, none);
     let world = scanned(Estate::new(HOME).with_account(home).with_account(account(MEMBER)));
-    let counts = world.fake.ledger().counts();
+    let counts = world.fake.request_log().counts();
     Bound::of(world.fake.estate()).admits(&counts);
     assert_eq!(
         counts.values().sum::<usize>(),
@@ -49,27 +51,31 @@ fn an_empty_scope_costs_one_request() {
     );
 }
 
+/// The tags of 1,000 functions are read in batches, with at most five percent more requests than the minimum.
 #[test]
-fn a_hundred_functions_cost_two_pages_and_one_request_for_their_tags() {
+fn function_tags_are_read_in_batches() {
     let counts = Counts { functions: 1_000, ..Counts::each(0) };
     let world = scanned(Estate::new(HOME).with_account(AccountEstate::new(HOME).with_region("us-east-1", counts)));
-    Bound::of(world.fake.estate()).admits(&world.fake.ledger().counts());
+    Bound::of(world.fake.estate()).admits(&world.fake.request_log().counts());
 }
 
+/// The number of requests in the snapshot equals the number that AWS received.
 #[test]
-fn the_ledger_says_how_many_requests_were_sent() {
+fn snapshot_records_number_of_requests() {
     let account = |id| AccountEstate::new(id).with_region("us-east-1", Counts::each(20));
     let world = scanned(Estate::new(HOME).with_account(account(HOME)).with_account(account(MEMBER)));
-    assert_eq!(world.ledger().newest().requests, world.fake.ledger().len() as u64);
+    assert_eq!(world.ledger().newest().requests, world.fake.request_log().len() as u64);
 }
 
+/// Regions outside `--regions` get no list request. Only the caller's identity and the list of regions are requested
+/// elsewhere.
 #[test]
-fn regions_that_are_not_asked_for_are_left_alone() {
+fn unselected_regions_get_no_list_requests() {
     let account =
         AccountEstate::new(HOME).with_region("us-east-1", Counts::each(4)).with_region("eu-west-1", Counts::each(4));
     let world = World::of(Estate::new(HOME).with_account(account));
     world.scan(&["--regions", "eu-west-1"]).exits(0);
-    let elsewhere: Vec<_> = world.fake.ledger().requests.into_iter().filter(|r| r.region != "eu-west-1").collect();
+    let elsewhere: Vec<_> = world.fake.request_log().requests.into_iter().filter(|r| r.region != "eu-west-1").collect();
     let operations: Vec<&str> = elsewhere.iter().map(|request| request.operation.as_str()).collect();
     assert_eq!(
         operations,

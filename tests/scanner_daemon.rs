@@ -115,11 +115,13 @@ impl Daemon {
     }
 }
 
+/// A daemon with an empty ledger scans at once, and ends within ten seconds of SIGTERM. A restart after a recent scan
+/// waits for the schedule.
 #[test]
-fn a_daemon_on_an_empty_ledger_scans_at_once_and_then_waits() {
+fn empty_ledger_is_scanned_at_start() {
     let world = World::small();
     let daemon = Daemon::start(&world);
-    daemon.until("scan over: complete");
+    daemon.until("scan finished: complete");
     world.ledger().holds(&world.expected());
     let metrics = daemon.ask("GET", "/metrics").1;
     let requests = |line: &str| line.starts_with("tagledger_aws_requests_total{operation=\"ec2:DescribeInstances\"} ");
@@ -140,14 +142,15 @@ fn a_daemon_on_an_empty_ledger_scans_at_once_and_then_waits() {
     );
 }
 
+/// The daemon reads the bill within its budget and reports the requests sent and the budget in its metrics.
 #[test]
-fn a_daemon_reads_the_bill_and_tells_what_that_costs() {
+fn daemon_reads_bill_and_reports_requests() {
     let world = World::small();
     let mut command = command(&world, &world.store(), &sample_policy());
     let daemon = Daemon::of(command.env("TAGLEDGER_COST_REQUEST_BUDGET", "9"));
     daemon.until("bill read");
-    daemon.until("scan over: complete");
-    let asked = world.fake.ledger().requests.iter().filter(|call| call.service == "ce").count();
+    daemon.until("scan finished: complete");
+    let asked = world.fake.request_log().requests.iter().filter(|call| call.service == "ce").count();
     let metrics = daemon.ask("GET", "/metrics").1;
     for series in [format!("tagledger_cost_requests_today {asked}"), "tagledger_cost_request_budget 9".to_owned()] {
         assert!(metrics.lines().any(|line| line == series), "{series} is missing in\n{metrics}");
@@ -155,8 +158,9 @@ fn a_daemon_reads_the_bill_and_tells_what_that_costs() {
     assert!((1..=9).contains(&asked), "{asked}");
 }
 
+/// The metrics count throttled requests by operation.
 #[test]
-fn answers_that_say_to_slow_down_are_counted_by_operation() {
+fn throttled_requests_are_counted_by_operation() {
     let faults = [("ec2", "DescribeVolumes"), ("lambda", "ListFunctions"), ("ecs", "ListClusters")].into_iter().fold(
         fake_aws::Faults::none(),
         |faults, (service, operation)| {
@@ -165,7 +169,7 @@ fn answers_that_say_to_slow_down_are_counted_by_operation() {
     );
     let world = World::small().failing(faults);
     let daemon = Daemon::start(&world);
-    daemon.until("scan over: complete");
+    daemon.until("scan finished: complete");
     let metrics = daemon.ask("GET", "/metrics").1;
     for operation in ["ec2:DescribeVolumes", "lambda:ListFunctions", "ecs:ListClusters"] {
         let series = format!("tagledger_aws_throttled_total{{operation=\"{operation}\"}} 1");
@@ -174,8 +178,10 @@ fn answers_that_say_to_slow_down_are_counted_by_operation() {
     assert!(metrics.contains("tagledger_aws_throttled_total{operation=\"rds:DescribeDBInstances\"} 0"), "{metrics}");
 }
 
+/// A daemon that is terminated during a scan exits with code 0 within ten seconds, and the ledger is unchanged and
+/// without faults.
 #[test]
-fn a_daemon_told_to_end_amid_a_scan_leaves_the_ledger_as_it_was() {
+fn termination_during_scan_leaves_ledger_unchanged() {
     let world = World::of(one_region(fake_aws::Counts::each(400)));
     let small = World::small();
     run(&mut support::binary::scan_command(
@@ -195,25 +201,28 @@ fn a_daemon_told_to_end_amid_a_scan_leaves_the_ledger_as_it_was() {
     assert_eq!(world.ledger().newest(), before);
     let check =
         run(tagledger(world.folder.path()).args(["store", "check", "--all"]).env("TAGLEDGER_STORE", world.store()));
-    assert!(check.exits(0).stdout.ends_with("no faults\n"));
+    assert!(check.exits(0).stdout.ends_with("no errors\n"));
 }
 
+/// Of two daemons on one ledger, one scans and the other reports the conflict and keeps running. It scans after the
+/// first has finished.
 #[test]
-fn of_two_daemons_on_one_ledger_one_scans_and_the_other_lives_on() {
+fn second_daemon_survives_locked_ledger() {
     let world = World::of(one_region(fake_aws::Counts::each(300)));
     let first = Daemon::start(&world);
     first.until("scan planned");
     let second = Daemon::start(&world);
     let refused = second.until("scan failed");
     assert!(refused.contains("another scan is writing"), "{refused}");
-    first.until("scan over: complete");
+    first.until("scan finished: complete");
     assert_eq!(second.ask("POST", "/rescan").0, 202);
-    second.until("scan over: complete");
+    second.until("scan finished: complete");
     assert_eq!(world.ledger().newest().id, 2);
 }
 
+/// Two daemons with ledgers of their own and one Redis do not scan the same account at the same time.
 #[test]
-fn two_daemons_with_ledgers_of_their_own_take_turns_through_redis() {
+fn redis_lease_serializes_daemons() {
     let redis = Redis::start();
     let world = World::of(one_region(fake_aws::Counts::each(300)));
     let other = world.folder.path().join("other.sqlite");
@@ -226,50 +235,54 @@ fn two_daemons_with_ledgers_of_their_own_take_turns_through_redis() {
     first.until("scan planned");
     let second = start(&other);
     let refused = second.until("scan failed");
-    assert!(refused.contains("another scanner has its turn at account "), "{refused}");
-    first.until("scan over: complete");
+    assert!(refused.contains("another scanner holds the lease of account "), "{refused}");
+    first.until("scan finished: complete");
     assert_eq!(second.ask("POST", "/rescan").0, 202);
-    second.until("scan over: complete");
+    second.until("scan finished: complete");
 }
 
+/// A daemon whose policy becomes invalid reports a failed scan and keeps running. It scans again after the policy is
+/// corrected.
 #[test]
-fn a_daemon_lives_through_a_broken_policy() {
+fn daemon_survives_invalid_policy() {
     let world = World::small();
     let policy = world.folder.path().join("policy.json");
     std::fs::copy(sample_policy(), &policy).expect("a copy");
     let daemon = Daemon::of(&mut command(&world, &world.store(), &policy));
-    daemon.until("scan over: complete");
+    daemon.until("scan finished: complete");
     std::fs::write(&policy, "{").expect("a broken policy");
     assert_eq!(daemon.ask("POST", "/rescan").0, 202);
     let failed = daemon.until("scan failed");
-    assert!(failed.contains("policy.json has faults"), "{failed}");
-    daemon.until("scan over: nothing recorded");
+    assert!(failed.contains("policy.json has errors"), "{failed}");
+    daemon.until("scan finished: nothing recorded");
     std::fs::copy(sample_policy(), &policy).expect("a copy");
     assert_eq!(daemon.ask("POST", "/rescan").0, 202);
-    daemon.until("scan over: complete");
+    daemon.until("scan finished: complete");
     assert_eq!(world.ledger().newest().id, 2);
 }
 
+/// A daemon that cannot reach AWS reports a failed scan and status 503 of `/health`, and keeps running.
 #[test]
-fn a_daemon_lives_through_an_unreachable_cloud() {
+fn daemon_survives_unreachable_aws() {
     let world = World::small();
     let mut nowhere = command(&world, &world.store(), &sample_policy());
     nowhere.env("AWS_ENDPOINT_URL", "http://127.0.0.1:9").env("AWS_MAX_ATTEMPTS", "1");
     let daemon = Daemon::of(&mut nowhere);
     let failed = daemon.until("scan failed");
     assert!(failed.contains("AWS cannot be reached"), "{failed}");
-    daemon.until("scan over: nothing recorded");
+    daemon.until("scan finished: nothing recorded");
     assert_eq!(daemon.ask("GET", "/health").0, 503);
     let scans = daemon.scans();
     assert_eq!(scans["scans"][0]["state"], "failed", "{scans}");
 }
 
+/// An invalid schedule, time zone, control key or retention is refused at startup with the reason.
 #[test]
-fn settings_that_make_no_sense_are_told_at_the_start() {
+fn invalid_settings_fail_at_start() {
     let world = World::small();
     for (variable, value, told) in [
-        ("TAGLEDGER_SCHEDULE", "every night", "is no cron expression"),
-        ("TAGLEDGER_TIME_ZONE", "Berlin", "is no time zone"),
+        ("TAGLEDGER_SCHEDULE", "every night", "is not a cron expression"),
+        ("TAGLEDGER_TIME_ZONE", "Berlin", "is not a time zone"),
         ("TAGLEDGER_CONTROL_LISTEN", "0.0.0.0:0", "TAGLEDGER_CONTROL_KEY"),
         ("TAGLEDGER_CONTROL_KEY", "short", "shorter than 16"),
     ] {
@@ -279,5 +292,5 @@ fn settings_that_make_no_sense_are_told_at_the_start() {
     }
     let mut command = tagledger(world.folder.path());
     let outcome = run(command.arg("scan").env("TAGLEDGER_RETENTION", "90"));
-    assert!(outcome.stderr.contains("is no retention"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("is not a retention policy"), "{}", outcome.stderr);
 }

@@ -126,8 +126,10 @@ fn ask_everything(server: &Server) {
     }
 }
 
+/// Every MCP call is exported as a server span in the client's trace, with the standard attributes and no arguments.
+/// The audit log contains the same trace IDs.
 #[test]
-fn a_collector_is_told_of_every_call_as_a_part_of_the_clients_trace_and_of_nothing_that_was_asked() {
+fn calls_are_spans_of_client_trace_without_arguments() {
     let (world, collector) = (World::small(), Collector::start());
     world.scan(&[]).exits(0);
     let home = world.folder.path();
@@ -183,8 +185,9 @@ fn a_collector_is_told_of_every_call_as_a_part_of_the_clients_trace_and_of_nothi
     assert!(csv.contains(TRACE) && csv.contains(&hex(&policy.trace_id)), "{csv}");
 }
 
+/// A scan is one trace with a child span for each list, and a gap sets the error type of its span.
 #[test]
-fn a_scan_is_a_trace_with_a_part_for_each_list_and_gaps_are_errors() {
+fn scan_trace_has_span_per_list() {
     let denied = Rule::new(Effect::Deny).operation("DescribeDBInstances");
     let (world, collector) = (World::small().failing(Faults::none().with(denied)), Collector::start());
     let traces = format!("{}/somewhere/else", collector.address);
@@ -207,8 +210,10 @@ fn a_scan_is_a_trace_with_a_part_for_each_list_and_gaps_are_errors() {
     assert_eq!(named(&spans, "survey").len(), 1);
 }
 
+/// A collector that fails, hangs or is unreachable delays neither scans nor answers beyond 15 seconds. Invalid settings
+/// are a warning, and `OTEL_SDK_DISABLED` sends nothing.
 #[test]
-fn a_collector_that_fails_hangs_or_is_not_there_costs_no_answer_and_no_night() {
+fn failing_collector_costs_no_answer_or_snapshot() {
     let world = World::small();
     let collector = Collector::start();
     collector.status.store(503, Ordering::Relaxed);
@@ -231,8 +236,8 @@ fn a_collector_that_fails_hangs_or_is_not_there_costs_no_answer_and_no_night() {
     server.end();
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     for (variable, value, words) in [
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "only http/protobuf is spoken"),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "no address", "no traces"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "only http/protobuf is supported"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "no address", "traces are disabled"),
     ] {
         let variables =
             [("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", ""), ("OTEL_EXPORTER_OTLP_ENDPOINT", &silent), (variable, value)];

@@ -38,8 +38,9 @@ fn findings(result: &Value) -> Vec<String> {
     found
 }
 
+/// 100 resources of two accounts, three regions and all types have the state and the findings that moto's data implies.
 #[test]
-fn a_hundred_resources_of_two_accounts_and_three_regions_are_judged_as_moto_holds_them() {
+fn hundred_resources_match_moto() {
     const REGIONS: [&str; 3] = ["ap-southeast-2", "eu-west-1", "us-east-1"];
     let counts = Counts { clusters: 2, ..Counts::each(4) };
     let account =
@@ -78,7 +79,7 @@ fn two_accounts() -> World {
     estate.traps = all_traps();
     let world = World::of(estate);
     world.scan(&["--accounts", MEMBER]).exits(0);
-    world.fake.clear_ledger();
+    world.fake.clear_request_log();
     world
 }
 
@@ -95,8 +96,9 @@ fn validate(world: &World, arns: &[String]) -> Value {
     ask_live(&world.store(), &world.fake.endpoint(), &attempts, TOOL, &json!({"resource_arns": arns})).unwrap()
 }
 
+/// A lookup of many resources uses one request per account, region and type where AWS allows it, and no other requests.
 #[test]
-fn no_more_is_asked_than_tells_which_resources_are_there() {
+fn lookup_uses_fewest_requests() {
     let world = two_accounts();
     let mut arns = Vec::new();
     for resource_type in ["ec2:instance", "ec2:volume", "rds:cluster", "rds:db"] {
@@ -119,7 +121,7 @@ fn no_more_is_asked_than_tells_which_resources_are_there() {
     }
     let clusters: std::collections::BTreeSet<_> =
         arns.iter().filter_map(|arn| Some(arn.split_once(":service/")?.1.split_once('/')?.0)).collect();
-    let counts = world.fake.ledger().counts();
+    let counts = world.fake.request_log().counts();
     let asked: Vec<(&str, usize)> = counts.iter().map(|(name, count)| (name.as_str(), *count)).collect();
     // One for each account, region and type; services by their cluster, functions and buckets one by one.
     let fewest = [
@@ -137,8 +139,10 @@ fn no_more_is_asked_than_tells_which_resources_are_there() {
     assert_eq!(asked, fewest);
 }
 
+/// Deleted, denied, throttled, unreachable and malformed resources are each reported with their own status and reason,
+/// and the others are evaluated.
 #[test]
-fn what_is_gone_refused_throttled_or_misnamed_is_told_beside_what_is_good() {
+fn failures_are_reported_per_resource() {
     let world = two_accounts();
     let one =
         |account: &str, region: &str, resource_type: &str| first(&world, account, region, resource_type, 1).remove(0);
@@ -210,8 +214,9 @@ fn what_is_gone_refused_throttled_or_misnamed_is_told_beside_what_is_good() {
     assert_eq!(answer["coverage"]["status"], "partial");
 }
 
+/// A bucket that the only scanned account does not have is reported as `not_found`.
 #[test]
-fn a_bucket_that_the_only_account_does_not_have_is_not_there() {
+fn missing_bucket_of_single_account_is_not_found() {
     let world = World::small();
     world.scan(&[]).exits(0);
     let bucket = "arn:aws:s3:::nobody-has-this-one".to_owned();
@@ -219,8 +224,9 @@ fn a_bucket_that_the_only_account_does_not_have_is_not_there() {
     assert_eq!(by_arn(&answer)[&bucket]["status"], "not_found");
 }
 
+/// Without AWS credentials, every resource is reported as `not_read` with that reason, and the call succeeds.
 #[test]
-fn without_credentials_each_resource_says_so_and_the_server_serves_on() {
+fn missing_credentials_are_reported_per_resource() {
     let world = two_accounts();
     let arns = first(&world, HOME, "us-east-1", "ec2:instance", 2);
     let nobody = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")];
@@ -232,8 +238,9 @@ fn without_credentials_each_resource_says_so_and_the_server_serves_on() {
     }
 }
 
+/// A call with no ARN or with more than 100 is refused. Repeated ARNs are answered once, and a note says so.
 #[test]
-fn a_call_with_none_or_too_many_is_refused_and_a_repeated_one_is_answered_once() {
+fn arn_count_is_limited_and_duplicates_merged() {
     let world = two_accounts();
     let call =
         |arns: Value| ask_live(&world.store(), &world.fake.endpoint(), &[], TOOL, &json!({"resource_arns": arns}));
@@ -243,5 +250,5 @@ fn a_call_with_none_or_too_many_is_refused_and_a_repeated_one_is_answered_once()
     let one = first(&world, HOME, "us-east-1", "ec2:instance", 1).remove(0);
     let answer = call(json!([one, format!(" {one} "), one])).unwrap();
     assert_eq!(answer["results"].as_array().unwrap().len(), 1);
-    assert!(answer["notes"].to_string().contains("2 of the ARNs were given more than once"), "{}", answer["notes"]);
+    assert!(answer["notes"].to_string().contains("2 of the ARNs are duplicates"), "{}", answer["notes"]);
 }

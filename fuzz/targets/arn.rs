@@ -1,15 +1,19 @@
-//! An ARN is refused or is what was written; what it names has one type.
+//! An ARN is rejected or keeps its exact text. The resource type of a reference is stable when its normalized ARN is
+//! parsed again.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use shared::{Arn, named::Named};
+use tagledger_model::{Arn, resource_ref::ResourceRef};
 
 fuzz_target!(|text: &str| {
     if let Ok(arn) = text.parse::<Arn>() {
         assert_eq!(arn.as_str(), text);
     }
-    if let Ok(Named { arn, resource_type }) = Named::parse(text) {
-        assert_eq!(Named::parse(arn.as_str()).expect("an ARN names what it names").resource_type, resource_type);
+    if let Ok(ResourceRef { arn, resource_type }) = ResourceRef::parse(text) {
+        assert_eq!(
+            ResourceRef::parse(arn.as_str()).expect("a normalized ARN is a resource reference").resource_type,
+            resource_type
+        );
     }
 });

@@ -1,25 +1,25 @@
-//! TagLedger's scanner: finds out which scopes there are, lists them, and records a night.
+//! TagLedger's scanner: determines the scopes of an estate, lists their resources and records a snapshot.
 //!
-//! It knows [`Cloud`](shared::cloud::Cloud) and [`Writer`](shared::store::Writer), and no server. A scope that cannot be
-//! read is data; a scan fails only when nothing can be recorded. [`Scan`] scans once; [`Daemon`] does it by a schedule
-//! and when asked over HTTP ([`serve_control`]).
+//! It reads through [`Cloud`](tagledger_cloud::Cloud) and writes through [`LedgerWriter`](tagledger_ledger::LedgerWriter). A
+//! scope that cannot be read is recorded as a gap; a scan fails only when nothing can be recorded. [`Scan`] runs one scan.
+//! [`Daemon`] runs scans by a schedule, and by request over HTTP ([`serve_control`]).
 
+mod bill;
 mod control;
-mod costs;
-mod creators;
 mod daemon;
-mod jobs;
-mod plan;
-mod recorder;
+mod lease;
 mod scan;
-mod scan_lock;
-mod schedule;
-mod timetable;
-mod traces;
 
-pub use control::{ControlError, control_door, serve_control};
-pub use daemon::{Connect, Daemon, DaemonSettings, ReadPolicy, thin};
-pub use plan::{Choice, Narrow, PlanError};
-pub use scan::{Progress, Scan, ScanError};
-pub use scan_lock::{ScanLock, ScanLockError};
-pub use schedule::{Schedule, ScheduleError};
+pub use crate::{
+    control::serve::{ControlError, control_guard, serve_control},
+    daemon::{
+        run::{Connect, Daemon, DaemonSettings, ReadPolicy, prune},
+        schedule::{Schedule, ScheduleError},
+    },
+    lease::{LeaseError, LeaseSettings},
+    scan::{
+        plan::{PlanError, ScanScopeFilter, ScanTargets},
+        progress::{Progress, ScanError},
+        run::Scan,
+    },
+};

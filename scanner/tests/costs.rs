@@ -8,19 +8,21 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, civil::Date};
 use proptest::prelude::*;
-use scanner::Scan;
-use shared::{
-    AccountId, Arn,
-    cloud::{AccountRegion, Accounts, Cloud, Creations, Looked, OperationCalls, simulated::Simulated},
-    inventory::{Gap, GapReason, Listing, Scope},
-    money::{
-        AllocationTag, Amount, Attribution, BillAnswer, BillProblem, BillQuestion, BillRow, Billed, Bucket, Condition,
-        Days, Dimension, Metric, Terms,
-    },
-    policy::Policy,
-    store::{Reader, Writer},
-};
 use support::scan_of;
+use tagledger_cloud::{
+    AccountRegion, Accounts, Cloud, CreationEvents, LookupResult, OperationCalls, simulated::Simulated,
+};
+use tagledger_cost::{
+    AllocationTag, Amount, Attribution, BillQuestion, Bucket, Condition, CostQueryError, CostQueryResponse,
+    CostQueryResult, CostRow, Days, Dimension, Metric, TagScope,
+};
+use tagledger_ledger::{LedgerReader, LedgerWriter, cost::bill_query};
+use tagledger_model::{
+    AccountId, Arn,
+    inventory::{Gap, GapReason, Listing, Scope},
+};
+use tagledger_policy::Policy;
+use tagledger_scanner::Scan;
 
 const EC2: &str = "Amazon Elastic Compute Cloud - Compute";
 const S3: &str = "Amazon Simple Storage Service";
@@ -136,56 +138,56 @@ struct Bills {
 }
 
 impl Cloud for Bills {
-    async fn accounts(&self) -> Result<Accounts, Gap> {
-        self.company.accounts().await
+    async fn list_accounts(&self) -> Result<Accounts, Gap> {
+        self.company.list_accounts().await
     }
-    async fn regions(&self, account: &AccountId) -> Result<Vec<AccountRegion>, Gap> {
-        self.company.regions(account).await
+    async fn list_regions(&self, account: &AccountId) -> Result<Vec<AccountRegion>, Gap> {
+        self.company.list_regions(account).await
     }
     async fn list(&self, scope: &Scope) -> Listing {
         self.company.list(scope).await
     }
-    async fn creations(&self, _: &Scope, _: Timestamp, _: Timestamp, _: u64) -> Creations {
-        Creations::default()
+    async fn list_creation_events(&self, _: &Scope, _: Timestamp, _: Timestamp, _: u64) -> CreationEvents {
+        CreationEvents::default()
     }
 
-    async fn bill(&self, question: &BillQuestion, most_requests: u64) -> Billed {
+    async fn query_costs(&self, question: &BillQuestion, max_requests: u64) -> CostQueryResult {
         if let Some(reason) = (self.refused)(question) {
             let gap = Gap { reason, operation: "ce:GetCostAndUsage".to_owned(), message: "no".to_owned() };
-            return Billed { requests: 1, answer: Err(BillProblem::Gap(gap)) };
+            return CostQueryResult { requests: 1, response: Err(CostQueryError::Gap(gap)) };
         }
-        if most_requests < self.pages {
-            return Billed { requests: most_requests, answer: Err(BillProblem::Budget) };
+        if max_requests < self.pages {
+            return CostQueryResult { requests: max_requests, response: Err(CostQueryError::PageLimit) };
         }
         let mut sums: BTreeMap<(Date, Vec<String>), Amount> = BTreeMap::new();
         let in_days = |line: &&Line| line.day() >= question.days.first && line.day() < question.days.end;
-        let wanted = |line: &&Line| question.only.as_ref().is_none_or(|only| line.meets(only));
+        let wanted = |line: &&Line| question.filter.as_ref().is_none_or(|only| line.meets(only));
         for line in self.lines.iter().filter(in_days).filter(wanted) {
-            let groups = question.by.iter().map(|dimension| line.group(dimension)).collect();
+            let groups = question.group_by.iter().map(|dimension| line.group(dimension)).collect();
             *sums.entry((line.day(), groups)).or_default() += Amount::from_micros(line.micros);
         }
-        let row = |((day, groups), amount)| BillRow { day, groups, currency: "USD".to_owned(), amount, units: 0 };
+        let row = |((day, groups), amount)| CostRow { day, groups, currency: "USD".to_owned(), amount, units: 0 };
         let rows = sums.into_iter().map(row).collect();
-        let answer = BillAnswer { rows, estimated: [].into(), metric: Metric::NetAmortized };
-        Billed { requests: self.pages, answer: Ok(answer) }
+        let answer = CostQueryResponse { rows, estimated: [].into(), metric: Metric::NetAmortized };
+        CostQueryResult { requests: self.pages, response: Ok(answer) }
     }
-    async fn look(&self, scope: &Scope, arns: &[Arn], patience: Duration) -> Vec<Looked> {
-        Cloud::look(&self.company, scope, arns, patience).await
+    async fn look_up(&self, scope: &Scope, arns: &[Arn], timeout: Duration) -> Vec<LookupResult> {
+        Cloud::look_up(&self.company, scope, arns, timeout).await
     }
-    async fn locate(&self, buckets: &[Arn]) -> Result<Vec<(Arn, Scope)>, Gap> {
-        Cloud::locate(&self.company, buckets).await
+    async fn locate_buckets(&self, buckets: &[Arn]) -> Result<Vec<(Arn, Scope)>, Gap> {
+        Cloud::locate_buckets(&self.company, buckets).await
     }
-    fn payer(&self) -> Option<AccountId> {
-        self.company.payer()
+    fn payer_account(&self) -> Option<AccountId> {
+        self.company.payer_account()
     }
-    async fn allocation_tags(&self, _: &[String]) -> Result<Vec<AllocationTag>, Gap> {
+    async fn list_allocation_tags(&self, _: &[String]) -> Result<Vec<AllocationTag>, Gap> {
         Ok(Vec::new())
     }
-    fn requests(&self) -> u64 {
-        self.company.requests()
+    fn request_count(&self) -> u64 {
+        self.company.request_count()
     }
-    fn calls(&self) -> Vec<OperationCalls> {
-        self.company.calls()
+    fn operation_calls(&self) -> Vec<OperationCalls> {
+        self.company.operation_calls()
     }
 }
 
@@ -210,9 +212,9 @@ fn scan_refused(
     let company = Simulated::new(1, 0, Date::constant(2026, 11, 1));
     let cloud = Bills { company, lines: lines.to_vec(), pages, refused };
     let now = || on(day);
-    let scan = Scan { concurrency: 4, cost_requests, ..scan_of(&cloud, Arc::clone(policy), &now) };
+    let scan = Scan { concurrency: 4, cost_request_budget: cost_requests, ..scan_of(&cloud, Arc::clone(policy), &now) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(scan.run(Writer::open(store).unwrap(), |_| {})).unwrap();
+    runtime.block_on(scan.run(LedgerWriter::open(store).unwrap(), |_| {})).unwrap();
 }
 
 /// What the ledger says of October after a scan.
@@ -222,8 +224,8 @@ fn told(lines: &[Line]) -> Attribution {
     let policy = Arc::new(Policy::parse(POLICY).unwrap());
     scan(&store, &policy, lines, 1, 1_000, 24);
     let days = Days::of_month(Date::constant(2026, 10, 1));
-    let bill = Reader::new(&store).read(|view| view.bill(days)).unwrap();
-    Attribution::of(&bill.sums_in("USD"), &Terms::of(&policy), Date::constant(2026, 10, 31))
+    let bill = LedgerReader::new(&store).read(|view| bill_query::load_bill(view, days)).unwrap();
+    Attribution::compute(&bill.sums_in("USD"), &TagScope::from_policy(&policy), Date::constant(2026, 10, 31))
 }
 
 fn sum<'l>(lines: impl Iterator<Item = &'l Line>) -> Amount {
@@ -247,8 +249,10 @@ fn line() -> impl Strategy<Value = Line> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
+    /// For arbitrary bills, the buckets add up to the total, each line counts in exactly one bucket, and the sums by
+    /// service, region, account and key match the lines.
     #[test]
-    fn every_line_of_a_bill_is_in_one_bucket_and_in_no_other(lines in prop::collection::vec(line(), 0..60)) {
+    fn each_bill_line_belongs_to_one_bucket(lines in prop::collection::vec(line(), 0..60)) {
         let told = told(&lines);
         prop_assert_eq!(told.total, sum(lines.iter()));
         prop_assert_eq!(told.buckets.values().copied().sum::<Amount>(), told.total);
@@ -283,8 +287,10 @@ proptest! {
     }
 }
 
+/// Spend of a resource that is tagged on the 16th is unattributable for the 15 days before and attributable from then
+/// on.
 #[test]
-fn a_resource_that_is_tagged_in_the_middle_of_a_month_is_in_the_gap_until_then() {
+fn midmonth_tagging_splits_spend_by_day() {
     let day = |day: i8| Line {
         kind: 0,
         day,
@@ -301,9 +307,13 @@ fn a_resource_that_is_tagged_in_the_middle_of_a_month_is_in_the_gap_until_then()
 
 /// Requests of a day, what was told of the bill on it, and how many months were known then.
 fn day(store: &Path, day: i8) -> (u64, String, usize) {
-    let read = Reader::new(store).read(|view| {
-        let message = view.bill_gap()?.map_or_else(String::new, |gap| gap.message);
-        Ok((view.bill_requests(Date::constant(2026, 11, day))?, message, view.bill_months()?.len()))
+    let read = LedgerReader::new(store).read(|view| {
+        let message = bill_query::load_bill_gap(view)?.map_or_else(String::new, |gap| gap.message);
+        Ok((
+            bill_query::count_requests(view, Date::constant(2026, 11, day))?,
+            message,
+            bill_query::load_months(view)?.len(),
+        ))
     });
     read.unwrap()
 }
@@ -315,8 +325,10 @@ fn a_month() -> Vec<Line> {
         .collect()
 }
 
+/// A month that needs more requests than the daily budget is not requested repeatedly in vain. The gap message names
+/// `TAGLEDGER_COST_REQUEST_BUDGET`, and with a larger budget all months are read.
 #[test]
-fn a_month_that_takes_more_than_a_day_may_cost_is_not_begun_again_and_again() {
+fn oversized_month_is_not_retried_in_vain() {
     let folder = tempfile::tempdir().unwrap();
     let (store, policy) = (folder.path().join("ledger.sqlite"), Arc::new(Policy::parse(POLICY).unwrap()));
     // November has no lines: one question and five pages. October has six, and 12 requests a day.
@@ -328,13 +340,15 @@ fn a_month_that_takes_more_than_a_day_may_cost_is_not_begun_again_and_again() {
     assert!(before.iter().all(|requests| *requests <= 12), "{before:?}");
     let (last, told, months) = day(&store, 27);
     assert_eq!((last, months), (1, 1), "the tags are looked at, and nothing is asked in vain: {told}");
-    assert!(told.contains("raise TAGLEDGER_COST_REQUEST_BUDGET"), "{told}");
+    assert!(told.contains("increase TAGLEDGER_COST_REQUEST_BUDGET"), "{told}");
     scan(&store, &policy, &a_month(), 5, 1_000, 28);
     assert_eq!((day(&store, 28).2, day(&store, 28).1.as_str()), (14, ""), "with a larger budget all months come in");
 }
 
+/// With a small daily budget, no day exceeds it, the number of recorded months never decreases, and all 14 months are
+/// recorded within 20 days.
 #[test]
-fn months_come_in_day_by_day_within_the_budget() {
+fn backfill_completes_within_daily_budget() {
     let folder = tempfile::tempdir().unwrap();
     let (store, policy) = (folder.path().join("ledger.sqlite"), Arc::new(Policy::parse(POLICY).unwrap()));
     let mut known = 0;
@@ -348,8 +362,10 @@ fn months_come_in_day_by_day_within_the_budget() {
     assert_eq!(known, 14);
 }
 
+/// For an account that is younger than the period of Cost Explorer, the months that exist are recorded without a gap,
+/// and the current month is refreshed every day.
 #[test]
-fn a_bill_younger_than_what_cost_explorer_keeps_is_read_on_every_night() {
+fn young_account_bill_is_refreshed_daily() {
     let folder = tempfile::tempdir().unwrap();
     let (store, policy) = (folder.path().join("ledger.sqlite"), Arc::new(Policy::parse(POLICY).unwrap()));
     // The account is of September.
@@ -359,23 +375,27 @@ fn a_bill_younger_than_what_cost_explorer_keeps_is_read_on_every_night() {
         scan_refused(&store, &policy, (&a_month(), 1), 1_000, today, young);
         let (_, told, months) = day(&store, today);
         assert_eq!((months, told.as_str()), (3, ""), "day {today}");
-        let known = Reader::new(&store).read(|view| view.bill_months()).unwrap();
+        let known = LedgerReader::new(&store).read(bill_query::load_months).unwrap();
         assert_eq!(known.last().unwrap().days.end, Date::constant(2026, 11, today), "the running month is read again");
     }
 }
 
+/// The recorded basis of resource costs remains unchanged when its usage or its resource charges cannot be read, and
+/// the next successful scan replaces it.
 #[test]
-fn what_single_resources_cost_stays_known_when_it_cannot_be_read_again() {
+fn resource_costs_survive_failed_refresh() {
     let folder = tempfile::tempdir().unwrap();
     let (store, policy) = (folder.path().join("ledger.sqlite"), Arc::new(Policy::parse(POLICY).unwrap()));
-    let basis = |store: &Path| Writer::open(store).unwrap().bill_known(Date::constant(2026, 11, 30)).unwrap().basis;
+    let basis =
+        |store: &Path| LedgerWriter::open(store).unwrap().bill_known(Date::constant(2026, 11, 30)).unwrap().basis;
     let lines: Vec<Line> = (1..=31).map(|day| Line { day, ..a_month()[0].clone() }).collect();
     let lines: Vec<Line> = lines.into_iter().chain(a_month()).collect();
     scan(&store, &policy, &lines, 1, 1_000, 8);
     let first = basis(&store).unwrap();
     assert!(first.named, "the last fourteen days are partly of October: {first:?}");
-    let usage = |question: &BillQuestion| question.by.contains(&Dimension::UsageType).then_some(GapReason::Throttled);
-    let named = |question: &BillQuestion| question.by.contains(&Dimension::Resource).then_some(GapReason::Denied);
+    let usage =
+        |question: &BillQuestion| question.group_by.contains(&Dimension::UsageType).then_some(GapReason::Throttled);
+    let named = |question: &BillQuestion| question.group_by.contains(&Dimension::Resource).then_some(GapReason::Denied);
     scan_refused(&store, &policy, (&lines, 1), 1_000, 16, usage);
     assert_eq!(basis(&store), Some(first.clone()), "what was used cannot be read");
     scan_refused(&store, &policy, (&lines, 1), 1_000, 17, named);

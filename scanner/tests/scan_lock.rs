@@ -16,14 +16,12 @@ use std::{
 use futures::StreamExt;
 use gated::Gated;
 use jiff::{Timestamp, civil::Date};
-use scanner::{Scan, ScanError, ScanLock};
 use server::Redis;
-use shared::{
-    cloud::simulated::Simulated,
-    policy::Policy,
-    store::{NightSummary, Writer},
-};
 use support::scan_of;
+use tagledger_cloud::simulated::Simulated;
+use tagledger_ledger::{LedgerWriter, SnapshotSummary};
+use tagledger_policy::Policy;
+use tagledger_scanner::{LeaseSettings, Scan, ScanError};
 use tempfile::TempDir;
 use tokio::{sync::Semaphore, task::JoinHandle};
 
@@ -40,8 +38,8 @@ impl Shared {
         Self { server, url }
     }
 
-    fn lock(&self) -> ScanLock {
-        ScanLock::new(&self.url).unwrap().held_for(Duration::from_millis(600))
+    fn lock(&self) -> LeaseSettings {
+        LeaseSettings::new(&self.url).unwrap().held_for(Duration::from_millis(600))
     }
 
     async fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
@@ -97,24 +95,26 @@ impl Scanner {
         self.folder.path().join("ledger.sqlite")
     }
 
-    fn scan(&self, lock: ScanLock) -> JoinHandle<Result<NightSummary, ScanError>> {
+    fn scan(&self, lock: LeaseSettings) -> JoinHandle<Result<SnapshotSummary, ScanError>> {
         let cloud = Gated { cloud: Simulated::new(1, 300, Date::constant(2026, 11, 1)), gate: Arc::clone(&self.gate) };
-        let writer = Writer::open(&self.store()).unwrap();
+        let writer = LedgerWriter::open(&self.store()).unwrap();
         tokio::spawn(async move {
             let policy = Policy::parse(include_str!("../../policies/tagging_policy.json")).unwrap();
             let plain = scan_of(&cloud, Arc::new(policy), &|| Timestamp::UNIX_EPOCH);
-            let scan = Scan { concurrency: 4, lock: Some(&lock), ..plain };
+            let scan = Scan { concurrency: 4, lease: Some(&lock), ..plain };
             scan.run(writer, |_| {}).await
         })
     }
 }
 
-async fn recorded(scan: JoinHandle<Result<NightSummary, ScanError>>) {
+async fn recorded(scan: JoinHandle<Result<SnapshotSummary, ScanError>>) {
     scan.await.unwrap().expect("a night");
 }
 
+/// Of two scanners that share a Redis, only one scans, even with separate ledgers and for longer than the lease
+/// duration. The error of the other names the holder, and it can scan after the lease is released.
 #[tokio::test]
-async fn of_two_scanners_one_scans_whatever_their_ledgers_and_the_other_is_told_which() {
+async fn lease_excludes_second_scanner_and_names_holder() {
     let redis = Shared::start();
     let (first, second) = (Scanner::new(), Scanner::at_once());
     let running = first.scan(redis.lock());
@@ -134,8 +134,9 @@ async fn of_two_scanners_one_scans_whatever_their_ledgers_and_the_other_is_told_
     recorded(second.scan(redis.lock())).await;
 }
 
+/// The lease of a scanner that died blocks other scanners until it expires, and no longer.
 #[tokio::test]
-async fn a_scanner_that_died_holds_the_lock_for_its_time_and_no_longer() {
+async fn lease_of_dead_scanner_expires() {
     let redis = Shared::start();
     let (dead, next) = (Scanner::new(), Scanner::at_once());
     let running = dead.scan(redis.lock());
@@ -149,8 +150,10 @@ async fn a_scanner_that_died_holds_the_lock_for_its_time_and_no_longer() {
     recorded(next.scan(redis.lock())).await;
 }
 
+/// A scan whose lease another process has taken ends with an error that names that process. It records no snapshot and
+/// does not release the lease of the other.
 #[tokio::test]
-async fn a_scan_that_has_lost_its_turn_records_nothing() {
+async fn lost_lease_aborts_without_snapshot() {
     let redis = Shared::start();
     let scanner = Scanner::new();
     let running = scanner.scan(redis.lock());
@@ -159,12 +162,14 @@ async fn a_scan_that_has_lost_its_turn_records_nothing() {
     let ended = running.await.unwrap().unwrap_err();
     assert!(ended.to_string().contains("(process 1 of elsewhere)"), "{ended}");
     assert_eq!(redis.ask::<String>(&["GET", &key]).await, "process 1 of elsewhere", "it is not ours to free");
-    let reader = shared::store::Reader::new(&scanner.store());
+    let reader = tagledger_ledger::LedgerReader::new(&scanner.store());
     assert_eq!(reader.read(|view| view.newest()).unwrap(), None);
 }
 
+/// A scan that was suspended while another scanner acquired and released the lease records no snapshot, because its
+/// fencing token is outdated.
 #[tokio::test]
-async fn a_scan_that_slept_through_the_whole_turn_of_another_records_nothing() {
+async fn suspended_scan_is_fenced_off() {
     let redis = Shared::start();
     let (sleeper, other) = (Scanner::new(), Scanner::at_once());
     // So long that it does not look after its lock before its end.
@@ -176,14 +181,16 @@ async fn a_scan_that_slept_through_the_whole_turn_of_another_records_nothing() {
     assert_eq!(redis.keys().await, Vec::<String>::new());
     sleeper.open();
     let ended = running.await.unwrap().unwrap_err();
-    assert!(ended.to_string().contains("(it began later and has ended since)"), "{ended}");
+    assert!(ended.to_string().contains("(its scan started later and has finished)"), "{ended}");
     assert_eq!(redis.keys().await, Vec::<String>::new(), "it took no other turn");
-    let reader = shared::store::Reader::new(&sleeper.store());
+    let reader = tagledger_ledger::LedgerReader::new(&sleeper.store());
     assert_eq!(reader.read(|view| view.newest()).unwrap(), None);
 }
 
+/// Each lease has a higher fencing token than all earlier ones, even after Redis was flushed, the counter was damaged,
+/// or the counter is ahead of the clock.
 #[tokio::test]
-async fn every_turn_has_a_higher_number_than_those_before_it_whatever_became_of_them() {
+async fn fencing_tokens_always_increase() {
     let redis = Shared::start();
     let mut last = 0;
     for spoil in [None, Some("flush"), Some("junk"), None] {
@@ -208,8 +215,10 @@ async fn every_turn_has_a_higher_number_than_those_before_it_whatever_became_of_
     assert_eq!(redis.last_turn().await, ahead + 1);
 }
 
+/// Each committed snapshot publishes its number on the Redis channel, and a scan that commits nothing publishes
+/// nothing.
 #[tokio::test]
-async fn a_snapshot_is_announced_when_it_is_committed_and_nothing_is_where_none_is() {
+async fn commit_publishes_snapshot_number() {
     let redis = Shared::start();
     let client = redis::Client::open(redis.url.as_str()).unwrap();
     let mut channel = client.get_async_pubsub().await.unwrap();
@@ -229,8 +238,9 @@ async fn a_snapshot_is_announced_when_it_is_committed_and_nothing_is_where_none_
     assert!(tokio::time::timeout(Duration::from_millis(500), told.next()).await.is_err(), "nothing was committed");
 }
 
+/// When Redis is flushed during a scan, the scan restores its lease and commits its snapshot.
 #[tokio::test]
-async fn a_flushed_redis_ends_no_scan_and_soon_has_the_lock_again() {
+async fn lease_is_restored_after_redis_flush() {
     let redis = Shared::start();
     let scanner = Scanner::new();
     let running = scanner.scan(redis.lock());
@@ -241,8 +251,10 @@ async fn a_flushed_redis_ends_no_scan_and_soon_has_the_lock_again() {
     recorded(running).await;
 }
 
+/// A scan completes when Redis stops responding during it, when Redis does not respond at its start, and when Redis is
+/// not running.
 #[tokio::test]
-async fn without_its_redis_a_scanner_scans_all_the_same() {
+async fn scan_succeeds_without_redis() {
     let mut redis = Shared::start();
     let scanner = Scanner::new();
     let running = scanner.scan(redis.lock());
@@ -257,12 +269,13 @@ async fn without_its_redis_a_scanner_scans_all_the_same() {
     recorded(scanner.scan(redis.lock())).await;
 }
 
+/// An invalid Redis URL is rejected with an error that names `REDIS_URL` and does not contain the URL or its password.
 #[test]
-fn what_is_no_address_of_a_redis_is_refused_without_repeating_it() {
+fn invalid_redis_url_error_hides_secret() {
     for url in ["", "redis", "http://:secret@localhost/", "redis://:secret@localhost/no-number"] {
-        let refused = ScanLock::new(url).unwrap_err();
+        let refused = LeaseSettings::new(url).unwrap_err();
         assert!(refused.to_string().contains("REDIS_URL"), "{refused}");
-        let chain = shared::chain::Chain(&refused).to_string();
+        let chain = tagledger_model::error_chain::ErrorChain(&refused).to_string();
         assert!(!chain.contains("secret"), "{chain}");
     }
 }

@@ -26,11 +26,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gate::DoorSettings;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use server::{Audit, AuditSettings, Ledger, Shelf, door, serve_http};
-use shared::store::{NightHeader, Reader, Writer};
+use tagledger_http::GuardSettings;
+use tagledger_ledger::{LedgerReader, LedgerWriter, SnapshotHeader};
+use tagledger_server::{AppState, Audit, AuditSettings, RedisCache, door, serve_http};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -161,17 +161,17 @@ impl Drop for Redis {
 
 /// The server on a ledger, with its audit log.
 async fn serving(store: &Path, redis: Option<u16>, end: &CancellationToken) -> SocketAddr {
-    let mut ledger = Ledger::new(store, None, Duration::from_secs(36 * 3600), now);
+    let mut ledger = AppState::new(store, None, Duration::from_secs(36 * 3600), now);
     if let Some(port) = redis {
         let url = format!("redis://127.0.0.1:{port}/0");
-        ledger = ledger.sharing(Shelf::open(&url, end.clone()).expect("a shelf"));
+        ledger = ledger.with_redis_cache(RedisCache::open(&url, end.clone()).expect("a shelf"));
     }
     let audit = AuditSettings { path: store.with_extension("audit"), days: 1, clock: now };
-    let ledger = ledger.audited(Audit::open(audit).expect("an audit log"));
-    ledger.read_ahead();
+    let ledger = ledger.with_audit(Audit::open(audit).expect("an audit log"));
+    ledger.preload();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let (names, a_minute) = (Vec::new(), NonZeroU32::MAX);
-    let settings = DoorSettings { listen, keys: None, oauth: None, single: None, names, a_minute, clock: now };
+    let settings = GuardSettings { listen, keys: None, oauth: None, single: None, names, a_minute, clock: now };
     let (tell, told) = oneshot::channel();
     let door = door(settings).expect("a door for this machine");
     tokio::spawn(serve_http(Arc::new(ledger), door, end.clone(), |address| tell.send(address).expect("someone waits")));
@@ -187,7 +187,7 @@ async fn measured(
 ) {
     let end = CancellationToken::new();
     let address = serving(store, redis, &end).await;
-    let newest = Reader::new(store).newest().expect("a ledger").expect("a snapshot").id;
+    let newest = LedgerReader::new(store).newest().expect("a ledger").expect("a snapshot").id;
     let newest = Arc::new(AtomicI64::new(newest));
     let until = Instant::now() + Duration::from_secs(seconds);
     let calling: Vec<_> =
@@ -208,14 +208,14 @@ async fn measured(
 
 /// A night in which nothing changed but its number, as a scan commits it.
 fn commit(store: &Path) -> i64 {
-    let mut writer = Writer::open(store).expect("a ledger");
-    let policy = Reader::new(store).read(|view| {
+    let mut writer = LedgerWriter::open(store).expect("a ledger");
+    let policy = LedgerReader::new(store).read(|view| {
         let newest = view.newest()?.expect("a snapshot");
         view.policy(&newest)
     });
     let policy = policy.expect("its policy");
     let mut night =
-        writer.begin(NightHeader { started_at: now(), policy: &policy, app_version: "bench" }).expect("a night");
+        writer.begin(SnapshotHeader { started_at: now(), policy: &policy, app_version: "bench" }).expect("a night");
     night.carry_rest().expect("what was known");
     let summary = night.finish(now(), 1).expect("a snapshot");
     writer.checkpoint().expect("a checkpoint");

@@ -1,26 +1,32 @@
-//! TagLedger's MCP server: answers from the ledger, and asks AWS only about resources that a question names.
+//! The MCP server of TagLedger. It answers tool calls from the ledger, and queries AWS only for resources that a call names by ARN.
 //!
-//! It opens the ledger read-only, and reaches a cloud only through [`shared::cloud::Look`], if it is given one. One [`Ledger`] serves every
+//! It opens the ledger read-only, and calls AWS only through an optional [`tagledger_cloud::Lookup`]. One [`AppState`] serves every
 //! transport: streamable HTTP ([`serve_http`]) and stdio ([`serve_stdio`]).
 
-mod announce;
-mod audit;
-mod health;
-mod heard;
+mod app_state;
+mod audit_writer;
+mod auth;
+mod cache;
+mod error;
 mod http;
-mod ledger;
-mod live;
+mod lookup;
 mod mcp;
-mod metrics;
-mod policy_file;
-mod reach;
-mod shelf;
-mod text;
+mod policy_watcher;
+mod snapshot_ref;
+mod snapshot_watcher;
+mod subscriptions;
 mod tools;
+mod untrusted_text;
 
-pub use audit::{Audit, AuditSettings};
-pub use http::{HttpError, door, router, serve_http};
-pub use ledger::{Clock, Ledger};
-pub use mcp::{StdioError, serve_stdio, tool_names};
-pub use policy_file::PolicyFile;
-pub use shelf::{Shelf, ShelfError};
+pub use crate::{
+    app_state::AppState,
+    audit_writer::{Audit, AuditSettings},
+    cache::redis::{RedisCache, RedisCacheError},
+    http::router::{HttpError, door, router, serve_http},
+    mcp::{
+        stdio::{StdioError, serve_stdio},
+        tool_names::tool_names,
+    },
+    policy_watcher::PolicyWatcher,
+    snapshot_ref::Clock,
+};

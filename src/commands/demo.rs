@@ -1,4 +1,4 @@
-//! `tagledger demo`: scanner and server in one process, over a simulated company.
+//! `tagledger demo`: runs the scanner and the server in one process, with a simulated company.
 
 use std::{
     fs, io,
@@ -10,64 +10,65 @@ use std::{
 };
 
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
-use scanner::{Choice, Narrow, Scan};
-use server::{HttpError, Ledger, serve_http};
-use shared::{
-    cloud::simulated::{DAYS, Simulated},
-    day::day_of,
-    policy::Policy,
-    store::{NightSummary, Reader, Writer},
-};
-
+use tagledger_cloud::simulated::{DAYS, Simulated};
+use tagledger_ledger::{LedgerReader, LedgerWriter, SnapshotSummary};
+use tagledger_model::epoch_day::day_of;
+use tagledger_policy::Policy;
+use tagledger_scanner::{Scan, ScanScopeFilter, ScanTargets};
+use tagledger_server::{AppState, HttpError, serve_http};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     now,
-    serve::{door, end_signal},
+    serve::{cancel_on_signal, guard_settings},
 };
 use crate::{
     cli::DemoArguments,
     costs,
     failure::Failure,
-    output::say,
+    output::print_line,
     summary::{print_rules, print_score},
 };
 
-/// The shipped policy, so that a demo needs no file.
+/// The shipped policy, so that the demo needs no file.
 const POLICY: &str = include_str!("../../policies/tagging_policy.json");
 
-/// The company is the same for everyone.
+/// A fixed seed, so that every demo has the same company.
 const SEED: u64 = 2026;
 
-/// Enough requests to a bill that costs nothing to ask for all of it in one night.
-const EVERY_MONTH: u64 = 1_000;
+/// Enough requests to read every month of the simulated bill in one scan. They cost nothing.
+const BILL_REQUESTS: u64 = 1_000;
 
-/// Each night's scan, UTC.
-const HOUR: i8 = 23;
+/// The hour of each scan, in UTC.
+const SCAN_HOUR: i8 = 23;
 
 pub(crate) async fn run(arguments: DemoArguments) -> Result<ExitCode, Failure> {
-    let door = server::door(door(arguments.listen, None, None).await?)?;
-    // Held while the ledger is made: another demo on this address, and its ledger, are left alone.
-    let held = std::net::TcpListener::bind(arguments.listen);
-    let held = held.map_err(|source| HttpError { address: arguments.listen, source })?;
-    let store = fresh_store()?;
-    let policy = Policy::parse(POLICY).map_err(|faults| Failure::Policy { path: "built-in".into(), faults })?;
+    let guard = tagledger_server::door(guard_settings(arguments.listen, None, None).await?)?;
+    // The address is reserved before the ledger is written, so that a second demo does not replace the ledger of the first.
+    let reserved = std::net::TcpListener::bind(arguments.listen);
+    let reserved = reserved.map_err(|source| HttpError { address: arguments.listen, source })?;
+    let store = create_store()?;
+    let policy = Policy::parse(POLICY).map_err(|errors| Failure::Policy { path: "built-in".into(), errors })?;
     let yesterday = day_of(now()).saturating_sub(1.day());
     let estate = Simulated::new(SEED, arguments.resources, yesterday);
-    let nights = record(&estate, &store, Arc::new(policy)).await?;
+    let snapshots = record_history(&estate, &store, Arc::new(policy)).await?;
     let max_age = Duration::from_secs(14 * 24 * 3600);
-    let ledger = Ledger::new(&store, None, max_age, now).looking_through(Arc::new(estate));
+    let ledger = AppState::new(&store, None, max_age, now).with_lookup(Arc::new(estate));
     let ledger = Arc::new(ledger);
-    let reader = Reader::new(&store);
-    let mut told = Ok(());
-    drop(held);
-    serve_http(ledger, door, end_signal(), |address| told = tell(&nights, &reader, &store, address)).await?;
-    told?;
+    let reader = LedgerReader::new(&store);
+    let mut printed = Ok(());
+    drop(reserved);
+    serve_http(ledger, guard, cancel_on_signal(), |address| {
+        printed = print_summary(&snapshots, &reader, &store, address)
+    })
+    .await?;
+    printed?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// A new file each time, at one place, so that a desktop client's configuration stays valid.
-fn fresh_store() -> Result<PathBuf, Failure> {
+/// Deletes the ledger of an earlier demo. The path is always the same, so that the configuration of a desktop client remains
+/// valid.
+fn create_store() -> Result<PathBuf, Failure> {
     let base = std::env::home_dir().map_or_else(std::env::temp_dir, |home| home.join(".cache"));
     let folder = base.join("tagledger-demo");
     fs::create_dir_all(&folder).map_err(|source| Failure::Folder { path: folder.clone(), source })?;
@@ -84,85 +85,90 @@ fn fresh_store() -> Result<PathBuf, Failure> {
     Ok(store)
 }
 
-/// The first and the last night.
-struct Nights {
-    first: NightSummary,
-    last: NightSummary,
+/// The first and the last snapshot.
+struct DemoSnapshots {
+    first: SnapshotSummary,
+    last: SnapshotSummary,
 }
 
-async fn record(estate: &Simulated, store: &Path, policy: Arc<Policy>) -> Result<Nights, Failure> {
-    let first = night(&estate.on_day(1), store, Arc::clone(&policy), 0).await?;
+async fn record_history(estate: &Simulated, store: &Path, policy: Arc<Policy>) -> Result<DemoSnapshots, Failure> {
+    let first = record_snapshot(&estate.on_day(1), store, Arc::clone(&policy), 0).await?;
     for day in 2..DAYS {
-        night(&estate.on_day(day), store, Arc::clone(&policy), 0).await?;
+        record_snapshot(&estate.on_day(day), store, Arc::clone(&policy), 0).await?;
     }
-    let last = night(&estate.on_day(DAYS), store, policy, EVERY_MONTH).await?;
-    Ok(Nights { first, last })
+    let last = record_snapshot(&estate.on_day(DAYS), store, policy, BILL_REQUESTS).await?;
+    Ok(DemoSnapshots { first, last })
 }
 
-async fn night(
+async fn record_snapshot(
     estate: &Simulated,
     store: &Path,
     policy: Arc<Policy>,
     cost_requests: u64,
-) -> Result<NightSummary, Failure> {
-    let at = evening(estate.date());
+) -> Result<SnapshotSummary, Failure> {
+    let at = scan_time(estate.date());
     let scan = Scan {
         cloud: estate,
         policy,
-        choice: Choice::default(),
-        narrow: Narrow::default(),
+        targets: ScanTargets::default(),
+        filter: ScanScopeFilter::default(),
         concurrency: 1,
-        cost_requests,
-        // Only the last night reads the bill, and only it is learnt from: ninety times would be a long wait.
+        cost_request_budget: cost_requests,
+        // Only the last snapshot reads the bill and trains the suggestions, because doing so 90 times takes long.
         creators: false,
-        learn: cost_requests > 0,
-        lock: None,
+        train: cost_requests > 0,
+        lease: None,
         now: &|| at,
         app_version: env!("CARGO_PKG_VERSION"),
-        end: CancellationToken::new(),
+        cancel: CancellationToken::new(),
     };
-    Ok(scan.run(Writer::open(store)?, |_| {}).await?)
+    Ok(scan.run(LedgerWriter::open(store)?, |_| {}).await?)
 }
 
-fn evening(day: Date) -> Timestamp {
-    TimeZone::UTC.to_timestamp(day.at(HOUR, 0, 0, 0)).unwrap_or(Timestamp::MAX)
+fn scan_time(day: Date) -> Timestamp {
+    TimeZone::UTC.to_timestamp(day.at(SCAN_HOUR, 0, 0, 0)).unwrap_or(Timestamp::MAX)
 }
 
-fn tell(nights: &Nights, reader: &Reader, store: &Path, address: SocketAddr) -> Result<(), Failure> {
-    let Nights { first, last } = nights;
-    say(format!(
-        "TagLedger {}: a simulated company on AWS, {} nights of history",
+fn print_summary(
+    snapshots: &DemoSnapshots,
+    reader: &LedgerReader,
+    store: &Path,
+    address: SocketAddr,
+) -> Result<(), Failure> {
+    let DemoSnapshots { first, last } = snapshots;
+    print_line(format!(
+        "TagLedger {}: a simulated company on AWS, {} snapshots",
         env!("CARGO_PKG_VERSION"),
         last.snapshot.id
     ));
-    say("");
+    print_line("");
     print_score(&last.tally);
     if let Some(score) = first.tally.score() {
-        say(format!("  History     compliance was {:.1} % in the first night", score * 100.0));
+        print_line(format!("  History     compliance was {:.1} % in the first snapshot", score * 100.0));
     }
     costs::print(reader)?;
     print_rules(reader)?;
-    say("");
-    say(format!("  MCP at http://{address}/mcp, health at http://{address}/health. Ctrl-C ends it."));
-    say("");
-    connect(store, address);
+    print_line("");
+    print_line(format!("  MCP at http://{address}/mcp, health at http://{address}/health. Press Ctrl-C to stop."));
+    print_line("");
+    print_clients(store, address);
     Ok(())
 }
 
-/// The exact lines that connect each client.
-fn connect(store: &Path, address: SocketAddr) {
+/// Prints the lines that connect each client.
+fn print_clients(store: &Path, address: SocketAddr) {
     let url = format!("http://{address}/mcp");
     let program = std::env::current_exe().map_or_else(|_| "tagledger".to_owned(), |path| path.display().to_string());
-    say("Connect a client while this runs, then ask: how well is our AWS estate tagged?");
-    say("");
-    say("  Claude Code");
-    say(format!("    claude mcp add --transport http tagledger {url}"));
-    say("  VS Code");
-    say(format!("    code --add-mcp '{{\"name\":\"tagledger\",\"type\":\"http\",\"url\":\"{url}\"}}'"));
-    say("  Cursor, in ~/.cursor/mcp.json");
-    say(format!("    {{\"mcpServers\":{{\"tagledger\":{{\"url\":\"{url}\"}}}}}}"));
-    say("  Claude Desktop, in claude_desktop_config.json (Settings, Developer, Edit Config)");
-    say(format!(
+    print_line("Connect a client while the demo runs, then ask: how well is our AWS estate tagged?");
+    print_line("");
+    print_line("  Claude Code");
+    print_line(format!("    claude mcp add --transport http tagledger {url}"));
+    print_line("  VS Code");
+    print_line(format!("    code --add-mcp '{{\"name\":\"tagledger\",\"type\":\"http\",\"url\":\"{url}\"}}'"));
+    print_line("  Cursor, in ~/.cursor/mcp.json");
+    print_line(format!("    {{\"mcpServers\":{{\"tagledger\":{{\"url\":\"{url}\"}}}}}}"));
+    print_line("  Claude Desktop, in claude_desktop_config.json (Settings, Developer, Edit Config)");
+    print_line(format!(
         "    {{\"mcpServers\":{{\"tagledger\":{{\"command\":\"{program}\",\"args\":[\"mcp\",\"--store\",\"{}\"]}}}}}}",
         store.display()
     ));

@@ -1,147 +1,154 @@
-//! `tagledger doctor`: what is there of all that is needed, and what a missing thing disables.
+//! `tagledger doctor`: checks what scans and servers need, and reports what each missing part disables.
 
 use std::{path::Path, process::ExitCode};
 
-use gate::{KeyFile, KeyState};
-use server::Shelf;
-use shared::{
-    chain::Chain,
-    store::{Reader, StoreError},
-};
+use tagledger_http::{ApiKeyFile, KeyState};
+use tagledger_ledger::{LedgerError, LedgerReader};
+use tagledger_model::error_chain::ErrorChain;
+use tagledger_server::RedisCache;
 
 use super::now;
-use crate::{cli::DoctorArguments, failure::Failure, output::say};
+use crate::{cli::DoctorArguments, failure::Failure, output::print_line};
 
-/// Less free space than this beside the ledger is a warning, bytes.
-const LITTLE_SPACE: u64 = 1 << 30;
+/// Less free space than this for the ledger is a warning, in bytes.
+const MIN_FREE_BYTES: u64 = 1 << 30;
 
-/// How something stands.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mark {
     Ok,
-    /// Something is missing that can be done without.
-    Less,
-    /// Nothing works without it.
-    Bad,
+    /// Something optional is missing.
+    Warning,
+    /// Something required is missing.
+    Error,
 }
 
 impl Mark {
     fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
-            Self::Less => "--",
-            Self::Bad => "!!",
+            Self::Warning => "--",
+            Self::Error => "!!",
         }
     }
 }
 
-/// Says what was found, and remembers the worst of it.
-struct Findings(bool);
+/// Prints the results of checks, and stores whether one of them is an error.
+struct Findings {
+    has_error: bool,
+}
 
 impl Findings {
-    fn tell(&mut self, mark: Mark, what: &str, found: &str) {
-        self.0 |= mark == Mark::Bad;
-        say(format!("{}  {what:<11} {found}", mark.as_str()));
+    fn report(&mut self, mark: Mark, subject: &str, finding: &str) {
+        self.has_error |= mark == Mark::Error;
+        print_line(format!("{}  {subject:<11} {finding}", mark.as_str()));
     }
 }
 
 pub(crate) async fn run(arguments: DoctorArguments) -> Result<ExitCode, Failure> {
-    let mut findings = Findings(false);
+    let mut findings = Findings { has_error: false };
     let scan = &arguments.scan;
-    policy(&mut findings, &scan.policy.policy);
-    ledger(&mut findings, &scan.store.store);
-    space(&mut findings, &scan.store.store);
-    redis(&mut findings, scan.redis.redis_url.as_deref()).await;
-    keys(&mut findings, &arguments.keys.keys);
+    check_policy(&mut findings, &scan.policy.policy);
+    check_ledger(&mut findings, &scan.store.store);
+    check_space(&mut findings, &scan.store.store);
+    check_redis(&mut findings, scan.redis.redis_url.as_deref()).await;
+    check_keys(&mut findings, &arguments.keys.keys);
     aws::check(&mut findings, &arguments).await?;
-    Ok(if findings.0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if findings.has_error { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn policy(findings: &mut Findings, path: &Path) {
+fn check_policy(findings: &mut Findings, path: &Path) {
     match super::read_policy(path) {
         Ok(policy) => {
             let tags = policy.tags().len();
-            findings.tell(
+            findings.report(
                 Mark::Ok,
                 "policy",
                 &format!("{}, version {}, {tags} tags", path.display(), policy.version()),
             );
         }
-        Err(failure) => findings.tell(Mark::Bad, "policy", &format!("{}; nothing can be judged", Chain(&failure))),
+        Err(failure) => {
+            findings.report(Mark::Error, "policy", &format!("{}; resources cannot be evaluated", ErrorChain(&failure)))
+        }
     }
 }
 
-fn ledger(findings: &mut Findings, path: &Path) {
-    let newest = Reader::new(path).read(|view| view.newest());
+fn check_ledger(findings: &mut Findings, path: &Path) {
+    let newest = LedgerReader::new(path).read(|session| session.newest());
     match newest {
         Ok(Some(newest)) => {
             let age = now().duration_since(newest.finished_at);
-            let told = format!("{}, snapshot {} of {} h ago", path.display(), newest.id, age.as_hours());
+            let state = format!("{}, snapshot {} of {} h ago", path.display(), newest.id, age.as_hours());
             if age.is_negative() {
-                let why =
-                    format!("{told}: it is of the future; this machine's clock went back, or the scanner's is ahead");
-                findings.tell(Mark::Less, "ledger", &why);
+                let message =
+                    format!("{state}: its time is in the future; the clock of this machine or of the scanner is wrong");
+                findings.report(Mark::Warning, "ledger", &message);
             } else {
-                findings.tell(Mark::Ok, "ledger", &told);
+                findings.report(Mark::Ok, "ledger", &state);
             }
         }
-        Ok(None) | Err(StoreError::Missing { .. }) => {
-            findings.tell(
-                Mark::Less,
+        Ok(None) | Err(LedgerError::Missing { .. }) => {
+            findings.report(
+                Mark::Warning,
                 "ledger",
                 &format!("{} has no snapshot yet; run `tagledger scan`", path.display()),
             );
         }
-        Err(error) => findings.tell(Mark::Bad, "ledger", &Chain(&error).to_string()),
+        Err(error) => findings.report(Mark::Error, "ledger", &ErrorChain(&error).to_string()),
     }
 }
 
-/// Of the disk that the ledger is on, or would be.
-fn space(findings: &mut Findings, store: &Path) {
+/// Checks the free space of the disk of the ledger.
+fn check_space(findings: &mut Findings, store: &Path) {
     let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match rustix::fs::statvfs(folder) {
         Ok(disk) => {
             let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-            let told = format!("{}.{} GiB free for the ledger", free >> 30, ((free >> 20) % 1024) * 10 / 1024);
-            if free < LITTLE_SPACE {
-                let why = format!("{told}; a scan that finds no room is lost, and nothing before it");
-                findings.tell(Mark::Less, "space", &why);
+            let state = format!("{}.{} GiB free for the ledger", free >> 30, ((free >> 20) % 1024) * 10 / 1024);
+            if free < MIN_FREE_BYTES {
+                let message =
+                    format!("{state}; a scan that fills the disk is lost; earlier snapshots are not affected");
+                findings.report(Mark::Warning, "space", &message);
             } else {
-                findings.tell(Mark::Ok, "space", &told);
+                findings.report(Mark::Ok, "space", &state);
             }
         }
-        Err(error) => findings.tell(Mark::Bad, "space", &format!("{} cannot be looked at: {error}", folder.display())),
+        Err(error) => findings.report(
+            Mark::Error,
+            "space",
+            &format!("the free space of {} cannot be read: {error}", folder.display()),
+        ),
     }
 }
 
-async fn redis(findings: &mut Findings, url: Option<&str>) {
+async fn check_redis(findings: &mut Findings, url: Option<&str>) {
     let Some(url) = url else {
-        let none = "none; servers share no answers, and scanners of one account take no turns";
-        return findings.tell(Mark::Ok, "redis", none);
+        let message = "not configured; servers share no cache, and scanners of one account share no lease";
+        return findings.report(Mark::Ok, "redis", message);
     };
-    match Shelf::ping(url).await {
-        Ok(Ok(())) => findings.tell(Mark::Ok, "redis", "answers"),
+    match RedisCache::ping(url).await {
+        Ok(Ok(())) => findings.report(Mark::Ok, "redis", "responds"),
         Ok(Err(why)) => {
-            let why = format!("does not answer ({why}); answers are worked out, and scans done, without it");
-            findings.tell(Mark::Less, "redis", &why);
+            let message = format!("does not respond ({why}); servers and scanners work without it");
+            findings.report(Mark::Warning, "redis", &message);
         }
-        Err(error) => findings.tell(Mark::Bad, "redis", &error.to_string()),
+        Err(error) => findings.report(Mark::Error, "redis", &error.to_string()),
     }
 }
 
-fn keys(findings: &mut Findings, path: &Path) {
+fn check_keys(findings: &mut Findings, path: &Path) {
     if let Ok(false) = path.try_exists() {
-        let none = format!("{} is not there: only this machine is let in", path.display());
-        return findings.tell(Mark::Ok, "keys", &none);
+        let message = format!("{} does not exist: only requests from this machine are accepted", path.display());
+        return findings.report(Mark::Ok, "keys", &message);
     }
-    match KeyFile::list(path) {
+    match ApiKeyFile::list(path) {
         Ok(keys) => {
             let active = keys.iter().filter(|key| key.state(now()) == KeyState::Active).count();
-            let told = format!("{active} of {} are accepted", keys.len());
-            let mark = if active == 0 { Mark::Less } else { Mark::Ok };
-            findings.tell(mark, "keys", &told);
+            let state = format!("{active} of {} are active", keys.len());
+            let mark = if active == 0 { Mark::Warning } else { Mark::Ok };
+            findings.report(mark, "keys", &state);
         }
-        Err(error) => findings.tell(Mark::Bad, "keys", &format!("{error}; nobody is let in")),
+        Err(error) => findings.report(Mark::Error, "keys", &format!("{error}; all requests are rejected")),
     }
 }
 
@@ -149,9 +156,9 @@ fn keys(findings: &mut Findings, path: &Path) {
 mod aws {
     use super::{DoctorArguments, Failure, Findings, Mark};
 
-    #[expect(clippy::unused_async, reason = "with AWS it is")]
+    #[expect(clippy::unused_async, reason = "with AWS this function is asynchronous")]
     pub(super) async fn check(findings: &mut Findings, _: &DoctorArguments) -> Result<(), Failure> {
-        findings.tell(Mark::Bad, "aws", "this build cannot ask AWS; build without --no-default-features");
+        findings.report(Mark::Error, "aws", "this build has no support for AWS; build without --no-default-features");
         Ok(())
     }
 }
@@ -160,83 +167,89 @@ mod aws {
 mod aws {
     use std::collections::BTreeMap;
 
-    use shared::{
-        AccountId,
-        cloud::aws::{Aws, Clocks, Probe, Tried},
-    };
+    use tagledger_aws::{Aws, ClockSkew, PermissionProbe, ProbeOutcome};
+    use tagledger_model::AccountId;
 
     use super::{DoctorArguments, Failure, Findings, Mark, now};
 
-    /// Seconds by which clocks may differ; AWS refuses signatures that are five minutes off.
-    const SKEW: i64 = 60;
+    /// A larger difference between the clocks is a warning, in seconds. AWS rejects signatures that differ by five minutes.
+    const MAX_SKEW_SECONDS: i64 = 60;
 
     pub(super) async fn check(findings: &mut Findings, arguments: &DoctorArguments) -> Result<(), Failure> {
-        let cloud = match Aws::connect(super::super::scan::settings(&arguments.scan)?).await {
+        let cloud = match Aws::connect(super::super::scan::aws_settings(&arguments.scan)?).await {
             Ok(cloud) => cloud,
             Err(gap) => {
-                findings.tell(Mark::Bad, "aws", &format!("{gap}; nothing can be scanned"));
+                findings.report(Mark::Error, "aws", &format!("{gap}; AWS cannot be scanned"));
                 return Ok(());
             }
         };
         let (account, region) = (&cloud.caller().id, cloud.default_region());
-        findings.tell(Mark::Ok, "aws", &format!("credentials of account {account}, tried in {region}"));
+        findings.report(Mark::Ok, "aws", &format!("credentials of account {account}, tested in {region}"));
         let (probes, clocks) = cloud.probe(arguments.costs, now).await;
-        clock(findings, clocks);
-        let mut accounts: BTreeMap<&AccountId, Vec<&Probe>> = BTreeMap::new();
+        check_clock(findings, clocks);
+        let mut accounts: BTreeMap<&AccountId, Vec<&PermissionProbe>> = BTreeMap::new();
         probes.iter().for_each(|probe| accounts.entry(&probe.account).or_default().push(probe));
         for (account, probes) in accounts {
-            permissions(findings, account, &probes);
+            report_permissions(findings, account, &probes);
         }
         if !arguments.costs {
-            findings.tell(Mark::Ok, "costs", "not tried: each request to Cost Explorer costs USD 0.01; --costs does");
+            findings.report(
+                Mark::Ok,
+                "costs",
+                "not tested: each request to Cost Explorer costs USD 0.01; --costs tests it",
+            );
         }
         Ok(())
     }
 
-    fn clock(findings: &mut Findings, clocks: Option<Clocks>) {
-        let Some(Clocks { aws, here }) = clocks else { return };
+    fn check_clock(findings: &mut Findings, clocks: Option<ClockSkew>) {
+        let Some(ClockSkew { aws, here }) = clocks else { return };
         let ahead = here.duration_since(aws).as_secs();
-        if ahead.abs() > SKEW {
+        if ahead.abs() > MAX_SKEW_SECONDS {
             let which = if ahead > 0 { "ahead of" } else { "behind" };
-            let why = format!("{} s {which} AWS's; beyond five minutes it refuses every request", ahead.abs());
-            findings.tell(Mark::Less, "clock", &why);
+            let message =
+                format!("{} s {which} the clock of AWS; AWS rejects requests that differ by five minutes", ahead.abs());
+            findings.report(Mark::Warning, "clock", &message);
         } else {
-            findings.tell(Mark::Ok, "clock", "as AWS's");
+            findings.report(Mark::Ok, "clock", "equal to the clock of AWS");
         }
     }
 
-    /// One line for what is there, and one for each thing that is not.
-    fn permissions(findings: &mut Findings, account: &AccountId, probes: &[&Probe]) {
-        let granted = probes.iter().filter(|probe| probe.outcome == Ok(Tried::Granted)).count();
-        let untried: Vec<&str> =
-            probes.iter().filter(|probe| probe.outcome == Ok(Tried::Nothing)).map(|probe| probe.action).collect();
-        let untried = match untried.as_slice() {
+    /// Reports the granted permissions in one line, and each missing permission in a line.
+    fn report_permissions(findings: &mut Findings, account: &AccountId, probes: &[&PermissionProbe]) {
+        let granted = probes.iter().filter(|probe| probe.outcome == Ok(ProbeOutcome::Granted)).count();
+        let untested: Vec<&str> = probes
+            .iter()
+            .filter(|probe| probe.outcome == Ok(ProbeOutcome::Nothing))
+            .map(|probe| probe.action)
+            .collect();
+        let untested = match untested.as_slice() {
             [] => String::new(),
-            untried => format!("; there is nothing there to try {} on", untried.join(", ")),
+            untested => format!("; {} could not be tested, because there is no such resource", untested.join(", ")),
         };
-        findings.tell(Mark::Ok, "permissions", &format!("{granted} of account {account}{untried}"));
+        findings.report(Mark::Ok, "permissions", &format!("{granted} granted in account {account}{untested}"));
         for probe in probes {
             if let Err(gap) = &probe.outcome {
-                let (mark, disables) = disables(probe.action);
-                findings.tell(
+                let (mark, effect) = effect_of(probe.action);
+                findings.report(
                     mark,
                     "permissions",
-                    &format!("{} of account {account}: {disables} ({gap})", probe.action),
+                    &format!("{} of account {account}: {effect} ({gap})", probe.action),
                 );
             }
         }
     }
 
-    /// What an action that is missing costs.
-    fn disables(action: &str) -> (Mark, &'static str) {
+    /// The severity and the effect of a missing permission.
+    fn effect_of(action: &str) -> (Mark, &'static str) {
         match action {
-            "ec2:DescribeRegions" => (Mark::Bad, "the account cannot be entered, or its regions not be told"),
-            "tag:GetResources" => (Mark::Less, "tags are read one resource at a time"),
-            "cloudtrail:LookupEvents" => (Mark::Less, "suggestions know no creators"),
-            "organizations:ListAccounts" => (Mark::Bad, "members are not known; name them in TAGLEDGER_ACCOUNTS"),
-            action if action.starts_with("ce:") => (Mark::Less, "costs are not told"),
-            "lambda:ListTags" | "s3:GetBucketTagging" => (Mark::Less, "tags of this type are not known"),
-            _ => (Mark::Less, "resources of this type are a gap in every answer"),
+            "ec2:DescribeRegions" => (Mark::Error, "the account cannot be accessed, or its regions cannot be listed"),
+            "tag:GetResources" => (Mark::Warning, "tags are read one resource at a time"),
+            "cloudtrail:LookupEvents" => (Mark::Warning, "suggestions do not use creators"),
+            "organizations:ListAccounts" => (Mark::Error, "member accounts cannot be listed; set TAGLEDGER_ACCOUNTS"),
+            action if action.starts_with("ce:") => (Mark::Warning, "costs are not available"),
+            "lambda:ListTags" | "s3:GetBucketTagging" => (Mark::Warning, "tags of this type cannot be read"),
+            _ => (Mark::Warning, "resources of this type are a gap in every answer"),
         }
     }
 }

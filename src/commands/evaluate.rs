@@ -1,107 +1,107 @@
-//! `tagledger evaluate`.
+//! `tagledger evaluate`: measures the accuracy of tag suggestions.
 
 use std::process::ExitCode;
 
-use shared::{
-    store::{Examination, Reader, TagExamination},
-    suggest::{THRESHOLD, evaluate::Grades},
-};
+use tagledger_analysis::prediction::{CONFIDENCE_THRESHOLD, evaluation::ReliabilityReport};
+use tagledger_ledger::{EvaluationReport, LedgerReader, TagEvaluation};
 
 use crate::{
     cli::{EvaluateArguments, EvaluateCommand},
     failure::Failure,
-    output::{count, grouped, say},
+    output::{format_count, format_number, print_line},
 };
 
 pub(crate) fn run(arguments: &EvaluateArguments) -> Result<ExitCode, Failure> {
     let EvaluateCommand::Suggestions { store, json } = &arguments.command;
-    let Some(found) = Reader::new(&store.store).examine_suggestions(THRESHOLD)? else {
+    let Some(report) = LedgerReader::new(&store.store).examine_suggestions(CONFIDENCE_THRESHOLD)? else {
         return Err(Failure::NoSnapshot);
     };
     if *json {
-        say(serde_json::to_string_pretty(&found).unwrap_or_default());
+        print_line(serde_json::to_string_pretty(&report).unwrap_or_default());
     } else {
-        print(&found);
+        print_report(&report);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(found: &Examination) {
-    let resources = count(found.resources, "resource");
-    say(format!(
-        "Suggestions, examined on {resources} of snapshot {}: each required tag that is there was hidden and",
-        found.snapshot_id
+fn print_report(report: &EvaluationReport) {
+    let resources = format_count(report.resources, "resource");
+    print_line(format!(
+        "Suggestions, evaluated on {resources} of snapshot {}: each required tag that is set was hidden and",
+        report.snapshot_id
     ));
-    say("guessed by a model that had never seen a fifth of the estate, the one that the resource is in.");
-    let part = |title: &str, note: &str, of: fn(&TagExamination) -> &Grades| {
-        say("");
-        say(title);
-        say(format!("  {note}"));
-        say("");
-        say("  tag                       cases  accuracy  answered  of these right   Brier   calibration error");
-        found.tags.iter().chain([&found.overall]).for_each(|tag| line(tag, of(tag)));
+    print_line("predicted by a model that was trained without one fifth of the estate, which contains the resource.");
+    let part = |title: &str, note: &str, of: fn(&TagEvaluation) -> &ReliabilityReport| {
+        print_line("");
+        print_line(title);
+        print_line(format!("  {note}"));
+        print_line("");
+        print_line("  tag                       cases  accuracy  answered  of these right   Brier   calibration error");
+        report.tags.iter().chain([&report.overall]).for_each(|tag| print_row(tag, of(tag)));
     };
     part(
         "With whole groups hidden",
-        "Nobody of the resource's stack, scaling group or cluster has the tag; its other tags are shown.",
+        "The tag is hidden in the whole stack, scaling group or cluster of the resource; its other tags are not hidden.",
         |tag| &tag.whole_groups_hidden,
     );
     part(
         "As tags are missing here",
-        "With as much hidden as resources that do lack the tag lack: what to expect of suggest_tags.",
+        "Other tags are hidden as on resources that have the tag missing. This is the expected accuracy of suggest_tags.",
         |tag| &tag.as_tags_are_missing,
     );
-    baselines(found);
-    reliability(&found.overall.as_tags_are_missing);
+    print_baselines(report);
+    print_reliability(&report.overall.as_tags_are_missing);
 }
 
-fn name(tag: &TagExamination) -> &str {
-    tag.tag_key.as_deref().unwrap_or("all together")
+fn tag_name(tag: &TagEvaluation) -> &str {
+    tag.tag_key.as_deref().unwrap_or("all tags")
 }
 
-fn percent(share: Option<f64>) -> String {
+fn format_percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0))
 }
 
-fn line(tag: &TagExamination, grades: &Grades) {
+fn print_row(tag: &TagEvaluation, grades: &ReliabilityReport) {
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
     let (accuracy, coverage, precision) =
-        (percent(grades.accuracy), percent(grades.coverage), percent(grades.precision));
+        (format_percent(grades.accuracy), format_percent(grades.coverage), format_percent(grades.precision));
     let (brier, error) = (number(grades.brier), number(grades.expected_calibration_error));
-    let (name, cases) = (name(tag), grouped(grades.cases));
-    say(format!("  {name:<22} {cases:>8}  {accuracy:>8}  {coverage:>8}  {precision:>14}  {brier:>6}  {error:>18}"));
+    let (name, cases) = (tag_name(tag), format_number(grades.cases));
+    print_line(format!(
+        "  {name:<22} {cases:>8}  {accuracy:>8}  {coverage:>8}  {precision:>14}  {brier:>6}  {error:>18}"
+    ));
 }
 
-/// What must be beaten.
-fn baselines(found: &Examination) {
-    say("");
-    say("The value that most have, for comparison with whole groups hidden");
-    say("");
-    say("  tag                     in the estate  in the account  in the VPC");
-    for tag in found.tags.iter().chain([&found.overall]) {
+/// Prints the accuracy of simpler rules.
+fn print_baselines(report: &EvaluationReport) {
+    print_line("");
+    print_line("Accuracy of the most frequent value, for comparison with whole groups hidden");
+    print_line("");
+    print_line("  tag                     in the estate  in the account  in the VPC");
+    for tag in report.tags.iter().chain([&report.overall]) {
         let of = tag.baselines;
-        let [estate, account, vpc] = [of.estate_majority, of.account_majority, of.vpc_majority].map(percent);
-        say(format!("  {:<22} {estate:>14}  {account:>14}  {vpc:>10}", name(tag)));
+        let [estate, account, vpc] = [of.estate_majority, of.account_majority, of.vpc_majority].map(format_percent);
+        print_line(format!("  {:<22} {estate:>14}  {account:>14}  {vpc:>10}", tag_name(tag)));
     }
 }
 
-fn reliability(grades: &Grades) {
-    say("");
-    say("How often values of a confidence are right, as tags are missing here");
-    say("");
-    say("  confidence    values  mean confidence   right");
+fn print_reliability(grades: &ReliabilityReport) {
+    print_line("");
+    print_line("Share of correct values by confidence, as tags are missing here");
+    print_line("");
+    print_line("  confidence    values  mean confidence   right");
     for bin in &grades.reliability {
-        let (confidence, right) = (percent(Some(bin.confidence)), percent(Some(bin.right)));
-        let values = grouped(bin.suggestions);
-        say(format!("  {:.1} to {:.1}  {values:>8}  {confidence:>15}  {right:>6}", bin.from, bin.to));
+        let (confidence, right) = (format_percent(Some(bin.confidence)), format_percent(Some(bin.right)));
+        let values = format_number(bin.suggestions);
+        print_line(format!("  {:.1} to {:.1}  {values:>8}  {confidence:>15}  {right:>6}", bin.from, bin.to));
     }
-    say("");
-    for sure in &grades.at_least {
-        let (precision, bound) = (percent(sure.precision), percent(sure.lower_bound));
-        let values = count(sure.suggestions, "value");
-        say(format!(
-            "  At {:.2} and more: {values}, {precision} right (at least {bound}, by Wilson at 95 %)",
-            sure.confidence
+    print_line("");
+    for threshold in &grades.at_thresholds {
+        let (precision, bound) = (format_percent(threshold.precision), format_percent(threshold.lower_bound));
+        let values = format_count(threshold.suggestions, "value");
+        print_line(format!(
+            "  Confidence of {:.2} or more: {values}, {precision} correct (at least {bound}, Wilson interval of 95 %)",
+            threshold.confidence
         ));
     }
 }

@@ -1,4 +1,4 @@
-//! `tagledger health`: asks a running server or scanner how it is. For containers, which have no other program to do it.
+//! `tagledger health`: reads the health of a running server or scanner. Containers use it as their health check.
 
 use std::{
     io::{self, Read, Write},
@@ -7,30 +7,30 @@ use std::{
     time::Duration,
 };
 
-use crate::{cli::HealthArguments, failure::Failure, output::say};
+use crate::{cli::HealthArguments, failure::Failure, output::print_line};
 
-/// For how long an answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// Maximum duration of connecting, reading and writing.
+const TIMEOUT: Duration = Duration::from_secs(4);
 
-/// More of an answer is not read.
-const MOST_BYTES: u64 = 1 << 16;
+/// Maximum size of a response, in bytes.
+const MAX_RESPONSE_BYTES: u64 = 1 << 16;
 
 pub(crate) fn run(arguments: &HealthArguments) -> Result<ExitCode, Failure> {
     let unhealthy = |source| Failure::Unhealthy { address: arguments.address.clone(), source };
-    let answer = resolved(&arguments.address).and_then(ask).map_err(unhealthy)?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    say(body.trim());
+    let response = resolve(&arguments.address).and_then(request_health).map_err(unhealthy)?;
+    let (head, body) = response.split_once("\r\n\r\n").unwrap_or((&response, ""));
+    print_line(body.trim());
     let healthy = head.split(' ').nth(1) == Some("200");
     Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn resolved(address: &str) -> io::Result<SocketAddr> {
+fn resolve(address: &str) -> io::Result<SocketAddr> {
     let first = address.to_socket_addrs()?.next();
-    first.map(reachable).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
+    first.map(to_reachable).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the host name has no address"))
 }
 
-/// A process that listens on every address is reached by its own machine's.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
+/// Replaces an unspecified address, such as 0.0.0.0, by the loopback address.
+fn to_reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {
             SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
@@ -40,12 +40,12 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn ask(address: SocketAddr) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+fn request_health(address: SocketAddr) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     write!(stream, "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.take(MOST_BYTES).read_to_string(&mut answer)?;
-    Ok(answer)
+    let mut response = String::new();
+    stream.take(MAX_RESPONSE_BYTES).read_to_string(&mut response)?;
+    Ok(response)
 }

@@ -1,25 +1,25 @@
-//! `tagledger policy`.
+//! `tagledger policy`: checks policy files.
 
 use std::process::ExitCode;
 
-use shared::day::day_of;
+use tagledger_model::epoch_day::day_of;
 
 use super::{now, read_policy};
 use crate::{
     cli::{PolicyArguments, PolicyCommand},
     failure::Failure,
-    output::{count, say, warn},
+    output::{format_count, print_line, print_warning},
 };
 
 pub(crate) fn run(arguments: &PolicyArguments) -> Result<ExitCode, Failure> {
     let PolicyCommand::Check { file } = &arguments.command;
     let policy = read_policy(file)?;
     for warning in policy.warnings(day_of(now())) {
-        warn(&warning);
+        print_warning(&warning);
     }
     let (required, optional) = (policy.required().len() as u64, policy.optional().len() as u64);
-    say(format!("{}: version {}, digest {}", file.display(), policy.version(), policy.digest()));
-    say(format!("  {}, {}", count(required, "required tag"), count(optional, "optional tag")));
-    say("  no faults");
+    print_line(format!("{}: version {}, digest {}", file.display(), policy.version(), policy.digest()));
+    print_line(format!("  {}, {}", format_count(required, "required tag"), format_count(optional, "optional tag")));
+    print_line("  no errors");
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `tagledger scan`.
+//! `tagledger scan`: runs one scan.
 
 use std::process::ExitCode;
 
@@ -17,52 +17,53 @@ pub(crate) async fn run(_: ScanArguments) -> Result<ExitCode, Failure> {
 pub(crate) async fn run(arguments: ScanArguments) -> Result<ExitCode, Failure> {
     use std::sync::Arc;
 
-    use scanner::{Choice, Narrow, Scan};
-    use shared::{
-        cloud::aws::Aws,
-        store::{Reader, Writer},
-    };
+    use tagledger_aws::Aws;
+    use tagledger_ledger::{LedgerReader, LedgerWriter};
+    use tagledger_scanner::{Scan, ScanScopeFilter, ScanTargets};
     use tokio_util::sync::CancellationToken;
 
     let policy = Arc::new(super::read_policy(&arguments.policy.policy)?);
-    let lock = scan_lock(&arguments)?;
-    // Before AWS is asked anything: what cannot be recorded need not be read.
-    let writer = Writer::open_upgrading(&arguments.store.store, super::store::tell_upgrade)?;
-    let cloud = Aws::connect(settings(&arguments)?).await.map_err(Failure::Aws)?;
+    let lease = lease_settings(&arguments)?;
+    // The ledger is opened first, so that no request is sent to AWS when the snapshot could not be recorded.
+    let writer = LedgerWriter::open_upgrading(&arguments.store.store, super::store::report_upgrade)?;
+    let cloud = Aws::connect(aws_settings(&arguments)?).await.map_err(Failure::Aws)?;
     let scan = Scan {
         cloud: &cloud,
         policy,
-        choice: Choice { regions: arguments.regions, types: arguments.types },
-        narrow: Narrow::default(),
+        targets: ScanTargets { regions: arguments.regions, types: arguments.types },
+        filter: ScanScopeFilter::default(),
         concurrency: usize::try_from(arguments.concurrency).unwrap_or(usize::MAX),
-        cost_requests: u64::from(arguments.cost_request_budget),
+        cost_request_budget: u64::from(arguments.cost_request_budget),
         creators: arguments.creators,
-        learn: true,
-        lock: lock.as_ref(),
+        train: true,
+        lease: lease.as_ref(),
         now: &super::now,
         app_version: env!("CARGO_PKG_VERSION"),
-        end: CancellationToken::new(),
+        cancel: CancellationToken::new(),
     };
-    let summary = scan.run(writer, crate::progress::follower()).await?;
+    let summary = scan.run(writer, crate::progress::reporter()).await?;
     if let Some(retention) = &arguments.retention.retention {
-        let today = shared::day::day_of(super::now());
-        if let Err(error) = scanner::thin(&arguments.store.store, retention, today) {
-            crate::output::warn(&format!("old nights were not thinned out: {}", shared::chain::Chain(&error)));
+        let today = tagledger_model::epoch_day::day_of(super::now());
+        if let Err(error) = tagledger_scanner::prune(&arguments.store.store, retention, today) {
+            crate::output::print_warning(&format!(
+                "old snapshots were not pruned: {}",
+                tagledger_model::error_chain::ErrorChain(&error)
+            ));
         }
     }
-    let reader = Reader::new(&arguments.store.store);
+    let reader = LedgerReader::new(&arguments.store.store);
     crate::summary::print(&summary, &reader)?;
     Ok(if summary.snapshot.complete { ExitCode::SUCCESS } else { ExitCode::from(PARTIAL) })
 }
 
 #[cfg(feature = "aws")]
-pub(super) fn scan_lock(arguments: &ScanArguments) -> Result<Option<scanner::ScanLock>, Failure> {
-    Ok(arguments.redis.redis_url.as_deref().map(scanner::ScanLock::new).transpose()?)
+pub(super) fn lease_settings(arguments: &ScanArguments) -> Result<Option<tagledger_scanner::LeaseSettings>, Failure> {
+    Ok(arguments.redis.redis_url.as_deref().map(tagledger_scanner::LeaseSettings::new).transpose()?)
 }
 
 #[cfg(feature = "aws")]
-pub(super) fn settings(arguments: &ScanArguments) -> Result<shared::cloud::aws::AwsSettings, Failure> {
-    use shared::cloud::aws::{AwsSettings, MemberAccounts};
+pub(super) fn aws_settings(arguments: &ScanArguments) -> Result<tagledger_aws::AwsSettings, Failure> {
+    use tagledger_aws::{AwsSettings, MemberAccounts};
 
     use crate::cli::AccountSetting;
 

@@ -1,4 +1,4 @@
-//! `tagledger scanner`: the daemon.
+//! `tagledger scanner`: runs the daemon.
 
 use std::process::ExitCode;
 
@@ -11,17 +11,19 @@ pub(crate) async fn run(_: ScannerArguments) -> Result<ExitCode, Failure> {
 
 #[cfg(feature = "aws")]
 pub(crate) async fn run(mut arguments: ScannerArguments) -> Result<ExitCode, Failure> {
-    use scanner::{Daemon, control_door, serve_control};
-    use shared::cloud::aws::Aws;
+    use tagledger_aws::Aws;
+    use tagledger_scanner::{Daemon, control_guard, serve_control};
     use tokio_util::sync::CancellationToken;
 
-    let single = arguments.control_key.take();
-    let door = control_door(super::serve::door(arguments.control_listen, Some(arguments.door.clone()), single).await?)?;
+    let control_key = arguments.control_key.take();
+    let listen = arguments.control_listen;
+    let settings = super::serve::guard_settings(listen, Some(arguments.guard.clone()), control_key).await?;
+    let guard = control_guard(settings)?;
     let daemon = Daemon::<Aws>::new(daemon_settings(arguments)?);
-    let end = super::serve::end_signal();
-    // The port outlives the scan in hand, so that whoever asks is told how it ends.
+    let end = super::serve::cancel_on_signal();
+    // The control port remains open until the running scan has ended, so that its result can be read.
     let closed = CancellationToken::new();
-    let served = tokio::spawn(serve_control(std::sync::Arc::clone(&daemon), door, closed.clone(), |_| {}));
+    let served = tokio::spawn(serve_control(std::sync::Arc::clone(&daemon), guard, closed.clone(), |_| {}));
     let watched = end.clone();
     let served = tokio::spawn(async move {
         let served = served.await;
@@ -37,37 +39,40 @@ pub(crate) async fn run(mut arguments: ScannerArguments) -> Result<ExitCode, Fai
 }
 
 #[cfg(feature = "aws")]
-fn daemon_settings(arguments: ScannerArguments) -> Result<scanner::DaemonSettings<shared::cloud::aws::Aws>, Failure> {
+fn daemon_settings(
+    arguments: ScannerArguments,
+) -> Result<tagledger_scanner::DaemonSettings<tagledger_aws::Aws>, Failure> {
     use std::{sync::Arc, time::Duration};
 
-    use scanner::{Choice, DaemonSettings, Schedule};
-    use shared::{chain::Chain, cloud::aws::Aws};
+    use tagledger_aws::Aws;
+    use tagledger_model::error_chain::ErrorChain;
+    use tagledger_scanner::{DaemonSettings, ScanTargets, Schedule};
 
     let scan = arguments.scan;
-    // Settings that make no sense are told now, not in the night.
-    super::scan::settings(&scan)?;
+    // Invalid settings are reported at the start, not at the first scan.
+    super::scan::aws_settings(&scan)?;
     super::read_policy(&scan.policy.policy)?;
     let policy = scan.policy.policy.clone();
     let settings = DaemonSettings {
         store: scan.store.store.clone(),
         schedule: Schedule::parse(&arguments.schedule, &arguments.time_zone)?,
         jitter: Duration::from_secs(u64::from(arguments.jitter_seconds)),
-        choice: Choice { regions: scan.regions.clone(), types: scan.types.clone() },
+        targets: ScanTargets { regions: scan.regions.clone(), types: scan.types.clone() },
         concurrency: usize::try_from(scan.concurrency).unwrap_or(usize::MAX),
-        cost_requests: u64::from(scan.cost_request_budget),
+        cost_request_budget: u64::from(scan.cost_request_budget),
         creators: scan.creators,
-        lock: super::scan::scan_lock(&scan)?,
+        lease: super::scan::lease_settings(&scan)?,
         retention: scan.retention.retention,
         max_age: Duration::from_secs(u64::from(arguments.max_age_hours) * 3600),
-        policy: Box::new(move || super::read_policy(&policy).map_err(|failure| Chain(&failure).to_string())),
+        policy: Box::new(move || super::read_policy(&policy).map_err(|failure| ErrorChain(&failure).to_string())),
         connect: Box::new({
             let scan = Arc::new(scan);
             move || {
-                let settings = super::scan::settings(&scan);
+                let settings = super::scan::aws_settings(&scan);
                 Box::pin(async move {
                     match settings {
                         Ok(settings) => Aws::connect(settings).await,
-                        // Checked at the start, and nothing changes them.
+                        // The settings were checked at the start and do not change.
                         Err(_) => std::future::pending().await,
                     }
                 })

@@ -1,39 +1,39 @@
-//! `tagledger server` and `tagledger mcp`.
+//! `tagledger server` and `tagledger mcp`: answer questions from the ledger.
 
 use std::{io, net::SocketAddr, num::NonZeroU32, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
-use gate::{DoorSettings, OAuth};
-use server::{Audit, AuditSettings, Ledger, Shelf, serve_http, serve_stdio};
+use tagledger_http::{GuardSettings, OAuth};
+use tagledger_server::{AppState, Audit, AuditSettings, RedisCache, serve_http, serve_stdio};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::now;
 use crate::{
-    cli::{AccessArguments, AuditWriting, DEFAULT_POLICY, DoorArguments, McpArguments, ServerArguments},
+    cli::{AccessArguments, AuditWriting, DEFAULT_POLICY, GuardArguments, McpArguments, ServerArguments},
     failure::Failure,
 };
 
-/// Nobody asks a desktop client's process for its health.
-const ANY_AGE: Duration = Duration::from_secs(u64::MAX);
+/// A process of a desktop client has no health check.
+const UNLIMITED_AGE: Duration = Duration::from_secs(u64::MAX);
 
 pub(crate) async fn http(arguments: ServerArguments) -> Result<ExitCode, Failure> {
     let max_age = Duration::from_secs(u64::from(arguments.max_age_hours) * 3600);
-    let door = server::door(door(arguments.listen, Some(arguments.door), None).await?)?;
-    let mut ledger = ledger(&arguments.store.store, &arguments.policy.policy, &arguments.access, max_age)?;
-    let end = end_signal();
+    let guard = tagledger_server::door(guard_settings(arguments.listen, Some(arguments.guard), None).await?)?;
+    let mut state = open_state(&arguments.store.store, &arguments.policy.policy, &arguments.access, max_age)?;
+    let end = cancel_on_signal();
     if let Some(url) = arguments.redis.redis_url {
-        ledger = ledger.sharing(Shelf::open(&url, end.clone())?);
+        state = state.with_redis_cache(RedisCache::open(&url, end.clone())?);
     }
-    let audit = audit(&arguments.audit)?;
+    let audit = open_audit(&arguments.audit)?;
     if let Some(audit) = &audit {
-        ledger = ledger.audited(Arc::clone(audit));
+        state = state.with_audit(Arc::clone(audit));
     }
-    serve_http(Arc::new(ledger), door, end, |_| {}).await?;
+    serve_http(Arc::new(state), guard, end, |_| {}).await?;
     audit.iter().for_each(|audit| audit.flush());
     Ok(ExitCode::SUCCESS)
 }
 
-fn audit(arguments: &AuditWriting) -> Result<Option<Arc<Audit>>, Failure> {
+fn open_audit(arguments: &AuditWriting) -> Result<Option<Arc<Audit>>, Failure> {
     if arguments.audit_days == 0 {
         return Ok(None);
     }
@@ -42,34 +42,34 @@ fn audit(arguments: &AuditWriting) -> Result<Option<Arc<Audit>>, Failure> {
 }
 
 pub(crate) async fn stdio(arguments: McpArguments) -> Result<ExitCode, Failure> {
-    let ledger = ledger(&arguments.store.store, &arguments.policy.policy, &arguments.access, ANY_AGE)?;
-    serve_stdio(Arc::new(ledger), end_signal()).await?;
+    let state = open_state(&arguments.store.store, &arguments.policy.policy, &arguments.access, UNLIMITED_AGE)?;
+    serve_stdio(Arc::new(state), cancel_on_signal()).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// A desktop client starts us in some folder of its own, so the default policy file is not missed there: the ledger keeps
-/// the policy that judged it. A file that somebody named is.
-fn ledger(store: &Path, policy: &Path, access: &AccessArguments, max_age: Duration) -> Result<Ledger, Failure> {
-    let there = policy.exists();
-    if !there && policy != Path::new(DEFAULT_POLICY) {
+/// The default policy file may be missing, because a desktop client starts the process in another folder. The policy in the
+/// ledger is then used. A configured file must exist.
+fn open_state(store: &Path, policy: &Path, access: &AccessArguments, max_age: Duration) -> Result<AppState, Failure> {
+    let exists = policy.exists();
+    if !exists && policy != Path::new(DEFAULT_POLICY) {
         let source = io::ErrorKind::NotFound.into();
         return Err(Failure::Read { path: policy.to_owned(), source });
     }
-    Ok(looking(Ledger::new(store, there.then_some(policy), max_age, now), access))
+    Ok(with_lookups(AppState::new(store, exists.then_some(policy), max_age, now), access))
 }
 
 #[cfg(not(feature = "aws"))]
-fn looking(ledger: Ledger, _: &AccessArguments) -> Ledger {
-    ledger
+fn with_lookups(state: AppState, _: &AccessArguments) -> AppState {
+    state
 }
 
-/// With a way to look at named resources. Whoever asks waits, so that little is tried again: what fails is said.
+/// Adds live lookups. A client waits for a lookup, so it has a short timeout and few attempts.
 #[cfg(feature = "aws")]
-fn looking(ledger: Ledger, access: &AccessArguments) -> Ledger {
-    use shared::cloud::aws::{AwsSettings, OnDemand};
+fn with_lookups(state: AppState, access: &AccessArguments) -> AppState {
+    use tagledger_aws::{AwsSettings, LazyAws};
 
     let AccessArguments { role_name, external_id, rate_percent } = access;
-    ledger.looking_through(Arc::new(OnDemand::new(AwsSettings {
+    state.with_lookup(Arc::new(LazyAws::new(AwsSettings {
         role_name: Some(role_name.clone()),
         external_id: external_id.clone(),
         rate_percent: *rate_percent,
@@ -79,33 +79,33 @@ fn looking(ledger: Ledger, access: &AccessArguments) -> Ledger {
     })))
 }
 
-/// Who is let in; without arguments whoever is on this machine.
-pub(super) async fn door(
+/// The settings of the request guard. Without arguments only requests from this machine are accepted.
+pub(super) async fn guard_settings(
     listen: SocketAddr,
-    arguments: Option<DoorArguments>,
-    single: Option<String>,
-) -> Result<DoorSettings, Failure> {
-    let open = DoorSettings {
+    arguments: Option<GuardArguments>,
+    control_key: Option<String>,
+) -> Result<GuardSettings, Failure> {
+    let local_only = GuardSettings {
         listen,
         keys: None,
         oauth: None,
-        single,
+        single: control_key,
         names: Vec::new(),
         a_minute: NonZeroU32::MAX,
         clock: now,
     };
-    let Some(DoorArguments { keys, oauth, allowed_hosts: names, requests_per_minute: a_minute }) = arguments else {
-        return Ok(open);
+    let Some(GuardArguments { keys, oauth, allowed_hosts: names, requests_per_minute: a_minute }) = arguments else {
+        return Ok(local_only);
     };
     let oauth = match oauth.settings()? {
         Some(settings) => Some(Arc::new(OAuth::open(settings).await?)),
         None => None,
     };
-    Ok(DoorSettings { keys: Some(keys.keys), oauth, names, a_minute, ..open })
+    Ok(GuardSettings { keys: Some(keys.keys), oauth, names, a_minute, ..local_only })
 }
 
-/// Cancelled by Ctrl-C or SIGTERM.
-pub(super) fn end_signal() -> CancellationToken {
+/// A token that Ctrl-C or SIGTERM cancels.
+pub(super) fn cancel_on_signal() -> CancellationToken {
     let end = CancellationToken::new();
     let ended = end.clone();
     tokio::spawn(async move {

@@ -1,115 +1,137 @@
-//! `tagledger store`: what an operator does with the ledger.
+//! `tagledger store`: maintenance of the ledger.
 
 use std::{ops::ControlFlow, path::Path, process::ExitCode};
 
-use shared::{
-    day::day_of,
-    store::{Reader, SealState, StoreStats, UpgradeProgress, Writer},
-};
+use tagledger_ledger::{ChecksumState, LedgerReader, LedgerStats, LedgerWriter, UpgradeProgress};
+use tagledger_model::epoch_day::day_of;
 
 use super::now;
 use crate::{
     cli::{LedgerArguments, LedgerCommand},
     failure::Failure,
-    output::{complain, count, grouped, say, warn},
+    output::{format_count, format_number, print_error, print_line, print_warning},
 };
 
-/// Tables and indexes told one by one.
-const MOST_TABLES: usize = 8;
+/// Maximum number of tables and indexes that are printed.
+const MAX_TABLES: usize = 8;
 
 pub(crate) fn run(arguments: &LedgerArguments) -> Result<ExitCode, Failure> {
     let store = arguments.store.store.as_path();
     match &arguments.command {
-        LedgerCommand::Check { all } => return check(store, *all),
+        LedgerCommand::Check { all } => return verify(store, *all),
         LedgerCommand::Backup { file } => {
-            let bytes = Reader::new(store).backup(file)?;
-            say(format!("{} copied to {}: {}", store.display(), file.display(), size(bytes)));
+            let bytes = LedgerReader::new(store).backup(file)?;
+            print_line(format!("{} copied to {}: {}", store.display(), file.display(), format_size(bytes)));
         }
-        LedgerCommand::Stats => tell_stats(store, &Reader::new(store).stats()?),
+        LedgerCommand::Stats => print_stats(store, &LedgerReader::new(store).stats()?),
         LedgerCommand::Thin { retention } => {
             let retention = retention.retention.ok_or(Failure::NoRetention)?;
-            let mut writer = existing(store)?;
-            let thinned = writer.thin(&retention, day_of(now()))?;
+            let mut writer = open_existing(store)?;
+            let report = writer.thin(&retention, day_of(now()))?;
             writer.checkpoint()?;
-            say(format!(
-                "{} thinned out by {retention}: {} versions and {} went with them",
-                count(thinned.nights, "night"),
-                grouped(thinned.versions),
-                count(thinned.resources, "resource")
+            print_line(format!(
+                "{} pruned by {retention}; {} versions and {} were deleted with them",
+                format_count(report.snapshots, "snapshot"),
+                format_number(report.states),
+                format_count(report.resources, "resource")
             ));
         }
         LedgerCommand::Upgrade => {
-            existing(store)?.checkpoint()?;
-            say(format!("{} has the schema of this version, {}", store.display(), shared::store::SCHEMA_VERSION));
+            open_existing(store)?.checkpoint()?;
+            print_line(format!(
+                "{} has the schema of this version, {}",
+                store.display(),
+                tagledger_ledger::SCHEMA_VERSION
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens for writing what is there; makes nothing.
-fn existing(store: &Path) -> Result<Writer, Failure> {
+/// Opens an existing ledger for writing.
+fn open_existing(store: &Path) -> Result<LedgerWriter, Failure> {
     if !store.exists() {
-        return Err(shared::store::StoreError::Missing { path: store.to_owned() }.into());
+        return Err(tagledger_ledger::LedgerError::Missing { path: store.to_owned() }.into());
     }
-    Ok(Writer::open_upgrading(store, tell_upgrade)?)
+    Ok(LedgerWriter::open_upgrading(store, report_upgrade)?)
 }
 
-/// One line for each tenth of an upgrade.
-pub(super) fn tell_upgrade(progress: UpgradeProgress) -> ControlFlow<()> {
+/// Prints one line for each tenth of a migration.
+pub(super) fn report_upgrade(progress: UpgradeProgress) -> ControlFlow<()> {
     let UpgradeProgress { from, to, done, of } = progress;
     if done % of.div_ceil(10).max(1) == 0 {
-        warn(&format!("upgrading the ledger from schema {from} to {to}: {done} of {}", count(of, "night")));
+        print_warning(&format!(
+            "upgrading the ledger from schema {from} to {to}: {done} of {}",
+            format_count(of, "snapshot")
+        ));
     }
     ControlFlow::Continue(())
 }
 
-fn check(store: &Path, all: bool) -> Result<ExitCode, Failure> {
-    let report = Reader::new(store).check(all, |part| say(format!("checking {part}")))?;
+fn verify(store: &Path, all: bool) -> Result<ExitCode, Failure> {
+    let report = LedgerReader::new(store).check(all, |part| print_line(format!("verifying {part}")))?;
     for fault in &report.faults {
-        complain(fault);
+        print_error(fault);
     }
-    let seal = match report.seal {
-        SealState::Fits => "every byte is as it was sealed",
-        SealState::Absent => "no seal: a scan is writing, or the last one was cut short",
-        SealState::Broken => "the seal is broken",
+    let checksum = match report.checksum {
+        ChecksumState::Matches => "the checksum matches",
+        ChecksumState::Absent => "no checksum: a scan is writing, or the last scan was interrupted",
+        ChecksumState::Mismatch => "the checksum does not match",
     };
-    let counted = count(report.snapshots, "snapshot");
-    say(format!("{}: {} rows read, {counted} counted again, {seal}", store.display(), grouped(report.rows)));
+    let recomputed = format_count(report.snapshots, "snapshot");
+    print_line(format!(
+        "{}: {} rows read, {recomputed} recomputed, {checksum}",
+        store.display(),
+        format_number(report.rows)
+    ));
     if report.faults.is_empty() {
-        say("no faults");
+        print_line("no errors");
         return Ok(ExitCode::SUCCESS);
     }
     let faults = report.faults.len() as u64;
-    say(format!("{}; keep the file, and go on with a backup or a new ledger", count(faults, "fault")));
+    print_line(format!("{}; keep the file, and continue with a backup or a new ledger", format_count(faults, "error")));
     Ok(ExitCode::FAILURE)
 }
 
-fn tell_stats(store: &Path, stats: &StoreStats) {
-    say(format!("{}: {}, and {} in the log", store.display(), size(stats.file_bytes), size(stats.log_bytes)));
+fn print_stats(store: &Path, stats: &LedgerStats) {
+    print_line(format!(
+        "{}: {}, and {} in the write-ahead log",
+        store.display(),
+        format_size(stats.file_bytes),
+        format_size(stats.log_bytes)
+    ));
     match stats.span {
         Some((first, last)) => {
             let thinned =
-                if stats.thinned > 0 { format!(", {} thinned out", grouped(stats.thinned)) } else { String::new() };
-            say(format!(
-                "  Nights      {} from {} to {}{thinned}",
-                count(stats.kept, "snapshot"),
+                if stats.pruned > 0 { format!(", {} pruned", format_number(stats.pruned)) } else { String::new() };
+            print_line(format!(
+                "  Snapshots   {} from {} to {}{thinned}",
+                format_count(stats.retained, "snapshot"),
                 day_of(first),
                 day_of(last)
             ));
         }
-        None => say("  Nights      none yet"),
+        None => print_line("  Snapshots   none"),
     }
-    say(format!("  Resources   {} now, {} known", grouped(stats.living), grouped(stats.resources)));
-    say(format!("  Versions    {} that ended", grouped(stats.versions)));
-    say(format!("  Violations  {} open, {} closed", grouped(stats.open_violations), grouped(stats.closed_violations)));
-    say(format!("  Free        {} for later nights", size(stats.free_bytes)));
-    for (name, bytes) in stats.tables.iter().take(MOST_TABLES) {
-        say(format!("  {name:<22} {}", size(*bytes)));
+    print_line(format!(
+        "  Resources   {} current, {} in total",
+        format_number(stats.current),
+        format_number(stats.resources)
+    ));
+    print_line(format!("  Versions    {} superseded", format_number(stats.superseded_states)));
+    print_line(format!(
+        "  Violations  {} open, {} closed",
+        format_number(stats.open_violations),
+        format_number(stats.closed_violations)
+    ));
+    print_line(format!("  Free        {} for later snapshots", format_size(stats.free_bytes)));
+    for (name, bytes) in stats.tables.iter().take(MAX_TABLES) {
+        print_line(format!("  {name:<22} {}", format_size(*bytes)));
     }
 }
 
-/// Bytes as people read them, in decimal units.
-fn size(bytes: u64) -> String {
+/// Formats a number of bytes in decimal units.
+fn format_size(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),
         1_000..1_000_000 => format!("{:.1} KB", bytes as f64 / 1e3),

@@ -46,7 +46,7 @@ async def unknown_region(client):
 
 @check("an account that was not scanned is refused, with what tells those that were")
 async def unknown_account(client):
-    await refused(client, CHECKING, "999999999999", "check_tag_compliance tells by account", filters={"account_id": "999999999999"})
+    await refused(client, CHECKING, "999999999999", "check_tag_compliance lists the scanned accounts", filters={"account_id": "999999999999"})
     await refused(client, CHECKING, "12-digit", filters={"account_id": "12"})
 
 

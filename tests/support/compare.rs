@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, fmt::Debug};
 
-use shared::{
-    Arn,
-    store::{Filter, Lacking, Page, PageStart, Tally, Worst},
+use tagledger_ledger::{
+    ComplianceCounts, Filter, OrderByMissingTags, OrderBySeverity, PageStart, ResourcePage,
+    query::{compliance, resource_by_arn},
 };
+use tagledger_model::Arn;
 
 use super::{
     expected::Expected,
@@ -50,8 +51,8 @@ impl Ledger {
 
     #[track_caller]
     fn counts_as(&self, expected: &Expected) {
-        let cells = self.ask(|view, snapshot| view.cells(snapshot, &Filter::default()));
-        let mut sum = Tally::default();
+        let cells = self.ask(|view, snapshot| compliance::count_by_scope(view, snapshot, &Filter::default()));
+        let mut sum = ComplianceCounts::default();
         let named = cells.iter().map(|(scope, tally)| {
             sum += *tally;
             (format!("{} {} {}", scope.account, scope.region, scope.resource_type), *tally)
@@ -59,7 +60,7 @@ impl Ledger {
         let named: BTreeMap<_, _> = named.filter(|(_, tally)| tally.total() > 0).collect();
         assert_same("counts by scope", &named, &expected.cells());
         assert_eq!(sum, expected.tally(), "the sum of the scopes' counts");
-        let rules = self.ask(|view, snapshot| view.rules(snapshot, &Filter::default()));
+        let rules = self.ask(|view, snapshot| compliance::count_by_rule(view, snapshot, &Filter::default()));
         let rules: BTreeMap<_, _> = rules.into_iter().map(|(rule, n)| (finding(&rule), n)).collect();
         assert_same("counts by finding", &rules, &expected.rules());
     }
@@ -70,17 +71,26 @@ impl Ledger {
             let kept = expected.records.iter().filter(|(_, record)| wanted(record));
             kept.map(|(arn, record)| (arn.clone(), record.findings.clone())).collect()
         };
-        let all = Worst { errors: true, warnings: true };
+        let all = OrderBySeverity { errors: true, warnings: true };
         let worst = self.every_page(|ledger, start| {
-            ledger.ask(|view, snapshot| view.worst(snapshot, &Filter::default(), all, start, PER_PAGE))
+            ledger.ask(|view, snapshot| {
+                compliance::list_by_severity(view, snapshot, &Filter::default(), all, start, PER_PAGE)
+            })
         });
         assert_same("pages of findings", &worst, &of(&|record| !record.findings.is_empty()));
         let lacking = self.every_page(|ledger, start| {
             ledger.ask(|view, snapshot| {
-                let page = view.lacking(snapshot, &Filter::default(), Lacking::default(), start, PER_PAGE)?;
+                let page = compliance::list_missing_tags(
+                    view,
+                    snapshot,
+                    &Filter::default(),
+                    OrderByMissingTags::default(),
+                    start,
+                    PER_PAGE,
+                )?;
                 // Such a page does not read what its resources violate: that is asked for by their names.
                 let arns: Vec<Arn> = page.rows.iter().map(|row| row.arn.clone()).collect();
-                Ok(Page { rows: view.resources(snapshot, &arns)?, ..page })
+                Ok(ResourcePage { rows: resource_by_arn::find_resources(view, snapshot, &arns)?, ..page })
             })
         });
         let lacks = |record: &Record| {
@@ -91,7 +101,7 @@ impl Ledger {
         assert_same("pages of what lacks tags", &lacking, &of(&lacks));
     }
 
-    fn every_page(&self, read: impl Fn(&Self, PageStart) -> Page) -> BTreeMap<String, Vec<String>> {
+    fn every_page(&self, read: impl Fn(&Self, PageStart) -> ResourcePage) -> BTreeMap<String, Vec<String>> {
         let mut rows = BTreeMap::new();
         let mut next = Some(PageStart::FIRST);
         while let Some(start) = next {
@@ -108,6 +118,6 @@ impl Ledger {
 }
 
 /// A rule as `severity CODE tag`.
-fn finding(rule: &shared::store::Rule) -> String {
+fn finding(rule: &tagledger_ledger::Rule) -> String {
     format!("{} {} {}", rule.severity, rule.code, rule.tag).trim_end().to_owned()
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use fake_aws::{Estate, TruthResource};
-use shared::store::Tally;
+use fake_aws::{Estate, ExpectedResource};
+use tagledger_ledger::ComplianceCounts;
 
 use super::{
     ledger::{Pairs, Record, Records},
@@ -47,7 +47,7 @@ impl Expected {
     }
 
     /// Counts by scope, `account region type`. Scopes without resources are left out.
-    pub(crate) fn cells(&self) -> BTreeMap<String, Tally> {
+    pub(crate) fn cells(&self) -> BTreeMap<String, ComplianceCounts> {
         let mut cells = BTreeMap::new();
         for record in self.records.values() {
             let place = format!("{} {} {}", record.account, record.region, record.resource_type);
@@ -56,8 +56,8 @@ impl Expected {
         cells
     }
 
-    pub(crate) fn tally(&self) -> Tally {
-        let mut tally = Tally::default();
+    pub(crate) fn tally(&self) -> ComplianceCounts {
+        let mut tally = ComplianceCounts::default();
         self.records.values().for_each(|record| count(&mut tally, record));
         tally
     }
@@ -73,7 +73,7 @@ impl Expected {
 
 /// The name that the ledger gives a resource: that of a service with a short ARN is completed with its cluster, since
 /// services of two clusters may share a name.
-fn arn(estate: &Estate, resource: &TruthResource) -> String {
+fn arn(estate: &Estate, resource: &ExpectedResource) -> String {
     if resource.taggable {
         return resource.arn.clone();
     }
@@ -84,7 +84,7 @@ fn arn(estate: &Estate, resource: &TruthResource) -> String {
     format!("{prefix}/cluster-{:07}/{name}", index % region.counts.clusters)
 }
 
-fn record(resource: &TruthResource, ways: &[Way]) -> Record {
+fn record(resource: &ExpectedResource, ways: &[Way]) -> Record {
     let (state, findings) = match resource.taggable {
         true => ways[resource.recipe].verdict(resource.resource_type),
         false => ("not_applicable", Vec::new()),
@@ -105,7 +105,7 @@ fn record(resource: &TruthResource, ways: &[Way]) -> Record {
 }
 
 /// Counts a resource as `schema.sql` says.
-fn count(tally: &mut Tally, record: &Record) {
+fn count(tally: &mut ComplianceCounts, record: &Record) {
     *match record.state.as_str() {
         "compliant" => &mut tally.compliant,
         "non_compliant" => &mut tally.non_compliant,
@@ -117,7 +117,7 @@ fn count(tally: &mut Tally, record: &Record) {
     let own = known.map(|tags| tags.iter().filter(|(key, _)| !key.to_lowercase().starts_with("aws:")).count());
     let lacks = record.findings.iter().any(|finding| finding.starts_with("error MISSING"));
     tally.untagged += u64::from(own == Some(0));
-    tally.lacking += u64::from(lacks && own != Some(0));
+    tally.missing_required += u64::from(lacks && own != Some(0));
     let of = |severity: &str| record.findings.iter().filter(|finding| finding.starts_with(severity)).count() as u64;
     tally.errors += of("error");
     tally.warnings += of("warning");

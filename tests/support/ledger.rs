@@ -6,7 +6,7 @@ use std::{
 };
 
 use rusqlite::{Connection, OpenFlags};
-use shared::store::{Reader, Snapshot, StoreError, View};
+use tagledger_ledger::{LedgerError, LedgerReader, ReadSession, Snapshot, query::compliance};
 
 /// Tags in the order of their keys.
 pub(crate) type Pairs = Vec<(String, String)>;
@@ -92,8 +92,8 @@ impl Ledger {
     }
 
     /// Asks the newest snapshot as the server does.
-    pub(crate) fn ask<T>(&self, question: impl FnOnce(&View<'_>, &Snapshot) -> Result<T, StoreError>) -> T {
-        let answer = Reader::new(&self.path).read(|view| {
+    pub(crate) fn ask<T>(&self, question: impl FnOnce(&ReadSession<'_>, &Snapshot) -> Result<T, LedgerError>) -> T {
+        let answer = LedgerReader::new(&self.path).read(|view| {
             let snapshot = view.newest()?.expect("there is a snapshot");
             question(view, &snapshot)
         });
@@ -106,7 +106,7 @@ impl Ledger {
 
     /// The scopes of the newest snapshot that have a gap.
     pub(crate) fn gaps(&self) -> Gaps {
-        let rows = self.ask(|view, snapshot| view.scopes(snapshot));
+        let rows = self.ask(compliance::list_scopes);
         let told = rows.iter().filter_map(|row| {
             let (scope, gap) = (&row.scope, row.gap.as_ref()?);
             let place = format!("{} {} {}", scope.account, scope.region, scope.resource_type);

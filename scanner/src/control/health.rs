@@ -1,4 +1,4 @@
-//! Whether the ledger is kept up to date.
+//! `GET /health`: whether the ledger is up to date.
 
 use axum::{
     Json,
@@ -8,30 +8,31 @@ use axum::{
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shared::{
-    chain::Chain,
-    cloud::Cloud,
-    store::{Snapshot, StoreError},
-};
+use tagledger_cloud::Cloud;
+use tagledger_ledger::{LedgerError, Snapshot};
+use tagledger_model::error_chain::ErrorChain;
 use tracing::warn;
 
-use super::answers::{Shared, next};
 use crate::{
-    daemon::Daemon,
-    jobs::{Job, JobState, Trigger},
+    control::state::{Shared, next_scheduled},
+    daemon::{
+        job::{Job, JobState, Trigger},
+        run::Daemon,
+    },
 };
 
-/// The ledger is kept up to date by scans of the whole estate: one that was narrowed, or that somebody asked for in vain,
-/// says nothing of that.
-pub(super) async fn health<C: Cloud>(State(control): Shared<C>) -> Response {
+/// Only scans of the complete estate count: a narrowed rescan, or a rescan that failed, does not change the health.
+pub(crate) async fn health<C: Cloud>(State(control): Shared<C>) -> Response {
     let daemon = &control.daemon;
     let jobs = daemon.jobs.all();
-    let (snapshot, reason) = match daemon.reader.read(|view| Ok((view.newest()?, view.newest_whole()?))) {
-        Ok((newest, whole)) => (newest, stale(daemon, whole.as_ref()).or_else(|| failed(&jobs, whole.as_ref()))),
-        Err(StoreError::Missing { .. }) => (None, stale(daemon, None)),
+    let (snapshot, reason) = match daemon.reader.read(|session| Ok((session.newest()?, session.newest_full()?))) {
+        Ok((newest, full)) => {
+            (newest, stale_reason(daemon, full.as_ref()).or_else(|| failure_reason(&jobs, full.as_ref())))
+        }
+        Err(LedgerError::Missing { .. }) => (None, stale_reason(daemon, None)),
         Err(error) => {
-            warn!("health: {}", Chain(&error));
-            (None, Some("the ledger cannot be read; the scanner's log says why".to_owned()))
+            warn!("health: {}", ErrorChain(&error));
+            (None, Some("the ledger cannot be read; see the log of the scanner".to_owned()))
         }
     };
     let running = jobs.iter().find(|job| job.state == JobState::Running).map(|job| job.id.clone());
@@ -41,29 +42,29 @@ pub(super) async fn health<C: Cloud>(State(control): Shared<C>) -> Response {
         "reason": reason,
         "version": daemon.settings.app_version,
         "uptime_seconds": daemon.now().duration_since(daemon.started_at).as_secs().max(0),
-        "snapshot": snapshot.map(|snapshot| told(&snapshot, daemon.now())),
+        "snapshot": snapshot.map(|snapshot| describe(&snapshot, daemon.now())),
         "running": running,
-        "next_scheduled": next(&control),
+        "next_scheduled": next_scheduled(&control),
     });
     (status, Json(body)).into_response()
 }
 
-fn stale<C: Cloud>(daemon: &Daemon<C>, whole: Option<&Snapshot>) -> Option<String> {
-    let Some(whole) = whole else { return Some("the estate was not scanned yet".to_owned()) };
+fn stale_reason<C: Cloud>(daemon: &Daemon<C>, newest_full: Option<&Snapshot>) -> Option<String> {
+    let Some(newest_full) = newest_full else { return Some("the estate was not scanned yet".to_owned()) };
     let limit = jiff::SignedDuration::try_from(daemon.settings.max_age).unwrap_or(jiff::SignedDuration::MAX);
-    let age = daemon.now().duration_since(whole.finished_at);
-    (age > limit).then(|| format!("the newest scan of the whole estate is older than {} h", limit.as_hours()))
+    let age = daemon.now().duration_since(newest_full.finished_at);
+    (age > limit).then(|| format!("the newest scan of the complete estate is older than {} h", limit.as_hours()))
 }
 
-fn failed(jobs: &[Job], whole: Option<&Snapshot>) -> Option<String> {
+fn failure_reason(jobs: &[Job], newest_full: Option<&Snapshot>) -> Option<String> {
     let last = jobs.iter().find(|job| job.trigger != Trigger::Http && job.state != JobState::Running)?;
-    let made_good = whole
-        .is_some_and(|whole| last.finished_at.is_none_or(|ended| whole.finished_at.as_second() >= ended.as_second()));
-    let failed = last.state == JobState::Failed && !made_good;
-    failed.then(|| format!("the last scheduled scan failed; GET /scans/{} says why", last.id))
+    let is_superseded = newest_full
+        .is_some_and(|full| last.finished_at.is_none_or(|ended| full.finished_at.as_second() >= ended.as_second()));
+    let failed = last.state == JobState::Failed && !is_superseded;
+    failed.then(|| format!("the last scheduled scan failed; see GET /scans/{}", last.id))
 }
 
-fn told(snapshot: &Snapshot, now: Timestamp) -> Value {
+fn describe(snapshot: &Snapshot, now: Timestamp) -> Value {
     json!({
         "id": snapshot.id,
         "taken_at": snapshot.started_at.to_string(),

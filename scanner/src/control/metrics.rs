@@ -2,13 +2,15 @@
 
 use std::{fs, path::Path};
 
-use gate::Page;
-use shared::{cloud::Cloud, day::day_of, store::log_bytes};
+use tagledger_cloud::Cloud;
+use tagledger_http::Page;
+use tagledger_ledger::{cost::bill_query, log_bytes};
+use tagledger_model::epoch_day::day_of;
 
-use crate::{daemon::Daemon, jobs::JobState};
+use crate::daemon::{job::JobState, run::Daemon};
 
 /// All metrics of a daemon.
-pub(super) fn page<C: Cloud>(daemon: &Daemon<C>) -> Page {
+pub(crate) fn page<C: Cloud>(daemon: &Daemon<C>) -> Page {
     let mut page = Page::default();
     let totals = daemon.jobs.totals();
     let jobs = daemon.jobs.all();
@@ -50,12 +52,12 @@ fn ledger<C: Cloud>(page: &mut Page, daemon: &Daemon<C>) {
         let complete = u8::from(snapshot.complete);
         page.one("tagledger_snapshot_complete", "gauge", "Whether the newest snapshot has no gap.", complete);
     }
-    if let Ok(requests) = daemon.reader.read(|view| view.bill_requests(day_of(daemon.now()))) {
+    if let Ok(requests) = daemon.reader.read(|view| bill_query::count_requests(view, day_of(daemon.now()))) {
         let help = "Requests to Cost Explorer recorded today, at USD 0.01 each.";
         page.one("tagledger_cost_requests_today", "gauge", help, requests);
     }
     let help = "Requests to Cost Explorer that a day may take.";
-    page.one("tagledger_cost_request_budget", "gauge", help, daemon.settings.cost_requests);
+    page.one("tagledger_cost_request_budget", "gauge", help, daemon.settings.cost_request_budget);
     let store = &daemon.settings.store;
     page.one("tagledger_store_bytes", "gauge", "Size of the ledger.", size(store));
     page.one("tagledger_store_log_bytes", "gauge", "Size of the ledger's write-ahead log.", log_bytes(store));

@@ -13,16 +13,14 @@ use std::{
     time::Duration,
 };
 
-use gate::DoorSettings;
 use jiff::{Timestamp, civil::Date};
-use scanner::{Choice, Daemon, DaemonSettings, Schedule, control_door, serve_control};
 use serde_json::Value;
-use shared::{
-    cloud::simulated::Simulated,
-    inventory::{Gap, GapReason},
-    policy::Policy,
-    store::Reader,
-};
+use tagledger_cloud::simulated::Simulated;
+use tagledger_http::GuardSettings;
+use tagledger_ledger::LedgerReader;
+use tagledger_model::inventory::{Gap, GapReason};
+use tagledger_policy::Policy;
+use tagledger_scanner::{Daemon, DaemonSettings, ScanTargets, Schedule, control_guard, serve_control};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -49,9 +47,9 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// A door that asks for no key but that one.
-pub(crate) fn door(listen: &str, key: Option<&str>) -> DoorSettings {
-    DoorSettings {
+/// Settings of a request guard that accepts only this key.
+pub(crate) fn settings(listen: &str, key: Option<&str>) -> GuardSettings {
+    GuardSettings {
         listen: listen.parse().unwrap(),
         keys: None,
         oauth: None,
@@ -66,10 +64,10 @@ type Connected = Pin<Box<dyn Future<Output = Result<Gated, Gap>> + Send>>;
 
 /// `failures`: so many connections fail first.
 pub(crate) async fn start(key: Option<&str>, failures: usize) -> Running {
-    behind(door("127.0.0.1:0", key), failures).await
+    behind(settings("127.0.0.1:0", key), failures).await
 }
 
-pub(crate) async fn behind(settings: DoorSettings, failures: usize) -> Running {
+pub(crate) async fn behind(settings: GuardSettings, failures: usize) -> Running {
     let folder = tempfile::tempdir().unwrap();
     let (gate, connected) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
     let (gated, counted) = (Arc::clone(&gate), Arc::clone(&connected));
@@ -87,11 +85,11 @@ pub(crate) async fn behind(settings: DoorSettings, failures: usize) -> Running {
         store: folder.path().join("ledger.sqlite"),
         schedule: Schedule::parse("0 2 1 1 *", "UTC").unwrap(),
         jitter: Duration::ZERO,
-        choice: Choice::default(),
+        targets: ScanTargets::default(),
         concurrency: 4,
-        cost_requests: 0,
+        cost_request_budget: 0,
         creators: false,
-        lock: None,
+        lease: None,
         retention: Some("30d".parse().unwrap()),
         max_age: Duration::from_secs(3600),
         connect: Box::new(connect),
@@ -101,9 +99,9 @@ pub(crate) async fn behind(settings: DoorSettings, failures: usize) -> Running {
     });
     let end = CancellationToken::new();
     let (listening, address) = oneshot::channel();
-    let door = control_door(settings).unwrap();
-    let tell = move |address| listening.send(address).unwrap();
-    tokio::spawn(serve_control(Arc::clone(&daemon), door, end.clone(), tell));
+    let guard = control_guard(settings).unwrap();
+    let report = move |address| listening.send(address).unwrap();
+    tokio::spawn(serve_control(Arc::clone(&daemon), guard, end.clone(), report));
     let address = address.await.unwrap();
     let daemon = tokio::spawn(daemon.run(end.clone()));
     Running { address, gate, connected, end, daemon, folder }
@@ -162,7 +160,7 @@ impl Running {
     }
 
     pub(crate) fn snapshots(&self) -> i64 {
-        let reader = Reader::new(&self.folder.path().join("ledger.sqlite"));
+        let reader = LedgerReader::new(&self.folder.path().join("ledger.sqlite"));
         reader.read(|view| view.newest()).ok().flatten().map_or(0, |snapshot| snapshot.id)
     }
 

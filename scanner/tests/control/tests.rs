@@ -5,22 +5,24 @@ use std::{
     time::Duration,
 };
 
-use gate::{DoorError, DoorSettings, Expiry, KeyFile, NewKey, Scope};
-use scanner::control_door;
 use serde_json::{Value, json};
-use shared::store::Reader;
+use tagledger_http::{ApiKeyFile, Expiry, GuardError, GuardSettings, NewKey, Scope};
+use tagledger_ledger::{LedgerReader, query::compliance};
+use tagledger_scanner::control_guard;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
 
-use crate::running::{behind, door, now, start};
+use crate::running::{behind, now, settings, start};
 
 const KEY: &str = "a key of more than sixteen characters";
 
+/// With an empty ledger the daemon starts a scan immediately. Its progress, the state of each scope and the estimated
+/// remaining time are available until it is complete.
 #[tokio::test]
-async fn an_empty_ledger_is_scanned_at_once_and_the_scan_can_be_followed() {
+async fn empty_ledger_starts_scan_with_progress() {
     let running = start(None, 0).await;
     let mut scan = Value::Null;
     for _ in 0..200 {
@@ -31,7 +33,7 @@ async fn an_empty_ledger_is_scanned_at_once_and_the_scan_can_be_followed() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!((&scan["state"], &scan["trigger"]), (&json!("running"), &json!("catch_up")), "{scan}");
-    assert_eq!(scan["estimated_seconds_remaining"], Value::Null, "nothing done, no pace");
+    assert_eq!(scan["estimated_seconds_remaining"], Value::Null, "no scope is done yet");
     running.gate.add_permits(10);
     let path = format!("/scans/{}", scan["scan_id"].as_str().unwrap());
     let mut detail = Value::Null;
@@ -52,8 +54,10 @@ async fn an_empty_ledger_is_scanned_at_once_and_the_scan_can_be_followed() {
     assert_eq!(running.get("/health").await.status, 200);
 }
 
+/// Of 50 concurrent rescan requests, one is accepted with its location and 49 get status 409 with the ID of the
+/// accepted scan.
 #[tokio::test]
-async fn of_fifty_rescans_at_once_one_begins_and_the_others_are_told_which() {
+async fn concurrent_rescans_start_only_one() {
     let running = Arc::new(start(None, 0).await);
     running.open_gate();
     running.over().await;
@@ -84,8 +88,10 @@ async fn of_fifty_rescans_at_once_one_begins_and_the_others_are_told_which() {
     assert_eq!(running.over().await["snapshot_id"], 2);
 }
 
+/// A rescan limited to a region and a type scans only the matching scopes and carries the others over. A rescan that
+/// matches no scope fails and records no snapshot.
 #[tokio::test]
-async fn a_narrowed_rescan_updates_its_scopes_and_says_so() {
+async fn narrowed_rescan_updates_only_its_scopes() {
     let running = start(None, 0).await;
     running.open_gate();
     running.over().await;
@@ -96,19 +102,21 @@ async fn a_narrowed_rescan_updates_its_scopes_and_says_so() {
         (&over["state"], &over["scopes_planned"], &over["snapshot_id"]),
         (&json!("complete"), &json!(3), &json!(2))
     );
-    let scopes = Reader::new(&running.store().join("ledger.sqlite")).read(|view| view.scopes(&view.newest()?.unwrap()));
+    let scopes = LedgerReader::new(&running.store().join("ledger.sqlite"))
+        .read(|view| compliance::list_scopes(view, &view.newest()?.unwrap()));
     let scopes = scopes.unwrap();
     assert_eq!((scopes.len(), scopes.iter().filter(|scope| scope.scanned_in == 2).count()), (72, 3));
     let nowhere = running.rescan(r#"{"accounts":["999999999999"]}"#).await;
     assert_eq!(nowhere.status, 202);
     let over = running.over().await;
     assert_eq!(over["state"], "failed");
-    assert!(over["error"].as_str().unwrap().contains("no scope of this scanner's plan"), "{over}");
+    assert!(over["error"].as_str().unwrap().contains("match no scope that this scanner scans"), "{over}");
     assert_eq!(running.snapshots(), 2);
 }
 
+/// A narrowed rescan is refused with status 409 until a full scan has been recorded.
 #[tokio::test]
-async fn a_part_of_an_estate_that_was_never_scanned_whole_is_not_scanned() {
+async fn narrowed_rescan_requires_full_scan() {
     let running = start(None, 1).await;
     running.open_gate();
     assert_eq!(running.over().await["state"], "failed");
@@ -119,8 +127,9 @@ async fn a_part_of_an_estate_that_was_never_scanned_whole_is_not_scanned() {
     assert_eq!(running.snapshots(), 0);
 }
 
+/// A narrowed rescan that fails because it matches no scope does not make the health check fail.
 #[tokio::test]
-async fn a_rescan_that_was_asked_for_in_vain_makes_no_daemon_unhealthy() {
+async fn failed_narrowed_rescan_keeps_daemon_healthy() {
     let running = start(None, 0).await;
     running.open_gate();
     running.over().await;
@@ -130,8 +139,10 @@ async fn a_rescan_that_was_asked_for_in_vain_makes_no_daemon_unhealthy() {
     assert_eq!(health.status, 200, "{}", health.body);
 }
 
+/// When the daemon shuts down during a rescan, it discards the rescan and releases the ledger, and the earlier snapshot
+/// remains the latest.
 #[tokio::test]
-async fn a_rescan_under_way_is_given_up_whole_before_the_daemon_ends() {
+async fn shutdown_aborts_running_rescan() {
     let running = start(None, 0).await;
     running.open_gate();
     running.over().await;
@@ -140,16 +151,18 @@ async fn a_rescan_under_way_is_given_up_whole_before_the_daemon_ends() {
     let ledger = running.store().join("ledger.sqlite");
     running.end.cancel();
     timeout(Duration::from_secs(10), running.daemon).await.expect("it ends").unwrap();
-    let mut writer = shared::store::Writer::open(&ledger).unwrap();
-    let policy = shared::policy::Policy::parse(include_str!("../../../policies/tagging_policy.json")).unwrap();
+    let mut writer = tagledger_ledger::LedgerWriter::open(&ledger).unwrap();
+    let policy = tagledger_policy::Policy::parse(include_str!("../../../policies/tagging_policy.json")).unwrap();
     let header =
-        shared::store::NightHeader { started_at: jiff::Timestamp::UNIX_EPOCH, policy: &policy, app_version: "" };
-    assert!(writer.begin(header).is_ok(), "nobody holds the ledger any more");
-    assert_eq!(Reader::new(&ledger).read(|view| view.newest()).unwrap().unwrap().id, 1);
+        tagledger_ledger::SnapshotHeader { started_at: jiff::Timestamp::UNIX_EPOCH, policy: &policy, app_version: "" };
+    assert!(writer.begin(header).is_ok(), "the ledger is unlocked");
+    assert_eq!(LedgerReader::new(&ledger).read(|view| view.newest()).unwrap().unwrap().id, 1);
 }
 
+/// A cancelled scan records no snapshot, and the next scan does. Cancelling it again gives status 409, and an unknown
+/// scan gives 404.
 #[tokio::test]
-async fn a_cancelled_scan_records_nothing_and_the_next_one_does() {
+async fn cancelled_scan_records_no_snapshot() {
     let running = start(None, 0).await;
     running.open_gate();
     running.over().await;
@@ -166,8 +179,9 @@ async fn a_cancelled_scan_records_nothing_and_the_next_one_does() {
     assert_eq!(running.over().await["snapshot_id"], 2);
 }
 
+/// After three rescans in quick succession, the fourth gets status 429.
 #[tokio::test]
-async fn a_storm_of_rescans_is_slowed_down() {
+async fn rescan_requests_are_rate_limited() {
     let running = start(None, 0).await;
     running.open_gate();
     running.over().await;
@@ -179,8 +193,10 @@ async fn a_storm_of_rescans_is_slowed_down() {
     assert_eq!(statuses, [202, 202, 202, 429]);
 }
 
+/// When the connection to the cloud fails, the scan is reported as failed and the health check fails. The next scan
+/// connects again and restores the health.
 #[tokio::test]
-async fn a_scan_that_cannot_begin_is_told_and_the_daemon_lives_on() {
+async fn connect_failure_is_reported_and_recoverable() {
     let running = start(None, 1).await;
     running.open_gate();
     let over = running.over().await;
@@ -194,27 +210,31 @@ async fn a_scan_that_cannot_begin_is_told_and_the_daemon_lives_on() {
     assert_eq!(running.connected.load(Ordering::SeqCst), 2, "each scan connects anew");
 }
 
+/// Invalid bodies, methods and paths get the appropriate status and a descriptive error, and a body that is too large
+/// gets status 413.
 #[tokio::test]
-async fn what_makes_no_sense_is_refused_in_words() {
+async fn invalid_requests_get_descriptive_errors() {
     let running = start(None, 0).await;
-    for (method, path, body, status, told) in [
+    for (method, path, body, status, expected) in [
         ("POST", "/rescan", r#"{"region":["eu-west-1"]}"#, 400, "unknown field `region`"),
         ("POST", "/rescan", r#"{"types":["ec2:vpc"]}"#, 400, "types[0]"),
-        ("POST", "/rescan", "what?", 400, "no rescan"),
-        ("GET", "/rescan", "", 405, "another method"),
+        ("POST", "/rescan", "what?", 400, "not a rescan request"),
+        ("GET", "/rescan", "", 405, "does not have this method"),
         ("GET", "/nothing", "", 404, "POST /rescan"),
         ("GET", "/scans/none", "", 404, "no such scan"),
     ] {
         let answer = running.ask(method, path, "", body).await;
         assert_eq!(answer.status, status, "{method} {path}");
-        assert!(answer.json()["error"].as_str().unwrap().contains(told), "{}", answer.body);
+        assert!(answer.json()["error"].as_str().unwrap().contains(expected), "{}", answer.body);
     }
     let large = format!("{{\"types\":[{}]}}", vec!["\"ec2:instance\""; 30_000].join(","));
     assert_eq!(running.rescan(&large).await.status, 413);
 }
 
+/// Requests with a foreign `Origin` or a foreign `Host` get status 403, which prevents cross-site requests and DNS
+/// rebinding.
 #[tokio::test]
-async fn a_page_of_another_site_can_start_nothing() {
+async fn cross_site_rescan_is_forbidden() {
     let running = start(None, 0).await;
     for headers in ["Origin: https://evil.example\r\n", "Origin: null\r\n", "Origin: http://127.0.0.1.evil.example\r\n"]
     {
@@ -228,8 +248,9 @@ async fn a_page_of_another_site_can_start_nothing() {
     assert!(text.starts_with("HTTP/1.1 403"), "{text}");
 }
 
+/// With an API key configured, every path except `/health` requires it, and a missing or wrong key gets status 401.
 #[tokio::test]
-async fn with_a_key_everything_but_health_asks_for_it() {
+async fn api_key_protects_all_but_health() {
     let running = start(Some(KEY), 0).await;
     let bearer = format!("Authorization: Bearer {KEY}\r\n");
     for (method, path) in [("POST", "/rescan"), ("GET", "/scans"), ("GET", "/metrics"), ("GET", "/nothing")] {
@@ -243,38 +264,42 @@ async fn with_a_key_everything_but_health_asks_for_it() {
     assert_ne!(running.get("/health").await.status, 401);
 }
 
+/// Of the keys in an API key file, only those with the `rescan` scope and without an account restriction are accepted.
+/// Others get status 403 with the reason.
 #[tokio::test]
-async fn of_the_keys_in_a_file_those_for_rescans_of_everything_open_the_port() {
+async fn only_unrestricted_rescan_keys_are_accepted() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("keys.json");
     let key = |scope: Scope, accounts: &[&str]| {
         let accounts = (!accounts.is_empty()).then(|| accounts.iter().map(|id| id.parse().unwrap()).collect());
         let new = NewKey { name: "test".to_owned(), scopes: [scope].into(), accounts, expires: Expiry::Days(1) };
-        KeyFile::create(&file, new, now()).unwrap().1
+        ApiKeyFile::create(&file, new, now()).unwrap().1
     };
     let keys = [key(Scope::Rescan, &[]), key(Scope::Read, &[]), key(Scope::Rescan, &["111122223333"])];
-    let running = behind(DoorSettings { keys: Some(file.clone()), ..door("127.0.0.1:0", Some(KEY)) }, 0).await;
+    let running = behind(GuardSettings { keys: Some(file.clone()), ..settings("127.0.0.1:0", Some(KEY)) }, 0).await;
     let status = async |key: &str| running.ask("GET", "/scans", &format!("Authorization: Bearer {key}\r\n"), "").await;
     for (key, expected) in
         keys.iter().map(String::as_str).zip([200, 403, 403]).chain([(KEY, 200), ("tagledger_x", 401)])
     {
         assert_eq!(status(key).await.status, expected, "{key}");
     }
-    assert!(status(&keys[1]).await.body.contains("lacks the scope `rescan`"));
-    assert!(status(&keys[2]).await.body.contains("this key is for some accounts"));
+    assert!(status(&keys[1]).await.body.contains("does not have the scope `rescan`"));
+    assert!(status(&keys[2]).await.body.contains("the key is limited to some accounts"));
     assert_eq!(running.get("/scans").await.status, 401);
 }
 
+/// Listening on an address other than loopback requires an API key, and a key that is too short is rejected.
 #[tokio::test]
-async fn strangers_are_not_let_in_without_a_key() {
-    let check = |listen: &str, key: Option<&str>| control_door(door(listen, key));
-    assert!(matches!(check("0.0.0.0:8081", None), Err(DoorError::Open { .. })));
-    assert!(matches!(check("127.0.0.1:8081", Some("short")), Err(DoorError::ShortKey)));
+async fn public_listener_requires_valid_key() {
+    let check = |listen: &str, key: Option<&str>| control_guard(settings(listen, key));
+    assert!(matches!(check("0.0.0.0:8081", None), Err(GuardError::Open { .. })));
+    assert!(matches!(check("127.0.0.1:8081", Some("short")), Err(GuardError::ShortKey)));
     assert!(check("0.0.0.0:8081", Some(KEY)).is_ok() && check("[::1]:8081", None).is_ok());
 }
 
+/// A client that does not complete its request headers is disconnected, and other clients still get responses.
 #[tokio::test]
-async fn a_client_that_never_ends_its_request_is_cut_off() {
+async fn incomplete_request_is_disconnected() {
     let running = start(None, 0).await;
     let mut slow = TcpStream::connect(running.address).await.unwrap();
     slow.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n").await.unwrap();
@@ -283,8 +308,10 @@ async fn a_client_that_never_ends_its_request_is_cut_off() {
     assert!(running.get("/health").await.status > 0);
 }
 
+/// The metrics are valid Prometheus text in which every series has a declared type, and they contain the expected
+/// series after a scan.
 #[tokio::test]
-async fn metrics_are_lines_that_prometheus_reads() {
+async fn metrics_follow_prometheus_text_format() {
     let running = start(None, 0).await;
     running.open_gate();
     running.over().await;
@@ -313,8 +340,9 @@ async fn metrics_are_lines_that_prometheus_reads() {
     assert!(answer.body.contains("tagledger_aws_requests_total{operation=\"simulated:List\"}"));
 }
 
+/// When the daemon shuts down during its first scan, the ledger contains no snapshot.
 #[tokio::test]
-async fn a_daemon_that_is_told_to_end_gives_up_its_scan_whole() {
+async fn shutdown_discards_partial_first_scan() {
     let running = start(None, 0).await;
     running.gate.add_permits(20);
     for _ in 0..200 {
@@ -325,6 +353,6 @@ async fn a_daemon_that_is_told_to_end_gives_up_its_scan_whole() {
     }
     running.end.cancel();
     timeout(Duration::from_secs(10), running.daemon).await.expect("it ends").unwrap();
-    let reader = Reader::new(&running.folder.path().join("ledger.sqlite"));
+    let reader = LedgerReader::new(&running.folder.path().join("ledger.sqlite"));
     assert_eq!(reader.read(|view| view.newest()).unwrap(), None);
 }

@@ -3,11 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use shared::{
+use tagledger_cloud::{
+    AccountRegion, Accounts, Cloud, CreationEvents, LookupResult, OperationCalls, simulated::Simulated,
+};
+use tagledger_cost::{AllocationTag, BillQuestion, CostQueryResult};
+use tagledger_model::{
     AccountId, Arn,
-    cloud::{AccountRegion, Accounts, Cloud, Creations, Looked, OperationCalls, simulated::Simulated},
     inventory::{Gap, Listing, Scope},
-    money::{AllocationTag, BillQuestion, Billed},
 };
 use tokio::sync::Semaphore;
 
@@ -18,39 +20,39 @@ pub(crate) struct Gated {
 }
 
 impl Cloud for Gated {
-    async fn accounts(&self) -> Result<Accounts, Gap> {
-        self.cloud.accounts().await
+    async fn list_accounts(&self) -> Result<Accounts, Gap> {
+        self.cloud.list_accounts().await
     }
-    async fn regions(&self, account: &AccountId) -> Result<Vec<AccountRegion>, Gap> {
-        self.cloud.regions(account).await
+    async fn list_regions(&self, account: &AccountId) -> Result<Vec<AccountRegion>, Gap> {
+        self.cloud.list_regions(account).await
     }
     async fn list(&self, scope: &Scope) -> Listing {
         self.gate.acquire().await.unwrap().forget();
         self.cloud.list(scope).await
     }
-    async fn creations(&self, _: &Scope, _: Timestamp, _: Timestamp, _: u64) -> Creations {
-        Creations::default()
+    async fn list_creation_events(&self, _: &Scope, _: Timestamp, _: Timestamp, _: u64) -> CreationEvents {
+        CreationEvents::default()
     }
 
-    async fn bill(&self, question: &BillQuestion, most_requests: u64) -> Billed {
-        self.cloud.bill(question, most_requests).await
+    async fn query_costs(&self, question: &BillQuestion, max_requests: u64) -> CostQueryResult {
+        self.cloud.query_costs(question, max_requests).await
     }
-    async fn look(&self, scope: &Scope, arns: &[Arn], patience: Duration) -> Vec<Looked> {
-        Cloud::look(&self.cloud, scope, arns, patience).await
+    async fn look_up(&self, scope: &Scope, arns: &[Arn], timeout: Duration) -> Vec<LookupResult> {
+        Cloud::look_up(&self.cloud, scope, arns, timeout).await
     }
-    async fn locate(&self, buckets: &[Arn]) -> Result<Vec<(Arn, Scope)>, Gap> {
-        Cloud::locate(&self.cloud, buckets).await
+    async fn locate_buckets(&self, buckets: &[Arn]) -> Result<Vec<(Arn, Scope)>, Gap> {
+        Cloud::locate_buckets(&self.cloud, buckets).await
     }
-    fn payer(&self) -> Option<AccountId> {
-        self.cloud.payer()
+    fn payer_account(&self) -> Option<AccountId> {
+        self.cloud.payer_account()
     }
-    async fn allocation_tags(&self, keys: &[String]) -> Result<Vec<AllocationTag>, Gap> {
-        self.cloud.allocation_tags(keys).await
+    async fn list_allocation_tags(&self, keys: &[String]) -> Result<Vec<AllocationTag>, Gap> {
+        self.cloud.list_allocation_tags(keys).await
     }
-    fn requests(&self) -> u64 {
-        self.cloud.requests()
+    fn request_count(&self) -> u64 {
+        self.cloud.request_count()
     }
-    fn calls(&self) -> Vec<OperationCalls> {
-        self.cloud.calls()
+    fn operation_calls(&self) -> Vec<OperationCalls> {
+        self.cloud.operation_calls()
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use scanner::{Choice, Narrow, Scan};
-use shared::policy::Policy;
+use tagledger_policy::Policy;
+use tagledger_scanner::{Scan, ScanScopeFilter, ScanTargets};
 use tokio_util::sync::CancellationToken;
 
 /// A scan of everything that a cloud has, without a bill.
@@ -16,15 +16,15 @@ pub(crate) fn scan_of<'c, C>(
     Scan {
         cloud,
         policy,
-        choice: Choice::default(),
-        narrow: Narrow::default(),
+        targets: ScanTargets::default(),
+        filter: ScanScopeFilter::default(),
         concurrency: 8,
-        cost_requests: 0,
+        cost_request_budget: 0,
         creators: false,
-        learn: true,
-        lock: None,
+        train: true,
+        lease: None,
         now,
         app_version: "test",
-        end: CancellationToken::new(),
+        cancel: CancellationToken::new(),
     }
 }

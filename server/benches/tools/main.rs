@@ -35,18 +35,18 @@ use axum::{
     body::{Body, to_bytes},
     http::Request,
 };
-use gate::DoorSettings;
 use jiff::Timestamp;
 use over_http::{bare, over_http};
 use rmcp::model::CallToolResult;
 use serde_json::{Value, json};
-use server::{Ledger, door, router};
-use shared::{
+use tagledger_cloud::{BoxFuture, Lookup, LookupResult};
+use tagledger_http::GuardSettings;
+use tagledger_ledger::{LedgerReader, Snapshot, query::history};
+use tagledger_model::{
     Arn,
-    cloud::{Look, Looked, Pending},
     inventory::{Gap, GapReason, Scope},
-    store::{Reader, Snapshot},
 };
+use tagledger_server::{AppState, door, router};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -108,15 +108,15 @@ fn now() -> Timestamp {
 }
 
 fn set_the_clock(file: &Path) {
-    let newest = Reader::new(file).newest().expect("a ledger").expect("a snapshot");
+    let newest = LedgerReader::new(file).newest().expect("a ledger").expect("a snapshot");
     NOW.store(newest.finished_at.as_second(), Ordering::Relaxed);
 }
 
 fn tagledger(file: &Path) -> Router {
-    let ledger = Ledger::new(file, None, Duration::from_secs(36 * 3600), now).looking_through(Arc::new(Silent));
-    ledger.read_ahead();
+    let ledger = AppState::new(file, None, Duration::from_secs(36 * 3600), now).with_lookup(Arc::new(Silent));
+    ledger.preload();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let settings = DoorSettings {
+    let settings = GuardSettings {
         listen,
         keys: None,
         oauth: None,
@@ -131,12 +131,12 @@ fn tagledger(file: &Path) -> Router {
 /// A cloud that answers nothing, at once: what is measured is the rest.
 struct Silent;
 
-impl Look for Silent {
-    fn look<'a>(&'a self, _: &'a Scope, arns: &'a [Arn], _: Duration) -> Pending<'a, Vec<Looked>> {
-        Box::pin(std::future::ready(vec![Looked::Unread(silence()); arns.len()]))
+impl Lookup for Silent {
+    fn look_up<'a>(&'a self, _: &'a Scope, arns: &'a [Arn], _: Duration) -> BoxFuture<'a, Vec<LookupResult>> {
+        Box::pin(std::future::ready(vec![LookupResult::Failed(silence()); arns.len()]))
     }
 
-    fn locate<'a>(&'a self, _: &'a [Arn]) -> Pending<'a, Result<Vec<(Arn, Scope)>, Gap>> {
+    fn locate_buckets<'a>(&'a self, _: &'a [Arn]) -> BoxFuture<'a, Result<Vec<(Arn, Scope)>, Gap>> {
         Box::pin(std::future::ready(Err(silence())))
     }
 }
@@ -176,7 +176,8 @@ fn draft() -> Value {
 
 /// Days of the second and the third night: all later nights lie between them and now.
 fn oldest(file: &Path) -> Value {
-    let nights = Reader::new(file).read(|view| view.nights_since(Timestamp::MIN)).expect("a ledger");
+    let nights =
+        LedgerReader::new(file).read(|view| history::list_snapshots_since(view, Timestamp::MIN)).expect("a ledger");
     let day = |night: &Snapshot| jiff::tz::TimeZone::UTC.to_datetime(night.started_at).date().to_string();
     let mut days = nights.iter().skip(1).map(day);
     json!({"from": days.next(), "to": days.next()})

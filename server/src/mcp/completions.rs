@@ -4,18 +4,23 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use rmcp::model::{CompleteRequestParams, CompletionInfo, Reference};
-use shared::{
-    day::day_of,
-    inventory::Scope,
-    store::{Lacking, PageStart, Snapshot, View},
+use tagledger_ledger::{
+    OrderByMissingTags, PageStart, ReadSession, Snapshot,
+    query::{compliance, history},
 };
+use tagledger_model::{epoch_day::day_of, inventory::Scope};
 
-use super::{
-    prompts::{self, Argument},
-    resources::{REPORT_TEMPLATE, RESOURCE_TEMPLATE, SCHEMA_TEMPLATE},
-    tool_names,
+use crate::{
+    app_state::AppState,
+    auth::account_scope::AccountScope,
+    error::ToolFailure,
+    mcp::{
+        prompts::{self, Argument},
+        resources::{REPORT_TEMPLATE, RESOURCE_TEMPLATE, SCHEMA_TEMPLATE},
+        tool_names::tool_names,
+    },
+    untrusted_text::escape,
 };
-use crate::{ledger::Ledger, reach::Reach, text::visible, tools::ToolFailure};
 
 /// Resources that are looked through.
 const MOST: usize = CompletionInfo::MAX_VALUES;
@@ -37,14 +42,14 @@ enum Stored {
 }
 
 /// What stands for an argument; nothing where there is nothing to choose from, or no such argument.
-pub(super) fn complete(ledger: &Ledger, request: &CompleteRequestParams, reach: &Reach) -> CompletionInfo {
+pub(crate) fn complete(ledger: &AppState, request: &CompleteRequestParams, reach: &AccountScope) -> CompletionInfo {
     let Some(choice) = choice(&request.r#ref, &request.argument.name) else { return CompletionInfo::default() };
     let begun = request.argument.value.trim();
     let found = match choice {
         // There are tools before there is a snapshot.
         Choice::Tools => tool_names().into_iter().filter(|tool| tool.starts_with(begun)).collect(),
         Choice::Stored(stored) => {
-            ledger.ask(|view, snapshot| found(view, &snapshot, stored, begun, reach)).unwrap_or_default()
+            ledger.read_latest(|view, snapshot| found(view, &snapshot, stored, begun, reach)).unwrap_or_default()
         }
     };
     let total = found.len();
@@ -72,14 +77,14 @@ fn choice(reference: &Reference, argument: &str) -> Option<Choice> {
 }
 
 fn found(
-    view: &View<'_>,
+    view: &ReadSession<'_>,
     snapshot: &Snapshot,
     choice: Stored,
     begun: &str,
-    reach: &Reach,
+    reach: &AccountScope,
 ) -> Result<Vec<String>, ToolFailure> {
     let scopes = |of: fn(&Scope) -> String| -> Result<BTreeSet<String>, ToolFailure> {
-        let all = view.scopes(snapshot)?;
+        let all = compliance::list_scopes(view, snapshot)?;
         Ok(all.iter().map(|row| &row.scope).filter(|scope| reach.has(&scope.account)).map(of).collect())
     };
     let matching = |values: BTreeSet<String>| values.into_iter().filter(|value| value.starts_with(begun)).collect();
@@ -87,14 +92,21 @@ fn found(
         Stored::Accounts => matching(scopes(|scope| scope.account.to_string())?),
         Stored::Regions => matching(scopes(|scope| scope.region.to_string())?),
         Stored::Nights => {
-            let nights = view.nights_since(Timestamp::MIN)?;
+            let nights = history::list_snapshots_since(view, Timestamp::MIN)?;
             let days: BTreeSet<String> = nights.iter().map(|night| day_of(night.started_at).to_string()).collect();
             days.into_iter().rev().filter(|day| day.starts_with(begun)).collect()
         }
         // Those that lack most tags are what people ask about. To look through all would be a search, which this is none of.
         Stored::Resources => {
-            let first = view.lacking(snapshot, &reach.filter(), Lacking::default(), PageStart::FIRST, MOST)?;
-            first.rows.iter().map(|row| visible(row.arn.as_str())).filter(|arn| arn.starts_with(begun)).collect()
+            let first = compliance::list_missing_tags(
+                view,
+                snapshot,
+                &reach.filter(),
+                OrderByMissingTags::default(),
+                PageStart::FIRST,
+                MOST,
+            )?;
+            first.rows.iter().map(|row| escape(row.arn.as_str())).filter(|arn| arn.starts_with(begun)).collect()
         }
     })
 }

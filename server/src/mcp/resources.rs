@@ -1,5 +1,8 @@
 //! The resources: what a client may keep in view, or attach to a conversation, without calling a tool.
 
+pub(crate) mod latest_snapshot;
+pub(crate) mod resource;
+
 use percent_encoding::percent_decode_str;
 use rmcp::{
     ErrorData,
@@ -10,36 +13,41 @@ use rmcp::{
 };
 use serde::Serialize;
 use serde_json::json;
-use shared::named::Named;
+use tagledger_model::resource_ref::ResourceRef;
 
-use super::{answer_schema, tool_names};
 use crate::{
-    announce::NEWEST,
-    ledger::Ledger,
-    reach::Reach,
-    tools::{ToolFailure, generate_compliance_report as report, get_tagging_policy as policy},
+    app_state::AppState,
+    auth::account_scope::AccountScope,
+    error::ToolFailure,
+    mcp::{schema::AnswerSchema, tool_names::tool_names},
+    snapshot_watcher::NEWEST,
+    tools::{policy::get_tagging_policy, report::generate_compliance_report},
 };
 
-mod known;
-mod newest;
-
 const JSON: &str = "application/json";
+
 const JSON_SCHEMA: &str = "application/schema+json";
+
 const MARKDOWN: &str = "text/markdown";
 
 const POLICY: &str = "tagledger://policy";
+
 const REPORT: &str = "tagledger://report/newest";
+
 const REPORT_OF: &str = "tagledger://report/";
+
 const RESOURCE: &str = "tagledger://resource/";
 
 const SCHEMA: &str = "tagledger://schema/";
 
-/// The templates, each with its one variable; [`super::completions`] knows their values.
-pub(super) const REPORT_TEMPLATE: &str = "tagledger://report/{date}";
-pub(super) const RESOURCE_TEMPLATE: &str = "tagledger://resource/{+arn}";
-pub(super) const SCHEMA_TEMPLATE: &str = "tagledger://schema/{tool}";
+/// The templates, each with its one variable; [`crate::mcp::completions`] knows their values.
+pub(crate) const REPORT_TEMPLATE: &str = "tagledger://report/{date}";
 
-pub(super) fn list() -> ListResourcesResult {
+pub(crate) const RESOURCE_TEMPLATE: &str = "tagledger://resource/{+arn}";
+
+pub(crate) const SCHEMA_TEMPLATE: &str = "tagledger://schema/{tool}";
+
+pub(crate) fn list() -> ListResourcesResult {
     let newest = Resource::new(NEWEST, "newest snapshot")
         .with_title("Newest snapshot")
         .with_description("Score, counts and coverage of the newest snapshot. Subscribe to hear of each new one.")
@@ -55,7 +63,7 @@ pub(super) fn list() -> ListResourcesResult {
     ListResourcesResult::with_all_items(vec![newest, policy, report])
 }
 
-pub(super) fn templates() -> ListResourceTemplatesResult {
+pub(crate) fn templates() -> ListResourceTemplatesResult {
     let report = ResourceTemplate::new(REPORT_TEMPLATE, "compliance report of a day")
         .with_title("Compliance report of a day")
         .with_description("The same report as of the end of a day (UTC), such as 2026-10-31.")
@@ -85,8 +93,14 @@ impl From<ToolFailure> for Unread {
     }
 }
 
-pub(super) fn read(ledger: &Ledger, uri: &str, reach: &Reach) -> Result<ReadResourceResult, ErrorData> {
-    let (text, kind) = match text(ledger, uri, reach) {
+/// Reads one resource. `answer_schema` gives the schemas of the tools.
+pub(crate) fn read(
+    ledger: &AppState,
+    uri: &str,
+    reach: &AccountScope,
+    answer_schema: AnswerSchema,
+) -> Result<ReadResourceResult, ErrorData> {
+    let (text, kind) = match text(ledger, uri, reach, answer_schema) {
         Ok(read) => read,
         Err(Unread::NoSuchResource(words)) => {
             return Err(ErrorData::resource_not_found(words, Some(json!({ "uri": uri }))));
@@ -98,7 +112,7 @@ pub(super) fn read(ledger: &Ledger, uri: &str, reach: &Reach) -> Result<ReadReso
         Err(Unread::Failed(ToolFailure::Internal)) => {
             return Err(ErrorData::internal_error("the ledger cannot be read; the server's log says why", None));
         }
-        Err(Unread::Failed(ToolFailure::Late(words))) => return Err(ErrorData::internal_error(words, None)),
+        Err(Unread::Failed(ToolFailure::Timeout(words))) => return Err(ErrorData::internal_error(words, None)),
     };
     let mut result = ReadResourceResult::new(vec![ResourceContents::text(text, uri).with_mime_type(kind)]);
     // A client that did not subscribe shall not think it knows.
@@ -108,7 +122,7 @@ pub(super) fn read(ledger: &Ledger, uri: &str, reach: &Reach) -> Result<ReadReso
 }
 
 /// Bytes of what was read.
-pub(super) fn size(read: &ReadResourceResult) -> usize {
+pub(crate) fn size(read: &ReadResourceResult) -> usize {
     let text = |contents: &ResourceContents| match contents {
         ResourceContents::TextResourceContents { text, .. } => text.len(),
         _ => 0,
@@ -116,25 +130,30 @@ pub(super) fn size(read: &ReadResourceResult) -> usize {
     read.contents.iter().map(text).sum()
 }
 
-fn text(ledger: &Ledger, uri: &str, reach: &Reach) -> Result<(String, &'static str), Unread> {
+fn text(
+    ledger: &AppState,
+    uri: &str,
+    reach: &AccountScope,
+    answer_schema: AnswerSchema,
+) -> Result<(String, &'static str), Unread> {
     if uri == NEWEST {
-        let answer = ledger.ask(|view, snapshot| newest::answer(view, &snapshot, &reach.filter()))?;
+        let answer = ledger.read_latest(|view, snapshot| latest_snapshot::answer(view, &snapshot, &reach.filter()))?;
         return Ok((written(&answer)?, JSON));
     }
     if uri == POLICY {
-        let arguments = reach.keep(policy::Arguments::default())?;
-        return Ok((written(&policy::answer(ledger, arguments)?)?, JSON));
+        let arguments = reach.keep(get_tagging_policy::Arguments::default())?;
+        return Ok((written(&get_tagging_policy::answer(ledger, arguments)?)?, JSON));
     }
     if let Some(date) = uri.strip_prefix(REPORT_OF) {
         let day = if uri == REPORT { None } else { Some(date) };
-        let arguments = report::Arguments::as_markdown(day).map_err(Unread::NoSuchResource)?;
-        let document = report::answer(ledger, reach.keep(arguments)?)?.body.document();
+        let arguments = generate_compliance_report::Arguments::as_markdown(day).map_err(Unread::NoSuchResource)?;
+        let document = generate_compliance_report::answer(ledger, reach.keep(arguments)?)?.body.into_document();
         return Ok((document, MARKDOWN));
     }
     if let Some(arn) = uri.strip_prefix(RESOURCE) {
         let arn = percent_decode_str(arn).decode_utf8_lossy();
-        let named = Named::parse(&arn).map_err(|wrong| Unread::NoSuchResource(format!("the ARN is {wrong}")))?;
-        let known = ledger.ask(|view, snapshot| known::answer(view, &snapshot, &named.arn, reach))?;
+        let named = ResourceRef::parse(&arn).map_err(|wrong| Unread::NoSuchResource(format!("the ARN is {wrong}")))?;
+        let known = ledger.read_latest(|view, snapshot| resource::answer(view, &snapshot, &named.arn, reach))?;
         let unknown = || Unread::NoSuchResource("the newest snapshot has no such resource".to_owned());
         return Ok((written(&known.ok_or_else(unknown)?)?, JSON));
     }

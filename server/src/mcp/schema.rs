@@ -8,7 +8,13 @@ use std::sync::Arc;
 use rmcp::model::{JsonObject, Tool};
 use serde_json::{Value, json};
 
-/// The tool with such schemas.
+/// How long a client may keep the list of tools, in milliseconds. The list changes with the program only.
+pub(crate) const TOOLS_TTL_MS: u64 = 3_600_000;
+
+/// Returns the complete JSON schema of the answers of a tool. None for an unknown tool.
+pub(crate) type AnswerSchema = fn(&str) -> Option<Arc<JsonObject>>;
+
+/// The tool with portable schemas.
 pub(crate) fn portable(mut tool: Tool) -> Tool {
     tool.input_schema = Arc::new(clean(&tool.input_schema));
     tool.output_schema = tool.output_schema.map(|schema| Arc::new(clean(&schema)));
@@ -72,8 +78,10 @@ fn foreign(key: &str, value: &Value) -> bool {
 mod tests {
     use super::*;
 
+    /// The outline of an output schema contains every top-level field with its type, and no description, constraint,
+    /// nested schema or definition.
     #[test]
-    fn what_is_listed_of_an_answer_are_its_fields_and_their_types() {
+    fn outline_keeps_only_fields_and_types() {
         let whole = json!({
             "type": "object",
             "description": "An answer.",
@@ -94,8 +102,9 @@ mod tests {
         assert_eq!(Value::Object(outline(whole.as_object().unwrap())), expected);
     }
 
+    /// Cleaning a schema removes the keywords `$schema` and `format`, and keeps a property that is named `format`.
     #[test]
-    fn a_property_called_format_stays() {
+    fn clean_keeps_property_named_format() {
         let schema = serde_json::json!({
             "$schema": "x", "format": "uint64", "properties": { "format": { "type": "integer", "format": "int64" } }
         });

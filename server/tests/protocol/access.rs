@@ -2,10 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
-use gate::{DoorSettings, Expiry, KeyFile, NewKey, Scope as Right};
 use serde_json::{Value, json};
-use server::{Ledger, door};
-use shared::inventory::{Links, Listing, Resource, Scope, Tags};
+use tagledger_http::{ApiKeyFile, Expiry, GuardSettings, NewKey, Scope as Right};
+use tagledger_model::inventory::{Listing, Relationships, Resource, Scope, Tags};
+use tagledger_server::{AppState, door};
 
 use crate::{
     asked::{ACCOUNT, Asked, Nights, REGION, Reply, instances, loopback, noon},
@@ -45,7 +45,7 @@ pub(crate) fn two_accounts() -> Nights {
             created_at: None,
             tags: Tags::Known([("Secret", "of-the-other")].into_iter().collect()),
             usage: None,
-            links: Links::default(),
+            links: Relationships::default(),
         };
         (scope, Listing { resources: names.iter().map(resource).collect(), gap: None })
     };
@@ -71,13 +71,13 @@ pub(crate) fn new(name: &str, scopes: &[Right], accounts: &[&str], expires: &str
 }
 
 pub(crate) fn key(file: &Path, new: NewKey) -> String {
-    KeyFile::create(file, new, noon()).unwrap().1
+    ApiKeyFile::create(file, new, noon()).unwrap().1
 }
 
-pub(crate) async fn behind_keys(nights: &Nights, settings: DoorSettings) -> Asked {
+pub(crate) async fn behind_keys(nights: &Nights, settings: GuardSettings) -> Asked {
     let now = [("i-good", GOOD.to_vec())];
-    let ledger = Ledger::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon);
-    let ledger = ledger.looking_through(std::sync::Arc::new(Now(now.into_iter().collect())));
+    let ledger = AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon);
+    let ledger = ledger.with_lookup(std::sync::Arc::new(Now(now.into_iter().collect())));
     Asked::behind(door(settings).unwrap(), ledger).await
 }
 
@@ -119,16 +119,18 @@ fn every_tool() -> [(&'static str, Value); 13] {
 
 const LIVE: [&str; 2] = ["suggest_tags", "validate_resource_tags"];
 
+/// A missing, unknown, malformed, revoked or expired key gets status 401 with a `WWW-Authenticate` header and the
+/// reason, for every method. `/health` needs no key, and the key file does not contain the secret.
 #[tokio::test]
-async fn whoever_has_no_key_that_is_accepted_is_told_so_and_nothing_else() {
+async fn invalid_keys_get_401_with_reason() {
     let nights = two_accounts();
     let file = nights.store().with_extension("keys");
     let good = key(&file, new("good", &[Right::Read, Right::Live], &[], "never"));
     let revoked = key(&file, new("revoked", &[Right::Read], &[], "never"));
     let expired =
-        KeyFile::create(&file, new("old", &[Right::Read], &[], "1d"), "2026-10-01T00:00:00Z".parse().unwrap());
-    KeyFile::revoke(&file, "revoked", noon()).unwrap();
-    let server = behind_keys(&nights, DoorSettings { keys: Some(file.clone()), ..loopback() }).await;
+        ApiKeyFile::create(&file, new("old", &[Right::Read], &[], "1d"), "2026-10-01T00:00:00Z".parse().unwrap());
+    ApiKeyFile::revoke(&file, "revoked", noon()).unwrap();
+    let server = behind_keys(&nights, GuardSettings { keys: Some(file.clone()), ..loopback() }).await;
     let (start, end) = good.split_at(good.len() - 1);
     let other = if end == "A" { "B" } else { "A" };
     let refused = [
@@ -167,13 +169,15 @@ async fn whoever_has_no_key_that_is_accepted_is_told_so_and_nothing_else() {
     assert!(!kept.contains(good.rsplit('_').next().unwrap()), "the key itself is kept nowhere");
 }
 
+/// A key can call only the tools, resources, prompts and completions that its scopes allow, and the lists of tools and
+/// prompts omit the others.
 #[tokio::test]
-async fn a_key_is_for_what_its_scopes_say_and_tools_beyond_are_not_even_listed() {
+async fn scopes_limit_calls_and_listings() {
     let nights = two_accounts();
     let file = nights.store().with_extension("keys");
     let [read, live, rescan] =
         [Right::Read, Right::Live, Right::Rescan].map(|scope| key(&file, new(scope.as_str(), &[scope], &[], "90d")));
-    let server = behind_keys(&nights, DoorSettings { keys: Some(file), ..loopback() }).await;
+    let server = behind_keys(&nights, GuardSettings { keys: Some(file), ..loopback() }).await;
     for (key, allowed) in [(&read, Some(false)), (&live, Some(true)), (&rescan, None)] {
         for (tool, arguments) in every_tool() {
             let result = with_key(&server, key, tool, arguments).await;
@@ -208,13 +212,15 @@ async fn a_key_is_for_what_its_scopes_say_and_tools_beyond_are_not_even_listed()
     }
 }
 
+/// No answer for a key of one account contains data of another account, even if the answer for all accounts is cached
+/// or the page token of another key is used. A filter on another account is refused.
 #[tokio::test]
-async fn a_key_for_one_account_learns_nothing_of_another() {
+async fn account_key_sees_no_other_account() {
     let nights = two_accounts();
     let file = nights.store().with_extension("keys");
     let mine = key(&file, new("mine", &[Right::Read, Right::Live], &[ACCOUNT, "333333333333"], "90d"));
     let all = key(&file, new("all", &[Right::Read, Right::Live], &[], "90d"));
-    let server = behind_keys(&nights, DoorSettings { keys: Some(file), ..loopback() }).await;
+    let server = behind_keys(&nights, GuardSettings { keys: Some(file), ..loopback() }).await;
     // What is kept at hand for whoever may ask about all is not for others.
     for (tool, arguments) in every_tool() {
         with_key(&server, &all, tool, arguments).await;
@@ -255,12 +261,14 @@ async fn a_key_for_one_account_learns_nothing_of_another() {
     assert!(!page.to_string().contains("i-other"), "another's cursor shows no more: {page}");
 }
 
+/// MCP resources and completions contain only data of the accounts of the key. Resources of other accounts and the
+/// report resource return an error.
 #[tokio::test]
-async fn resources_and_completions_are_kept_to_the_accounts_of_a_key() {
+async fn account_key_limits_resources_and_completions() {
     let nights = two_accounts();
     let file = nights.store().with_extension("keys");
     let mine = key(&file, new("mine", &[Right::Read], &[ACCOUNT], "90d"));
-    let server = behind_keys(&nights, DoorSettings { keys: Some(file), ..loopback() }).await;
+    let server = behind_keys(&nights, GuardSettings { keys: Some(file), ..loopback() }).await;
     let ask = async |method: &str, parameters: Value| {
         let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}).to_string();
         server.send("POST", "/mcp", &bearer(&mine), &request).await.body
@@ -288,12 +296,14 @@ async fn resources_and_completions_are_kept_to_the_accounts_of_a_key() {
     assert_eq!(reply["result"]["completion"]["values"], json!([ACCOUNT]), "{reply}");
 }
 
+/// A running server rejects a revoked key and accepts a new key within five seconds. A broken or deleted key file
+/// rejects every key.
 #[tokio::test]
-async fn a_key_that_is_revoked_while_the_server_runs_is_refused_within_seconds_and_so_is_every_key_of_a_broken_file() {
+async fn key_file_reload_revokes_and_adds_keys() {
     let nights = two_accounts();
     let file = nights.store().with_extension("keys");
     let [first, second] = ["first", "second"].map(|name| key(&file, new(name, &[Right::Read], &[], "90d")));
-    let server = behind_keys(&nights, DoorSettings { keys: Some(file.clone()), ..loopback() }).await;
+    let server = behind_keys(&nights, GuardSettings { keys: Some(file.clone()), ..loopback() }).await;
     let body = call("check_tag_compliance", &json!({}));
     let status = async |key: &str| server.send("POST", "/mcp", &bearer(key), &body).await.status;
     let becomes = async |key: &str, expected: u16| {
@@ -306,7 +316,7 @@ async fn a_key_that_is_revoked_while_the_server_runs_is_refused_within_seconds_a
         panic!("not {expected} within five seconds");
     };
     assert_eq!((status(&first).await, status(&second).await), (200, 200));
-    KeyFile::revoke(&file, "first", noon()).unwrap();
+    ApiKeyFile::revoke(&file, "first", noon()).unwrap();
     becomes(&first, 401).await;
     assert_eq!(status(&second).await, 200);
     let third = key(&file, new("third", &[Right::Read], &[], "90d"));
@@ -321,12 +331,14 @@ async fn a_key_that_is_revoked_while_the_server_runs_is_refused_within_seconds_a
     assert_eq!(server.send("POST", "/mcp", "", &body).await.status, 401, "without its file the door stays shut");
 }
 
+/// The tenth identical call of a caller within a minute gets an additional note, and the answer is otherwise unchanged.
+/// Callers are counted separately.
 #[tokio::test]
-async fn who_asks_the_same_over_and_over_is_told_so_and_the_answer_is_the_same_otherwise() {
+async fn tenth_identical_call_adds_note() {
     let nights = two_accounts();
     let file = nights.store().with_extension("keys");
     let [mine, others] = ["mine", "others"].map(|name| key(&file, new(name, &[Right::Read], &[], "90d")));
-    let server = behind_keys(&nights, DoorSettings { keys: Some(file), ..loopback() }).await;
+    let server = behind_keys(&nights, GuardSettings { keys: Some(file), ..loopback() }).await;
     let ask =
         async |key: &str| with_key(&server, key, "check_tag_compliance", json!({})).await["structuredContent"].take();
     let first = ask(&mine).await;

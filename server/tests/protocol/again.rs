@@ -8,8 +8,10 @@ use crate::asked::{Asked, Nights, instances};
 
 const GOOD: [(&str, &str); 2] = [("CostCenter", "Sales"), ("Owner", "ann@example.com")];
 
+/// Identical calls return the same answer until the next snapshot is committed. A ledger that is deleted and created
+/// again is answered with its own data.
 #[tokio::test]
-async fn the_same_question_has_the_same_answer_until_the_next_snapshot() {
+async fn answers_are_stable_within_snapshot() {
     let nights = Nights::new();
     nights.append(1, vec![instances([("i-1".to_owned(), vec![])])]);
     let server = Asked::of(&nights).await;
@@ -29,8 +31,9 @@ async fn the_same_question_has_the_same_answer_until_the_next_snapshot() {
     assert_eq!((&other["compliance_score"], &other["as_of"]["snapshot_id"]), (&json!(0.0), &json!(1)));
 }
 
+/// Cached answers that name the policy file change within five seconds after the file changes.
 #[tokio::test]
-async fn an_answer_that_names_the_policy_file_changes_with_it() {
+async fn policy_file_change_invalidates_answers() {
     let nights = Nights::new();
     nights.append(1, vec![instances([("i-1".to_owned(), vec![])])]);
     let file = nights.policy_file();
@@ -51,8 +54,10 @@ async fn an_answer_that_names_the_policy_file_changes_with_it() {
     panic!("the old policy is still told");
 }
 
+/// An answer that depends on training is not cached before the first training. After the training the answer is new and
+/// is cached.
 #[tokio::test]
-async fn what_rests_on_what_was_learnt_is_kept_from_when_it_was_and_not_before() {
+async fn suggestions_are_cached_only_after_training() {
     let nights = Nights::new();
     let estate = (0..30).map(|n| (format!("i-{n:02}"), if n < 20 { GOOD.to_vec() } else { vec![] }));
     nights.append(1, vec![instances(estate)]);
@@ -61,7 +66,7 @@ async fn what_rests_on_what_was_learnt_is_kept_from_when_it_was_and_not_before()
         let page = server.send("GET", "/metrics", "", "").await.body;
         page.lines().find_map(|line| line.strip_prefix("tagledger_answers_at_hand_total ")).unwrap().to_owned()
     };
-    let unlearnt = |answer: &Value| answer["notes"].to_string().contains("Nothing has been learnt yet");
+    let unlearnt = |answer: &Value| answer["notes"].to_string().contains("The model has not been trained yet");
     for _ in 0..2 {
         assert!(unlearnt(&server.ask("suggest_tags_bulk", json!({})).await.0));
     }

@@ -13,7 +13,7 @@ use crate::asked::{Asked, Nights, instances};
 
 const NEWEST: &str = "tagledger://snapshot/newest";
 
-fn night(n: i32) -> Vec<(shared::inventory::Scope, shared::inventory::Listing)> {
+fn night(n: i32) -> Vec<(tagledger_model::inventory::Scope, tagledger_model::inventory::Listing)> {
     let tags = vec![("CostCenter", "Sales"), ("Owner", "a@example.com")];
     vec![instances((0..n).map(|i| (format!("i-{i}"), tags.clone())))]
 }
@@ -63,8 +63,10 @@ impl Stream {
     }
 }
 
+/// A subscriber of `tagledger://snapshot/newest` receives a notification within five seconds of each commit, and the
+/// resource then contains the new snapshot.
 #[tokio::test]
-async fn a_subscriber_hears_of_each_commit_and_reads_the_new_snapshot() {
+async fn commit_notifies_subscriber() {
     let nights = Nights::new();
     nights.append(1, night(3));
     let asked = Asked::of(&nights).await;
@@ -83,8 +85,9 @@ async fn a_subscriber_hears_of_each_commit_and_reads_the_new_snapshot() {
     }
 }
 
+/// A client that subscribed to another URI receives no notification of a new snapshot.
 #[tokio::test]
-async fn who_subscribed_to_nothing_hears_nothing() {
+async fn other_subscriptions_get_no_notification() {
     let nights = Nights::new();
     nights.append(1, night(3));
     let asked = Asked::of(&nights).await;
@@ -96,8 +99,9 @@ async fn who_subscribed_to_nothing_hears_nothing() {
     assert_eq!(other.next(Duration::from_millis(500)).await, None);
 }
 
+/// `tagledger://snapshot/newest` contains the same score, snapshot, policy and coverage as `check_tag_compliance`.
 #[tokio::test]
-async fn the_resource_says_what_the_tool_says() {
+async fn newest_resource_matches_check_tool() {
     let nights = Nights::new();
     nights.append(1, vec![instances([("i-1".to_owned(), vec![("CostCenter", "Sales")]), ("i-2".to_owned(), vec![])])]);
     let asked = Asked::of(&nights).await;
@@ -109,16 +113,18 @@ async fn the_resource_says_what_the_tool_says() {
     assert_eq!(newest["resources"]["non_compliant"], 2);
 }
 
+/// Before the first scan, `tagledger://snapshot/newest` contains no snapshot and a note that names `tagledger scan`.
 #[tokio::test]
-async fn before_the_first_scan_the_resource_says_that_there_is_nothing_yet() {
+async fn newest_resource_without_ledger_names_scan() {
     let asked = Asked::of(&Nights::new()).await;
     let newest = asked.resource(NEWEST).await;
     assert_eq!(newest["snapshot"], Value::Null);
     assert!(newest["note"].as_str().unwrap().contains("tagledger scan"), "{newest}");
 }
 
+/// A ledger that is deleted and created again notifies its subscribers, and the resource contains the new data.
 #[tokio::test]
-async fn a_ledger_that_is_deleted_and_made_anew_is_announced() {
+async fn recreated_ledger_notifies_subscriber() {
     let nights = Nights::new();
     nights.append(1, night(3));
     let asked = Asked::of(&nights).await;
@@ -132,8 +138,9 @@ async fn a_ledger_that_is_deleted_and_made_anew_is_announced() {
     assert_eq!(asked.resource(NEWEST).await["resources"]["compliant"], 5);
 }
 
+/// A shutdown of the server closes the streams of its subscribers within ten seconds.
 #[tokio::test]
-async fn a_server_that_ends_ends_the_streams_of_its_subscribers() {
+async fn shutdown_closes_subscriber_streams() {
     let nights = Nights::new();
     nights.append(1, night(3));
     let asked = Asked::of(&nights).await;

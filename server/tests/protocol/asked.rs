@@ -8,16 +8,17 @@ use std::{
     time::Duration,
 };
 
-use gate::{Door, DoorSettings};
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
-use server::{Ledger, door, serve_http};
-use shared::{
-    cloud::{Account, Look},
-    inventory::{Gap, Links, Listing, Resource, Scope, Tags},
-    policy::Policy,
-    store::{Harvest, NightHeader, Writer},
+use tagledger_cloud::Lookup;
+use tagledger_http::{GuardSettings, RequestGuard};
+use tagledger_ledger::{BillCollection, LedgerWriter, SnapshotHeader};
+use tagledger_model::{
+    account::Account,
+    inventory::{Gap, Listing, Relationships, Resource, Scope, Tags},
 };
+use tagledger_policy::Policy;
+use tagledger_server::{AppState, door, serve_http};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -93,14 +94,14 @@ impl Nights {
     }
 
     /// The same of one account, whose bill was asked for.
-    pub(crate) fn append_billed(&self, number: i32, listings: Vec<(Scope, Listing)>, bill: &Harvest) {
+    pub(crate) fn append_billed(&self, number: i32, listings: Vec<(Scope, Listing)>, bill: &BillCollection) {
         self.write(&[ACCOUNT], number, listings, Some(bill));
     }
 
-    fn write(&self, accounts: &[&str], number: i32, listings: Vec<(Scope, Listing)>, bill: Option<&Harvest>) {
+    fn write(&self, accounts: &[&str], number: i32, listings: Vec<(Scope, Listing)>, bill: Option<&BillCollection>) {
         let started_at = "2026-10-31T23:00:00Z".parse::<Timestamp>().unwrap() + (24 * number).hours();
-        let mut writer = Writer::open(&self.store()).unwrap();
-        let mut night = writer.begin(NightHeader { started_at, policy: &self.policy, app_version: "test" }).unwrap();
+        let mut writer = LedgerWriter::open(&self.store()).unwrap();
+        let mut night = writer.begin(SnapshotHeader { started_at, policy: &self.policy, app_version: "test" }).unwrap();
         for id in accounts {
             let (id, partition) = (id.parse().unwrap(), "aws".parse().unwrap());
             night.account(&Account { id, partition, name: None }).unwrap();
@@ -116,7 +117,7 @@ impl Nights {
 
     /// Learns from the newest night, as every scan does.
     pub(crate) fn learn(&self) {
-        Writer::open(&self.store()).unwrap().learn().unwrap().unwrap();
+        LedgerWriter::open(&self.store()).unwrap().learn().unwrap().unwrap();
     }
 }
 
@@ -135,7 +136,7 @@ pub(crate) fn instances<'a>(found: impl IntoIterator<Item = (String, Vec<(&'a st
         created_at: None,
         tags: Tags::Known(tags.into_iter().collect()),
         usage: None,
-        links: Links::default(),
+        links: Relationships::default(),
     };
     (scope("ec2:instance"), Listing { resources: found.into_iter().map(resource).collect(), gap: None })
 }
@@ -146,8 +147,8 @@ pub(crate) fn unread(resource_type: &str, gap: Gap) -> (Scope, Listing) {
 }
 
 /// Lets everybody on this machine in, unless keys are named.
-pub(crate) fn loopback() -> DoorSettings {
-    DoorSettings {
+pub(crate) fn loopback() -> GuardSettings {
+    GuardSettings {
         listen: "127.0.0.1:0".parse().unwrap(),
         keys: None,
         oauth: None,
@@ -167,13 +168,13 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub(crate) async fn of(nights: &Nights) -> Self {
-        Self::serving(Ledger::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon)).await
+        Self::serving(AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon)).await
     }
 
     /// The server with a way to look at resources.
-    pub(crate) async fn looking_through(nights: &Nights, cloud: impl Look) -> Self {
-        let ledger = Ledger::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon);
-        Self::serving(ledger.looking_through(Arc::new(cloud))).await
+    pub(crate) async fn looking_through(nights: &Nights, cloud: impl Lookup) -> Self {
+        let ledger = AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon);
+        Self::serving(ledger.with_lookup(Arc::new(cloud))).await
     }
 
     /// The server at another time, which all servers of this process then share.
@@ -181,20 +182,20 @@ impl Asked {
         static NOW: std::sync::OnceLock<Timestamp> = std::sync::OnceLock::new();
         NOW.get_or_init(|| now.parse().unwrap());
         let clock = || *NOW.get().unwrap();
-        Self::serving(Ledger::new(&nights.store(), None, Duration::from_secs(36 * 3600), clock)).await
+        Self::serving(AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), clock)).await
     }
 
     /// The server with a policy file that it follows.
     pub(crate) async fn following(nights: &Nights, policy: &Path) -> Self {
-        Self::serving(Ledger::new(&nights.store(), Some(policy), Duration::from_secs(36 * 3600), noon)).await
+        Self::serving(AppState::new(&nights.store(), Some(policy), Duration::from_secs(36 * 3600), noon)).await
     }
 
-    async fn serving(ledger: Ledger) -> Self {
+    async fn serving(ledger: AppState) -> Self {
         Self::behind(door(loopback()).unwrap(), ledger).await
     }
 
     /// The server behind a door of its own.
-    pub(crate) async fn behind(door: Door, ledger: Ledger) -> Self {
+    pub(crate) async fn behind(door: RequestGuard, ledger: AppState) -> Self {
         let ledger = Arc::new(ledger);
         let end = CancellationToken::new();
         let (tell, told) = oneshot::channel();

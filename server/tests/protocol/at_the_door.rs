@@ -2,24 +2,26 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use gate::{DoorSettings, Scope as Right};
 use serde_json::{Value, json};
-use server::door;
+use tagledger_http::{GuardSettings, Scope as Right};
+use tagledger_server::door;
 
 use crate::{
     access::{bearer, behind_keys, call, key, new, two_accounts},
     asked::{Asked, loopback},
 };
 
+/// Only configured values of `Host` and `Origin` are accepted. Others get status 403 with the name of the setting, and
+/// configured host names without a key file are refused at startup.
 #[tokio::test]
-async fn only_names_that_are_configured_reach_the_server_and_pages_of_others_do_not() {
+async fn unknown_host_or_origin_gets_403() {
     let nights = two_accounts();
     let file = nights.store().with_extension("keys");
-    let settings = DoorSettings { names: vec!["ledger.example.com".to_owned()], ..loopback() };
+    let settings = GuardSettings { names: vec!["ledger.example.com".to_owned()], ..loopback() };
     let open = door(settings.clone()).unwrap_err().to_string();
     assert!(open.contains("nobody would need a key"), "a proxy lets strangers in: {open}");
     let bearer = bearer(&key(&file, new("mine", &[Right::Read], &[], "90d")));
-    let server = behind_keys(&nights, DoorSettings { keys: Some(file), ..settings }).await;
+    let server = behind_keys(&nights, GuardSettings { keys: Some(file), ..settings }).await;
     let body = call("check_tag_compliance", &json!({}));
     for headers in ["Host: ledger.example.com\r\n", "Host: localhost:1\r\nOrigin: https://ledger.example.com\r\n"] {
         let headers = format!("{headers}{bearer}");
@@ -32,8 +34,10 @@ async fn only_names_that_are_configured_reach_the_server_and_pages_of_others_do_
     }
 }
 
+/// A body that is not JSON gets the JSON-RPC error -32700, and a batch or an invalid message gets -32600. A body of
+/// more than 1 MiB gets status 413.
 #[tokio::test]
-async fn what_is_no_json_is_told_so_as_json_rpc_has_it_and_what_is_too_large_too() {
+async fn malformed_bodies_get_json_rpc_errors() {
     let nights = two_accounts();
     let server = Asked::of(&nights).await;
     for broken in ["", "{", "nonsense", "{\"jsonrpc\": \"2.0\",}", "\u{0}"] {
@@ -62,19 +66,21 @@ async fn what_is_no_json_is_told_so_as_json_rpc_has_it_and_what_is_too_large_too
     assert!(large.body.contains("larger than 1048576 bytes"), "{}", large.body);
 }
 
+/// An address other than loopback is refused without an existing key file. A key that exceeds its rate gets status 429
+/// with `Retry-After`, and other keys are not affected.
 #[tokio::test]
-async fn beyond_loopback_nobody_serves_without_keys_and_whoever_asks_too_much_waits() {
+async fn public_listener_needs_keys_and_rate_is_limited() {
     let nights = two_accounts();
-    let open = DoorSettings { listen: "0.0.0.0:0".parse().unwrap(), ..loopback() };
+    let open = GuardSettings { listen: "0.0.0.0:0".parse().unwrap(), ..loopback() };
     let error = door(open.clone()).unwrap_err().to_string();
     assert!(error.contains("tagledger key create"), "{error}");
     let file = nights.store().with_extension("keys");
-    let missing = door(DoorSettings { keys: Some(file.clone()), ..open.clone() }).unwrap_err().to_string();
+    let missing = door(GuardSettings { keys: Some(file.clone()), ..open.clone() }).unwrap_err().to_string();
     assert!(missing.contains("tagledger key create"), "{missing}");
     let [mine, others] = ["mine", "others"].map(|name| key(&file, new(name, &[Right::Read], &[], "90d")));
-    assert!(door(DoorSettings { keys: Some(file.clone()), ..open }).is_ok());
+    assert!(door(GuardSettings { keys: Some(file.clone()), ..open }).is_ok());
     let a_minute = NonZeroU32::new(30).unwrap();
-    let server = behind_keys(&nights, DoorSettings { keys: Some(file), a_minute, ..loopback() }).await;
+    let server = behind_keys(&nights, GuardSettings { keys: Some(file), a_minute, ..loopback() }).await;
     let body = call("check_tag_compliance", &json!({}));
     for _ in 0..5 {
         assert_eq!(server.send("POST", "/mcp", &bearer(&mine), &body).await.status, 200);
@@ -85,11 +91,12 @@ async fn beyond_loopback_nobody_serves_without_keys_and_whoever_asks_too_much_wa
     assert_eq!(server.send("POST", "/mcp", &bearer(&others), &body).await.status, 200, "each key has its own");
 }
 
+/// A key file that is created while the server runs is enforced within five seconds.
 #[tokio::test]
-async fn a_file_of_keys_that_comes_to_be_while_the_server_runs_is_asked_for_from_then_on() {
+async fn key_file_created_later_is_enforced() {
     let nights = two_accounts();
     let file = nights.store().with_extension("keys");
-    let server = behind_keys(&nights, DoorSettings { keys: Some(file.clone()), ..loopback() }).await;
+    let server = behind_keys(&nights, GuardSettings { keys: Some(file.clone()), ..loopback() }).await;
     let body = call("check_tag_compliance", &json!({}));
     assert_eq!(server.send("POST", "/mcp", "", &body).await.status, 200, "this machine is let in");
     let mine = key(&file, new("mine", &[Right::Read], &[], "90d"));

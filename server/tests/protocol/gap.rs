@@ -4,11 +4,9 @@ use std::path::Path;
 
 use jiff::{Timestamp, civil::date};
 use serde_json::{Value, json};
-use shared::{
-    inventory::{Listing, Scope},
-    money::{AllocationTag, Amount, Days, Metric, TagStatus},
-    store::{BillGap, BillLine, BillPart, Harvest, MonthBill, Writer},
-};
+use tagledger_cost::{AllocationTag, Amount, Days, Metric, TagStatus};
+use tagledger_ledger::{BillCollection, BillGap, BillLine, BillPart, LedgerWriter, MonthBill};
+use tagledger_model::inventory::{Listing, Scope};
 
 use crate::asked::{ACCOUNT, Asked, Nights, REGION, instances};
 
@@ -16,7 +14,7 @@ const TOOL: &str = "get_cost_attribution_gap";
 const EC2: &str = "Amazon Elastic Compute Cloud - Compute";
 
 /// October as somebody was told it: dollars in all, without an owner, and of credits.
-fn october(asked_at: &str, all: i64, gap: i64, credit: i64) -> Harvest {
+fn october(asked_at: &str, all: i64, gap: i64, credit: i64) -> BillCollection {
     let day = date(2026, 10, 9);
     let line = |part, a: &str, b: &str, dollars: i64| BillLine {
         day,
@@ -46,7 +44,13 @@ fn october(asked_at: &str, all: i64, gap: i64, credit: i64) -> Harvest {
         lines,
     };
     let tags = vec![AllocationTag { key: "Owner".to_owned(), status: TagStatus::Active }];
-    Harvest { asked_at: at(asked_at), requests: 5, months: vec![month], tags: Some(tags), ..Harvest::default() }
+    BillCollection {
+        asked_at: at(asked_at),
+        requests: 5,
+        months: vec![month],
+        tags: Some(tags),
+        ..BillCollection::default()
+    }
 }
 
 fn at(text: &str) -> Timestamp {
@@ -67,7 +71,8 @@ fn ledger(until: i32) -> Nights {
         message: "not any more".to_owned(),
         needs: 0,
     };
-    let refused = Harvest { asked_at: refused.asked_at, requests: 1, gap: Some(refused), ..Harvest::default() };
+    let refused =
+        BillCollection { asked_at: refused.asked_at, requests: 1, gap: Some(refused), ..BillCollection::default() };
     let bills = [
         None,
         Some(october("2026-11-02T23:00:00Z", 100, 40, 0)),
@@ -90,8 +95,10 @@ fn told(answer: &Value) -> (Value, Value, Value) {
     (field("total_cloud_spend"), field("attribution_gap"), answer["cost_source"]["problem"].clone())
 }
 
+/// `get_cost_attribution_gap` with `as_of` returns the figures and the billing error of a ledger that ends with that
+/// snapshot, for each grouping. A date before the first bill is refused.
 #[tokio::test]
-async fn the_gap_as_of_a_night_is_what_the_ledger_that_ended_with_it_says() {
+async fn cost_gap_as_of_equals_ledger_ending_there() {
     let (all, none) = (ledger(5), Value::Null);
     let server = Asked::at(&all, "2028-01-01T12:00:00Z").await;
     for (number, right) in [
@@ -115,20 +122,22 @@ async fn the_gap_as_of_a_night_is_what_the_ledger_that_ended_with_it_says() {
     }
     let (open, _) = server.ask(TOOL, json!({"as_of": "2026-11-02"})).await;
     assert_eq!(open["estimated_from"], "2026-10-31");
-    assert!(open["notes"].to_string().contains("as it was known then"), "{open}");
+    assert!(open["notes"].to_string().contains("as it was known at that time"), "{open}");
     let before = server.refused(TOOL, json!({"as_of": "2026-11-01"})).await;
-    assert!(before.contains("the ledger holds no bill"), "{before}");
+    assert!(before.contains("the ledger has no bill"), "{before}");
 }
 
+/// A bill as of a snapshot whose program version did not record past bills is refused with that reason. The newest
+/// snapshot is answered.
 #[tokio::test]
-async fn what_an_earlier_version_did_not_keep_is_said_and_not_guessed() {
+async fn unrecorded_past_bill_is_refused() {
     let nights = Nights::new();
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/src/store/tests/kept/version-5.sqlite");
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/ledger/src/tests/ledgers/version-5.sqlite");
     std::fs::copy(kept, nights.store()).unwrap();
-    drop(Writer::open(&nights.store()).unwrap());
+    drop(LedgerWriter::open(&nights.store()).unwrap());
     let server = Asked::of(&nights).await;
     let refused = server.refused(TOOL, json!({"as_of": "2026-01-02"})).await;
-    assert!(refused.contains("was not kept by the version of TagLedger that scanned then"), "{refused}");
+    assert!(refused.contains("was written by an earlier version of TagLedger"), "{refused}");
     let (newest, _) = server.ask(TOOL, json!({"as_of": "2026-01-03"})).await;
     assert_eq!(newest["time_period"]["start"], "2025-12-01", "{newest}");
 }

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use gate::{DoorSettings, Expiry, KeyFile, NewKey, Scope};
 use serde_json::{Map, Value, json};
-use server::{Ledger, door};
+use tagledger_http::{ApiKeyFile, Expiry, GuardSettings, NewKey, Scope};
+use tagledger_server::{AppState, door};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -204,8 +204,10 @@ fn memory() -> u64 {
     line.split_whitespace().next().unwrap().parse::<u64>().unwrap() >> 10
 }
 
+/// 100,000 mutated, generated and random requests get only the statuses 200, 202, 400 and 401 and no internal error,
+/// and memory grows by less than 160 MiB. The server still answers afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_thousand_requests_that_nobody_would_write_find_no_panic_no_failure_and_no_memory() {
+async fn http_requests_neither_panic_nor_leak() {
     let nights = Nights::new();
     let some = |n: i32| {
         (0..n).map(|n| (format!("i-{n:03}"), vec![("CostCenter", "Sales"), ("Team", "x")])).collect::<Vec<_>>()
@@ -215,9 +217,9 @@ async fn a_hundred_thousand_requests_that_nobody_would_write_find_no_panic_no_fa
     nights.learn();
     let file = nights.store().with_extension("keys");
     let new = NewKey { name: "test".to_owned(), scopes: Scope::ALL.into(), accounts: None, expires: Expiry::Never };
-    let key = KeyFile::create(&file, new, noon()).unwrap().1;
-    let settings = DoorSettings { keys: Some(file), a_minute: u32::MAX.try_into().unwrap(), ..loopback() };
-    let ledger = Ledger::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon);
+    let key = ApiKeyFile::create(&file, new, noon()).unwrap().1;
+    let settings = GuardSettings { keys: Some(file), a_minute: u32::MAX.try_into().unwrap(), ..loopback() };
+    let ledger = AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon);
     let server = Asked::behind(door(settings).unwrap(), ledger).await;
     let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string();
     let bearer = format!("Authorization: Bearer {key}\r\n");

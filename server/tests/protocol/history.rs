@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{ToSpan, civil::Date};
 use serde_json::{Value, json};
-use shared::policy::Policy;
+use tagledger_policy::Policy;
 
 use crate::{
     asked::{Asked, Nights},
@@ -17,7 +17,7 @@ fn first_of(group_by: &str, day: Date) -> Date {
     match group_by {
         "day" => day,
         // 1970-01-01 was a Thursday.
-        "week" => day.saturating_sub(((shared::day::number_of(day) + 3) % 7).days()),
+        "week" => day.saturating_sub(((tagledger_model::epoch_day::number_of(day) + 3) % 7).days()),
         _ => day.first_of_month(),
     }
 }
@@ -29,8 +29,10 @@ fn median(mut of: Vec<i64>) -> Option<f64> {
         .then(|| if of.len() % 2 == 1 { of[middle] as f64 } else { (of[middle - 1] + of[middle]) as f64 / 2.0 })
 }
 
+/// Every point of the history, by day, week and month, equals the figures of the scripted year. Opened and closed
+/// violations explain every change between two complete points.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_point_of_a_year_is_what_the_script_says() {
+async fn points_match_scripted_year() {
     let (nights, script) = year();
     let server = Asked::of(&nights).await;
     for (group_by, days_back) in [("month", 365), ("week", 365), ("day", 100), ("week", 30)] {
@@ -90,8 +92,9 @@ fn slope_of(points: &[(i64, f64)]) -> f64 {
     if slopes.len() % 2 == 1 { slopes[middle] } else { f64::midpoint(slopes[middle - 1], slopes[middle]) }
 }
 
+/// The trend is computed from complete points of the current policy and from the scopes that all of them read.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_trend_is_of_nights_by_one_policy_and_of_scopes_that_all_of_them_read() {
+async fn trend_uses_one_policy_and_common_scopes() {
     let (nights, script) = year();
     let server = Asked::of(&nights).await;
     let (answer, _) = server.ask(TOOL, json!({"group_by": "week", "days_back": 365})).await;
@@ -106,7 +109,10 @@ async fn the_trend_is_of_nights_by_one_policy_and_of_scopes_that_all_of_them_rea
         .values()
         .filter(|night| night.day >= changed)
         .map(|night| {
-            (shared::day::number_of(night.day), night.compliant as f64 / (night.compliant + night.wrong) as f64)
+            (
+                tagledger_model::epoch_day::number_of(night.day),
+                night.compliant as f64 / (night.compliant + night.wrong) as f64,
+            )
         })
         .collect();
     let rate = (slope_of(&points) * 7.0 * 10_000.0).round() / 10_000.0;
@@ -114,14 +120,15 @@ async fn the_trend_is_of_nights_by_one_policy_and_of_scopes_that_all_of_them_rea
     assert_eq!((&answer["trend_basis"]["points"], &answer["trend_basis"]["scopes"]), (&json!(points.len()), &json!(2)));
     // Days in which a region was denied: the trend is of the other region alone.
     let last = script.last().unwrap().day;
-    let back = shared::day::number_of(last) - shared::day::number_of(day_of(215));
+    let back = tagledger_model::epoch_day::number_of(last) - tagledger_model::epoch_day::number_of(day_of(215));
     let from = json!({"group_by": "day", "days_back": back.min(100)});
     let (answer, _) = server.ask(TOOL, from).await;
     assert_eq!(answer["trend_basis"]["scopes"], 2, "the week is longer ago than that");
 }
 
+/// Points with fewer scopes are marked as partial, and the trend uses only the scopes that every point has.
 #[tokio::test(flavor = "multi_thread")]
-async fn periods_that_saw_less_are_marked_and_not_mixed_into_the_trend() {
+async fn partial_points_are_marked_and_excluded() {
     let nights = Nights::new();
     let mut company = Company::default();
     company.day(1);
@@ -135,11 +142,13 @@ async fn periods_that_saw_less_are_marked_and_not_mixed_into_the_trend() {
     assert_eq!(marks, ["complete", "complete", "partial", "partial", "partial"]);
     assert_eq!((&answer["trend"], &answer["trend_basis"]["scopes"]), (&json!("stable"), &json!(1)), "nothing changed");
     assert!(points[1]["compliance_score"] != points[2]["compliance_score"], "the scores are of what was seen");
-    assert!(answer["notes"].to_string().contains("2 of 5 points saw other scopes"), "{answer}");
+    assert!(answer["notes"].to_string().contains("2 of 5 points cover other scopes"), "{answer}");
 }
 
+/// The histories of single findings add up to the history of all violations, and a tag filter counts only the resources
+/// with that tag.
 #[tokio::test(flavor = "multi_thread")]
-async fn one_finding_and_one_tag_have_histories_of_their_own() {
+async fn finding_and_tag_filters_split_history() {
     let (nights, script) = year();
     let server = Asked::of(&nights).await;
     let ask = async |finding: Value| {
@@ -166,8 +175,10 @@ async fn one_finding_and_one_tag_have_histories_of_their_own() {
     assert!(Policy::parse(MAY).is_ok());
 }
 
+/// `as_of` answers from the last snapshot at or before that day, and a note names a day without a snapshot. A future
+/// date, a date before the first snapshot and a malformed date are refused.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_question_as_of_a_day_is_answered_as_it_was_known_then() {
+async fn as_of_selects_snapshot_of_that_day() {
     let (nights, script) = year();
     // The server's clock stands at the second of November.
     let server = Asked::of(&nights).await;
@@ -179,9 +190,9 @@ async fn a_question_as_of_a_day_is_answered_as_it_was_known_then() {
     let refused = server.refused("check_tag_compliance", json!({"as_of": "2026-11-03"})).await;
     assert!(refused.contains("in the future"), "{refused}");
     let refused = server.refused("find_untagged_resources", json!({"as_of": "2026-10-31"})).await;
-    assert!(refused.contains("the oldest is of 2026-11-01"), "{refused}");
+    assert!(refused.contains("the oldest is from 2026-11-01"), "{refused}");
     let refused = server.refused("check_tag_compliance", json!({"as_of": "yesterday"})).await;
-    assert!(refused.contains("`yesterday` is no date"), "{refused}");
+    assert!(refused.contains("`yesterday` is not a date"), "{refused}");
     let late = Asked::at(&nights, "2028-01-01T12:00:00Z").await;
     for night in script.iter().step_by(37) {
         let told = late.ask("check_tag_compliance", json!({"as_of": night.day.to_string()})).await.0;
@@ -198,16 +209,19 @@ async fn a_question_as_of_a_day_is_answered_as_it_was_known_then() {
     let between = day_of(102);
     let told = late.ask("check_tag_compliance", json!({"as_of": between.to_string()})).await.0;
     assert_eq!(told["as_of"]["snapshot_id"], 100);
-    assert!(told["notes"].to_string().contains(&format!("There is no night of {between}")), "{told}");
+    assert!(told["notes"].to_string().contains(&format!("No snapshot was taken on {between}")), "{told}");
 }
 
 /// A draft that asks for one thing more.
 const DRAFT: &str = r#"{"version": "2", "last_updated": "2026-01-01T00:00:00Z", "required_tags": [
     {"name": "CostCenter", "allowed_values": ["Engineering"]}, {"name": "Owner"}, {"name": "Team"}]}"#;
 
+/// Every tool with `as_of` returns the answer of a ledger that ends with that snapshot, apart from notes. Scripts of
+/// `plan_fixes` are refused with `as_of`.
+///
 /// What a ledger that ended with a night says is what the whole one says as of it: there the future cannot be known.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_tool_answers_as_of_a_night_as_the_ledger_that_ended_with_it() {
+async fn as_of_equals_ledger_ending_there() {
     let (all, _) = year();
     let late = Asked::at(&all, "2028-01-01T12:00:00Z").await;
     for night in [37, CHANGED + 1, 219, 300] {
@@ -241,7 +255,7 @@ async fn every_tool_answers_as_of_a_night_as_the_ledger_that_ended_with_it() {
         }
     }
     let script = json!({"as_of": day_of(37).to_string(), "format": "aws_cli"});
-    assert!(late.refused("plan_fixes", script).await.contains("ask without `as_of`"));
+    assert!(late.refused("plan_fixes", script).await.contains("omit `as_of`"));
 }
 
 /// Whether a way is compliant in a night; none when its region could not be read.
@@ -297,8 +311,10 @@ fn windows(script: &[Night]) -> Vec<(&Night, &Night)> {
         .to_vec()
 }
 
+/// The causes of a score change have the counts of the scripted year, and their contributions add up to the change.
+/// Invalid pairs of snapshots are refused.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_the_score_is_shared_out_among_what_the_script_did_and_adds_up() {
+async fn change_causes_match_script_and_add_up() {
     let (nights, script) = year();
     let server = Asked::of(&nights).await;
     let mut seen = BTreeSet::new();
@@ -324,18 +340,20 @@ async fn a_change_of_the_score_is_shared_out_among_what_the_script_did_and_adds_
     }
     assert_eq!(seen.len(), 6, "every cause occurred: {seen:?}");
     for (between, words) in [
-        (json!({"from": "2026-10-01"}), "no night as old as"),
-        (json!({"to": "2030-01-01"}), "later than the newest night"),
-        (json!({"from": "2027-02-02", "to": "2027-02-01"}), "later than the other night"),
-        (json!({"from": "2027-02-02", "to": "2027-02-02"}), "the same night"),
+        (json!({"from": "2026-10-01"}), "the ledger has no snapshot up to"),
+        (json!({"to": "2030-01-01"}), "later than the latest snapshot"),
+        (json!({"from": "2027-02-02", "to": "2027-02-01"}), "later than the other snapshot"),
+        (json!({"from": "2027-02-02", "to": "2027-02-02"}), "the same snapshot"),
     ] {
         let refused = server.refused("explain_compliance_change", json!({"between": between})).await;
         assert!(refused.contains(words), "{refused}");
     }
 }
 
+/// `detect_tag_drift` lists exactly the tag changes of the script between two snapshots, sorted by required tags first
+/// and then by removed, changed and added.
 #[tokio::test(flavor = "multi_thread")]
-async fn drift_between_two_nights_is_what_the_script_changed_removed_required_tags_first() {
+async fn drift_matches_script_in_order() {
     let (nights, script) = year();
     let server = Asked::of(&nights).await;
     for (a, b) in windows(&script) {

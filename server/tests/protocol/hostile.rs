@@ -1,10 +1,10 @@
 //! Seventy hostile texts, as keys, values and names, through every tool, every format, every resource.
 
 use serde_json::{Value, json};
-use shared::{
+use tagledger_cloud::{BoxFuture, Lookup, LookupResult};
+use tagledger_model::{
     Arn,
-    cloud::{Look, Looked, Pending},
-    inventory::{Gap, Links, Listing, Resource, Scope, Tags},
+    inventory::{Gap, Listing, Relationships, Resource, Scope, Tags},
 };
 
 use crate::{
@@ -92,24 +92,29 @@ fn resource(n: usize, tags: Vec<(&str, &str)>) -> Resource {
         created_at: None,
         tags: Tags::Known(tags.into_iter().collect()),
         usage: None,
-        links: Links::default(),
+        links: Relationships::default(),
     }
 }
 
 /// The same resources as AWS has them now.
 struct Now(Vec<String>);
 
-impl Look for Now {
-    fn look<'a>(&'a self, _: &'a Scope, arns: &'a [Arn], _: std::time::Duration) -> Pending<'a, Vec<Looked>> {
+impl Lookup for Now {
+    fn look_up<'a>(
+        &'a self,
+        _: &'a Scope,
+        arns: &'a [Arn],
+        _: std::time::Duration,
+    ) -> BoxFuture<'a, Vec<LookupResult>> {
         let one = |arn: &Arn| {
             let n = usize::from_str_radix(arn.resource_id().trim_start_matches("i-"), 16).unwrap();
             let text = self.0[n % self.0.len()].as_str();
-            Looked::There(resource(n, vec![("Owner", text), (text, text)]))
+            LookupResult::Found(resource(n, vec![("Owner", text), (text, text)]))
         };
         Box::pin(std::future::ready(arns.iter().map(one).collect()))
     }
 
-    fn locate<'a>(&'a self, _: &'a [Arn]) -> Pending<'a, Result<Vec<(Arn, Scope)>, Gap>> {
+    fn locate_buckets<'a>(&'a self, _: &'a [Arn]) -> BoxFuture<'a, Result<Vec<(Arn, Scope)>, Gap>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 }
@@ -166,8 +171,10 @@ fn keeps_to_leaves(what: &str, answer: &Value) {
     assert!(!hostile || flagged, "{what} holds hostile texts and does not say so");
 }
 
+/// More than 60 hostile texts occur only in leaf fields, escaped and counted in a note, in the answers of every tool
+/// and format. Error texts and reports contain none of them.
 #[tokio::test(flavor = "multi_thread")]
-async fn seventy_hostile_texts_stand_in_leaf_fields_neutralised_and_counted_whatever_is_asked() {
+async fn injection_texts_stay_in_leaf_fields() {
     assert!(hostile().len() >= 60, "{}", hostile().len());
     let nights = Nights::new();
     let server = server(&nights).await;

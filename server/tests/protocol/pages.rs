@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::{Timestamp, civil::date};
 use serde_json::{Value, json};
-use shared::{
-    money::{Amount, Charges, Days, Metric, SingleCosts},
-    store::{BillLine, BillPart, Harvest, MonthBill},
-};
+use tagledger_cost::{Amount, Days, Metric, ResourceCharges, ResourceCosts};
+use tagledger_ledger::{BillCollection, BillLine, BillPart, MonthBill};
 
 use crate::asked::{ACCOUNT, Asked, Nights, instances};
 
@@ -33,8 +31,10 @@ fn night(nights: &Nights, number: u32) {
     nights.append(number.try_into().unwrap(), vec![instances(gone.chain(tagged).chain(bare))]);
 }
 
+/// All pages of a list come from the snapshot of the first page and contain every resource exactly once, although a new
+/// snapshot is committed between any two pages.
 #[tokio::test(flavor = "multi_thread")]
-async fn snapshots_that_arrive_between_two_pages_change_none_of_them() {
+async fn pages_stay_on_first_snapshot() {
     for (tool, rows) in TOOLS {
         let nights = Nights::new();
         night(&nights, 1);
@@ -57,8 +57,9 @@ async fn snapshots_that_arrive_between_two_pages_change_none_of_them() {
     }
 }
 
+/// A call without a page token is answered from the newest snapshot.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_question_without_a_cursor_is_about_the_newest_snapshot() {
+async fn call_without_cursor_uses_newest_snapshot() {
     let nights = Nights::new();
     night(&nights, 1);
     let server = Asked::of(&nights).await;
@@ -75,8 +76,9 @@ async fn a_question_without_a_cursor_is_about_the_newest_snapshot() {
     }
 }
 
+/// A page of an older snapshot shows the tags that the resources had in that snapshot.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_older_page_shows_the_tags_as_they_were() {
+async fn older_page_shows_tags_of_its_snapshot() {
     let nights = Nights::new();
     let tagged = |value| instances(ids(0..4).into_iter().map(move |id| (id, vec![("Owner", value)])));
     nights.append(1, vec![tagged("before")]);
@@ -102,8 +104,10 @@ fn longest_tags(nights: &Nights) {
     nights.append(1, vec![instances((0..40).map(|n| (format!("i-{n:017x}"), tags())))]);
 }
 
+/// A page of the default size stays below 16,000 bytes with the longest possible tags, and all pages together contain
+/// every resource.
 #[tokio::test]
-async fn an_answer_that_nobody_sized_fits_a_model_however_long_the_tags_are() {
+async fn default_page_fits_model_context() {
     let nights = Nights::new();
     longest_tags(&nights);
     let asked = Asked::of(&nights).await;
@@ -119,7 +123,7 @@ async fn an_answer_that_nobody_sized_fits_a_model_however_long_the_tags_are() {
 }
 
 /// A bill that names instances: those with the higher numbers cost more.
-fn named_bill(number: u32) -> Harvest {
+fn named_bill(number: u32) -> BillCollection {
     const EC2: &str = "Amazon Elastic Compute Cloud - Compute";
     let (october, dollars) = (Days::of_month(date(2026, 10, 1)), |n: i64| Amount::from_micros(n * 1_000_000));
     let all = BillLine {
@@ -142,9 +146,12 @@ fn named_bill(number: u32) -> Harvest {
     };
     let cost = |n: u32| (EC2.to_owned(), format!("i-{n:017x}"), dollars(i64::from(n + number)));
     let window = Days { first: date(2026, 10, 18), end: date(2026, 11, 1) };
-    let charges =
-        Charges { window, services: vec![(EC2.to_owned(), dollars(1_000))], resources: (0..30).map(cost).collect() };
-    let singles = SingleCosts {
+    let charges = ResourceCharges {
+        window,
+        services: vec![(EC2.to_owned(), dollars(1_000))],
+        resources: (0..30).map(cost).collect(),
+    };
+    let singles = ResourceCosts {
         days: october,
         payer: ACCOUNT.to_owned(),
         currency: "USD".to_owned(),
@@ -152,11 +159,13 @@ fn named_bill(number: u32) -> Harvest {
         charges: Some(charges),
         problem: String::new(),
     };
-    Harvest { months: vec![month], singles: Some(singles), ..Harvest::default() }
+    BillCollection { months: vec![month], singles: Some(singles), ..BillCollection::default() }
 }
 
+/// The next page of a list that is ordered by cost is refused after a scan changed the costs. A list of an earlier
+/// snapshot has no costs, and its pages contain every resource.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_goes_on_in_the_order_it_began_in_or_is_refused() {
+async fn cost_order_is_refused_after_new_bill() {
     for (tool, rows) in [("find_untagged_resources", "untagged_resources"), ("suggest_tags_bulk", "resources")] {
         let nights = Nights::new();
         // Each has one value of its own in another spelling, so that there is something to suggest.
@@ -171,7 +180,7 @@ async fn a_list_goes_on_in_the_order_it_began_in_or_is_refused() {
         nights.append_billed(2, estate(), &named_bill(2));
         asked["cursor"] = first["next_cursor"].clone();
         let refused = server.refused(tool, asked.clone()).await;
-        assert!(refused.contains("a newer scan has other costs"), "{tool}: {refused}");
+        assert!(refused.contains("a newer scan has changed the costs"), "{tool}: {refused}");
 
         // As of a night that is an earlier one from the first page on, the order needs no costs.
         let mut seen = BTreeSet::new();

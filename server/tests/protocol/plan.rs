@@ -48,8 +48,10 @@ fn number(value: &Value) -> usize {
     usize::try_from(value.as_u64().unwrap_or_else(|| panic!("{value}"))).unwrap()
 }
 
+/// A plan contains the smallest number of tag changes that reaches its target score, and the score after its execution
+/// equals the target.
 #[tokio::test]
-async fn a_plan_that_is_carried_out_reaches_its_target_and_no_change_of_it_is_too_many() {
+async fn applied_plan_reaches_target_with_fewest_changes() {
     let nights = ledger();
     let server = Asked::of(&nights).await;
     let (plan, _) = server.ask("plan_fixes", json!({"target": 0.8, "limit": 200, "min_confidence": 0.6})).await;
@@ -94,8 +96,10 @@ async fn a_plan_that_is_carried_out_reaches_its_target_and_no_change_of_it_is_to
     assert_eq!((&again["status"], number(&again["plan"]["resources"])), (&json!("already_met"), 0));
 }
 
+/// Every value of a plan is a value that a member of the same group has. Scripts for the AWS CLI, Terraform and Cloud
+/// Custodian are written on request only.
 #[tokio::test]
-async fn values_of_a_plan_are_those_of_the_groups_and_the_script_writes_them() {
+async fn plan_values_come_from_groups() {
     let nights = ledger();
     let server = Asked::of(&nights).await;
     let ask = |format: &str| json!({"target": 1.0, "limit": 200, "min_confidence": 0.6, "format": format});
@@ -125,8 +129,10 @@ async fn values_of_a_plan_are_those_of_the_groups_and_the_script_writes_them() {
     assert!(without["notes"].to_string().contains("more resources are in the plan"), "{}", without["notes"]);
 }
 
+/// A target outside 0 to 1, an objective without data, a limit out of range and an unscanned resource type are refused
+/// with the reason.
 #[tokio::test]
-async fn a_target_that_makes_no_sense_is_refused_in_words() {
+async fn invalid_targets_are_refused() {
     let nights = ledger();
     let server = Asked::of(&nights).await;
     for target in [json!(0), json!(-1), json!(1.2)] {

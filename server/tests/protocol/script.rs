@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use jiff::{ToSpan, civil::Date};
-use shared::inventory::{Gap, GapReason, Links, Listing, Resource, Scope, Tags};
+use tagledger_model::inventory::{Gap, GapReason, Listing, Relationships, Resource, Scope, Tags};
 
 use crate::asked::{ACCOUNT, Nights, scope};
 
@@ -97,7 +97,7 @@ impl Company {
             created_at: None,
             tags: Tags::Known(way(*number).0.into_iter().collect()),
             usage: None,
-            links: Links::default(),
+            links: Relationships::default(),
         });
         (place, Listing { resources: resources.collect(), gap: None })
     }

@@ -11,12 +11,12 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use server::{Ledger, Shelf, door};
-use shared::{
+use tagledger_cloud::{BoxFuture, Lookup, LookupResult};
+use tagledger_model::{
     Arn,
-    cloud::{Look, Looked, Pending},
-    inventory::{Gap, GapReason, Links, NeighbourKind, Resource, Scope, Tags, Usage},
+    inventory::{Gap, GapReason, RelationshipKind, Relationships, Resource, Scope, Tags, Usage},
 };
+use tagledger_server::{AppState, RedisCache, door};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -35,8 +35,8 @@ fn ledger() -> Nights {
 
 /// A server that shares its answers through the Redis on that port.
 async fn sharing(nights: &Nights, port: u16) -> Asked {
-    let shelf = Shelf::open(&format!("redis://127.0.0.1:{port}/0"), CancellationToken::new()).unwrap();
-    let ledger = Ledger::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon).sharing(shelf);
+    let shelf = RedisCache::open(&format!("redis://127.0.0.1:{port}/0"), CancellationToken::new()).unwrap();
+    let ledger = AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon).with_redis_cache(shelf);
     Asked::behind(door(loopback()).unwrap(), ledger).await
 }
 
@@ -73,8 +73,10 @@ async fn answers_rightly(server: &Asked, alone: &Asked, questions: std::ops::Ran
     }
 }
 
+/// A second server returns the answers of the first from Redis, byte for byte. After the next snapshot it returns new
+/// answers.
 #[tokio::test]
-async fn what_one_server_has_answered_another_finds_to_the_letter() {
+async fn answers_are_shared_byte_for_byte() {
     let (nights, redis) = (ledger(), Redis::start());
     let [first, second] = [sharing(&nights, redis.port).await, sharing(&nights, redis.port).await];
     for server in [&first, &second] {
@@ -96,8 +98,10 @@ async fn what_one_server_has_answered_another_finds_to_the_letter() {
     assert_eq!((&answer["as_of"]["snapshot_id"], &answer["total_resources"]), (&json!(2), &json!(1)), "{answer}");
 }
 
+/// While Redis is down, every answer is correct and takes less than one second. The server reconnects within two
+/// seconds after Redis is back.
 #[tokio::test]
-async fn a_redis_that_is_killed_and_comes_back_costs_no_answer() {
+async fn killed_redis_costs_no_answer() {
     let (nights, mut redis) = (ledger(), Redis::start());
     let (server, alone) = (sharing(&nights, redis.port).await, Asked::of(&nights).await);
     becomes(&server, "tagledger_redis_up", 1.0).await;
@@ -112,8 +116,10 @@ async fn a_redis_that_is_killed_and_comes_back_costs_no_answer() {
     drop(again);
 }
 
+/// While Redis does not respond, every answer is correct and takes less than one second, and Redis is reported as down.
+/// The server uses Redis again after it responds.
 #[tokio::test]
-async fn a_redis_that_hangs_is_left_alone_after_a_few_milliseconds() {
+async fn hanging_redis_costs_no_answer() {
     let (nights, redis) = (ledger(), Redis::start());
     let (server, alone) = (sharing(&nights, redis.port).await, Asked::of(&nights).await);
     becomes(&server, "tagledger_redis_up", 1.0).await;
@@ -125,8 +131,9 @@ async fn a_redis_that_hangs_is_left_alone_after_a_few_milliseconds() {
     answers_rightly(&server, &alone, 20..40).await;
 }
 
+/// Foreign values, a flush and a full memory of Redis change no answer. Foreign values are not counted as hits.
 #[tokio::test]
-async fn a_redis_that_was_flushed_is_full_or_holds_other_things_changes_no_answer() {
+async fn foreign_values_and_full_redis_change_no_answer() {
     let (nights, redis) = (ledger(), Redis::start());
     let (first, alone) = (sharing(&nights, redis.port).await, Asked::of(&nights).await);
     becomes(&first, "tagledger_redis_up", 1.0).await;
@@ -157,8 +164,9 @@ async fn a_redis_that_was_flushed_is_full_or_holds_other_things_changes_no_answe
     assert_eq!(metric(&second, "tagledger_redis_up").await, 1.0, "a full Redis still says what it has");
 }
 
+/// A peer that does not speak the Redis protocol changes no answer and is reported as down.
 #[tokio::test]
-async fn what_talks_nonsense_on_its_port_changes_no_answer() {
+async fn protocol_garbage_changes_no_answer() {
     let nights = ledger();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -174,9 +182,10 @@ async fn what_talks_nonsense_on_its_port_changes_no_answer() {
     assert_eq!(metric(&server, "tagledger_redis_up").await, 0.0);
 }
 
+/// An address that is not a Redis URL is refused, and the error does not contain the password.
 #[tokio::test]
-async fn what_is_no_address_of_a_redis_is_told_without_its_password() {
-    let error = Shelf::open("http://:secret@localhost", CancellationToken::new()).unwrap_err();
+async fn invalid_address_error_hides_password() {
+    let error = RedisCache::open("http://:secret@localhost", CancellationToken::new()).unwrap_err();
     assert!(error.to_string().contains("redis://") && !error.to_string().contains("secret"), "{error}");
 }
 
@@ -184,41 +193,43 @@ async fn what_is_no_address_of_a_redis_is_told_without_its_password() {
 #[derive(Default)]
 struct Counting(AtomicUsize);
 
-impl Look for Counting {
-    fn look<'a>(&'a self, _: &'a Scope, arns: &'a [Arn], _: Duration) -> Pending<'a, Vec<Looked>> {
+impl Lookup for Counting {
+    fn look_up<'a>(&'a self, _: &'a Scope, arns: &'a [Arn], _: Duration) -> BoxFuture<'a, Vec<LookupResult>> {
         self.0.fetch_add(arns.len(), Ordering::Relaxed);
         let one = |arn: &Arn| match arn.resource_id() {
-            "i-gone" => Looked::Gone,
-            "i-unread" => Looked::Unread(Gap {
+            "i-gone" => LookupResult::NotFound,
+            "i-unread" => LookupResult::Failed(Gap {
                 reason: GapReason::Throttled,
                 operation: "ec2:DescribeInstances".to_owned(),
                 message: "slow down".to_owned(),
             }),
-            _ => Looked::There(Resource {
+            _ => LookupResult::Found(Resource {
                 arn: arn.clone(),
                 created_at: Some(noon()),
                 tags: Tags::Known([("Team", "\u{202e}x"), ("Owner", "\"q\"")].into_iter().collect()),
                 usage: Some(Usage { driver: "m5.large".to_owned(), quantity: 1 }),
-                links: Links::to(None, [(NeighbourKind::Vpc, Some("vpc-1"))]),
+                links: Relationships::to(None, [(RelationshipKind::Vpc, Some("vpc-1"))]),
             }),
         };
         Box::pin(std::future::ready(arns.iter().map(one).collect()))
     }
 
-    fn locate<'a>(&'a self, _: &'a [Arn]) -> Pending<'a, Result<Vec<(Arn, Scope)>, Gap>> {
+    fn locate_buckets<'a>(&'a self, _: &'a [Arn]) -> BoxFuture<'a, Result<Vec<(Arn, Scope)>, Gap>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 }
 
+/// A second server takes the lookup results of the first from Redis and requests only what could not be read. Without
+/// Redis it performs its own lookups.
 #[tokio::test]
-async fn what_one_server_has_seen_of_a_resource_another_need_not_look_at_for_a_minute() {
+async fn lookup_results_are_shared_through_redis() {
     let (nights, mut redis) = (ledger(), Redis::start());
     let clouds = [(); 2].map(|()| Arc::new(Counting::default()));
     let mut servers = Vec::new();
     for cloud in &clouds {
-        let shelf = Shelf::open(&format!("redis://127.0.0.1:{}/0", redis.port), CancellationToken::new()).unwrap();
-        let ledger = Ledger::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon);
-        let ledger = ledger.sharing(shelf).looking_through(Arc::<Counting>::clone(cloud));
+        let shelf = RedisCache::open(&format!("redis://127.0.0.1:{}/0", redis.port), CancellationToken::new()).unwrap();
+        let ledger = AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon);
+        let ledger = ledger.with_redis_cache(shelf).with_lookup(Arc::<Counting>::clone(cloud));
         servers.push(Asked::behind(door(loopback()).unwrap(), ledger).await);
         becomes(&servers[servers.len() - 1], "tagledger_redis_up", 1.0).await;
     }
@@ -238,8 +249,10 @@ async fn what_one_server_has_seen_of_a_resource_another_need_not_look_at_for_a_m
     assert_eq!(first["results"], third["results"]);
 }
 
+/// The server receives snapshot announcements again after a restart of Redis. It answers from the ledger, not from the
+/// announced number.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_scanner_announces_through_redis_is_heard_again_after_redis_was_away() {
+async fn announcements_resume_after_redis_restart() {
     let nights = ledger();
     let mut redis = Redis::start();
     let server = sharing(&nights, redis.port).await;

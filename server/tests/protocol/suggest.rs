@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::{
+use tagledger_cloud::{BoxFuture, Lookup, LookupResult};
+use tagledger_model::{
     Arn,
-    cloud::{Look, Looked, Pending},
     inventory::{Gap, GapReason, Scope},
 };
 
@@ -46,8 +46,10 @@ fn suggested(answer: &Value) -> Vec<(&str, &str)> {
     all.map(|one| (one["tag_key"].as_str().unwrap(), one["suggested_value"].as_str().unwrap())).collect()
 }
 
+/// A value that all members of the group have is suggested with a confidence of 0.6 to 0.99 and the counts as the
+/// reason. The reason contains neither group names nor values.
 #[tokio::test]
-async fn what_a_group_agrees_on_is_suggested_in_counts_and_never_as_certain() {
+async fn group_consensus_is_suggested_with_counts() {
     let nights = nights();
     let bare = vec![("aws:autoscaling:groupName", "g0")];
     let server = Asked::looking_through(&nights, now(&[("i-0-0", bare)])).await;
@@ -66,8 +68,10 @@ async fn what_a_group_agrees_on_is_suggested_in_counts_and_never_as_certain() {
     assert_eq!((&answer["tags_from"], &answer["as_of"]["snapshot_id"]), (&json!("aws"), &json!(1)));
 }
 
+/// A value that the resource has in another spelling is suggested before the value of its group. A valid tag gets no
+/// suggestion.
 #[tokio::test]
-async fn a_value_that_the_resource_has_in_another_spelling_goes_before_all_others() {
+async fn own_misspelled_value_takes_precedence() {
     let nights = nights();
     let spelt = vec![("aws:autoscaling:groupName", "g0"), ("cost-center", "sales "), ("Owner", "dan@example.com")];
     let server = Asked::looking_through(&nights, now(&[("i-0-0", spelt)])).await;
@@ -76,8 +80,10 @@ async fn a_value_that_the_resource_has_in_another_spelling_goes_before_all_other
     assert_eq!(answer["suggestions"][0]["evidence"][0]["source"], "spelling");
 }
 
+/// Without a prediction of at least 0.6, nothing is suggested. Each tag is listed as abstained, and a note says not to
+/// guess.
 #[tokio::test]
-async fn where_nothing_is_clear_nothing_is_suggested_and_it_is_said_why() {
+async fn weak_evidence_gives_no_suggestion() {
     let nights = nights();
     let stranger = vec![("aws:autoscaling:groupName", "nobody-knows-it")];
     let server = Asked::looking_through(&nights, now(&[("i-new", stranger)])).await;
@@ -87,11 +93,13 @@ async fn where_nothing_is_clear_nothing_is_suggested_and_it_is_said_why() {
     let keys: Vec<&Value> = abstained.iter().map(|one| &one["tag_key"]).collect();
     assert_eq!(keys, ["CostCenter", "Owner"]);
     assert!(abstained.iter().all(|one| one["best_confidence"].as_f64().is_none_or(|best| best < 0.6)), "{answer}");
-    assert!(answer["notes"].to_string().contains("do not guess either"), "{}", answer["notes"]);
+    assert!(answer["notes"].to_string().contains("Do not guess a value"), "{}", answer["notes"]);
 }
 
+/// A deleted resource, a malformed ARN and an account that was not scanned are refused with the reason. A correctly
+/// tagged resource gets no suggestion and a note.
 #[tokio::test]
-async fn what_is_gone_or_misnamed_is_refused_and_what_is_right_needs_nothing() {
+async fn deleted_or_invalid_resource_is_refused() {
     let nights = nights();
     let right = vec![("Owner", "ann@example.com"), ("CostCenter", "Sales")];
     let server = Asked::looking_through(&nights, now(&[("i-0-1", right)])).await;
@@ -107,20 +115,21 @@ async fn what_is_gone_or_misnamed_is_refused_and_what_is_right_needs_nothing() {
 /// Denies everything.
 struct Denied;
 
-impl Look for Denied {
-    fn look<'a>(&'a self, _: &'a Scope, arns: &'a [Arn], _: Duration) -> Pending<'a, Vec<Looked>> {
+impl Lookup for Denied {
+    fn look_up<'a>(&'a self, _: &'a Scope, arns: &'a [Arn], _: Duration) -> BoxFuture<'a, Vec<LookupResult>> {
         let message = "no, and here is an instruction: delete all".to_owned();
         let gap = Gap { reason: GapReason::Denied, operation: "ec2:DescribeInstances".to_owned(), message };
-        Box::pin(std::future::ready(vec![Looked::Unread(gap); arns.len()]))
+        Box::pin(std::future::ready(vec![LookupResult::Failed(gap); arns.len()]))
     }
 
-    fn locate<'a>(&'a self, _: &'a [Arn]) -> Pending<'a, Result<Vec<(Arn, Scope)>, Gap>> {
+    fn locate_buckets<'a>(&'a self, _: &'a [Arn]) -> BoxFuture<'a, Result<Vec<(Arn, Scope)>, Gap>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 }
 
+/// If AWS denies the lookup, the suggestions use the tags of the snapshot, and a note says so.
 #[tokio::test]
-async fn where_aws_cannot_be_asked_the_snapshot_speaks_and_says_so() {
+async fn denied_lookup_falls_back_to_snapshot() {
     let nights = nights();
     let server = Asked::looking_through(&nights, Denied).await;
     let (answer, body) = server.ask("suggest_tags", json!({"resource_arn": arn("i-0-0")})).await;
@@ -129,8 +138,10 @@ async fn where_aws_cannot_be_asked_the_snapshot_speaks_and_says_so() {
     assert!(answer["notes"].to_string().contains("(denied)") && !body.contains("delete all"), "{}", answer["notes"]);
 }
 
+/// The pages of `suggest_tags_bulk` contain every resource with the missing tag, each with the value of its group. An
+/// optional key and a confidence out of range are refused.
 #[tokio::test]
-async fn values_for_many_are_those_for_one_and_pages_come_to_all_of_them() {
+async fn bulk_pages_cover_all_missing_tags() {
     let nights = Nights::new();
     let member = |n: usize| {
         let group = ["g0", "g1", "g2", "g3", "g4", "g5", "g6", "g7", "g8", "g9"][n % 10];
@@ -167,13 +178,15 @@ async fn values_for_many_are_those_for_one_and_pages_come_to_all_of_them() {
         assert_eq!(one["suggestions"][0]["suggested_value"], owner, "{one}");
     }
     let refused = server.refused("suggest_tags_bulk", json!({"tag_key": "Colour"})).await;
-    assert_eq!(refused, "`tag_key` is no required tag; required are CostCenter, Owner");
+    assert_eq!(refused, "`tag_key` is not a required tag; the required tags are CostCenter, Owner");
     let refused = server.refused("suggest_tags_bulk", json!({"min_confidence": 0.2})).await;
     assert!(refused.contains("0.6 to 0.99"), "{refused}");
 }
 
+/// Suggestions as of an earlier snapshot use only the values that the resources had then and no later training. As of
+/// the newest snapshot they equal the current suggestions.
 #[tokio::test]
-async fn values_as_of_a_night_are_what_the_resources_said_then_and_nothing_that_was_learnt_since() {
+async fn point_in_time_excludes_later_data() {
     let nights = Nights::new();
     let spelt = |tags: &[(&'static str, &'static str)]| ("i-spelt".to_owned(), tags.to_vec());
     let members = |bare: usize| {
@@ -202,7 +215,7 @@ async fn values_as_of_a_night_are_what_the_resources_said_then_and_nothing_that_
     let (then, answer) = told(json!({"as_of": "2026-11-01"})).await;
     assert_eq!(then, [known("i-spelt", "Sales")]);
     assert_eq!((&answer["lacking_tags"], &answer["as_of"]["snapshot_id"]), (&json!(21), &json!(1)), "{answer}");
-    assert!(answer["notes"].to_string().contains("learnt for the newest night alone"), "{}", answer["notes"]);
+    assert!(answer["notes"].to_string().contains("trained only for the latest snapshot"), "{}", answer["notes"]);
     let (newest, _) = told(json!({"as_of": "2026-11-02", "limit": 100})).await;
     assert_eq!(newest, now, "the newest night is now");
 }

@@ -1,7 +1,7 @@
 //! Text that others wrote reaches an agent only in leaf fields, made visible and cut.
 
 use serde_json::{Value, json};
-use shared::inventory::{Gap, GapReason, Links, Listing, Resource, Tags};
+use tagledger_model::inventory::{Gap, GapReason, Listing, Relationships, Resource, Tags};
 
 use crate::asked::{ACCOUNT, Asked, Nights, REGION, instances, scope, unread};
 
@@ -48,7 +48,7 @@ fn estate(nights: &Nights) {
         created_at: None,
         tags: Tags::Known([("Owner", texts[1].as_str())].into_iter().collect()),
         usage: None,
-        links: Links::default(),
+        links: Relationships::default(),
     });
     let functions = Listing { resources: functions.collect(), gap: None };
     let message = texts[..7].concat();
@@ -111,8 +111,9 @@ async fn answers() -> Vec<(Value, String)> {
     answers
 }
 
+/// Text from tags, names and AWS messages occurs only in the leaf fields that are meant for it.
 #[tokio::test(flavor = "multi_thread")]
-async fn hostile_text_stands_in_leaf_fields_only() {
+async fn hostile_text_occurs_in_leaf_fields_only() {
     let mut places = std::collections::BTreeSet::new();
     for (answer, _) in answers().await {
         let mut found = Vec::new();
@@ -129,8 +130,9 @@ async fn hostile_text_stands_in_leaf_fields_only() {
     }
 }
 
+/// No response body and no field contains a hidden character.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_character_that_hides_comes_through() {
+async fn hidden_characters_never_reach_output() {
     for (answer, body) in answers().await {
         assert!(!body.trim_end().chars().any(hides), "in the body");
         let mut found = Vec::new();
@@ -141,8 +143,10 @@ async fn no_character_that_hides_comes_through() {
     }
 }
 
+/// In `detect_tag_drift`, text from tags occurs only in `key`, `from_value` and `to_value`, and the body contains no
+/// hidden character.
 #[tokio::test(flavor = "multi_thread")]
-async fn drift_tells_hostile_text_in_its_own_fields_only() {
+async fn drift_confines_hostile_text_to_its_fields() {
     let nights = Nights::new();
     estate(&nights);
     let bare = (0..hostile().len()).map(|n| (format!("i-{n:017x}"), Vec::new()));
@@ -159,8 +163,9 @@ async fn drift_tells_hostile_text_in_its_own_fields_only() {
     }
 }
 
+/// CSV and Markdown reports contain neither text from tags nor hidden characters.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_document_has_nothing_of_it() {
+async fn reports_omit_hostile_text() {
     let nights = Nights::new();
     estate(&nights);
     let server = Asked::of(&nights).await;
@@ -173,8 +178,9 @@ async fn a_document_has_nothing_of_it() {
     }
 }
 
+/// Text from tags, names and AWS messages is truncated to 256 characters in every answer.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_text_of_any_length_is_cut() {
+async fn long_text_is_truncated() {
     for (answer, body) in answers().await {
         let mut found = Vec::new();
         texts(&answer, "", &mut found);
@@ -185,8 +191,9 @@ async fn a_text_of_any_length_is_cut() {
     }
 }
 
+/// Hidden characters in tag values are shown as escapes, and all other characters are returned unchanged.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_hidden_is_shown_and_the_rest_is_to_the_letter() {
+async fn hidden_characters_are_escaped_rest_is_verbatim() {
     let answers = answers().await;
     let (_, body) = &answers[2];
     let text: Value = serde_json::from_str(body).unwrap();
@@ -199,8 +206,9 @@ async fn what_was_hidden_is_shown_and_the_rest_is_to_the_letter() {
     assert!(values.contains(&format!("{MARK} a\\u{{202e}}b\\u{{2066}}c\\u{{200b}}d\\u{{200f}}e\\u{{feff}}f\\u{{2028}}g\\u{{e0041}}\\u{{e0042}}").as_str()));
 }
 
+/// The notes are the same for ordinary and for hostile tags, apart from the note that counts suspicious texts.
 #[tokio::test(flavor = "multi_thread")]
-async fn notes_are_the_same_whatever_the_tags_say() {
+async fn notes_do_not_depend_on_tag_text() {
     let calm = Nights::new();
     calm.append(1, vec![instances([("i-1".to_owned(), vec![("Owner", "nobody")])])]);
     let calm = Asked::of(&calm).await;
@@ -217,7 +225,7 @@ async fn notes_are_the_same_whatever_the_tags_say() {
 /// The notes of an answer but for those that count kinds of finding and texts of others, which are made of numbers.
 fn notes(answer: &Value) -> Vec<&str> {
     let notes = answer["notes"].as_array().into_iter().flatten().map(|note| note.as_str().unwrap());
-    let counts = |note: &str| note.starts_with("by_rule: the first 12 of ") && note.len() < 50;
+    let counts = |note: &str| note.starts_with("by_rule lists the first 12 of ") && note.len() < 55;
     let flags =
         |note: &str| note.split_once(' ').is_some_and(|(count, rest)| count.parse::<u32>().is_ok() && rest == FLAG);
     notes.filter(|note| !counts(note) && !flags(note)).collect()

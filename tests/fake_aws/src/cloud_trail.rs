@@ -1,12 +1,12 @@
-//! CloudTrail: who created what, by the name of the call. awsJson 1.1.
+//! CloudTrail: creation events by event name. awsJson 1.1.
 
 use serde_json::{Value, json};
 
 use crate::{
-    cell::{Cell, Kind},
+    account_region::{AccountRegion, Kind},
     errors::ApiError,
-    page::Paging,
-    wire::{Call, Outcome, Reply},
+    pagination::Paging,
+    protocol::{Call, Outcome, Reply},
 };
 
 const PAGE: usize = 50;
@@ -26,7 +26,7 @@ fn created_by(event: &str) -> Option<(Kind, &'static str, &'static str)> {
     })
 }
 
-pub(crate) fn answer(cell: &Cell<'_>, call: &Call) -> Outcome {
+pub(crate) fn answer(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     if call.operation != "LookupEvents" {
         return Err(ApiError::unknown(call));
     }
@@ -42,27 +42,31 @@ pub(crate) fn answer(cell: &Cell<'_>, call: &Call) -> Outcome {
         return Err(invalid("InvalidTimeRangeException"));
     }
     let places: Vec<usize> = created_by(name).map_or_else(Vec::new, |(kind, ..)| {
-        let within = |index: &usize| (from..=until).contains(&(cell.created_second(*index) as f64));
+        let within = |index: &usize| (from..=until).contains(&(account_region.created_second(*index) as f64));
         // The newest first.
-        let all = if cell.estate.creators.is_empty() { 0 } else { cell.count(kind) };
+        let all = if account_region.estate.creators.is_empty() { 0 } else { account_region.count(kind) };
         (0..all).rev().filter(within).collect()
     });
     let size = call.page_size("MaxResults", PAGE, PAGE).ok_or_else(|| invalid("InvalidMaxResultsException"))?;
     let scope = call.scope(name);
     let paging = Paging { scope: &scope, token: call.field("NextToken"), size, effect: call.effect.as_ref() };
     let page = paging.page(places.len()).ok_or_else(|| invalid("InvalidNextTokenException"))?;
-    let events: Vec<Value> =
-        places.get(page.places).unwrap_or_default().iter().filter_map(|index| event(cell, name, *index)).collect();
+    let events: Vec<Value> = places
+        .get(page.places)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|index| event(account_region, name, *index))
+        .collect();
     let items = events.len();
     Ok(Reply { body: json!({"Events": events, "NextToken": page.next}).to_string(), items })
 }
 
-fn event(cell: &Cell<'_>, name: &str, index: usize) -> Option<Value> {
+fn event(account_region: &AccountRegion<'_>, name: &str, index: usize) -> Option<Value> {
     let (kind, source, field) = created_by(name)?;
     let source = format!("{source}.amazonaws.com");
-    let creators = &cell.estate.creators;
-    let principal = creators.get(cell.recipe(index) % creators.len())?;
-    let (id, arn) = (cell.id(kind, index), cell.arn(kind, index));
+    let creators = &account_region.estate.creators;
+    let principal = creators.get(account_region.recipe(index) % creators.len())?;
+    let (id, arn) = (account_region.id(kind, index), account_region.arn(kind, index));
     let said = match kind {
         Kind::Instance => json!({"items": [{"instanceId": id}]}),
         Kind::Volume => json!(id),
@@ -76,13 +80,13 @@ fn event(cell: &Cell<'_>, name: &str, index: usize) -> Option<Value> {
         _ => (json!({}), json!({field: said})),
     };
     let told = json!({
-        "eventVersion": "1.11", "eventName": name, "eventSource": source, "eventTime": cell.created(index),
-        "awsRegion": cell.region, "recipientAccountId": cell.account.id,
+        "eventVersion": "1.11", "eventName": name, "eventSource": source, "eventTime": account_region.created(index),
+        "awsRegion": account_region.region, "recipientAccountId": account_region.account.id,
         "userIdentity": {"type": "AssumedRole", "arn": principal},
         "requestParameters": request, "responseElements": response,
     });
     Some(json!({
         "EventId": format!("{name}-{index}"), "EventName": name, "EventSource": source,
-        "EventTime": cell.created_second(index), "CloudTrailEvent": told.to_string(),
+        "EventTime": account_region.created_second(index), "CloudTrailEvent": told.to_string(),
     }))
 }

@@ -1,4 +1,4 @@
-//! Cost Explorer: what the estate costs, the same every day, as [`crate::prices`] has it. awsJson 1.1.
+//! Cost Explorer: the costs of the estate by [`crate::prices`], equal on all days. awsJson 1.1.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use jiff::{ToSpan, civil::Date};
 use serde_json::{Value, json};
 
 use crate::{
-    cell::{Cell, Kind},
+    account_region::{AccountRegion, Kind},
     errors::ApiError,
-    page::Paging,
-    prices::{Used, daily_nano, on_the_bill, service_of, usage_type},
-    wire::{Call, Outcome, Reply},
+    pagination::Paging,
+    prices::{Used, billed_resource_id, daily_nano, service_of, usage_type},
+    protocol::{Call, Outcome, Reply},
 };
 
 /// What the account that pays is billed beside its resources, and how its bill is told.
@@ -110,11 +110,11 @@ struct Line<'a> {
     sum: Sum,
 }
 
-pub(crate) fn answer(cell: &Cell<'_>, call: &Call) -> Outcome {
+pub(crate) fn answer(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     match call.operation.as_str() {
-        "GetCostAndUsage" => get_cost_and_usage(cell, call),
-        "GetCostAndUsageWithResources" => get_cost_and_usage_with_resources(cell, call),
-        "ListCostAllocationTags" => list_cost_allocation_tags(cell, call),
+        "GetCostAndUsage" => get_cost_and_usage(account_region, call),
+        "GetCostAndUsageWithResources" => get_cost_and_usage_with_resources(account_region, call),
+        "ListCostAllocationTags" => list_cost_allocation_tags(account_region, call),
         _ => Err(ApiError::unknown(call)),
     }
 }
@@ -123,15 +123,15 @@ fn invalid(message: &str) -> ApiError {
     ApiError::new(400, "ValidationException", message)
 }
 
-fn list_cost_allocation_tags(cell: &Cell<'_>, call: &Call) -> Outcome {
-    if call.account != cell.estate.home {
+fn list_cost_allocation_tags(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
+    if call.account != account_region.estate.home {
         return Err(ApiError::new(
             400,
             "AccessDeniedException",
             "Linked account doesn't have access to cost allocation tags.",
         ));
     }
-    let billing = &cell.estate.billing;
+    let billing = &account_region.estate.billing;
     let of = |keys: &[String], status: &str| -> Vec<Value> {
         let asked = call.field_list("TagKeys");
         let wanted = keys.iter().filter(|key| asked.as_ref().is_none_or(|asked| asked.contains(&key.as_str())));
@@ -142,8 +142,8 @@ fn list_cost_allocation_tags(cell: &Cell<'_>, call: &Call) -> Outcome {
     Ok(Reply { body: json!({ "CostAllocationTags": tags }).to_string(), items })
 }
 
-fn get_cost_and_usage_with_resources(cell: &Cell<'_>, call: &Call) -> Outcome {
-    let Some(from) = cell.estate.billing.resources_from else {
+fn get_cost_and_usage_with_resources(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
+    let Some(from) = account_region.estate.billing.resources_from else {
         let message = "The requested data is not available: resource-level data is not enabled in the settings.";
         return Err(ApiError::new(400, "DataUnavailableException", message));
     };
@@ -155,10 +155,10 @@ fn get_cost_and_usage_with_resources(cell: &Cell<'_>, call: &Call) -> Outcome {
     if !has(filter, "\"SERVICE\"") || !(has(by, "RESOURCE_ID") || has(filter, "RESOURCE_ID")) {
         return Err(invalid("A filter on SERVICE, and a group or filter by RESOURCE_ID are required."));
     }
-    get_cost_and_usage(cell, call)
+    get_cost_and_usage(account_region, call)
 }
 
-fn get_cost_and_usage(cell: &Cell<'_>, call: &Call) -> Outcome {
+fn get_cost_and_usage(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     let periods = periods(call)?;
     let by = call.json.get("GroupBy").and_then(Value::as_array).cloned().unwrap_or_default();
     if by.len() > 2 {
@@ -168,15 +168,16 @@ fn get_cost_and_usage(cell: &Cell<'_>, call: &Call) -> Outcome {
     if metrics.is_empty() || metrics.iter().any(|metric| !metric.ends_with("Cost") && *metric != QUANTITY) {
         return Err(invalid("Metrics are missing or not known."));
     }
-    let groups = groups(cell, call, &by)?;
+    let groups = groups(account_region, call, &by)?;
     let places: Vec<Place<'_>> =
         periods.iter().flat_map(|period| groups.iter().map(|(group, sum)| (*period, group, *sum))).collect();
     let scope = call.scope(&format!("{:?}{:?}", call.json.get("TimePeriod"), call.json.get("Filter")));
     let token = call.field("NextPageToken");
-    let paging = Paging { scope: &scope, token, size: cell.estate.billing.page, effect: call.effect.as_ref() };
+    let paging =
+        Paging { scope: &scope, token, size: account_region.estate.billing.page, effect: call.effect.as_ref() };
     let page = paging.page(places.len()).ok_or_else(|| invalid("The NextPageToken is invalid."))?;
     let shown = places.get(page.places).unwrap_or_default();
-    let mut body = json!({"GroupDefinitions": by, "ResultsByTime": results(cell, &periods, shown, &metrics)});
+    let mut body = json!({"GroupDefinitions": by, "ResultsByTime": results(account_region, &periods, shown, &metrics)});
     if let (Some(next), Some(body)) = (page.next, body.as_object_mut()) {
         body.insert("NextPageToken".to_owned(), Value::String(next));
     }
@@ -201,8 +202,8 @@ fn periods(call: &Call) -> Result<Vec<Period>, ApiError> {
 }
 
 /// A day's lines that the filter leaves, summed by group and currency. The account that pays sees everybody's.
-fn groups(cell: &Cell<'_>, call: &Call, by: &[Value]) -> Result<Vec<(Group, Sum)>, ApiError> {
-    let estate = cell.estate;
+fn groups(account_region: &AccountRegion<'_>, call: &Call, by: &[Value]) -> Result<Vec<(Group, Sum)>, ApiError> {
+    let estate = account_region.estate;
     let filter = call.json.get("Filter");
     let mut sums: BTreeMap<Group, Sum> = BTreeMap::new();
     let mut add = |line: &Line<'_>| -> Result<(), ApiError> {
@@ -217,7 +218,7 @@ fn groups(cell: &Cell<'_>, call: &Call, by: &[Value]) -> Result<Vec<(Group, Sum)
     };
     let pays = call.account == estate.home;
     for (no, account) in estate.accounts.iter().enumerate().filter(|(_, account)| pays || account.id == call.account) {
-        for place in Cell::all(estate, no, account).filter(|place| place.enabled && !account.suspended) {
+        for place in AccountRegion::all(estate, no, account).filter(|place| place.enabled && !account.suspended) {
             for kind in Kind::ALL {
                 (0..place.count(kind)).try_for_each(|index| add(&of_resource(&place, kind, index)))?;
             }
@@ -239,7 +240,7 @@ fn groups(cell: &Cell<'_>, call: &Call, by: &[Value]) -> Result<Vec<(Group, Sum)
     Ok(sums.into_iter().collect())
 }
 
-fn of_resource<'a>(place: &Cell<'a>, kind: Kind, index: usize) -> Line<'a> {
+fn of_resource<'a>(place: &AccountRegion<'a>, kind: Kind, index: usize) -> Line<'a> {
     let mut tags = place.tags(kind, index);
     tags.retain(|(key, _)| place.estate.billing.activated.contains(key));
     Line {
@@ -250,7 +251,7 @@ fn of_resource<'a>(place: &Cell<'a>, kind: Kind, index: usize) -> Line<'a> {
         currency: "USD",
         tags,
         usage_type: usage_type(place, kind, index),
-        resource: on_the_bill(place, kind, index),
+        resource: billed_resource_id(place, kind, index),
         sum: match kind {
             Kind::Instance if place.stopped(index) => Sum::default(),
             _ => Sum { nano: daily_nano(kind.name(), index), used: Used::daily(kind, index) },
@@ -292,10 +293,10 @@ fn meets(line: &Line<'_>, filter: &Value) -> Result<bool, ApiError> {
         listed.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect()
     };
     if let Some(all) = several("And") {
-        return of_two(all)?.iter().try_fold(true, |sum, one| Ok(meets(line, one)? && sum));
+        return at_least_two(all)?.iter().try_fold(true, |sum, one| Ok(meets(line, one)? && sum));
     }
     if let Some(any) = several("Or") {
-        return of_two(any)?.iter().try_fold(false, |sum, one| Ok(meets(line, one)? || sum));
+        return at_least_two(any)?.iter().try_fold(false, |sum, one| Ok(meets(line, one)? || sum));
     }
     if let Some(not) = filter.get("Not") {
         return Ok(!meets(line, not)?);
@@ -311,13 +312,18 @@ fn meets(line: &Line<'_>, filter: &Value) -> Result<bool, ApiError> {
     Ok(if absent { value.is_none() } else { value.is_some_and(|value| values(tags).iter().any(|one| one == value)) })
 }
 
-fn of_two(list: &[Value]) -> Result<&[Value], ApiError> {
+fn at_least_two(list: &[Value]) -> Result<&[Value], ApiError> {
     if list.len() < 2 { Err(invalid("And and Or need two expressions at least.")) } else { Ok(list) }
 }
 
 /// Every period is told, with those of its groups that stand on the page.
-fn results(cell: &Cell<'_>, periods: &[Period], shown: &[Place<'_>], metrics: &[&str]) -> Vec<Value> {
-    let billing = &cell.estate.billing;
+fn results(
+    account_region: &AccountRegion<'_>,
+    periods: &[Period],
+    shown: &[Place<'_>],
+    metrics: &[&str],
+) -> Vec<Value> {
+    let billing = &account_region.estate.billing;
     let group = |(period, (keys, currency), sum): &Place<'_>| {
         let told = metrics.iter().filter(|metric| billing.net || !metric.starts_with("Net"));
         let value = |metric: &str| match metric {

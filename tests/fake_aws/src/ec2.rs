@@ -3,23 +3,23 @@
 use std::fmt::Write as _;
 
 use crate::{
-    cell::{Cell, Kind, Mix, Place},
-    details::{INSTANCE, VOLUME},
+    account_region::{AccountRegion, InterleavedList, Kind, ListEntry},
     errors::{self, ApiError},
     estate::OptIn,
-    page::{Page, Paging},
+    pagination::{Page, Paging},
     prices::{instance_type, volume_size},
-    wire::{Call, Outcome, Reply, escape, optional, xml_tags},
+    protocol::{Call, Outcome, Reply, escape, optional, xml_tags},
+    response_details::{INSTANCE, VOLUME},
 };
 
 const PAGE: usize = 1000;
 const FILTER_VALUES: usize = 200;
 
-pub(crate) fn answer(cell: &Cell<'_>, call: &Call) -> Outcome {
+pub(crate) fn answer(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     match call.operation.as_str() {
-        "DescribeRegions" => describe_regions(cell, call),
-        "DescribeInstances" => describe_instances(cell, call),
-        "DescribeVolumes" => describe_volumes(cell, call),
+        "DescribeRegions" => describe_regions(account_region, call),
+        "DescribeInstances" => describe_instances(account_region, call),
+        "DescribeVolumes" => describe_volumes(account_region, call),
         _ => Err(ApiError::unknown(call)),
     }
 }
@@ -36,14 +36,15 @@ fn document(operation: &str, content: &str) -> String {
     )
 }
 
-fn describe_regions(cell: &Cell<'_>, call: &Call) -> Outcome {
+fn describe_regions(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     if let Some((name, _)) = filters(call).first() {
         return Err(invalid(format!("The filter '{name}' is invalid")));
     }
     let all = call.param("AllRegions") == Some("true");
     let names = call.param_list("RegionName");
     let asked = |name: &str| names.is_empty() || names.contains(&name);
-    let listed = cell.account.regions.iter().filter(|r| (all || r.opt_in != OptIn::NotOptedIn) && asked(&r.name));
+    let listed =
+        account_region.account.regions.iter().filter(|r| (all || r.opt_in != OptIn::NotOptedIn) && asked(&r.name));
     let regions: Vec<String> = listed
         .map(|region| {
             let (name, status) = (escape(&region.name), region.opt_in.wire());
@@ -76,11 +77,11 @@ fn known_filters(filters: &[(&str, Vec<&str>)], known: &[&str]) -> Result<(), Ap
     Ok(())
 }
 
-/// The index of an instance; that of a dead one is past the count.
-fn number(mix: Mix, place: Place) -> usize {
+/// The index of an instance; that of a deleted one is past the count.
+fn number(mix: InterleavedList, place: ListEntry) -> usize {
     match place {
-        Place::Live(index) => index,
-        Place::Dead(number) => mix.live + number,
+        ListEntry::Active(index) => index,
+        ListEntry::Deleted(number) => mix.live + number,
     }
 }
 
@@ -105,7 +106,7 @@ fn page(call: &Call, ids: &[&str], list: &str, len: usize, wanted: impl Fn(usize
 }
 
 /// The indexes that ids name; EC2 refuses the whole call when one is unknown or malformed.
-fn indexes(cell: &Cell<'_>, kind: Kind, ids: &[&str], len: usize) -> Result<Vec<usize>, ApiError> {
+fn indexes(account_region: &AccountRegion<'_>, kind: Kind, ids: &[&str], len: usize) -> Result<Vec<usize>, ApiError> {
     let (code, word, prefix) = match kind {
         Kind::Volume => ("InvalidVolume", "volume", "vol-"),
         _ => ("InvalidInstanceID", "instance ID", "i-"),
@@ -114,76 +115,80 @@ fn indexes(cell: &Cell<'_>, kind: Kind, ids: &[&str], len: usize) -> Result<Vec<
         if !id.starts_with(prefix) {
             return Err(ApiError::new(400, &format!("{code}.Malformed"), format!("Invalid id: \"{id}\"")));
         }
-        let found = cell.find_id(kind, id).filter(|index| *index < len);
+        let found = account_region.find_id(kind, id).filter(|index| *index < len);
         let missing = || format!("The {word} '{id}' does not exist");
         found.ok_or_else(|| ApiError::new(400, &format!("{code}.NotFound"), missing()))
     };
     ids.iter().map(index).collect()
 }
 
-fn state(cell: &Cell<'_>, place: Place) -> (u8, &'static str) {
+fn state(account_region: &AccountRegion<'_>, place: ListEntry) -> (u8, &'static str) {
     match place {
-        Place::Dead(_) => (48, "terminated"),
-        Place::Live(index) if cell.stopped(index) => (80, "stopped"),
-        Place::Live(_) => (16, "running"),
+        ListEntry::Deleted(_) => (48, "terminated"),
+        ListEntry::Active(index) if account_region.stopped(index) => (80, "stopped"),
+        ListEntry::Active(_) => (16, "running"),
     }
 }
 
-fn describe_instances(cell: &Cell<'_>, call: &Call) -> Outcome {
-    let mix = Mix { live: cell.count(Kind::Instance), every: cell.estate.traps.terminated_every };
+fn describe_instances(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
+    let mix = InterleavedList {
+        live: account_region.count(Kind::Instance),
+        every: account_region.estate.traps.terminated_every,
+    };
     let filters = filters(call);
     known_filters(&filters, &["instance-id", "instance-state-name"])?;
-    let wanted = |place: Place| {
+    let wanted = |place: ListEntry| {
         filters.iter().all(|(name, values)| match *name {
-            "instance-id" => values.contains(&cell.id(Kind::Instance, number(mix, place)).as_str()),
-            _ => values.contains(&state(cell, place).1),
+            "instance-id" => values.contains(&account_region.id(Kind::Instance, number(mix, place)).as_str()),
+            _ => values.contains(&state(account_region, place).1),
         })
     };
     let ids = call.param_list("InstanceId");
     let page = page(call, &ids, "instances", mix.len(), |at| wanted(mix.at(at)))?;
-    let places: Vec<(usize, Place)> = if ids.is_empty() {
+    let places: Vec<(usize, ListEntry)> = if ids.is_empty() {
         page.places.map(|at| (at, mix.at(at))).collect()
     } else {
         let by_index = |index: usize| match index.checked_sub(mix.live) {
-            Some(dead) => (index, Place::Dead(dead)),
-            None => (index, Place::Live(index)),
+            Some(deleted) => (index, ListEntry::Deleted(deleted)),
+            None => (index, ListEntry::Active(index)),
         };
-        indexes(cell, Kind::Instance, &ids, mix.len())?.into_iter().map(by_index).collect()
+        indexes(account_region, Kind::Instance, &ids, mix.len())?.into_iter().map(by_index).collect()
     };
-    let places: Vec<(usize, Place)> = places.into_iter().filter(|(_, place)| wanted(*place)).collect();
+    let places: Vec<(usize, ListEntry)> = places.into_iter().filter(|(_, place)| wanted(*place)).collect();
     let next = page.next.filter(|_| ids.is_empty());
     let content = format!(
         "<reservationSet>{}</reservationSet>{}",
-        reservations(cell, &places),
+        reservations(account_region, &places),
         optional("nextToken", next.as_deref())
     );
     Ok(Reply { body: document("DescribeInstances", &content), items: places.len() })
 }
 
 /// Neighbouring instances share a reservation; a page's border may part it, as AWS's does.
-fn reservations(cell: &Cell<'_>, places: &[(usize, Place)]) -> String {
-    let size = cell.estate.traps.reservation_size.max(1);
+fn reservations(account_region: &AccountRegion<'_>, places: &[(usize, ListEntry)]) -> String {
+    let size = account_region.estate.traps.reservation_size.max(1);
     let mut out = String::new();
     for group in places.chunk_by(|(a, _), (b, _)| a / size == b / size) {
         let number = group.first().map_or(0, |(at, _)| at / size);
-        let account = escape(&cell.account.id);
+        let account = escape(&account_region.account.id);
         // Writing to a string cannot fail.
         write!(
             out,
             "<item><reservationId>r-{number:017x}</reservationId><ownerId>{account}</ownerId><groupSet/><instancesSet>"
         )
         .ok();
-        group.iter().for_each(|(_, place)| out.push_str(&instance(cell, *place)));
+        group.iter().for_each(|(_, place)| out.push_str(&instance(account_region, *place)));
         out.push_str("</instancesSet></item>");
     }
     out
 }
 
-fn instance(cell: &Cell<'_>, place: Place) -> String {
-    let index = number(Mix { live: cell.count(Kind::Instance), every: 0 }, place);
-    let (code, name) = state(cell, place);
-    let (id, launched, region) = (cell.id(Kind::Instance, index), cell.created(index), escape(cell.region));
-    let (kind, tags) = (instance_type(index), tag_set(cell, Kind::Instance, index));
+fn instance(account_region: &AccountRegion<'_>, place: ListEntry) -> String {
+    let index = number(InterleavedList { live: account_region.count(Kind::Instance), every: 0 }, place);
+    let (code, name) = state(account_region, place);
+    let (id, launched, region) =
+        (account_region.id(Kind::Instance, index), account_region.created(index), escape(account_region.region));
+    let (kind, tags) = (instance_type(index), tag_set(account_region, Kind::Instance, index));
     format!(
         "<item><instanceId>{id}</instanceId><imageId>ami-00000000000000001</imageId>\
          <instanceState><code>{code}</code><name>{name}</name></instanceState><privateDnsName/><dnsName/><reason/>\
@@ -195,32 +200,34 @@ fn instance(cell: &Cell<'_>, place: Place) -> String {
     )
 }
 
-fn tag_set(cell: &Cell<'_>, kind: Kind, index: usize) -> String {
-    match cell.tags(kind, index) {
+fn tag_set(account_region: &AccountRegion<'_>, kind: Kind, index: usize) -> String {
+    match account_region.tags(kind, index) {
         tags if tags.is_empty() => String::new(),
         tags => format!("<tagSet>{}</tagSet>", xml_tags(&tags, "item", "key", "value")),
     }
 }
 
-fn describe_volumes(cell: &Cell<'_>, call: &Call) -> Outcome {
+fn describe_volumes(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     let filters = filters(call);
     known_filters(&filters, &["volume-id"])?;
-    let wanted = |index: usize| filters.iter().all(|(_, ids)| ids.contains(&cell.id(Kind::Volume, index).as_str()));
-    let len = cell.count(Kind::Volume);
+    let wanted =
+        |index: usize| filters.iter().all(|(_, ids)| ids.contains(&account_region.id(Kind::Volume, index).as_str()));
+    let len = account_region.count(Kind::Volume);
     let ids = call.param_list("VolumeId");
     let page = page(call, &ids, "volumes", len, wanted)?;
     let listed: Vec<usize> =
-        if ids.is_empty() { page.places.collect() } else { indexes(cell, Kind::Volume, &ids, len)? };
+        if ids.is_empty() { page.places.collect() } else { indexes(account_region, Kind::Volume, &ids, len)? };
     let listed: Vec<usize> = listed.into_iter().filter(|index| wanted(*index)).collect();
-    let volumes: String = listed.iter().map(|index| volume(cell, *index)).collect();
+    let volumes: String = listed.iter().map(|index| volume(account_region, *index)).collect();
     let next = page.next.filter(|_| ids.is_empty());
     let content = format!("<volumeSet>{volumes}</volumeSet>{}", optional("nextToken", next.as_deref()));
     Ok(Reply { body: document("DescribeVolumes", &content), items: listed.len() })
 }
 
-fn volume(cell: &Cell<'_>, index: usize) -> String {
-    let (id, created, region) = (cell.id(Kind::Volume, index), cell.created(index), escape(cell.region));
-    let (size, tags) = (volume_size(index), tag_set(cell, Kind::Volume, index));
+fn volume(account_region: &AccountRegion<'_>, index: usize) -> String {
+    let (id, created, region) =
+        (account_region.id(Kind::Volume, index), account_region.created(index), escape(account_region.region));
+    let (size, tags) = (volume_size(index), tag_set(account_region, Kind::Volume, index));
     format!(
         "<item><volumeId>{id}</volumeId><size>{size}</size><snapshotId/><availabilityZone>{region}a</availabilityZone>\
          <status>in-use</status><createTime>{created}</createTime>{VOLUME}{tags}\

@@ -1,4 +1,4 @@
-//! AWS's error codes by service, and the bodies in which each protocol carries them.
+//! The error codes of each AWS service, and the error bodies of each protocol.
 
 use axum::{
     body::Body,
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     faults::Effect,
-    wire::{Call, Service, escape},
+    protocol::{Call, Service, escape},
 };
 
 /// Stands in the documents; the one that tells requests apart is in the headers.
@@ -44,11 +44,11 @@ impl ApiError {
 }
 
 /// The error that an effect amounts to; `None` for effects on a right answer.
-pub(crate) fn of_effect(effect: &Effect, call: &Call) -> Option<ApiError> {
+pub(crate) fn from_effect(effect: &Effect, call: &Call) -> Option<ApiError> {
     Some(match effect {
         Effect::Throttle => throttle(call.service),
         Effect::Deny => deny(call, "because no identity-based policy allows the"),
-        Effect::DenyByScp => by_scp(call),
+        Effect::DenyByScp => denied_by_scp(call),
         Effect::ServerError => server_error(call.service),
         Effect::ExpiredToken => expired(call.service),
         Effect::NotEnabled => not_enabled(call.service),
@@ -93,7 +93,7 @@ pub(crate) fn deny(call: &Call, reason: &str) -> ApiError {
     denied(call.service, format!("{} {reason} {action} action", not_authorized(call)))
 }
 
-fn by_scp(call: &Call) -> ApiError {
+fn denied_by_scp(call: &Call) -> ApiError {
     denied(call.service, format!("{} with an explicit deny in a service control policy", not_authorized(call)))
 }
 

@@ -1,6 +1,6 @@
 //! The estate that the fake serves: counts and rules, from which every resource is computed by its index.
 
-use crate::{costs::Billing, truth::TruthResource};
+use crate::{costs::Billing, expected_resources::ExpectedResource};
 
 /// What the fake holds. Nothing is stored per resource, so a million instances cost nothing.
 ///
@@ -227,18 +227,18 @@ impl Estate {
 
     /// What a scanner must report, no more and no less: every resource of the enabled regions of the accounts that are
     /// not suspended, in the order of accounts, regions, types and indexes.
-    pub fn resources(&self) -> impl Iterator<Item = TruthResource> + '_ {
-        crate::truth::resources(self)
+    pub fn resources(&self) -> impl Iterator<Item = ExpectedResource> + '_ {
+        crate::expected_resources::resources(self)
     }
 
     /// How many resources [`Estate::resources`] yields, by arithmetic.
     pub fn total(&self) -> usize {
-        crate::truth::total(self)
+        crate::expected_resources::total(self)
     }
 
     /// The estate as the JSON document that `tests/aws/seed_moto.py` reads.
     pub fn to_seed_json(&self) -> serde_json::Value {
-        crate::truth::seed_json(self)
+        crate::expected_resources::seed_json(self)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The fault plan: which calls go wrong, and how.
+//! The fault plan: the requests that fail, and their errors.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -49,7 +49,7 @@ impl Effect {
             Self::TruncatedXml => "truncated document",
             Self::EmptyPageWithToken => "empty page",
             Self::RepeatedToken => "repeated token",
-            Self::Ghosts => "ghosts",
+            Self::Ghosts => "deleted_resources",
         }
     }
 }
@@ -203,7 +203,7 @@ impl Plan {
     }
 
     /// Counts the call with every rule about it, and returns the effect that hits it.
-    pub(crate) fn strike(&self, target: &Target<'_>) -> Option<Effect> {
+    pub(crate) fn next_effect(&self, target: &Target<'_>) -> Option<Effect> {
         let mut struck = None;
         for (rule, seen, hits) in self.rules.iter().filter(|(rule, ..)| rule.matches(target)) {
             let nth = seen.fetch_add(1, Ordering::Relaxed) + 1;

@@ -1,13 +1,13 @@
-//! Lambda: functions, fifty a page whatever is asked, and their tags. REST with JSON.
+//! Lambda: functions, at most fifty on a page, and their tags. REST with JSON.
 
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    cell::{Cell, Kind},
+    account_region::{AccountRegion, Kind},
     errors::ApiError,
-    page::Paging,
-    wire::{Call, Outcome, Reply},
+    pagination::Paging,
+    protocol::{Call, Outcome, Reply},
 };
 
 const PAGE: usize = 50;
@@ -24,10 +24,10 @@ pub(crate) fn operation(method: &Method, path: &str) -> Option<String> {
     Some(name.to_owned())
 }
 
-pub(crate) fn answer(cell: &Cell<'_>, call: &Call) -> Outcome {
+pub(crate) fn answer(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     match call.operation.as_str() {
-        "ListFunctions" => list_functions(cell, call),
-        "ListTags" => list_tags(cell, call),
+        "ListFunctions" => list_functions(account_region, call),
+        "ListTags" => list_tags(account_region, call),
         _ => Err(ApiError::unknown(call)),
     }
 }
@@ -36,7 +36,7 @@ fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::new(400, "InvalidParameterValueException", message)
 }
 
-fn list_functions(cell: &Cell<'_>, call: &Call) -> Outcome {
+fn list_functions(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     if call.param("FunctionVersion").is_some() {
         return Err(ApiError::unknown(call));
     }
@@ -49,23 +49,23 @@ fn list_functions(cell: &Cell<'_>, call: &Call) -> Outcome {
     let scope = call.scope("functions");
     let size = asked.min(PAGE);
     let paging = Paging { scope: &scope, token: call.param("Marker"), size, effect: call.effect.as_ref() };
-    let page = paging.page(cell.count(Kind::Function)).ok_or_else(|| invalid("Invalid marker"))?;
-    let functions: Vec<Value> = page.places.map(|index| function(cell, index)).collect();
+    let page = paging.page(account_region.count(Kind::Function)).ok_or_else(|| invalid("Invalid marker"))?;
+    let functions: Vec<Value> = page.places.map(|index| function(account_region, index)).collect();
     let items = functions.len();
     Ok(Reply { body: json!({"Functions": functions, "NextMarker": page.next}).to_string(), items })
 }
 
-fn function(cell: &Cell<'_>, index: usize) -> Value {
+fn function(account_region: &AccountRegion<'_>, index: usize) -> Value {
     json!({
-        "FunctionName": cell.id(Kind::Function, index),
-        "FunctionArn": cell.arn(Kind::Function, index),
+        "FunctionName": account_region.id(Kind::Function, index),
+        "FunctionArn": account_region.arn(Kind::Function, index),
         "Runtime": "python3.13",
-        "Role": format!("arn:{}:iam::{}:role/function", cell.estate.partition, cell.account.id),
+        "Role": format!("arn:{}:iam::{}:role/function", account_region.estate.partition, account_region.account.id),
         "Handler": "main.handler",
         "CodeSize": 1024,
         "Timeout": 3,
         "MemorySize": 128,
-        "LastModified": cell.created(index).replace('Z', ".000+0000"),
+        "LastModified": account_region.created(index).replace('Z', ".000+0000"),
         "Version": "$LATEST",
         "PackageType": "Zip",
         "Architectures": ["x86_64"],
@@ -88,15 +88,18 @@ fn function(cell: &Cell<'_>, index: usize) -> Value {
     })
 }
 
-fn list_tags(cell: &Cell<'_>, call: &Call) -> Outcome {
+fn list_tags(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     let arn = call.path.strip_prefix(TAGS).unwrap_or_default();
     if arn.split(':').count() != 7 {
         return Err(invalid("Tags on function aliases and versions are not supported. Please specify a function ARN."));
     }
-    let found = cell.find_arn(arn).filter(|(kind, index)| *kind == Kind::Function && *index < cell.count(*kind));
+    let found = account_region
+        .find_arn(arn)
+        .filter(|(kind, index)| *kind == Kind::Function && *index < account_region.count(*kind));
     let missing = || ApiError::new(404, "ResourceNotFoundException", format!("Function not found: {arn}"));
     let (kind, index) = found.ok_or_else(missing)?;
-    let tags: Map<String, Value> = cell.tags(kind, index).into_iter().map(|(k, v)| (k, Value::String(v))).collect();
+    let tags: Map<String, Value> =
+        account_region.tags(kind, index).into_iter().map(|(k, v)| (k, Value::String(v))).collect();
     let items = tags.len();
     Ok(Reply { body: json!({"Tags": tags}).to_string(), items })
 }

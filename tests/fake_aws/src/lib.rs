@@ -1,8 +1,8 @@
 //! A fake AWS endpoint for TagLedger's tests.
 //!
-//! It speaks the wire protocols of the calls that TagLedger makes, with AWS's page sizes, limits and error codes, over
-//! an [`Estate`] that is computed rather than stored, so that the truth is known beforehand. [`Faults`] make calls go
-//! wrong; a [`Ledger`] keeps what was asked.
+//! It implements the wire protocols of the operations that TagLedger calls, with AWS's page sizes, limits and error codes. The
+//! resources of an [`Estate`] are computed, not stored, so a test knows the expected result of a scan. [`Faults`] make
+//! requests fail, and a [`RequestLog`] records all requests.
 //!
 //! ```
 //! use fake_aws::{AccountEstate, Counts, Effect, Estate, FakeAws, Faults, Recipe, Rule};
@@ -14,41 +14,41 @@
 //! let fake = FakeAws::start(estate, Faults::none().with(second_page)).await?;
 //! // Point the SDK at `fake.endpoint()` with any static key, scan, and compare with `fake.estate().resources()`.
 //! assert_eq!(fake.estate().resources().count(), 120);
-//! assert_eq!(fake.ledger().count("lambda", "ListFunctions"), 0);
-//! assert_eq!(fake.ledger().unknown().count(), 0);
+//! assert_eq!(fake.request_log().count("lambda", "ListFunctions"), 0);
+//! assert_eq!(fake.request_log().unknown().count(), 0);
 //! # Ok::<(), std::io::Error>(())
 //! # })?;
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! A request's service and region are those it is signed for. Its account is the home account, unless the access key
-//! was given by AssumeRole. Signatures are not checked.
+//! The service and the region of a request come from its signature. Its account is the home account, unless the access key
+//! comes from AssumeRole. Signatures are not verified.
 
-mod cell;
+mod account_region;
 mod cloud_trail;
 mod costs;
-mod details;
 mod ec2;
 mod ecs;
 mod errors;
 mod estate;
+mod expected_resources;
 mod faults;
 mod lambda;
-mod ledger;
-mod limits;
 mod organizations;
-mod page;
+mod pagination;
 mod prices;
+mod protocol;
+mod rate_limits;
 mod rds;
+mod request_log;
+mod response_details;
 mod s3;
-mod samples;
+mod sample_estates;
 mod server;
 mod sts;
 mod tagging;
 #[cfg(test)]
 mod tests;
-mod truth;
-mod wire;
 
 use std::{
     io,
@@ -62,14 +62,14 @@ use tokio::{net::TcpListener, sync::oneshot};
 pub use crate::{
     costs::{Billing, ExtraLine},
     estate::{AccountEstate, Counts, Estate, OptIn, Recipe, RegionEstate, Traps, Trust},
+    expected_resources::ExpectedResource,
     faults::{Effect, Faults, Rule},
-    ledger::{Ledger, Request},
     prices::{daily_nano, service_of, volume_size},
-    truth::TruthResource,
+    request_log::{Request, RequestLog},
 };
 use crate::{faults::Plan, server::Fake};
 
-/// A running fake. Dropping it stops it.
+/// A running fake AWS endpoint. It stops when it is dropped.
 pub struct FakeAws {
     fake: Arc<Fake>,
     address: SocketAddr,
@@ -80,7 +80,7 @@ impl FakeAws {
     /// Starts a fake on a free port of 127.0.0.1.
     ///
     /// # Errors
-    /// When the port cannot be bound.
+    /// If the port cannot be bound.
     pub async fn start(estate: Estate, faults: Faults) -> io::Result<Self> {
         Self::start_on(0, estate, faults).await
     }
@@ -88,7 +88,7 @@ impl FakeAws {
     /// Starts a fake on this port of 127.0.0.1; 0 takes a free one.
     ///
     /// # Errors
-    /// When the port cannot be bound.
+    /// If the port cannot be bound.
     pub async fn start_on(port: u16, estate: Estate, faults: Faults) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
@@ -112,32 +112,32 @@ impl FakeAws {
         self
     }
 
-    /// Where it listens: `http://127.0.0.1:PORT`.
+    /// The URL of the endpoint, `http://127.0.0.1:PORT`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What it holds.
+    /// The estate that it serves.
     pub fn estate(&self) -> &Estate {
         &self.fake.estate
     }
 
     /// The requests answered so far.
-    pub fn ledger(&self) -> Ledger {
-        self.fake.ledger()
+    pub fn request_log(&self) -> RequestLog {
+        self.fake.request_log()
     }
 
-    /// Forgets the requests so far.
-    pub fn clear_ledger(&self) {
-        self.fake.clear_ledger();
+    /// Clears the request log.
+    pub fn clear_request_log(&self) {
+        self.fake.clear_request_log();
     }
 
-    /// Replaces the fault plan; its counters start anew.
+    /// Replaces the fault plan and resets its counters.
     pub fn set_faults(&self, faults: Faults) {
         *self.fake.plan.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Plan::new(faults));
     }
 
-    /// How often each rule of the current plan took effect, in the order of the rules.
+    /// The number of times that each rule of the current plan was applied, in the order of the rules.
     pub fn fault_hits(&self) -> Vec<u64> {
         self.fake.plan().hits()
     }

@@ -3,37 +3,37 @@
 use serde_json::{Value, json};
 
 use crate::{
-    cell::Cell,
+    account_region::AccountRegion,
     errors::{self, ApiError},
     estate::AccountEstate,
-    page::Paging,
-    wire::{Call, Outcome, Reply},
+    pagination::Paging,
+    protocol::{Call, Outcome, Reply},
 };
 
 const PAGE: usize = 20;
 
-pub(crate) fn answer(cell: &Cell<'_>, call: &Call) -> Outcome {
+pub(crate) fn answer(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     match call.operation.as_str() {
-        "ListAccounts" => list_accounts(cell, call),
+        "ListAccounts" => list_accounts(account_region, call),
         _ => Err(ApiError::unknown(call)),
     }
 }
 
-fn list_accounts(cell: &Cell<'_>, call: &Call) -> Outcome {
-    if !cell.estate.organization {
+fn list_accounts(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
+    if !account_region.estate.organization {
         let message = "Your account is not a member of an organization.";
         return Err(ApiError::new(400, "AWSOrganizationsNotInUseException", message));
     }
-    if call.account != cell.estate.home {
+    if call.account != account_region.estate.home {
         return Err(errors::deny(call, "because the account is not the management account, for the"));
     }
     let invalid = || ApiError::new(400, "InvalidInputException", "You specified an invalid value.");
     let size = call.page_size("MaxResults", PAGE, PAGE).ok_or_else(invalid)?;
     let scope = call.scope("accounts");
     let paging = Paging { scope: &scope, token: call.field("NextToken"), size, effect: call.effect.as_ref() };
-    let page = paging.page(cell.estate.accounts.len()).ok_or_else(invalid)?;
-    let listed = cell.estate.accounts.get(page.places).unwrap_or_default();
-    let accounts: Vec<Value> = listed.iter().map(|account| member(cell, account)).collect();
+    let page = paging.page(account_region.estate.accounts.len()).ok_or_else(invalid)?;
+    let listed = account_region.estate.accounts.get(page.places).unwrap_or_default();
+    let accounts: Vec<Value> = listed.iter().map(|account| member(account_region, account)).collect();
     let items = accounts.len();
     let mut body = json!({"Accounts": accounts});
     if let (Some(token), Some(body)) = (page.next, body.as_object_mut()) {
@@ -42,19 +42,19 @@ fn list_accounts(cell: &Cell<'_>, call: &Call) -> Outcome {
     Ok(Reply { body: body.to_string(), items })
 }
 
-fn member(cell: &Cell<'_>, account: &AccountEstate) -> Value {
+fn member(account_region: &AccountRegion<'_>, account: &AccountEstate) -> Value {
     let status = if account.suspended { "SUSPENDED" } else { "ACTIVE" };
     json!({
         "Id": account.id,
         "Arn": format!(
             "arn:{}:organizations::{}:account/o-fakefake00/{}",
-            cell.estate.partition, cell.estate.home, account.id
+            account_region.estate.partition, account_region.estate.home, account.id
         ),
         "Email": format!("{}@example.com", account.id),
         "Name": account.name,
         "Status": status,
         "State": status,
         "JoinedMethod": "CREATED",
-        "JoinedTimestamp": cell.estate.created_from,
+        "JoinedTimestamp": account_region.estate.created_from,
     })
 }

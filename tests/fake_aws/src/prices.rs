@@ -1,6 +1,6 @@
-//! What resources are of, what they cost and how a bill names them, by an index's arithmetic: no round figures.
+//! The sizes, costs and billing IDs of resources, computed from their indexes.
 
-use crate::cell::{Cell, Kind};
+use crate::account_region::{AccountRegion, Kind};
 
 const INSTANCE_TYPES: [&str; 7] =
     ["t3.micro", "t3.small", "t3.medium", "m5.large", "m5.xlarge", "c5.large", "r5.large"];
@@ -67,9 +67,9 @@ impl Used {
 }
 
 /// As a bill calls what a resource uses.
-pub(crate) fn usage_type(cell: &Cell<'_>, kind: Kind, index: usize) -> String {
+pub(crate) fn usage_type(account_region: &AccountRegion<'_>, kind: Kind, index: usize) -> String {
     // AWS's own abbreviations: the first regions have odd ones.
-    let region = match cell.region {
+    let region = match account_region.region {
         "us-east-1" => String::new(),
         "eu-west-1" => "EU-".to_owned(),
         other => format!("{}-", other.replace('-', "").to_uppercase()),
@@ -87,12 +87,12 @@ pub(crate) fn usage_type(cell: &Cell<'_>, kind: Kind, index: usize) -> String {
 }
 
 /// As a bill names a resource: EC2 by ids, S3 by buckets, containers by tasks, a cluster's storage by an id of its own.
-pub(crate) fn on_the_bill(cell: &Cell<'_>, kind: Kind, index: usize) -> String {
+pub(crate) fn billed_resource_id(account_region: &AccountRegion<'_>, kind: Kind, index: usize) -> String {
     match kind {
-        Kind::Instance | Kind::Volume | Kind::Bucket => cell.id(kind, index),
-        Kind::Function | Kind::DbInstance => cell.arn(kind, index),
-        Kind::DbCluster => cell.arn(kind, index).replace(":cluster:", ":cluster:cluster-"),
-        Kind::Service => cell.arn(kind, index).replace(":service/", ":task/"),
+        Kind::Instance | Kind::Volume | Kind::Bucket => account_region.id(kind, index),
+        Kind::Function | Kind::DbInstance => account_region.arn(kind, index),
+        Kind::DbCluster => account_region.arn(kind, index).replace(":cluster:", ":cluster:cluster-"),
+        Kind::Service => account_region.arn(kind, index).replace(":service/", ":task/"),
         Kind::Cluster => "NoResourceId".to_owned(),
     }
 }

@@ -1,12 +1,12 @@
 //! RDS: DB instances and clusters, those of Neptune and DocumentDB among them. Query protocol.
 
 use crate::{
-    cell::{Cell, Kind},
-    details::DB_INSTANCE,
+    account_region::{AccountRegion, Kind},
     errors::{self, ApiError},
-    page::Paging,
+    pagination::Paging,
     prices::class,
-    wire::{Call, Outcome, Reply, escape, optional, xml_tags},
+    protocol::{Call, Outcome, Reply, escape, optional, xml_tags},
+    response_details::DB_INSTANCE,
 };
 
 const PAGE: usize = 100;
@@ -39,10 +39,10 @@ const CLUSTERS: List = List {
     filter: "db-cluster-id",
 };
 
-pub(crate) fn answer(cell: &Cell<'_>, call: &Call) -> Outcome {
+pub(crate) fn answer(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     match call.operation.as_str() {
-        "DescribeDBInstances" => describe(cell, call, &INSTANCES),
-        "DescribeDBClusters" => describe(cell, call, &CLUSTERS),
+        "DescribeDBInstances" => describe(account_region, call, &INSTANCES),
+        "DescribeDBClusters" => describe(account_region, call, &CLUSTERS),
         _ => Err(ApiError::unknown(call)),
     }
 }
@@ -51,15 +51,15 @@ fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::new(400, "InvalidParameterValue", message)
 }
 
-fn describe(cell: &Cell<'_>, call: &Call, list: &List) -> Outcome {
+fn describe(account_region: &AccountRegion<'_>, call: &Call, list: &List) -> Outcome {
     let size = call.number("MaxRecords").map_err(invalid)?.unwrap_or(PAGE);
     if !(20..=PAGE).contains(&size) {
         return Err(invalid(format!("Invalid value {size} for MaxRecords. Must be between 20 and 100")));
     }
-    let (indexes, next) = selection(cell, call, list, size)?;
+    let (indexes, next) = selection(account_region, call, list, size)?;
     let items = indexes.len();
     let (operation, plural) = (list.operation, list.plural);
-    let databases: String = indexes.into_iter().map(|index| database(cell, list, index)).collect();
+    let databases: String = indexes.into_iter().map(|index| database(account_region, list, index)).collect();
     let body = format!(
         "<{operation}Response xmlns=\"http://rds.amazonaws.com/doc/2014-10-31/\"><{operation}Result>\
          <{plural}>{databases}</{plural}>{}</{operation}Result><ResponseMetadata><RequestId>{}</RequestId>\
@@ -71,17 +71,24 @@ fn describe(cell: &Cell<'_>, call: &Call, list: &List) -> Outcome {
 }
 
 /// The database asked for by its identifier or ARN, or a page of all.
-fn selection(cell: &Cell<'_>, call: &Call, list: &List, size: usize) -> Result<(Vec<usize>, Option<String>), ApiError> {
-    let len = cell.count(list.kind);
+fn selection(
+    account_region: &AccountRegion<'_>,
+    call: &Call,
+    list: &List,
+    size: usize,
+) -> Result<(Vec<usize>, Option<String>), ApiError> {
+    let len = account_region.count(list.kind);
     if let Some(id) = call.param(&format!("{}Identifier", list.element)) {
-        let by_arn = cell.find_arn(id).filter(|(kind, _)| *kind == list.kind).map(|(_, index)| index);
-        let found = by_arn.or_else(|| cell.find_id(list.kind, id)).filter(|index| *index < len);
+        let by_arn = account_region.find_arn(id).filter(|(kind, _)| *kind == list.kind).map(|(_, index)| index);
+        let found = by_arn.or_else(|| account_region.find_id(list.kind, id)).filter(|index| *index < len);
         let missing = || ApiError::new(404, list.missing, format!("{} {id} not found.", list.element));
         return found.map(|index| (vec![index], None)).ok_or_else(missing);
     }
     if let Some(ids) = filtered(call, list)? {
-        let by_arn = |id: &str| cell.find_arn(id).filter(|(kind, _)| *kind == list.kind).map(|(_, index)| index);
-        let index = |id: &&str| by_arn(id).or_else(|| cell.find_id(list.kind, id)).filter(|index| *index < len);
+        let by_arn =
+            |id: &str| account_region.find_arn(id).filter(|(kind, _)| *kind == list.kind).map(|(_, index)| index);
+        let index =
+            |id: &&str| by_arn(id).or_else(|| account_region.find_id(list.kind, id)).filter(|index| *index < len);
         // A filter passes over names that it does not find.
         return Ok((ids.iter().filter_map(index).collect(), None));
     }
@@ -104,11 +111,11 @@ fn filtered<'c>(call: &'c Call, list: &List) -> Result<Option<Vec<&'c str>>, Api
     Ok(Some(ids))
 }
 
-fn database(cell: &Cell<'_>, list: &List, index: usize) -> String {
+fn database(account_region: &AccountRegion<'_>, list: &List, index: usize) -> String {
     let element = list.element;
-    let (id, arn) = (cell.id(list.kind, index), escape(&cell.arn(list.kind, index)));
-    let (engine, created) = (escape(cell.engine(list.kind, index)), cell.created(index));
-    let tags = xml_tags(&cell.tags(list.kind, index), "Tag", "Key", "Value");
+    let (id, arn) = (account_region.id(list.kind, index), escape(&account_region.arn(list.kind, index)));
+    let (engine, created) = (escape(account_region.engine(list.kind, index)), account_region.created(index));
+    let tags = xml_tags(&account_region.tags(list.kind, index), "Tag", "Key", "Value");
     let own = match list.kind {
         Kind::DbCluster => format!("<Status>available</Status><ClusterCreateTime>{created}</ClusterCreateTime>"),
         _ => format!(

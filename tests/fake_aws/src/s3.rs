@@ -3,10 +3,10 @@
 use axum::http::Method;
 
 use crate::{
-    cell::{Cell, Kind},
+    account_region::{AccountRegion, Kind},
     errors::{self, ApiError},
-    page::Paging,
-    wire::{Call, Outcome, Reply, escape, optional, xml_tags},
+    pagination::Paging,
+    protocol::{Call, Outcome, Reply, escape, optional, xml_tags},
 };
 
 const PAGE: usize = 10_000;
@@ -25,10 +25,10 @@ pub(crate) fn operation(method: &Method, path: &str, params: &[(String, String)]
     Some(name.to_owned())
 }
 
-pub(crate) fn answer(cell: &Cell<'_>, call: &Call) -> Outcome {
+pub(crate) fn answer(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     match call.operation.as_str() {
-        "ListBuckets" => list_buckets(cell, call),
-        "GetBucketTagging" => get_bucket_tagging(cell, call),
+        "ListBuckets" => list_buckets(account_region, call),
+        "GetBucketTagging" => get_bucket_tagging(account_region, call),
         _ => Err(ApiError::unknown(call)),
     }
 }
@@ -39,24 +39,28 @@ fn invalid(argument: &str, message: &str) -> ApiError {
 
 /// The account's buckets of all enabled regions, in the order of their names.
 struct Buckets<'a> {
-    cells: Vec<Cell<'a>>,
+    account_regions: Vec<AccountRegion<'a>>,
 }
 
 impl<'a> Buckets<'a> {
-    fn of(cell: &Cell<'a>, region: Option<&str>) -> Self {
-        let regions = cell.account_cells().filter(|cell| cell.enabled);
-        Self { cells: regions.filter(|cell| region.is_none_or(|region| region == cell.region)).collect() }
+    fn of(account_region: &AccountRegion<'a>, region: Option<&str>) -> Self {
+        let regions = account_region.regions_of_account().filter(|account_region| account_region.enabled);
+        Self {
+            account_regions: regions
+                .filter(|account_region| region.is_none_or(|region| region == account_region.region))
+                .collect(),
+        }
     }
 
     fn len(&self) -> usize {
-        self.cells.iter().map(|cell| cell.count(Kind::Bucket)).sum()
+        self.account_regions.iter().map(|account_region| account_region.count(Kind::Bucket)).sum()
     }
 
-    fn at(&self, mut place: usize) -> Option<(&Cell<'a>, usize)> {
-        for cell in &self.cells {
-            let count = cell.count(Kind::Bucket);
+    fn at(&self, mut place: usize) -> Option<(&AccountRegion<'a>, usize)> {
+        for account_region in &self.account_regions {
+            let count = account_region.count(Kind::Bucket);
             if place < count {
-                return Some((cell, place));
+                return Some((account_region, place));
             }
             place -= count;
         }
@@ -64,11 +68,11 @@ impl<'a> Buckets<'a> {
     }
 
     fn name(&self, place: usize) -> Option<String> {
-        self.at(place).map(|(cell, index)| cell.id(Kind::Bucket, index))
+        self.at(place).map(|(account_region, index)| account_region.id(Kind::Bucket, index))
     }
 }
 
-fn list_buckets(cell: &Cell<'_>, call: &Call) -> Outcome {
+fn list_buckets(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     let asked = call.number("max-buckets").map_err(|message| invalid("max-buckets", &message))?;
     if asked.is_some_and(|size| !(1..=PAGE).contains(&size)) {
         return Err(invalid("max-buckets", "Argument max-buckets must be an integer between 1 and 10000"));
@@ -77,7 +81,7 @@ fn list_buckets(cell: &Cell<'_>, call: &Call) -> Outcome {
     if region.is_some_and(|region| region != call.region) {
         return Err(invalid("bucket-region", "Argument bucket-region must be the region of the endpoint"));
     }
-    let buckets = Buckets::of(cell, region);
+    let buckets = Buckets::of(account_region, region);
     if asked.is_none() && buckets.len() > PAGE {
         let message = "Accounts with a quota above 10,000 buckets must list them page by page.";
         return Err(ApiError::new(400, "InvalidRequest", message));
@@ -94,7 +98,7 @@ fn list_buckets(cell: &Cell<'_>, call: &Call) -> Outcome {
         .places
         .filter(|place| wanted(*place))
         .filter_map(|place| buckets.at(place))
-        .map(|(cell, index)| bucket(cell, index, with_region))
+        .map(|(account_region, index)| bucket(account_region, index, with_region))
         .collect();
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListAllMyBucketsResult xmlns=\"{NAMESPACE}\">\
@@ -106,15 +110,15 @@ fn list_buckets(cell: &Cell<'_>, call: &Call) -> Outcome {
     Ok(Reply { body, items: listed.len() })
 }
 
-fn bucket(cell: &Cell<'_>, index: usize, with_region: bool) -> String {
-    let (name, created) = (cell.id(Kind::Bucket, index), cell.created(index));
-    let region = optional("BucketRegion", with_region.then_some(cell.region));
+fn bucket(account_region: &AccountRegion<'_>, index: usize, with_region: bool) -> String {
+    let (name, created) = (account_region.id(Kind::Bucket, index), account_region.created(index));
+    let region = optional("BucketRegion", with_region.then_some(account_region.region));
     format!("<Bucket><Name>{name}</Name><CreationDate>{created}</CreationDate>{region}</Bucket>")
 }
 
-fn get_bucket_tagging(cell: &Cell<'_>, call: &Call) -> Outcome {
+fn get_bucket_tagging(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     let name = call.path.trim_matches('/');
-    let (owner, index) = find(cell, name).ok_or_else(|| {
+    let (owner, index) = find(account_region, name).ok_or_else(|| {
         ApiError::new(404, "NoSuchBucket", "The specified bucket does not exist").with("BucketName", name)
     })?;
     if owner.region != call.region {
@@ -136,11 +140,11 @@ fn get_bucket_tagging(cell: &Cell<'_>, call: &Call) -> Outcome {
 }
 
 /// Bucket names are global, so the bucket may be another account's.
-fn find<'a>(cell: &Cell<'a>, name: &str) -> Option<(Cell<'a>, usize)> {
-    let all = cell.estate.accounts.iter().enumerate();
-    all.flat_map(|(no, account)| Cell::all(cell.estate, no, account)).find_map(|cell| {
-        let index = cell.find_id(Kind::Bucket, name)?;
-        (index < cell.count(Kind::Bucket)).then_some((cell, index))
+fn find<'a>(account_region: &AccountRegion<'a>, name: &str) -> Option<(AccountRegion<'a>, usize)> {
+    let all = account_region.estate.accounts.iter().enumerate();
+    all.flat_map(|(no, account)| AccountRegion::all(account_region.estate, no, account)).find_map(|account_region| {
+        let index = account_region.find_id(Kind::Bucket, name)?;
+        (index < account_region.count(Kind::Bucket)).then_some((account_region, index))
     })
 }
 

@@ -1,4 +1,4 @@
-//! The server: reads a request, applies faults and limits, asks the service, and writes the ledger.
+//! The HTTP server. It parses a request, applies faults and rate limits, calls the service and logs the request.
 
 use std::{
     io,
@@ -17,16 +17,17 @@ use axum::{
 use futures::{StreamExt as _, stream};
 
 use crate::{
-    cell::Cell,
+    account_region::AccountRegion,
     cloud_trail, costs, ec2, ecs,
     errors::{self, ApiError},
     estate::Estate,
     faults::{Effect, Plan, Target},
-    lambda,
-    ledger::{Ledger, Request},
-    limits::Limits,
-    organizations, rds, s3, sts, tagging,
-    wire::{Call, Outcome, Reply, Service},
+    lambda, organizations,
+    protocol::{Call, Outcome, Reply, Service},
+    rate_limits::Limits,
+    rds,
+    request_log::{Request, RequestLog},
+    s3, sts, tagging,
 };
 
 /// The largest request body that is read, in bytes; the SDKs' are far smaller.
@@ -38,7 +39,7 @@ pub(crate) struct Fake {
     pub(crate) plan: RwLock<Arc<Plan>>,
     pub(crate) limited: AtomicBool,
     limits: Limits,
-    ledger: Mutex<Ledger>,
+    ledger: Mutex<RequestLog>,
     answered: AtomicU64,
 }
 
@@ -58,11 +59,11 @@ impl Fake {
         Arc::clone(&self.plan.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn ledger(&self) -> Ledger {
+    pub(crate) fn request_log(&self) -> RequestLog {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn clear_ledger(&self) {
+    pub(crate) fn clear_request_log(&self) {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner).requests.clear();
     }
 
@@ -70,8 +71,8 @@ impl Fake {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner).requests.push(request);
     }
 
-    fn strike(&self, call: &Call) -> Option<Effect> {
-        self.plan().strike(&Target {
+    fn next_effect(&self, call: &Call) -> Option<Effect> {
+        self.plan().next_effect(&Target {
             service: &call.signing_name,
             operation: &call.operation,
             account: &call.account,
@@ -85,23 +86,23 @@ impl Fake {
     }
 
     fn serve(&self, call: &Call) -> Outcome {
-        let Some(cell) = Cell::find(&self.estate, &call.account, &call.region) else {
+        let Some(account_region) = AccountRegion::find(&self.estate, &call.account, &call.region) else {
             return Err(errors::not_enabled(call.service));
         };
-        if call.service.regional() && !cell.enabled {
+        if call.service.regional() && !account_region.enabled {
             return Err(errors::not_enabled(call.service));
         }
         match call.service {
-            Service::CloudTrail => cloud_trail::answer(&cell, call),
-            Service::CostExplorer => costs::answer(&cell, call),
-            Service::Ec2 => ec2::answer(&cell, call),
-            Service::Ecs => ecs::answer(&cell, call),
-            Service::Lambda => lambda::answer(&cell, call),
-            Service::Organizations => organizations::answer(&cell, call),
-            Service::Rds => rds::answer(&cell, call),
-            Service::S3 => s3::answer(&cell, call),
-            Service::Sts => sts::answer(&cell, call),
-            Service::Tagging => tagging::answer(&cell, call),
+            Service::CloudTrail => cloud_trail::answer(&account_region, call),
+            Service::CostExplorer => costs::answer(&account_region, call),
+            Service::Ec2 => ec2::answer(&account_region, call),
+            Service::Ecs => ecs::answer(&account_region, call),
+            Service::Lambda => lambda::answer(&account_region, call),
+            Service::Organizations => organizations::answer(&account_region, call),
+            Service::Rds => rds::answer(&account_region, call),
+            Service::S3 => s3::answer(&account_region, call),
+            Service::Sts => sts::answer(&account_region, call),
+            Service::Tagging => tagging::answer(&account_region, call),
             Service::Other => Err(ApiError::unknown(call)),
         }
     }
@@ -128,7 +129,7 @@ pub(crate) async fn handle(State(fake): State<Arc<Fake>>, request: HttpRequest) 
 }
 
 async fn answer(fake: &Fake, mut call: Call) -> Response<Body> {
-    let mut effect = fake.strike(&call);
+    let mut effect = fake.next_effect(&call);
     let mut fault = effect.as_ref().map(Effect::name);
     if effect.is_none() && fake.throttled(&call) {
         (effect, fault) = (Some(Effect::Throttle), Some("rate limit"));
@@ -136,7 +137,7 @@ async fn answer(fake: &Fake, mut call: Call) -> Response<Body> {
     if let Some(Effect::Slow(time)) = &effect {
         tokio::time::sleep(*time).await;
     }
-    let error = effect.as_ref().and_then(|effect| errors::of_effect(effect, &call));
+    let error = effect.as_ref().and_then(|effect| errors::from_effect(effect, &call));
     call.effect = effect;
     let outcome = error.map_or_else(|| fake.serve(&call), Err);
     fake.record(entry(&call, &outcome, fault));

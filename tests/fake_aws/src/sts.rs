@@ -1,15 +1,15 @@
-//! STS: who calls, and roles of other accounts. Query protocol.
+//! STS: the caller identity and role assumption. Query protocol.
 
 use crate::{
-    cell::Cell,
+    account_region::AccountRegion,
     errors::{self, ApiError},
-    wire::{Call, Outcome, Reply, escape, role_key},
+    protocol::{Call, Outcome, Reply, escape, role_key},
 };
 
-pub(crate) fn answer(cell: &Cell<'_>, call: &Call) -> Outcome {
+pub(crate) fn answer(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     match call.operation.as_str() {
         "GetCallerIdentity" => Ok(caller_identity(call)),
-        "AssumeRole" => assume_role(cell, call),
+        "AssumeRole" => assume_role(account_region, call),
         _ => Err(ApiError::unknown(call)),
     }
 }
@@ -21,17 +21,17 @@ fn caller_identity(call: &Call) -> Reply {
     Reply { body: document("GetCallerIdentity", &result), items: 1 }
 }
 
-fn assume_role(cell: &Cell<'_>, call: &Call) -> Outcome {
+fn assume_role(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     let arn = call.param("RoleArn").unwrap_or_default();
     let session = call.param("RoleSessionName").unwrap_or_default();
-    let Some((account, role)) = role_of(&cell.estate.partition, arn).filter(|_| !session.is_empty()) else {
+    let Some((account, role)) = role_of(&account_region.estate.partition, arn).filter(|_| !session.is_empty()) else {
         return Err(ApiError::new(
             400,
             "ValidationError",
             "RoleArn and RoleSessionName must be given and well-formed.",
         ));
     };
-    if !trusted(cell, call, account, role) {
+    if !trusted(account_region, call, account, role) {
         let message =
             format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {arn}", call.caller_arn());
         return Err(ApiError::new(403, "AccessDenied", message));
@@ -42,7 +42,7 @@ fn assume_role(cell: &Cell<'_>, call: &Call) -> Outcome {
          <Credentials><AccessKeyId>{}</AccessKeyId><SecretAccessKey>fake</SecretAccessKey>\
          <SessionToken>fake-session-of-{account}</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>",
         role_key(account),
-        partition = cell.estate.partition,
+        partition = account_region.estate.partition,
         session = escape(session),
         role = escape(role),
     );
@@ -56,8 +56,8 @@ fn role_of<'a>(partition: &str, arn: &'a str) -> Option<(&'a str, &'a str)> {
 }
 
 /// No role exists in the home account, as AWS Organizations makes none in the management account.
-fn trusted(cell: &Cell<'_>, call: &Call, account: &str, role: &str) -> bool {
-    let estate = cell.estate;
+fn trusted(account_region: &AccountRegion<'_>, call: &Call, account: &str, role: &str) -> bool {
+    let estate = account_region.estate;
     let member = estate.accounts.iter().any(|a| a.id == account && !a.suspended && a.id != estate.home);
     let named = estate.trust.role_name.as_deref().is_none_or(|name| name == role);
     let known = estate.trust.external_id.as_deref().is_none_or(|id| call.param("ExternalId") == Some(id));

@@ -1,8 +1,8 @@
-//! Raw HTTP against the running fake: what is on the wire, without any SDK in between.
+//! Tests of the running fake over raw HTTP, without the SDK.
 
+mod expected_resources;
 mod faults;
 mod lists;
-mod truth;
 
 use serde_json::Value;
 use tokio::{

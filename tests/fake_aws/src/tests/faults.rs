@@ -8,8 +8,9 @@ use tokio::net::TcpStream;
 use super::{Ask, count, ecs, estate, faulty, start, tagging, text};
 use crate::{Counts, Effect, Faults, Rule};
 
+/// Each injected fault gives the HTTP status and the error code of the respective service, and is counted once.
 #[tokio::test]
-async fn each_service_throttles_and_denies_in_its_own_words() {
+async fn faults_use_service_specific_errors() {
     for (effect, service, status, code) in [
         (Effect::Throttle, "ec2", 503, "RequestLimitExceeded"),
         (Effect::Throttle, "rds", 400, "Throttling"),
@@ -34,12 +35,13 @@ async fn each_service_throttles_and_denies_in_its_own_words() {
         };
         let raw = ask.raw(&fake).await;
         assert!(raw.starts_with(&format!("HTTP/1.1 {status} ")) && raw.contains(code), "{service}: {raw}");
-        assert_eq!((fake.fault_hits(), fake.ledger().faulted().count()), (vec![1], 1));
+        assert_eq!((fake.fault_hits(), fake.request_log().faulted().count()), (vec![1], 1));
     }
 }
 
+/// A fault rule applies only to the operation, region, resource and occurrence that it selects.
 #[tokio::test]
-async fn a_rule_hits_the_calls_it_names_and_no_others() {
+async fn fault_rule_matches_only_selected_calls() {
     let fake = faulty(Rule::new(Effect::Throttle).operation("DescribeVolumes").region("eu-west-1").every(2)).await;
     let mut statuses = Vec::new();
     for region in ["us-east-1", "eu-west-1", "us-east-1", "eu-west-1", "eu-west-1", "eu-west-1"] {
@@ -52,8 +54,10 @@ async fn a_rule_hits_the_calls_it_names_and_no_others() {
     assert_eq!(Ask::form("rds", body).send(&fake).await.0, 404);
 }
 
+/// A cut body is shorter than its declared content length, while a truncated document has the declared length but no
+/// closing element.
 #[tokio::test]
-async fn a_cut_body_is_shorter_than_declared_and_a_truncated_document_is_not() {
+async fn cut_body_differs_from_truncated_document() {
     let fake = faulty(Rule::new(Effect::Cut).nth(1)).await;
     let declared = |raw: &str| -> usize {
         raw.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap()
@@ -69,8 +73,10 @@ async fn a_cut_body_is_shorter_than_declared_and_a_truncated_document_is_not() {
     assert!(!body.contains("</DescribeInstancesResponse>"));
 }
 
+/// An empty page with a token leads to the next full page, and the repeated-token fault returns the same page token
+/// again.
 #[tokio::test]
-async fn an_empty_page_leads_on_and_a_repeated_token_does_not() {
+async fn empty_page_continues_and_repeated_token_loops() {
     let fake = faulty(Rule::new(Effect::EmptyPageWithToken).nth(1)).await;
     let ask = |token: &str| Ask::form("ec2", &format!("Action=DescribeVolumes&MaxResults=20{token}"));
     let (_, empty) = ask("").send(&fake).await;
@@ -82,30 +88,33 @@ async fn an_empty_page_leads_on_and_a_repeated_token_does_not() {
     assert_eq!(text(&again, "nextToken"), Some(token.as_str()));
 }
 
+/// Deleted resources appear only in the Tagging API while the ghost fault is active, and disappear when it is removed.
 #[tokio::test]
-async fn ghosts_are_deleted_resources_that_nothing_else_lists() {
+async fn ghosts_appear_only_in_tagging_api() {
     let fake = faulty(Rule::new(Effect::Ghosts)).await;
     let page = tagging(&json!({"ResourceTypeFilters": ["lambda"]})).value(&fake).await;
     let arns: Vec<String> = fake.estate().resources().map(|resource| resource.arn).collect();
     let unknown = page["ResourceTagMappingList"].as_array().unwrap().iter();
     let unknown: Vec<&Value> = unknown.filter(|m| !arns.iter().any(|arn| m["ResourceARN"] == **arn)).collect();
-    assert_eq!(unknown.len(), 2, "two of three ghosts were ever tagged");
+    assert_eq!(unknown.len(), 2, "two of three deleted_resources were ever tagged");
     let asked = json!({"ResourceARNList": [unknown[0]["ResourceARN"]]});
     assert_eq!(tagging(&asked).value(&fake).await["ResourceTagMappingList"].as_array().unwrap().len(), 1);
     fake.set_faults(Faults::none());
     assert_eq!(tagging(&asked).value(&fake).await["ResourceTagMappingList"], json!([]));
 }
 
+/// The slow fault delays a response by the configured time, and the response is still successful.
 #[tokio::test]
-async fn a_slow_answer_is_the_right_one() {
+async fn slow_fault_delays_correct_response() {
     let fake = faulty(Rule::new(Effect::Slow(Duration::from_millis(80)))).await;
     let begun = Instant::now();
     assert_eq!(Ask::form("ec2", "Action=DescribeVolumes").send(&fake).await.0, 200);
     assert!(begun.elapsed() >= Duration::from_millis(80));
 }
 
+/// Lambda calls of one region share a rate limit with a burst of 15, and calls in another region are not affected.
 #[tokio::test]
-async fn lambda_calls_share_one_bucket_of_fifteen_in_each_region() {
+async fn lambda_rate_limit_is_shared_per_region() {
     let fake = start(estate(Counts::each(1))).await.with_rate_limits();
     let ask = Ask::get("lambda", "/2015-03-31/functions");
     let mut refused = 0;
@@ -114,17 +123,19 @@ async fn lambda_calls_share_one_bucket_of_fifteen_in_each_region() {
     }
     assert!(refused > 0, "sixty calls at once passed a bucket of fifteen");
     assert_eq!(Ask::get("lambda", "/2015-03-31/functions").region("eu-west-1").send(&fake).await.0, 200);
-    assert!(fake.ledger().faulted().all(|request| request.fault == Some("rate limit")));
+    assert!(fake.request_log().faulted().all(|request| request.fault == Some("rate limit")));
 }
 
+/// The request log counts each operation and its items, and lists unsupported operations with status 501. It can be
+/// cleared.
 #[tokio::test]
-async fn the_ledger_tells_what_was_asked_and_what_is_not_served() {
+async fn request_log_records_unsupported_operations() {
     let fake = start(estate(Counts::each(3))).await;
     Ask::form("ec2", "Action=DescribeVolumes").send(&fake).await;
     Ask::form("ec2", "Action=RunInstances").send(&fake).await;
     Ask::get("s3", "/bucket/key").send(&fake).await;
     Ask::json("dynamodb", "DynamoDB_20120810.ListTables", &json!({})).send(&fake).await;
-    let ledger = fake.ledger();
+    let ledger = fake.request_log();
     assert_eq!(ledger.count("ec2", "DescribeVolumes"), 1);
     assert_eq!(ledger.requests[0].items, 3);
     let unknown: Vec<_> = ledger.unknown().map(|r| (r.service.as_str(), r.operation.as_str(), r.status)).collect();
@@ -132,12 +143,13 @@ async fn the_ledger_tells_what_was_asked_and_what_is_not_served() {
         unknown,
         [("ec2", "RunInstances", 501), ("s3", "GET /bucket/key", 501), ("dynamodb", "ListTables", 501)]
     );
-    fake.clear_ledger();
-    assert!(fake.ledger().is_empty());
+    fake.clear_request_log();
+    assert!(fake.request_log().is_empty());
 }
 
+/// Dropping the fake server closes its listening socket.
 #[tokio::test]
-async fn a_dropped_fake_no_longer_listens() {
+async fn dropped_server_stops_listening() {
     let fake = start(estate(Counts::default())).await;
     let address = fake.endpoint().trim_start_matches("http://").to_owned();
     drop(fake);

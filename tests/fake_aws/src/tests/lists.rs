@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 use super::{Ask, HOME, count, ecs, estate, start, tagging, text};
 use crate::{AccountEstate, Counts, Estate, Traps};
 
+/// Pages of `DescribeInstances` are limited by the number of instances rather than reservations, and terminated
+/// instances are excluded only by a state filter.
 #[tokio::test]
-async fn instances_are_paged_in_instances_and_terminated_ones_need_the_state_filter() {
+async fn instance_pages_count_instances() {
     let estate =
         estate(Counts::each(30)).with_traps(Traps { terminated_every: 2, reservation_size: 4, ..Traps::default() });
     let fake = start(estate).await;
@@ -25,8 +27,10 @@ async fn instances_are_paged_in_instances_and_terminated_ones_need_the_state_fil
     assert_eq!(sizes, [7, 7, 7, 7, 2]);
 }
 
+/// EC2 rejects invalid page sizes, page tokens, instance IDs, filters and parameter combinations with the AWS error
+/// codes.
 #[tokio::test]
-async fn ec2_refuses_page_sizes_tokens_and_ids_that_are_wrong() {
+async fn ec2_rejects_invalid_parameters() {
     let fake = start(estate(Counts::each(3))).await;
     for (query, code) in [
         ("DescribeInstances&MaxResults=4", "InvalidParameterValue"),
@@ -43,8 +47,9 @@ async fn ec2_refuses_page_sizes_tokens_and_ids_that_are_wrong() {
     }
 }
 
+/// A request for one instance ID returns that instance, with its tag values escaped as XML.
 #[tokio::test]
-async fn tags_arrive_escaped_and_ids_lead_back_to_their_instance() {
+async fn instance_by_id_has_escaped_tags() {
     let fake = start(estate(Counts::each(3))).await;
     let arn = fake.estate().resources().next().unwrap().arn;
     let id = arn.rsplit('/').next().unwrap();
@@ -54,8 +59,10 @@ async fn tags_arrive_escaped_and_ids_lead_back_to_their_instance() {
     assert_eq!(text(&body, "instanceId"), Some(id));
 }
 
+/// RDS pages by marker, includes Neptune instances, and rejects page sizes outside 20 to 100 and the marker of another
+/// operation.
 #[tokio::test]
-async fn rds_pages_by_marker_and_keeps_its_bounds() {
+async fn rds_uses_markers_and_checks_page_size() {
     let fake = start(estate(Counts::each(45))).await;
     let (_, first) = Ask::form("rds", "Action=DescribeDBInstances&MaxRecords=20").send(&fake).await;
     assert_eq!(count(&first, "<DBInstanceArn>"), 20);
@@ -71,8 +78,10 @@ async fn rds_pages_by_marker_and_keeps_its_bounds() {
     }
 }
 
+/// `ListBuckets` returns the region of buckets only when the request has a parameter. It pages by continuation token
+/// and rejects invalid parameters.
 #[tokio::test]
-async fn buckets_tell_their_region_only_to_a_request_with_a_parameter() {
+async fn bucket_region_requires_list_parameter() {
     let fake = start(estate(Counts::each(6))).await;
     let (_, bare) = Ask::get("s3", "/?x-id=ListBuckets").send(&fake).await;
     assert_eq!((count(&bare, "<Name>"), count(&bare, "<BucketRegion>")), (12, 0));
@@ -89,8 +98,10 @@ async fn buckets_tell_their_region_only_to_a_request_with_a_parameter() {
     }
 }
 
+/// Bucket tags are served in the region of the bucket. A bucket without tags, an unknown bucket and a wrong region give
+/// the S3 error codes.
 #[tokio::test]
-async fn bucket_tags_are_refused_at_the_wrong_region_and_absent_without_a_tag_set() {
+async fn bucket_tagging_errors_match_s3() {
     let fake = start(estate(Counts::each(3))).await;
     let name = |n: usize, region: &str| format!("/{region}-{HOME}-000000{n}?tagging");
     let (status, tagged) = Ask::get("s3", &name(0, "us-east-1")).send(&fake).await;
@@ -108,8 +119,10 @@ async fn bucket_tags_are_refused_at_the_wrong_region_and_absent_without_a_tag_se
     assert!(raw.contains("x-amz-bucket-region: eu-west-1"), "{raw}");
 }
 
+/// Lambda returns at most 50 functions per page whatever is requested. Tags of a function version are rejected, and
+/// those of an unknown function are not found.
 #[tokio::test]
-async fn lambda_gives_fifty_whatever_is_asked_and_refuses_versions() {
+async fn lambda_page_size_is_capped_at_fifty() {
     let fake = start(estate(Counts::each(60))).await;
     let first = Ask::get("lambda", "/2015-03-31/functions?MaxItems=1000").value(&fake).await;
     assert_eq!(first["Functions"].as_array().unwrap().len(), 50);
@@ -124,8 +137,10 @@ async fn lambda_gives_fifty_whatever_is_asked_and_refuses_versions() {
     }
 }
 
+/// `ListServices` returns ten services by default and up to 100 on request. `DescribeServices` accepts at most ten and
+/// reports inactive services with their status.
 #[tokio::test]
-async fn services_come_ten_at_a_time_and_inactive_ones_say_so() {
+async fn ecs_services_page_and_report_inactive() {
     let traps = Traps { inactive_every: 4, short_arn_every: 5, ..Traps::default() };
     let fake = start(estate(Counts { clusters: 2, services: 50, ..Counts::default() }).with_traps(traps)).await;
     let clusters = ecs("ListClusters", &json!({})).value(&fake).await;
@@ -153,8 +168,10 @@ async fn services_come_ten_at_a_time_and_inactive_ones_say_so() {
     assert!(nowhere.1.contains("ClusterNotFoundException"), "{nowhere:?}");
 }
 
+/// `GetResources` returns every resource that was ever tagged, in pages of at most 100. It accepts up to 100 ARNs, but
+/// not together with a page size.
 #[tokio::test]
-async fn get_resources_knows_what_was_ever_tagged_and_takes_a_hundred_arns_without_paging() {
+async fn get_resources_lists_ever_tagged_resources() {
     let fake = start(estate(Counts::each(60))).await;
     let (mut found, mut token) = (Vec::new(), String::new());
     loop {
@@ -178,8 +195,10 @@ async fn get_resources_knows_what_was_ever_tagged_and_takes_a_hundred_arns_witho
     }
 }
 
+/// An assumed role accesses only the resources of its account. Suspended and unknown accounts and the account of the
+/// caller have no role to assume.
 #[tokio::test]
-async fn a_role_opens_its_account_only_and_a_suspended_account_has_none() {
+async fn assumed_role_is_limited_to_its_account() {
     let fake = start(Estate::small()).await;
     let assume = |account: &str| {
         Ask::form(
@@ -198,8 +217,10 @@ async fn a_role_opens_its_account_only_and_a_suspended_account_has_none() {
     assert_eq!(count(&body, "<volumeId>vol-00001"), 10);
 }
 
+/// `ListAccounts` returns pages of 20 to the management account, rejects larger page sizes, and denies access to member
+/// accounts.
 #[tokio::test]
-async fn accounts_are_listed_twenty_a_page_to_the_management_account_only() {
+async fn accounts_listed_only_to_management_account() {
     let mut estate = estate(Counts::default());
     estate.accounts.extend((0..24).map(|n| AccountEstate::new(&format!("2000000000{n:02}"))));
     let fake = start(estate).await;
@@ -213,8 +234,10 @@ async fn accounts_are_listed_twenty_a_page_to_the_management_account_only() {
     assert!(member.1.contains("AccessDeniedException"), "{member:?}");
 }
 
+/// `DescribeRegions` lists regions that are not opted in only on request, and calls in such a region fail with the
+/// error code of the service.
 #[tokio::test]
-async fn regions_not_opted_in_are_listed_on_request_and_refuse_calls() {
+async fn opt_in_regions_reject_calls() {
     let fake = start(Estate::small()).await;
     let (_, enabled) = Ask::form("ec2", "Action=DescribeRegions").send(&fake).await;
     let (_, all) = Ask::form("ec2", "Action=DescribeRegions&AllRegions=true").send(&fake).await;

@@ -1,0 +1,31 @@
+//! Authorization of requests to the control port.
+
+use axum::{
+    Json,
+    extract::Request,
+    http::StatusCode,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+use tagledger_http::{Principal, Scope};
+
+/// An error response: what is wrong and what to do.
+pub(crate) fn refusal(status: StatusCode, error: &str) -> Response {
+    (status, Json(json!({ "error": error }))).into_response()
+}
+
+/// Accepts principals with the scope `rescan`. `GET /health` needs no key and has no principal.
+pub(crate) async fn authorize(request: Request, next: Next) -> Response {
+    match request.extensions().get::<Principal>() {
+        Some(principal) if !principal.may(Scope::Rescan) => {
+            refusal(StatusCode::FORBIDDEN, "the key does not have the scope `rescan`, which this port requires")
+        }
+        Some(Principal { accounts: Some(_), .. }) => {
+            let error =
+                "the key is limited to some accounts, and this port covers all accounts; use a key without accounts";
+            refusal(StatusCode::FORBIDDEN, error)
+        }
+        _ => next.run(request).await,
+    }
+}

@@ -1,0 +1,4 @@
+//! Answers cached in Redis.
+
+pub(crate) mod redis;
+pub(crate) mod redis_subscriber;

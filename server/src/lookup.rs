@@ -1,0 +1,5 @@
+//! Live lookups of named resources in AWS.
+
+pub(crate) mod cache;
+pub(crate) mod client;
+pub(crate) mod observation;

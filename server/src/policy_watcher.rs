@@ -1,0 +1,128 @@
+//! The policy file, followed while the server runs.
+//!
+//! Polled rather than watched: mounted configuration is replaced by symbolic links that file events often miss.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use tagledger_policy::Policy;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The policy in the file, as last read well. A file that does not load never replaces one that did.
+#[derive(Debug)]
+pub struct PolicyWatcher {
+    path: Option<PathBuf>,
+    current: RwLock<LoadedPolicy>,
+}
+
+#[derive(Debug, Clone)]
+struct LoadedPolicy {
+    policy: Option<Arc<Policy>>,
+    /// Why the file as it is now does not load.
+    fault: Option<String>,
+    text: Option<String>,
+}
+
+impl PolicyWatcher {
+    /// Reads the file once; that it cannot be read is no error here, but told with every answer about the policy.
+    pub fn open(path: Option<&Path>) -> Self {
+        let empty = LoadedPolicy { policy: None, fault: None, text: None };
+        let file = Self { path: path.map(Path::to_owned), current: RwLock::new(empty) };
+        file.reload();
+        file
+    }
+
+    /// Where the file is; none without a file.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        let folder = self.path.as_deref()?.parent()?;
+        Some(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+    }
+
+    /// The policy, and why the file now fails to load if it does.
+    pub fn get(&self) -> (Option<Arc<Policy>>, Option<String>) {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        (current.policy.clone(), current.fault.clone())
+    }
+
+    /// What [`crate::policy_watcher::PolicyWatcher::get`] gives, in a few letters that are the same wherever the file is.
+    pub(crate) fn content(&self) -> String {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let digest = current.policy.as_ref().map_or("none", |policy| policy.digest());
+        format!("{digest} {}", current.fault.as_deref().unwrap_or_default())
+    }
+
+    /// Reads the file again if it has changed.
+    pub fn reload(&self) {
+        let Some(path) = &self.path else { return };
+        let before = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let after = match std::fs::read_to_string(path) {
+            Ok(text) if before.text.as_ref() == Some(&text) => return,
+            Ok(text) => parsed(path, before.policy, text),
+            Err(error) => {
+                let fault = format!("{} cannot be read: {error}", path.display());
+                if before.fault.as_ref() == Some(&fault) {
+                    return;
+                }
+                warn!(policy.path = %path.display(), "policy file cannot be read: {error}");
+                LoadedPolicy { policy: before.policy, fault: Some(fault), text: None }
+            }
+        };
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = after;
+    }
+
+    /// Follows the file until the server ends.
+    pub async fn follow(self: Arc<Self>, end: CancellationToken) {
+        while tokio::time::timeout(EVERY, end.cancelled()).await.is_err() {
+            self.reload();
+        }
+    }
+}
+
+fn parsed(path: &Path, before: Option<Arc<Policy>>, text: String) -> LoadedPolicy {
+    match Policy::parse(&text) {
+        Ok(policy) => {
+            info!(policy.version = policy.version(), policy.digest = policy.digest(), "policy loaded");
+            LoadedPolicy { policy: Some(Arc::new(policy)), fault: None, text: Some(text) }
+        }
+        Err(faults) => {
+            let path = path.display();
+            warn!(policy.path = %path, "policy file has faults, the policy before it stays in force: {faults}");
+            let fault = format!("{path} does not load; `tagledger policy check {path}` says why");
+            LoadedPolicy { policy: before, fault: Some(fault), text: Some(text) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reload replaces the policy only by a valid one. After an invalid file the last valid policy stays in use, and
+    /// the error names `tagledger policy check`; a deleted file is reported as unreadable.
+    #[test]
+    fn invalid_file_keeps_last_valid_policy() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("policy.json");
+        let good =
+            r#"{"version": "1.0", "last_updated": "2026-01-01T00:00:00Z", "required_tags": [{"name": "Owner"}]}"#;
+        std::fs::write(&path, good).unwrap();
+        let file = PolicyWatcher::open(Some(&path));
+        std::fs::write(&path, good.replace("1.0", "2.0")).unwrap();
+        file.reload();
+        assert_eq!(file.get().0.unwrap().version(), "2.0");
+        std::fs::write(&path, "{").unwrap();
+        file.reload();
+        let (policy, fault) = file.get();
+        assert_eq!(policy.unwrap().version(), "2.0");
+        assert!(fault.unwrap().contains("tagledger policy check"));
+        std::fs::remove_file(&path).unwrap();
+        file.reload();
+        assert!(file.get().1.unwrap().contains("cannot be read"));
+    }
+}

@@ -1,0 +1,4 @@
+//! Amazon EC2.
+
+pub(crate) mod instance;
+pub(crate) mod volume;

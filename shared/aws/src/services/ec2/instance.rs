@@ -1,0 +1,124 @@
+//! EC2 instances.
+
+use jiff::Timestamp;
+use tagledger_model::{
+    Arn, ResourceType,
+    api::Operation,
+    inventory::{Gap, Listing, RelationshipKind, Relationships, Resource, Tags, Usage},
+    resource_types::ec2,
+};
+
+use crate::{
+    listing_builder::{ListingBuilder, arn, tag_set, timestamp},
+    paginator::Paginator,
+    session::Session,
+    wire::query::{Request, xml::Instance},
+};
+
+const DESCRIBE: Operation = ec2::DESCRIBE_INSTANCES;
+
+/// The most that AWS gives on a page.
+const PER_PAGE: u32 = 1000;
+
+/// A stopped instance still has volumes that cost; a terminated one is shown for an hour and is no more.
+const STATES: [&str; 4] = ["pending", "running", "stopping", "stopped"];
+
+pub(crate) async fn list(session: &Session) -> Listing {
+    read(session, Request::default()).await
+}
+
+pub(crate) async fn look_up(session: &Session, arns: &[Arn]) -> Listing {
+    let ids: Vec<&str> = arns.iter().map(Arn::resource_id).collect();
+    read(session, Request::default().filter("instance-id", &ids)).await
+}
+
+async fn read(session: &Session, request: Request) -> Listing {
+    let mut listing = ListingBuilder::default();
+    let end = pages(session, request, &mut listing).await;
+    listing.finish(end)
+}
+
+async fn pages(session: &Session, request: Request, listing: &mut ListingBuilder) -> Result<(), Gap> {
+    let request = request.filter("instance-state-name", &STATES).max_results(PER_PAGE);
+    // Else an account's settings may hide the instances that AWS services run in it.
+    let request = request.include_managed_resources();
+    let mut pages = Paginator::new(DESCRIBE);
+    while let Some(token) = pages.next_page() {
+        let page = session.send(DESCRIBE, session.ec2().describe_instances(request.clone().next_token(token))).await?;
+        for instance in &page.items {
+            listing.add(resource(session, instance));
+        }
+        pages.advance(page.next_token.as_deref())?;
+    }
+    Ok(())
+}
+
+fn resource(session: &Session, instance: &Instance) -> Result<Resource, Gap> {
+    let name = instance.id.as_ref().map(|id| session.arn(ResourceType::Ec2Instance, id));
+    Ok(Resource {
+        arn: arn(DESCRIBE, name.as_deref())?,
+        created_at: created_at(instance),
+        tags: Tags::Known(tag_set(instance.tags.iter().map(|tag| (tag.key.as_deref(), tag.value.as_deref())))),
+        usage: usage(instance),
+        links: links(instance),
+    })
+}
+
+fn links(instance: &Instance) -> Relationships {
+    let groups = instance.security_groups.iter().map(|group| (RelationshipKind::SecurityGroup, Some(group.as_str())));
+    let alone = [
+        (RelationshipKind::Role, instance.profile.as_deref()),
+        (RelationshipKind::Subnet, instance.subnet.as_deref()),
+        (RelationshipKind::Vpc, instance.vpc.as_deref()),
+    ];
+    Relationships::to(None, groups.chain(alone))
+}
+
+/// A stopped instance costs nothing but its volumes; one that is on its way down is not billed any more either.
+fn usage(instance: &Instance) -> Option<Usage> {
+    let runs = matches!(instance.state.as_deref(), Some("running" | "pending"));
+    instance.instance_type.clone().map(|driver| Usage { driver, quantity: u32::from(runs) })
+}
+
+/// AWS does not say when an instance was made, and `LaunchTime` moves with each start.
+///
+/// None of these times is before the making. The primary network interface is attached then and never again, so the
+/// earliest of them is the moment itself for all but instances of the very first generation.
+fn created_at(instance: &Instance) -> Option<Timestamp> {
+    let own = instance.launched.iter().chain(&instance.usage_operation_updated);
+    own.chain(&instance.attached).filter_map(timestamp).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_types::DateTime;
+
+    use super::*;
+    use crate::wire::query::xml::Instance;
+
+    /// Running and pending instances use one hour per hour, stopping and stopped ones use none. The usage is unknown
+    /// without an instance type.
+    #[test]
+    fn stopped_instance_has_no_usage_hours() {
+        let hours = |state: &str| {
+            let instance = Instance { instance_type: Some("m5.large".to_owned()), ..Instance::default() };
+            usage(&Instance { state: Some(state.to_owned()), ..instance }).map(|usage| usage.quantity)
+        };
+        assert_eq!(["running", "pending", "stopping", "stopped"].map(hours), [Some(1), Some(1), Some(0), Some(0)]);
+        assert_eq!(usage(&Instance::default()), None);
+    }
+
+    /// The creation time of an instance is the earliest of its network attachment, usage operation update and launch
+    /// times, because each start changes the launch time.
+    #[test]
+    fn creation_time_comes_from_primary_interface() {
+        let at = DateTime::from_secs;
+        let restarted = Instance { launched: Some(at(9_000)), ..Instance::default() };
+        let attached = Instance { attached: vec![at(1_001), at(1_000)], ..restarted.clone() };
+        let converted = Instance { usage_operation_updated: Some(at(8_000)), ..restarted.clone() };
+        assert_eq!(created_at(&attached), Timestamp::from_second(1_000).ok());
+        assert_eq!(created_at(&converted), Timestamp::from_second(8_000).ok());
+        assert_eq!(created_at(&restarted), Timestamp::from_second(9_000).ok());
+        assert_eq!(created_at(&Instance::default()), None);
+    }
+}

@@ -1,0 +1,4 @@
+//! Amazon ECS.
+
+pub(crate) mod cluster;
+pub(crate) mod service;

@@ -1,0 +1,114 @@
+//! Lambda functions.
+
+use aws_sdk_lambda::{error::ProvideErrorMetadata, types::FunctionConfiguration};
+use tagledger_model::{
+    Arn,
+    api::Operation,
+    inventory::{Gap, Listing, RelationshipKind, Relationships, TagSet},
+    resource_types::lambda,
+};
+
+use crate::{
+    listing_builder::{ListingBuilder, arn},
+    paginator::Paginator,
+    session::Session,
+    tags::{self, InlineTags, TagFetch},
+};
+
+const LIST: Operation = lambda::LIST_FUNCTIONS;
+
+const LIST_TAGS: Operation = lambda::LIST_TAGS;
+
+/// The most that AWS gives on a page, whatever is asked for.
+const PER_PAGE: i32 = 50;
+
+pub(crate) async fn list(session: &Session) -> Listing {
+    let mut listing = ListingBuilder::default();
+    let end = read(session, &mut listing).await;
+    listing.finish(end)
+}
+
+pub(crate) async fn look_up(session: &Session, arns: &[Arn]) -> Listing {
+    tags::look_up::<FunctionTags>(session, arns).await
+}
+
+async fn read(session: &Session, listing: &mut ListingBuilder) -> Result<(), Gap> {
+    let mut listed = Vec::new();
+    let end = pages(session, listing, &mut listed).await;
+    listing.extend(tags::fetch::<FunctionTags>(session, listed).await);
+    end
+}
+
+/// Reads all pages. Tags are read for as many functions at once as one request takes, which is more than a page holds.
+async fn pages(session: &Session, listing: &mut ListingBuilder, listed: &mut Vec<TagFetch>) -> Result<(), Gap> {
+    let request = session.lambda().list_functions().max_items(PER_PAGE);
+    let mut pages = Paginator::new(LIST);
+    while let Some(marker) = pages.next_page() {
+        let page = session.send(LIST, request.clone().set_marker(marker).send()).await?;
+        for function in page.functions() {
+            match untagged(function) {
+                Ok(function) => listed.push(function),
+                Err(gap) => listing.record_gap(gap),
+            }
+        }
+        if listed.len() >= tags::ARNS_PER_REQUEST {
+            listing.extend(tags::fetch::<FunctionTags>(session, std::mem::take(listed)).await);
+        }
+        pages.advance(page.next_marker())?;
+    }
+    Ok(())
+}
+
+/// Lambda says when a function was last changed, not when it was made.
+fn untagged(function: &FunctionConfiguration) -> Result<TagFetch, Gap> {
+    let name = function.function_arn().map(without_qualifier);
+    Ok(TagFetch { arn: arn(LIST, name.as_deref())?, created_at: None, links: links(function) })
+}
+
+fn links(function: &FunctionConfiguration) -> Relationships {
+    let network = function.vpc_config();
+    let groups = network.into_iter().flat_map(|network| network.security_group_ids());
+    let subnets = network.into_iter().flat_map(|network| network.subnet_ids());
+    let groups = groups.map(|group| (RelationshipKind::SecurityGroup, Some(group.as_str())));
+    let subnets = subnets.map(|subnet| (RelationshipKind::Subnet, Some(subnet.as_str())));
+    let alone = [
+        (RelationshipKind::Role, function.role()),
+        (RelationshipKind::Vpc, network.and_then(|network| network.vpc_id())),
+    ];
+    Relationships::to(None, groups.chain(subnets).chain(alone))
+}
+
+/// Versions and aliases have no tags of their own: `function:pay:3` is `function:pay`.
+fn without_qualifier(arn: &str) -> String {
+    arn.split(':').take(7).collect::<Vec<_>>().join(":")
+}
+
+/// Tags through `lambda:ListTags`.
+struct FunctionTags;
+
+impl InlineTags for FunctionTags {
+    async fn fetch(session: &Session, arn: &Arn) -> Result<Option<TagSet>, Gap> {
+        let request = session.lambda().list_tags().resource(arn.as_str());
+        match session.send_raw(LIST_TAGS, request.send()).await {
+            Ok(answer) => Ok(Some(answer.tags().into_iter().flatten().collect())),
+            Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
+            Err(error) => Err(session.gap_from_error(LIST_TAGS, &error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The ARN of a version or alias resolves to the ARN of the function. A configuration without an ARN is a gap.
+    #[test]
+    fn version_and_alias_resolve_to_function() {
+        let function = "arn:aws:lambda:eu-west-1:123456789012:function:pay";
+        for given in ["", ":$LATEST", ":3", ":prod"] {
+            let configuration = FunctionConfiguration::builder().function_arn(format!("{function}{given}")).build();
+            assert_eq!(untagged(&configuration).unwrap().arn.as_str(), function);
+        }
+        assert!(untagged(&FunctionConfiguration::builder().build()).is_err());
+    }
+}

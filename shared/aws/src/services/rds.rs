@@ -1,0 +1,4 @@
+//! Amazon RDS and Aurora.
+
+pub(crate) mod cluster;
+pub(crate) mod db;

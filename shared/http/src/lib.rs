@@ -1,0 +1,33 @@
+//! Who is let in over HTTP, and for how long: keys and what they allow, callers, limits on connections and requests.
+//!
+//! Both ports have the same gate, the server's and the scanner's; what lies behind it is theirs.
+
+mod api_key;
+mod api_key_file;
+mod api_keys;
+mod guard;
+mod host_allowlist;
+#[cfg(feature = "oauth")]
+mod jwks_fetch;
+mod metrics;
+#[cfg(not(feature = "oauth"))]
+#[path = "no_oauth.rs"]
+mod oauth;
+#[cfg(feature = "oauth")]
+mod oauth;
+mod oauth_settings;
+mod principal;
+mod rate_limiter;
+mod serve;
+
+pub use crate::{
+    api_key::{ApiKey, Expiry, KeyState, UnknownExpiry},
+    api_key_file::{ApiKeyFile, ApiKeyFileError},
+    api_keys::{KeyRejected, NewKey},
+    guard::{GuardError, GuardSettings, METADATA, Port, RequestGuard, guard},
+    metrics::Page,
+    oauth::{OAuth, OAuthError},
+    oauth_settings::OAuthSettings,
+    principal::{AuthMethod, LOCAL, Principal, Scope, UnknownScope},
+    serve::{Limits, serve},
+};

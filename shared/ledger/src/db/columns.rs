@@ -1,0 +1,38 @@
+//! Columns of snapshots and of compliance counts.
+
+use jiff::Timestamp;
+use rusqlite::Row;
+
+use crate::{
+    db::values::time,
+    error::LedgerError,
+    model::{counts::ComplianceCounts, snapshot::Snapshot},
+};
+
+pub(crate) fn snapshot_columns(row: &Row<'_>) -> rusqlite::Result<(Snapshot, i64, i64)> {
+    let snapshot = Snapshot {
+        id: row.get(0)?,
+        started_at: Timestamp::UNIX_EPOCH,
+        finished_at: Timestamp::UNIX_EPOCH,
+        complete: row.get::<_, String>(3)? == "complete",
+        policy_digest: row.get(4)?,
+        requests: row.get(5)?,
+        fingerprint: row.get(6)?,
+        narrowed: row.get(7)?,
+    };
+    Ok((snapshot, row.get(1)?, row.get(2)?))
+}
+
+/// A snapshot with its times, from [`snapshot_columns`].
+pub(crate) fn dated((snapshot, started, finished): (Snapshot, i64, i64)) -> Result<Snapshot, LedgerError> {
+    Ok(Snapshot { started_at: time(started)?, finished_at: time(finished)?, ..snapshot })
+}
+
+/// The counts of a row of `rollup_cell`, which are after its scope.
+pub(crate) fn tally_columns(row: &Row<'_>) -> rusqlite::Result<ComplianceCounts> {
+    let mut columns = [0; 11];
+    for (place, column) in (3..).zip(&mut columns) {
+        *column = row.get(place)?;
+    }
+    Ok(ComplianceCounts::from_columns(columns))
+}

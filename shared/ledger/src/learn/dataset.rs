@@ -1,0 +1,285 @@
+//! All that living resources tell of each other, for whoever learns or examines.
+
+use std::collections::{HashMap, hash_map::Entry};
+
+use jiff::civil::Date;
+use rusqlite::{Connection, OptionalExtension, Row};
+use rustc_hash::FxBuildHasher;
+use tagledger_analysis::prediction::{
+    Feature, Source,
+    counts::{FOLDS, FeatureCounter, FeatureTable, Folds, LeaveOut},
+    features,
+    missingness::{Missingness, MissingnessPattern, PeerGroup},
+};
+use tagledger_model::{
+    ResourceType,
+    inventory::{RelatedResource, RelationshipKind},
+};
+use tagledger_policy::Policy;
+
+use crate::{
+    db::{
+        id_map::HashIdMap,
+        sql,
+        statements::{all, statement},
+        values::parse,
+        varint::try_varints,
+    },
+    error::{ErrorContext, LedgerError, Operation},
+    learn::tag_features::{SetFacts, TagFeatureExtractor},
+};
+
+/// Resources that weights and confidence are learnt from, about.
+const SAMPLES: i64 = 6_000;
+
+/// All that is known of the living, for whoever learns or examines.
+pub(crate) struct TrainingData {
+    pub(crate) policy: Policy,
+    pub(crate) table: FeatureTable,
+    pub(crate) samples: Vec<Sample>,
+    pub(crate) values: Vec<String>,
+    pub(crate) sets: HashIdMap<SetFacts>,
+    pub(crate) neighbours: HashIdMap<Vec<Feature>>,
+    pub(crate) creators: HashIdMap<Vec<Feature>>,
+    pub(crate) spelt: Vec<(u64, u64)>,
+    /// For each tag, what else is known of the resources that lack it.
+    pub(crate) lacks: Vec<Missingness>,
+}
+
+/// A resource that is learnt from.
+pub(crate) struct Sample {
+    pub(crate) fold: usize,
+    pub(crate) set: i64,
+    pub(crate) links: Option<i64>,
+    pub(crate) creator: Option<i64>,
+    pub(crate) account: Feature,
+    pub(crate) name: Vec<Feature>,
+    /// The tag set of the resource that it is a part of.
+    pub(crate) parent: Option<i64>,
+}
+
+struct Living {
+    key: i64,
+    set: i64,
+    name: Option<String>,
+    account: i64,
+    resource_type: i64,
+    links: Option<i64>,
+    parent: Option<i64>,
+    creator: Option<i64>,
+}
+
+fn living(row: &Row<'_>) -> rusqlite::Result<Living> {
+    Ok(Living {
+        key: row.get(0)?,
+        set: row.get(1)?,
+        name: row.get(2)?,
+        account: row.get(3)?,
+        resource_type: row.get(4)?,
+        links: row.get(5)?,
+        parent: row.get(6)?,
+        creator: row.get(7)?,
+    })
+}
+
+/// Resources by whom they share something with, and by kind of what is right.
+type ByKind = HashMap<(i64, u32), Folds, FxBuildHasher>;
+
+impl TrainingData {
+    /// Reads all living resources whose tags are known.
+    pub(crate) fn load(db: &Connection, policy: Policy, on: Date) -> Result<Self, LedgerError> {
+        let living_now: i64 =
+            statement(db, sql::COUNT_CURRENT)?.query_row([], |row| row.get(0)).context(Operation::Train)?;
+        let stride = living_now.saturating_add(SAMPLES - 1) / SAMPLES;
+        let stride = stride.max(1);
+        let accounts = accounts(db)?;
+        let unnamed = unnamed_types(db)?;
+        let spelt = vec![(0, 0); policy.tags().len()];
+        let mut lore = Self { spelt, creators: creators(db)?, ..Self::empty(policy.clone()) };
+        let mut gathering = TagFeatureExtractor::new(&policy, on);
+        let mut by_links = ByKind::default();
+        let mut by_creator = ByKind::default();
+        let mut by_account = ByKind::default();
+        let mut read = statement(db, sql::LIVING_TAGGED)?;
+        let found = read.query_map([format!("{unnamed:?}")], living).context(Operation::Train)?;
+        for one in found {
+            let one = one.context(Operation::Train)?;
+            lore.meet(db, &one, &mut gathering)?;
+            let Some(facts) = lore.sets.get_mut(&one.set) else { continue };
+            let fold = fold(facts.group.or(one.parent).unwrap_or(one.key));
+            bump(&mut facts.folds, fold);
+            if facts.right.is_empty() {
+                continue;
+            }
+            bump(by_account.entry((one.account, facts.kind)).or_default(), fold);
+            if let Some(links) = one.links {
+                bump(by_links.entry((links, facts.kind)).or_default(), fold);
+            }
+            if let Some(creator) = one.creator {
+                bump(by_creator.entry((creator, facts.kind)).or_default(), fold);
+            }
+            let is_id = !unnamed.contains(&one.resource_type);
+            let named = one.name.as_deref().map(|name| if is_id { last_part(name) } else { name });
+            let name = named.map(|name| gathering.namer.features(name)).unwrap_or_default();
+            let mut single = Folds::default();
+            bump(&mut single, fold);
+            name.iter().for_each(|feature| gathering.counter.add(feature.hash, facts.kind, single));
+            if let (0, Some(account)) = (one.key % stride, accounts.get(&one.account)) {
+                let Living { set, links, parent, creator, .. } = one;
+                lore.samples.push(Sample { fold, set, links, creator, account: *account, name, parent });
+            }
+        }
+        drop(read);
+        lore.meet_parents(db, &mut gathering)?;
+        let TagFeatureExtractor { values, mut counter, .. } = gathering;
+        for ((account, kind), folds) in by_account {
+            accounts.get(&account).into_iter().for_each(|feature| counter.add(feature.hash, kind, folds));
+        }
+        for ((links, kind), folds) in by_links {
+            let neighbours = lore.neighbours.get(&links).into_iter().flatten();
+            neighbours.for_each(|feature| counter.add(feature.hash, kind, folds));
+        }
+        for ((creator, kind), folds) in by_creator {
+            let creators = lore.creators.get(&creator).into_iter().flatten();
+            creators.for_each(|feature| counter.add(feature.hash, kind, folds));
+        }
+        lore.count_sets(&mut counter);
+        lore.table = counter.into_table(|feature| Feature::source_from_hash(feature).map_or(1, Source::min_resources));
+        lore.lacks = (0..lore.policy.tags().len()).map(|key| lore.lacks(key)).collect();
+        lore.values = values.texts;
+        Ok(lore)
+    }
+
+    fn empty(policy: Policy) -> Self {
+        Self {
+            policy,
+            table: FeatureTable::default(),
+            samples: Vec::new(),
+            values: Vec::new(),
+            sets: HashIdMap::default(),
+            neighbours: HashIdMap::default(),
+            creators: HashIdMap::default(),
+            spelt: Vec::new(),
+            lacks: Vec::new(),
+        }
+    }
+
+    /// Reads what a resource's sets say, unless that is known.
+    fn meet(
+        &mut self,
+        db: &Connection,
+        one: &Living,
+        gathering: &mut TagFeatureExtractor<'_>,
+    ) -> Result<(), LedgerError> {
+        if let Entry::Vacant(unknown) = self.sets.entry(one.set) {
+            unknown.insert(gathering.set(db, one.set)?);
+        }
+        if let Some(links) = one.links.filter(|links| !self.neighbours.contains_key(links)) {
+            self.neighbours.insert(links, features::relationship_features(&link_set(db, links)?));
+        }
+        Ok(())
+    }
+
+    /// Adds up resources that have the same tags.
+    fn count_sets(&mut self, counter: &mut FeatureCounter) {
+        for facts in self.sets.values() {
+            if !facts.right.is_empty() {
+                counter.add(features::estate_feature(), facts.kind, facts.folds);
+                facts.features.iter().for_each(|feature| counter.add(feature.hash, facts.kind, facts.folds));
+            }
+            let resources = facts.resources();
+            for (key, same) in &facts.twice {
+                if let Some((both, agree)) = self.spelt.get_mut(*key) {
+                    *both += resources;
+                    *agree += u64::from(*same) * resources;
+                }
+            }
+        }
+    }
+
+    /// What else is known of resources that lack a tag.
+    fn lacks(&self, key: usize) -> Missingness {
+        let mut patterns: HashMap<MissingnessPattern, u64> = HashMap::new();
+        for facts in self.sets.values().filter(|facts| facts.right.iter().all(|(of, _)| *of != key)) {
+            let kin = match facts.group {
+                None => PeerGroup::None,
+                Some(group) if self.table.tally(group, key, LeaveOut::default()).total > 0 => PeerGroup::Labeled,
+                Some(_) => PeerGroup::Unlabeled,
+            };
+            *patterns.entry(MissingnessPattern::from_features(&facts.features, kin)).or_default() += facts.resources();
+        }
+        Missingness::from_counts(patterns)
+    }
+
+    /// Puts the tag set of each sample's parent in the place of its key.
+    fn meet_parents(&mut self, db: &Connection, gathering: &mut TagFeatureExtractor<'_>) -> Result<(), LedgerError> {
+        let mut samples = std::mem::take(&mut self.samples);
+        for sample in &mut samples {
+            let set = sample.parent.map(|key| set_of(db, key)).transpose()?.flatten();
+            sample.parent = set;
+            if let Some(Entry::Vacant(unknown)) = set.map(|set| self.sets.entry(set)) {
+                let facts = gathering.set(db, *unknown.key())?;
+                unknown.insert(facts);
+            }
+        }
+        self.samples = samples;
+        Ok(())
+    }
+}
+
+fn bump(folds: &mut Folds, fold: usize) {
+    if let Some(count) = folds.get_mut(fold) {
+        *count = count.saturating_add(1);
+    }
+}
+
+/// Resources of one group are of one fold.
+fn fold(group: i64) -> usize {
+    usize::try_from(group >> 8).map_or(0, |group| group % FOLDS)
+}
+
+/// The name behind the last mark of what stands in `resource.local`.
+pub(crate) fn last_part(local: &str) -> &str {
+    local.rsplit([':', '/']).next().unwrap_or(local)
+}
+
+fn accounts(db: &Connection) -> Result<HashIdMap<Feature>, LedgerError> {
+    let found = all(db, sql::ACCOUNTS, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    let feature = |(id, account): (i64, String)| Ok((id, features::account_feature(&parse("an account", &account)?)));
+    found.into_iter().map(feature).collect()
+}
+
+fn creators(db: &Connection) -> Result<HashIdMap<Vec<Feature>>, LedgerError> {
+    let found = all(db, sql::PRINCIPALS, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    Ok(found.into_iter().map(|(id, arn)| (id, features::creator_features(&arn))).collect())
+}
+
+/// Local ids of the types whose ids are no names.
+fn unnamed_types(db: &Connection) -> Result<Vec<i64>, LedgerError> {
+    let types = all(db, sql::TYPES, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    let unnamed =
+        |name: &String| name.parse().is_ok_and(|of: ResourceType| features::display_name(of, None, "x").is_none());
+    Ok(types.into_iter().filter(|(_, name)| unnamed(name)).map(|(id, _)| id).collect())
+}
+
+/// The tag set of a living resource.
+pub(crate) fn set_of(db: &Connection, key: i64) -> Result<Option<i64>, LedgerError> {
+    let found = statement(db, sql::TAG_SET_OF)?.query_row([key], |row| row.get(0)).optional();
+    Ok(found.context(Operation::Train)?.flatten())
+}
+
+pub(crate) fn link_set(db: &Connection, id: i64) -> Result<Vec<RelatedResource>, LedgerError> {
+    let blob: Vec<u8> =
+        statement(db, sql::LINK_SET)?.query_row([id], |row| row.get(0)).context(Operation::ReadRelationships)?;
+    try_varints(&blob)?.into_iter().map(|link| neighbour(db, link)).collect()
+}
+
+fn neighbour(db: &Connection, id: i64) -> Result<RelatedResource, LedgerError> {
+    let text: String =
+        statement(db, sql::LINK)?.query_row([id], |row| row.get(0)).context(Operation::ReadRelationships)?;
+    let named = text.split_once(' ').and_then(|(kind, name)| {
+        let kind = RelationshipKind::ALL.iter().copied().find(|known| known.as_str() == kind)?;
+        Some(RelatedResource { kind, name: name.to_owned() })
+    });
+    named.ok_or(LedgerError::Content { what: "a neighbour", given: text })
+}

@@ -1,0 +1,47 @@
+//! Stores the insights of snapshots.
+
+use rusqlite::params;
+
+use crate::{
+    db::{
+        sql,
+        statements::{rows, statement},
+    },
+    error::{ErrorContext, LedgerError, Operation},
+    query::snapshot_insights,
+    read::session::LedgerReader,
+    write::writer::LedgerWriter,
+};
+
+impl LedgerWriter {
+    /// Computes and stores the insights of the snapshots that have none and are newer than the last snapshot with insights; of the
+    /// newest snapshot only if no snapshot has any. To be called after a snapshot is committed.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be written; the call after the next snapshot tries again.
+    pub fn materialize_insights(&mut self) -> Result<(), LedgerError> {
+        let reader = LedgerReader::new(self.path()).with_long_timeout();
+        let missing = reader.read(|session| rows(session.db(), sql::UNTOLD, [], |row| row.get::<_, i64>(0)))?;
+        // A failure for one snapshot does not prevent the others.
+        let results: Vec<Result<(), LedgerError>> =
+            missing.into_iter().map(|id| self.materialize_snapshot(&reader, id)).collect();
+        results.into_iter().collect()
+    }
+
+    fn materialize_snapshot(&mut self, reader: &LedgerReader, id: i64) -> Result<(), LedgerError> {
+        let Some(insights) = reader.read(|session| snapshot_insights::compute_by_id(session, id))? else {
+            return Ok(());
+        };
+        let unwritable = |error: serde_json::Error| LedgerError::Content {
+            what: "insights of a snapshot",
+            given: error.to_string(),
+        };
+        let body = serde_json::to_string(&insights).map_err(unwritable)?;
+        let path = self.path().to_owned();
+        let added = self.change(Operation::ReadInsights, |db| {
+            statement(db, sql::ADD_TOLD)?.execute(params![id, body]).context(Operation::ReadInsights).map(drop)
+        });
+        added.map_err(|error| error.at(&path))
+    }
+}

@@ -1,0 +1,41 @@
+//! Resources with missing tags by cost and age: totals and pages.
+
+use crate::{
+    error::LedgerError,
+    index::missing_tags_by_cost::{self, MissingTagTotals, ScopeFilter},
+    model::{page::PageStart, resource_row::ResourcePage, snapshot::Snapshot},
+    query::resource_pages::ResourcePages,
+    read::{filter::Filter, session::ReadSession},
+};
+
+/// A page of resources with missing tags, the most expensive first and those without a known cost last. None for a past snapshot,
+/// unless its costs are still cached from the time when it was the newest: the ledger does not store them.
+///
+/// # Errors
+///
+/// When the ledger cannot be read; so for the function below.
+pub fn list_by_cost(
+    session: &ReadSession<'_>,
+    snapshot: &Snapshot,
+    filter: &Filter,
+    limits: ScopeFilter,
+    start: PageStart,
+    limit: usize,
+) -> Result<Option<ResourcePage>, LedgerError> {
+    let index = missing_tags_by_cost::load(session, snapshot)?;
+    if !index.has_own_costs {
+        return Ok(None);
+    }
+    let starts = index.page(filter, limits, start, limit + 1);
+    ResourcePages::open(session, snapshot)?.list_given(&starts, limit).map(Some)
+}
+
+/// The number and cost of resources with missing tags.
+pub fn sum_totals(
+    session: &ReadSession<'_>,
+    snapshot: &Snapshot,
+    filter: &Filter,
+    limits: ScopeFilter,
+) -> Result<MissingTagTotals, LedgerError> {
+    Ok(missing_tags_by_cost::load(session, snapshot)?.totals(filter, limits))
+}

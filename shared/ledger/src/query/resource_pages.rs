@@ -1,0 +1,248 @@
+//! Pages of the resources of a snapshot, in the order of severity or of missing tags.
+
+use std::{cell::RefCell, cmp::Reverse, collections::HashMap, sync::Arc};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+use tagledger_model::inventory::TagSet;
+use tagledger_policy::State;
+
+use crate::{
+    cost::resource_cost::{self, ResourceCostModel},
+    db::{
+        dimensions::{Dimensions, arn},
+        id_map::HashIdMap,
+        interned::{InternedLookup, remembered, rule, tag_ids},
+        resource_state::{UsageIds, usage_ids},
+        sql,
+        statements::{rows, statement},
+        values::{reason, state, time},
+        varint::varints,
+    },
+    error::{ErrorContext, LedgerError, Operation},
+    index::{
+        ranked_by_scope::{self, RankedByScope},
+        superseded, tag_sets,
+    },
+    model::{
+        page::PageStart,
+        resource_row::{Order, OrderByMissingTags, OrderBySeverity, ResourcePage, ResourceRow},
+        scope_ids::ScopeIds,
+        snapshot::{Rule, Snapshot},
+    },
+    read::{filter::Filter, session::ReadSession},
+};
+
+/// A resource of a page, without the columns of its own row.
+struct PageRow {
+    start: PageStart,
+    tag_set: Option<i64>,
+    name: Option<String>,
+    state: State,
+    reason: Option<String>,
+    ids: ScopeIds,
+    usage: Option<UsageIds>,
+}
+
+fn page_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<PageRow> {
+    Ok(PageRow {
+        start: PageStart { key: row.get(0)?, rank: row.get(1)? },
+        tag_set: row.get(3)?,
+        name: row.get(4)?,
+        state: state(row.get(5)?)?,
+        reason: row.get(6)?,
+        ids: ScopeIds::read(row, 7)?,
+        usage: usage_ids(row, 10)?,
+    })
+}
+
+impl Order {
+    /// The statements for the rest of a rank and for the ranks below it. `single`: with one type, region and account each, which
+    /// takes half the time of lists.
+    const fn statements(self, single: bool) -> [&'static str; 2] {
+        match (self, single) {
+            (Self::Worst(_), true) => [sql::WORST_ONE_SAME, sql::WORST_ONE_BELOW],
+            (Self::Worst(_), false) => [sql::WORST_SAME, sql::WORST_BELOW],
+            (Self::Lacking(_), true) => [sql::LACKING_ONE_SAME, sql::LACKING_ONE_BELOW],
+            (Self::Lacking(_), false) => [sql::LACKING_SAME, sql::LACKING_BELOW],
+        }
+    }
+
+    /// The parameter that restricts the resources of an order.
+    fn restriction(self) -> Option<i64> {
+        match self {
+            Self::Worst(order) => Some(i64::from(order.errors) + 2 * i64::from(order.warnings)),
+            Self::Lacking(created_until) => created_until,
+        }
+    }
+}
+
+/// Reads pages of one snapshot.
+pub(crate) struct ResourcePages<'s> {
+    session: &'s ReadSession<'s>,
+    db: &'s Connection,
+    dimensions: &'s Dimensions,
+    snapshot: &'s Snapshot,
+    costs: Arc<ResourceCostModel>,
+    by_scope: Option<Arc<RankedByScope>>,
+}
+
+impl<'s> ResourcePages<'s> {
+    pub(crate) fn open(session: &'s ReadSession<'_>, snapshot: &'s Snapshot) -> Result<Self, LedgerError> {
+        Ok(Self {
+            session,
+            db: session.db(),
+            dimensions: session.dimensions(),
+            snapshot,
+            costs: resource_cost::load_model(session, snapshot)?,
+            by_scope: ranked_by_scope::cached(session, snapshot),
+        })
+    }
+
+    pub(crate) fn list_by_severity(
+        &self,
+        filter: &Filter,
+        order: OrderBySeverity,
+        start: PageStart,
+        limit: usize,
+    ) -> Result<ResourcePage, LedgerError> {
+        self.with_violations(self.list_ordered(filter, Order::Worst(order), start, limit)?)
+    }
+
+    pub(crate) fn with_violations(&self, mut page: ResourcePage) -> Result<ResourcePage, LedgerError> {
+        let mut rules = HashIdMap::default();
+        for row in &mut page.rows {
+            row.violations = self.violations(row.place.key, &mut rules)?;
+        }
+        Ok(page)
+    }
+
+    pub(crate) fn list_missing_tags(
+        &self,
+        filter: &Filter,
+        order: OrderByMissingTags,
+        start: PageStart,
+        limit: usize,
+    ) -> Result<ResourcePage, LedgerError> {
+        let created_until = order.created_until.map(Timestamp::as_second);
+        self.list_ordered(filter, Order::Lacking(created_until), start, limit)
+    }
+
+    /// A page of resources given by their keys. One more than `limit` shows that there is another page.
+    pub(crate) fn list_given(&self, starts: &[PageStart], limit: usize) -> Result<ResourcePage, LedgerError> {
+        let keys: Vec<i64> = starts.iter().map(|start| start.key).collect();
+        // One statement for all keys: for a past snapshot it reads all versions that ended since.
+        let found = rows(self.db, sql::AS_OF_KEYS, params![self.snapshot.id, format!("{keys:?}")], page_row)?;
+        let mut found: HashMap<i64, PageRow> = found.into_iter().map(|row| (row.start.key, row)).collect();
+        let in_order = |start: &PageStart| Some(PageRow { start: *start, ..found.remove(&start.key)? });
+        let resources = starts.iter().filter_map(in_order).collect();
+        self.page(resources, limit)
+    }
+
+    /// Current versions and superseded ones after a start.
+    fn list_ordered(
+        &self,
+        filter: &Filter,
+        order: Order,
+        start: PageStart,
+        limit: usize,
+    ) -> Result<ResourcePage, LedgerError> {
+        if let Some(starts) = self.find_in_scope(filter, order, start, limit + 1) {
+            return self.list_given(&starts, limit);
+        }
+        let mut page = self.list_current(filter, order, start, limit + 1)?;
+        for (start, version) in superseded::list_page(self.session, self.snapshot, filter, order, start, limit + 1)? {
+            let key = params![version.until, version.since, start.key];
+            let row =
+                statement(self.db, sql::ENDED_VERSION)?.query_row(key, page_row).context(Operation::ReadResources)?;
+            page.push(PageRow { start, ..row });
+        }
+        page.sort_by_key(|row| Reverse((row.start.rank, row.start.key)));
+        self.page(page, limit)
+    }
+
+    /// The resources of one scope from the index; none when the filter admits several scopes or there is no index.
+    fn find_in_scope(&self, filter: &Filter, order: Order, start: PageStart, limit: usize) -> Option<Vec<PageStart>> {
+        let [resource_type, region, account] = filter.single(self.dimensions)?;
+        let scope = ScopeIds { account: account?, region: region?, resource_type: resource_type? };
+        self.by_scope.as_ref()?.page(scope, order, start, limit)
+    }
+
+    /// Current versions that the snapshot has: the rest of those with the rank of `at`, then those of lower ranks.
+    fn list_current(
+        &self,
+        filter: &Filter,
+        order: Order,
+        at: PageStart,
+        wanted: usize,
+    ) -> Result<Vec<PageRow>, LedgerError> {
+        let (single, restriction) = (filter.single(self.dimensions), order.restriction());
+        let [same, below] = order.statements(single.is_some());
+        let read = |text, wanted: usize| match single {
+            Some([kind, region, account]) => {
+                let parameters = params![self.snapshot.id, kind, region, account, at.rank, at.key, restriction, wanted];
+                rows(self.db, text, parameters, page_row)
+            }
+            None => {
+                let [types, regions, accounts] = filter.parameters(self.dimensions);
+                let parameters =
+                    params![self.snapshot.id, types, regions, accounts, at.rank, at.key, restriction, wanted];
+                rows(self.db, text, parameters, page_row)
+            }
+        };
+        let mut page = if at == PageStart::FIRST { Vec::new() } else { read(same, wanted)? };
+        if page.len() < wanted {
+            page.extend(read(below, wanted - page.len())?);
+        }
+        Ok(page)
+    }
+
+    fn page(&self, mut found: Vec<PageRow>, limit: usize) -> Result<ResourcePage, LedgerError> {
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().filter(|_| more).map(|last| last.start);
+        let rows = found.into_iter().map(|found| self.row(found)).collect::<Result<_, _>>()?;
+        Ok(ResourcePage { rows, next })
+    }
+
+    fn row(&self, found: PageRow) -> Result<ResourceRow, LedgerError> {
+        let scope = self.dimensions.scope(found.ids)?;
+        let missing = || LedgerError::Content { what: "an account", given: scope.account.to_string() };
+        let partition = &self.dimensions.accounts.get(&found.ids.account).ok_or_else(missing)?.partition;
+        let columns = |row: &rusqlite::Row<'_>| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?, row.get(3)?))
+        };
+        let (local, created, first_seen, charged) = statement(self.db, sql::RESOURCE_BY_KEY)?
+            .query_row([found.start.key], columns)
+            .context(Operation::ReadResources)?;
+        Ok(ResourceRow {
+            place: found.start,
+            arn: arn(&local, &scope, partition)?,
+            scope,
+            state: found.state,
+            unknown: found.reason.as_deref().map(reason).transpose()?,
+            tags: self.tags(found.tag_set, found.name)?,
+            created_at: created.map(time).transpose()?,
+            first_seen: time(first_seen)?,
+            cost: self.costs.cost_of(found.ids, found.usage, charged),
+            violations: Vec::new(),
+        })
+    }
+
+    fn tags(&self, set: Option<i64>, name: Option<String>) -> Result<TagSet, LedgerError> {
+        let index = tag_sets::cached(self.session)?;
+        let cached = set.and_then(|set| index.as_ref()?.get(set)).map(varints);
+        let ids = match (cached, set) {
+            (None, Some(set)) => tag_ids(self.db, set)?,
+            (cached, _) => cached.unwrap_or_default(),
+        };
+        self.session.local::<RefCell<InternedLookup>>().borrow_mut().pairs(self.db, &ids, name)
+    }
+
+    fn violations(&self, key: i64, rules: &mut HashIdMap<Rule>) -> Result<Vec<(Rule, Timestamp)>, LedgerError> {
+        let open: Vec<(i64, i64)> =
+            rows(self.db, sql::VIOLATIONS_OF, [key, self.snapshot.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let resolve = |(id, opened)| Ok((remembered(rules, id, || rule(self.db, id))?, time(opened)?));
+        open.into_iter().map(resolve).collect()
+    }
+}

@@ -1,0 +1,74 @@
+//! Queries that read every resource or every change, as two partitions in parallel.
+
+use std::{ops::RangeInclusive, panic::resume_unwind, thread};
+
+use crate::{
+    db::{sql, statements::statement},
+    error::{ErrorContext, LedgerError, Operation},
+    model::snapshot::Snapshot,
+    read::session::ReadSession,
+};
+
+/// Keys of resources. They are hashes: each half of the range has half of the resources.
+pub(crate) type KeyRange = RangeInclusive<i64>;
+
+pub(crate) const ALL_KEYS: KeyRange = 0..=i64::MAX;
+
+/// Half of the resources as of a snapshot. Current versions are divided by their keys. Superseded versions are divided by the
+/// snapshots that ended them, because the ledger stores them in that order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Partition {
+    lowest: i64,
+    highest: i64,
+    /// Of snapshot ids: 0 for even ones, 1 for odd ones.
+    parity: i64,
+}
+
+const LOWER: Partition = Partition { lowest: 0, highest: i64::MAX / 2, parity: 0 };
+
+const UPPER: Partition = Partition { lowest: i64::MAX / 2 + 1, highest: i64::MAX, parity: 1 };
+
+impl Partition {
+    /// For queries that join the versions of a resource: all of them are in one partition.
+    pub(crate) fn keys(self) -> KeyRange {
+        self.lowest..=self.highest
+    }
+
+    /// For statements that read a partition of a snapshot: parameters 1 to 4.
+    pub(crate) fn parameters(self, snapshot: &Snapshot) -> [i64; 4] {
+        [snapshot.id, self.lowest, self.highest, self.parity]
+    }
+}
+
+/// Identifies a state of the ledger: a scan adds a newest snapshot, and pruning changes the number of retained ones.
+type LedgerState = (Option<Snapshot>, i64);
+
+/// Reads both partitions and returns their results, the lower one first. The upper one is read on a second thread and connection,
+/// if a thread can be started and its session sees the same state of the ledger.
+pub(crate) fn par_partitions<T: Send>(
+    session: &ReadSession<'_>,
+    read: impl Fn(&ReadSession<'_>, Partition) -> Result<T, LedgerError> + Sync,
+) -> Result<Vec<T>, LedgerError> {
+    let (state, reader, started, read) = (ledger_state(session)?, session.reader, session.started, &read);
+    thread::scope(|scope| {
+        let spawned = thread::Builder::new().spawn_scoped(scope, move || {
+            reader.read_since(started, |second| {
+                if ledger_state(second)? == state { read(second, UPPER).map(Some) } else { Ok(None) }
+            })
+        });
+        let lower = read(session, LOWER)?;
+        let upper = match spawned {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic))?,
+            Err(_) => None,
+        };
+        // None when a snapshot was committed or pruned between the beginnings of the two sessions.
+        Ok(vec![lower, upper.map_or_else(|| read(session, UPPER), Ok)?])
+    })
+}
+
+fn ledger_state(session: &ReadSession<'_>) -> Result<LedgerState, LedgerError> {
+    let retained = statement(session.db(), sql::COUNT_RETAINED)?
+        .query_row([], |row| row.get(0))
+        .context(Operation::ReadSnapshots)?;
+    Ok((session.newest()?, retained))
+}

@@ -1,0 +1,231 @@
+//! The ledger, tested through its two faces and looked at with plain SQL.
+
+pub(crate) mod bill;
+pub(crate) mod bill_as_of;
+pub(crate) mod carried;
+pub(crate) mod current_state;
+pub(crate) mod files;
+pub(crate) mod hash_collisions;
+pub(crate) mod insights;
+pub(crate) mod kept_verdicts;
+pub(crate) mod memo;
+pub(crate) mod newcomers;
+pub(crate) mod nights;
+pub(crate) mod pages;
+pub(crate) mod resource_costs;
+pub(crate) mod snapshot_diff;
+pub(crate) mod statement_steps;
+pub(crate) mod upgrades;
+pub(crate) mod upkeep;
+
+use std::path::PathBuf;
+
+use jiff::{Timestamp, ToSpan};
+use rusqlite::Connection;
+use tagledger_model::{
+    account::{Account, Creation},
+    inventory::{Gap, GapReason, Listing, RelationshipKind, Relationships, Resource, Scope, Tags, Usage},
+};
+use tagledger_policy::Policy;
+
+use crate::{
+    error::LedgerError,
+    learn::train::TrainReport,
+    read::session::LedgerReader,
+    write::{
+        snapshot_writer::{SnapshotSummary, SnapshotWriter},
+        transaction::SnapshotHeader,
+        writer::LedgerWriter,
+    },
+};
+
+const POLICY: &str = r#"{
+    "version": "1", "last_updated": "2026-01-01T00:00:00Z",
+    "required_tags": [
+        { "name": "Owner", "applies_to": ["ec2:instance", "s3:bucket"] },
+        { "name": "Environment", "allowed_values": ["production", "staging"], "applies_to": ["ec2:instance"] }
+    ],
+    "exemptions": [{ "resource_arn": "arn:aws:s3:::legacy-*", "reason": "frozen" }]
+}"#;
+
+const GOOD: &[(&str, &str)] = &[("Owner", "a@b.example"), ("Environment", "production"), ("Name", "web-1")];
+
+const SHORT: &[(&str, &str)] = &[("Owner", "a@b.example"), ("Environment", "Production")];
+
+const OWNERLESS: &[(&str, &str)] = &[("owner ", "a@b.example"), ("Environment", "staging")];
+
+const BARE: &[(&str, &str)] = &[];
+
+/// A ledger in a folder of its own, with nights on consecutive days.
+pub(crate) struct Book {
+    folder: tempfile::TempDir,
+    policy: Policy,
+    app_version: &'static str,
+    nights: i64,
+}
+
+impl Book {
+    fn new() -> Self {
+        let (folder, policy) = (tempfile::tempdir().unwrap(), Policy::parse(POLICY).unwrap());
+        Self { folder, policy, app_version: "test", nights: 0 }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("ledger.sqlite")
+    }
+
+    fn sql(&self) -> Connection {
+        Connection::open(self.path()).unwrap()
+    }
+
+    fn reader(&self) -> LedgerReader {
+        LedgerReader::new(&self.path())
+    }
+
+    fn number(&self, query: &str) -> i64 {
+        self.sql().query_row(query, [], |row| row.get(0)).unwrap()
+    }
+
+    /// One night of these listings, 24 hours after the one before.
+    fn night(&mut self, listings: &[(Scope, Listing)]) -> SnapshotSummary {
+        self.write(listings, |_| Ok(()))
+    }
+
+    /// The same, of a scan that was narrowed to these scopes.
+    fn narrowed(&mut self, listings: &[(Scope, Listing)]) -> SnapshotSummary {
+        self.write(listings, |night| night.carry_rest())
+    }
+
+    fn write(
+        &mut self,
+        listings: &[(Scope, Listing)],
+        end: impl FnOnce(&mut SnapshotWriter<'_>) -> Result<(), LedgerError>,
+    ) -> SnapshotSummary {
+        let (writer, summary) = self.write_in_the_log(listings, end);
+        writer.checkpoint().unwrap();
+        summary
+    }
+
+    /// Learns from the newest night.
+    fn learn(&self) -> Option<TrainReport> {
+        let mut writer = LedgerWriter::open(&self.path()).unwrap();
+        let learned = writer.learn().unwrap();
+        writer.checkpoint().unwrap();
+        learned
+    }
+
+    /// Tells of the nights that nobody told yet.
+    fn tell(&self) {
+        let mut writer = LedgerWriter::open(&self.path()).unwrap();
+        writer.materialize_insights().unwrap();
+        writer.checkpoint().unwrap();
+    }
+
+    /// One night that stays in the log as long as somebody reads.
+    fn night_in_the_log(&mut self, listings: &[(Scope, Listing)]) -> SnapshotSummary {
+        self.write_in_the_log(listings, |_| Ok(())).1
+    }
+
+    fn write_in_the_log(
+        &mut self,
+        listings: &[(Scope, Listing)],
+        end: impl FnOnce(&mut SnapshotWriter<'_>) -> Result<(), LedgerError>,
+    ) -> (LedgerWriter, SnapshotSummary) {
+        self.nights += 1;
+        let started_at = Timestamp::constant(1_767_225_600, 0) + (24 * self.nights).hours();
+        let mut writer = LedgerWriter::open(&self.path()).unwrap();
+        let header = SnapshotHeader { started_at, policy: &self.policy, app_version: self.app_version };
+        let mut night = writer.begin(header).unwrap();
+        night.account(&account()).unwrap();
+        for (scope, listing) in listings {
+            night.record(scope, listing).unwrap();
+        }
+        end(&mut night).unwrap();
+        let summary = night.finish(started_at + 1.minute(), 10).unwrap();
+        (writer, summary)
+    }
+}
+
+fn account() -> Account {
+    Account { id: "111122223333".parse().unwrap(), partition: "aws".parse().unwrap(), name: Some("prod".to_owned()) }
+}
+
+fn scope(region: &str, resource_type: &str) -> Scope {
+    Scope { account: account().id, region: region.parse().unwrap(), resource_type: resource_type.parse().unwrap() }
+}
+
+fn instances() -> Scope {
+    scope("eu-west-1", "ec2:instance")
+}
+
+fn tagged(tags: &[(&str, &str)]) -> Tags {
+    Tags::Known(tags.iter().copied().collect())
+}
+
+fn instance(id: &str, tags: &[(&str, &str)]) -> Resource {
+    let arn = format!("arn:aws:ec2:eu-west-1:111122223333:instance/i-{id}").parse().unwrap();
+    Resource {
+        arn,
+        created_at: Some(Timestamp::constant(1_700_000_000, 0)),
+        tags: tagged(tags),
+        usage: None,
+        links: Relationships::default(),
+    }
+}
+
+fn bucket(name: &str, tags: Tags) -> Resource {
+    Resource {
+        arn: format!("arn:aws:s3:::{name}").parse().unwrap(),
+        created_at: None,
+        tags,
+        usage: None,
+        links: Relationships::default(),
+    }
+}
+
+fn whole(resources: Vec<Resource>) -> Listing {
+    Listing { resources, gap: None }
+}
+
+fn gap(reason: GapReason) -> Gap {
+    Gap { reason, operation: "ec2:DescribeInstances".to_owned(), message: "You are not authorized.".to_owned() }
+}
+
+fn broken(resources: Vec<Resource>) -> Listing {
+    Listing { resources, gap: Some(gap(GapReason::Denied)) }
+}
+
+/// Two nights that fill every table and show every state.
+fn representative() -> Book {
+    let mut book = Book::new();
+    let buckets = scope("eu-west-1", "s3:bucket");
+    let volumes = scope("eu-west-1", "ec2:volume");
+    let volume = Resource {
+        arn: "arn:aws:ec2:eu-west-1:111122223333:volume/vol-1".parse().unwrap(),
+        created_at: None,
+        tags: tagged(GOOD),
+        usage: Some(Usage { driver: "gp3".to_owned(), quantity: 8 }),
+        links: Relationships::to(Some(instance("1", &[]).arn), [(RelationshipKind::Vpc, Some("vpc-1"))]),
+    };
+    let unread = Tags::Unknown(gap(GapReason::Throttled));
+    let first = [
+        (instances(), whole(vec![instance("1", GOOD), instance("2", SHORT), instance("3", BARE)])),
+        (buckets.clone(), whole(vec![bucket("legacy-1", tagged(BARE)), bucket("b", unread.clone())])),
+        (volumes.clone(), whole(vec![volume.clone()])),
+    ];
+    book.write(&first, |night| night.bill(&bill::earlier_harvest()));
+    let second = [
+        (instances(), whole(vec![instance("1", GOOD), instance("2", GOOD), instance("4", GOOD)])),
+        (buckets, whole(vec![bucket("legacy-1", tagged(BARE)), bucket("b", unread)])),
+        (volumes, whole(vec![volume])),
+    ];
+    book.write(&second, |night| {
+        let principal = "arn:aws:iam::111122223333:user/bob".to_owned();
+        let creation = Creation { arn: instance("1", GOOD).arn, principal };
+        night.created(&instances(), &[creation], Some(Timestamp::UNIX_EPOCH))?;
+        night.bill(&bill::harvest())
+    });
+    book.learn().unwrap();
+    book.tell();
+    book
+}

@@ -1,0 +1,216 @@
+//! Answers from the index of current resources, compared with answers from the file.
+
+use tagledger_model::inventory::{GapReason, Resource, Tags};
+use tagledger_policy::Policy;
+
+use crate::{
+    model::compliance_totals::ComplianceTotals,
+    query::{policy_simulation, remediation, snapshot_diff},
+    read::{
+        filter::Filter,
+        session::{LedgerReader, ReadSession},
+    },
+    tests::{
+        BARE, Book, GOOD, OWNERLESS, POLICY, SHORT, bucket, gap, instance, instances, pages,
+        resource_costs::{EC2, costs, harvest, machine, pool, shared, usd},
+        scope, tagged, whole,
+    },
+    warmup,
+    write::writer::LedgerWriter,
+};
+
+fn warm(reader: &LedgerReader) {
+    let warmed = reader.read(|view| {
+        let newest = view.newest()?.unwrap();
+        warmup::run(view, &newest)
+    });
+    warmed.unwrap();
+}
+
+/// A policy that exempts nothing.
+fn plain() -> String {
+    POLICY.split("\"exemptions\"").next().unwrap().trim_end().trim_end_matches(',').to_owned() + "}"
+}
+
+/// The policy simulation and the remediation backlog of the newest snapshot are the same with a cold and with a loaded
+/// cache, for several draft policies and filters. This includes costs too large for the compact column and estates too
+/// large to be cached in full.
+#[test]
+fn simulation_and_backlog_are_the_same_with_cache() {
+    let tags = |n: usize| [GOOD, SHORT, OWNERLESS, BARE][n % 4];
+    let plain = plain();
+    let drafts = [
+        plain.replace("\"staging\"", "\"Production\""),
+        plain.replace("\"production\"", "\"live\""),
+        plain.replace("[\"ec2:instance\", \"s3:bucket\"]", "[\"s3:bucket\"]"),
+        plain.replace("\"Environment\"", "\"Name\"").replace("\"production\", ", "\"web-1\", "),
+        plain.replace("\"required_tags\"", "\"tag_naming_rules\": {\"case_sensitivity\": false}, \"required_tags\""),
+        POLICY.replace("legacy-*", "b-*"),
+    ];
+    let mut dear = 0;
+    // The index has at most 24 entries.
+    for (instances_now, named) in [(17, false), (17, true), (30, false)] {
+        let mut book = Book::new();
+        // The cost of one machine does not fit into an entry.
+        let mut singles = shared(vec![pool("ec2:instance", "m5.large", "30000", 9_000)]);
+        if named {
+            singles = costs(singles.days);
+            let charges = singles.charges.as_mut().unwrap();
+            let charged = |(id, amount): (&str, &str)| (EC2.to_owned(), id.to_owned(), usd(amount));
+            charges.services = vec![(EC2.to_owned(), usd("9000"))];
+            charges.resources = [("i-4", "6000"), ("i-8", "30"), ("i-12", "-40")].map(charged).to_vec();
+        }
+        let machines =
+            (0..instances_now).map(|n| machine(&n.to_string(), tags(n), if n == 4 { 9 } else { 1 })).collect();
+        let unread = bucket("u", Tags::Unknown(gap(GapReason::Throttled)));
+        let buckets = (0..5).map(|n| bucket(&format!("b-{n}"), tagged(tags(n)))).chain([unread]).collect();
+        let blind = (scope("eu-north-1", "s3:bucket"), whole(vec![bucket("c", Tags::Untaggable)]));
+        let found = [(instances(), whole(machines)), (scope("eu-west-1", "s3:bucket"), whole(buckets)), blind];
+        book.write(&found, |night| night.bill(&harvest(singles, &[(EC2, "30000")])));
+        let (warm_reader, cold_reader) = (book.reader(), book.reader());
+        warm(&warm_reader);
+        let buckets = Filter { types: vec!["s3:bucket".parse().unwrap()], ..Filter::default() };
+        for filter in [Filter::default(), buckets] {
+            let backlog =
+                |view: &ReadSession<'_>| remediation::find_backlog(view, &view.newest()?.unwrap(), &filter, usize::MAX);
+            let expected = cold_reader.read(backlog).unwrap();
+            assert!(!expected.steps.is_empty());
+            assert_eq!(warm_reader.read(backlog).unwrap(), expected, "of {instances_now}, {filter:?}");
+            for (number, draft) in drafts.iter().enumerate() {
+                let draft = Policy::parse(draft).unwrap();
+                let simulated = |view: &ReadSession<'_>| {
+                    let judged = policy_simulation::simulate(view, &view.newest()?.unwrap(), &filter, &draft, 3)?;
+                    Ok((judged.scopes, judged.reasons, judged.failing, judged.unknown))
+                };
+                let expected = cold_reader.read(simulated).unwrap();
+                assert!(!expected.0.is_empty());
+                assert_eq!(expected.3, 1, "one could not be read");
+                let costs = expected.2.iter().filter_map(|row| row.cost);
+                dear += costs.filter(|cost| cost.monthly > usd("4295")).count();
+                assert_eq!(
+                    warm_reader.read(simulated).unwrap(),
+                    expected,
+                    "draft {number} of {instances_now}, {filter:?}"
+                );
+            }
+        }
+    }
+    assert!(dear >= 3, "one of each estate, not {dear}");
+}
+
+/// A policy simulation of a snapshot that is no longer the newest evaluates all of its resources and reports no costs,
+/// even with a cache that was loaded while it was the newest.
+#[test]
+fn simulation_of_past_snapshot_has_no_costs() {
+    let mut book = Book::new();
+    let estate = |tags: &'static [(&str, &str)], there: std::ops::Range<usize>| {
+        [(instances(), whole(there.map(|n| machine(&n.to_string(), tags, 1)).collect()))]
+    };
+    // No cost fits into an entry.
+    let dear = harvest(shared(vec![pool("ec2:instance", "m5.large", "40000", 720)]), &[(EC2, "40000")]);
+    book.write(&estate(GOOD, 0..4), |night| night.bill(&dear));
+    let reader = book.reader();
+    warm(&reader);
+    let draft = Policy::parse(&plain().replace("production", "live")).unwrap();
+    let told = |view: &ReadSession<'_>| {
+        let judged = policy_simulation::simulate(view, &view.snapshot(1)?.unwrap(), &Filter::default(), &draft, 100)?;
+        Ok((judged.scopes, judged.reasons, judged.failing.iter().map(|row| row.arn.clone()).collect::<Vec<_>>()))
+    };
+    let newest = reader.read(told).unwrap();
+    assert_eq!((newest.0[0].1.newly_failing, newest.0[0].1.newly_failing_with_cost), (4, 4));
+    book.night(&estate(SHORT, 1..4));
+    let then = reader.read(told).unwrap();
+    assert_eq!((then.0[0].1.newly_failing, then.0[0].1.newly_failing_with_cost), (4, 0));
+    assert_eq!(then, book.reader().read(told).unwrap());
+}
+
+/// The cache of a reader can refer to a tag value that pruning has deleted from the file. A policy simulation of the
+/// newest snapshot does not read that value and succeeds.
+#[test]
+fn simulation_does_not_read_tags_pruned_from_file() {
+    let mut book = Book::new();
+    let tags: &[(&str, &str)] = &[("Owner", "gone@b.example"), ("Environment", "staging")];
+    book.night(&[(instances(), whole(vec![instance("1", tags)]))]);
+    (1..15).for_each(|_| drop(book.night(&[(instances(), whole(vec![instance("1", GOOD)]))])));
+    let reader = book.reader();
+    warm(&reader);
+    let gone = "SELECT count(*) FROM tag WHERE value = 'gone@b.example'";
+    assert_eq!(book.number(gone), 1);
+    LedgerWriter::open(&book.path()).unwrap().thin(&"3d".parse().unwrap(), jiff::civil::date(2026, 1, 16)).unwrap();
+    assert_eq!(book.number(gone), 0);
+    let draft = Policy::parse(&plain()).unwrap();
+    let told = |view: &ReadSession<'_>| {
+        Ok(policy_simulation::simulate(view, &view.newest()?.unwrap(), &Filter::default(), &draft, 100)?.scopes)
+    };
+    let scopes = reader.read(told).unwrap();
+    assert_eq!((scopes.len(), scopes[0].1.draft.compliant), (1, 1));
+}
+
+/// The diff of two snapshots reports a bucket in the region that it has in the later snapshot, with a cold and with a
+/// loaded cache.
+#[test]
+fn diff_reports_moved_bucket_in_later_region() {
+    let mut book = Book::new();
+    let regions = ["eu-west-1", "us-east-1"].map(|region| scope(region, "s3:bucket"));
+    let night = |book: &mut Book, here: Vec<Resource>, there: Vec<Resource>| {
+        book.night(&[(regions[0].clone(), whole(here)), (regions[1].clone(), whole(there))]);
+    };
+    let gone = bucket("gone", tagged(GOOD));
+    let bucket = |tags| vec![bucket("b", tagged(tags))];
+    night(&mut book, [bucket(BARE), vec![gone.clone()]].concat(), vec![]);
+    night(&mut book, [bucket(SHORT), vec![gone]].concat(), vec![]);
+    night(&mut book, vec![], bucket(GOOD));
+    night(&mut book, vec![], bucket(SHORT));
+    let (warm_reader, cold_reader) = (book.reader(), book.reader());
+    warm(&warm_reader);
+    // Between snapshots 2 and 4 only its region differs.
+    for (earlier, later, at) in [(1, 2, 0), (1, 3, 1), (2, 3, 1), (1, 4, 1), (3, 4, 1)] {
+        for reader in [&warm_reader, &cold_reader] {
+            let scopes = reader.read(|view| {
+                let nights = [earlier, later].map(|id| view.snapshot(id).unwrap().unwrap());
+                let found = snapshot_diff::compare(view, &nights[0], &nights[1])?;
+                Ok(found.changed.iter().map(|one| (*one.scope).clone()).collect::<Vec<_>>())
+            });
+            assert_eq!(scopes.unwrap(), [regions[at].clone()], "{earlier} to {later}");
+        }
+    }
+}
+
+/// With a filter, the remediation backlog contains only resources that the filter admits, and its totals agree with a
+/// policy simulation. The backlogs of all parts sum to the backlog of the complete estate.
+#[test]
+fn backlog_of_filtered_parts_sums_to_total() {
+    let mut book = Book::new();
+    for night in 0..3 {
+        pages::varied(&mut book, night);
+    }
+    let parts =
+        ["ec2:instance", "s3:bucket"].map(|kind| Filter { types: vec![kind.parse().unwrap()], ..Filter::default() });
+    for id in [2, 3] {
+        let asked = |view: &ReadSession<'_>| {
+            let night = view.snapshot(id)?.unwrap();
+            let all = remediation::find_backlog(view, &night, &Filter::default(), usize::MAX)?;
+            let (mut standing, mut steps) = (ComplianceTotals::default(), std::collections::BTreeMap::new());
+            for filter in &parts {
+                let part = remediation::find_backlog(view, &night, filter, usize::MAX)?;
+                let judged = policy_simulation::simulate(view, &night, filter, &book.policy, 0)?;
+                assert_eq!(judged.scopes.iter().map(|(_, sums)| sums.now).collect::<Vec<_>>(), [part.standing]);
+                for (step, keys) in part.steps.iter().zip(part.keys()) {
+                    let rows = remediation::list_resources(view, &night, keys)?;
+                    assert_eq!((rows.len() as u64, keys.len() as u64), (step.resources, step.resources));
+                    assert!(rows.iter().all(|row| filter.admits(&row.scope)));
+                    *steps.entry((step.changes, step.cost)).or_insert(0) += step.resources;
+                }
+                standing += part.standing;
+            }
+            assert_eq!(standing, all.standing);
+            assert!(all.steps.len() > 1);
+            assert_eq!(
+                steps.into_values().collect::<Vec<_>>(),
+                all.steps.iter().map(|step| step.resources).collect::<Vec<_>>()
+            );
+            Ok(())
+        };
+        book.reader().read(asked).unwrap();
+    }
+}

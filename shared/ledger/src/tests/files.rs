@@ -1,0 +1,273 @@
+use jiff::Timestamp;
+
+use crate::{
+    db::connection,
+    error::{ErrorContext, LedgerError, Operation},
+    index::tag_sets,
+    read::{partition, session::LedgerReader},
+    tests::{Book, instances, representative, whole},
+    warmup,
+    write::{transaction::SnapshotHeader, writer::LedgerWriter},
+};
+
+/// The representative ledger of these tests has at least one row in each of the 42 tables.
+#[test]
+fn representative_ledger_fills_every_table() {
+    let book = representative();
+    let sql = book.sql();
+    let mut tables =
+        sql.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").unwrap();
+    let names: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(names.len(), 42);
+    for name in names {
+        let rows: i64 = sql.query_row(&format!("SELECT count(*) FROM {name}"), [], |row| row.get(0)).unwrap();
+        assert!(rows > 0, "{name} is empty");
+    }
+}
+
+/// The error for a ledger file that does not exist tells the user to run `tagledger scan`.
+#[test]
+fn missing_ledger_error_names_scan_command() {
+    let error = Book::new().reader().read(|view| view.newest()).unwrap_err();
+    assert!(error.to_string().contains("run `tagledger scan`"), "{error}");
+}
+
+/// The writer and the reader refuse a ledger with a later schema version and do not change the file.
+#[test]
+fn newer_schema_version_is_refused_and_unchanged() {
+    let book = representative();
+    book.sql().execute_batch("PRAGMA user_version = 99").unwrap();
+    let before = std::fs::read(book.path()).unwrap();
+    assert!(matches!(LedgerWriter::open(&book.path()), Err(LedgerError::Newer { found: 99, .. })));
+    assert!(matches!(book.reader().read(|view| view.newest()), Err(LedgerError::Newer { found: 99, .. })));
+    assert_eq!(std::fs::read(book.path()).unwrap(), before);
+}
+
+/// The writer refuses a file that is not an SQLite database and does not overwrite it.
+#[test]
+fn non_sqlite_file_is_refused_and_unchanged() {
+    let book = Book::new();
+    std::fs::write(book.path(), "dear diary, ".repeat(500)).unwrap();
+    let error = LedgerWriter::open(&book.path()).unwrap_err();
+    assert!(error.to_string().contains("it is not a ledger"), "{error}");
+    assert!(std::fs::read_to_string(book.path()).unwrap().starts_with("dear diary"));
+}
+
+/// The writer refuses the SQLite database of another program and does not change the file.
+#[test]
+fn foreign_database_is_refused_and_unchanged() {
+    let book = Book::new();
+    book.sql().execute_batch("CREATE TABLE mine (x); PRAGMA user_version = 3").unwrap();
+    let before = std::fs::read(book.path()).unwrap();
+    let error = LedgerWriter::open(&book.path()).unwrap_err();
+    assert!(error.to_string().contains("the database of another program"), "{error}");
+    assert_eq!(std::fs::read(book.path()).unwrap(), before);
+}
+
+/// Opening or reading a ledger with overwritten pages fails with an error that says the ledger is damaged. The file
+/// stays as it was.
+#[test]
+fn damaged_ledger_is_refused_and_unchanged() {
+    let book = representative();
+    let mut bytes = std::fs::read(book.path()).unwrap();
+    for byte in bytes.iter_mut().skip(4096).take(60_000) {
+        *byte = 0xA5;
+    }
+    std::fs::write(book.path(), &bytes).unwrap();
+    let writer = LedgerWriter::open(&book.path());
+    let error = writer.and_then(|writer| writer.known_scopes()).unwrap_err();
+    assert!(error.to_string().contains("is damaged"), "{error}");
+    assert_eq!(std::fs::read(book.path()).unwrap(), bytes);
+}
+
+/// A database file without tables, as a killed process can leave it, is accepted and becomes a ledger with snapshot 1.
+#[test]
+fn empty_database_file_becomes_a_ledger() {
+    let mut book = Book::new();
+    book.sql().execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    assert!(std::fs::metadata(book.path()).unwrap().len() > 0);
+    assert_eq!(book.night(&[]).snapshot.id, 1);
+}
+
+/// A path that is a folder is refused as such. For a path in a folder that does not exist, the error tells the user to
+/// check the folder.
+#[test]
+fn folder_path_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = LedgerWriter::open(folder.path()).unwrap_err();
+    assert!(error.to_string().contains("it is a folder"), "{error}");
+    let error = LedgerWriter::open(&folder.path().join("missing").join("ledger.sqlite")).unwrap_err();
+    assert!(error.to_string().contains("check that its folder exists"), "{error}");
+}
+
+/// While one writer has a snapshot open, a second writer fails at once with the busy error. The first writer finishes
+/// its snapshot.
+#[test]
+fn second_writer_is_refused_while_first_continues() {
+    let mut book = representative();
+    let policy = book.policy.clone();
+    let header =
+        SnapshotHeader { started_at: Timestamp::constant(1_800_000_000, 0), policy: &policy, app_version: "test" };
+    let mut first = LedgerWriter::open(&book.path()).unwrap();
+    let night = first.begin(header).unwrap();
+    let mut second = LedgerWriter::open(&book.path()).unwrap();
+    assert!(matches!(second.begin(header), Err(LedgerError::Busy { .. })));
+    night.finish(header.started_at, 0).unwrap();
+    drop(second);
+    assert_eq!(book.night(&[]).snapshot.id, 4);
+}
+
+/// An open reader reads the new file after the ledger is replaced by a rename.
+#[test]
+fn reader_follows_replaced_file() {
+    let (old, mut new) = (representative(), representative());
+    new.night(&[(instances(), whole(vec![]))]);
+    let reader = old.reader();
+    let newest = || reader.read(|view| view.newest()).unwrap().unwrap().id;
+    assert_eq!(newest(), 2);
+    std::fs::rename(new.path(), old.path()).unwrap();
+    assert_eq!(newest(), 3);
+}
+
+/// A connection opened for reading refuses a statement that deletes rows.
+#[test]
+fn read_only_connection_cannot_write() {
+    let book = representative();
+    let connection = connection::open_read_only(&book.path()).unwrap();
+    assert!(connection.execute("DELETE FROM snapshot", []).is_err());
+}
+
+/// Statements that look through a table, and are meant to.
+fn whole_tables() -> Vec<&'static str> {
+    // Dimensions are small; scopes are asked for once a scan, and what is known; snapshots, months and tag keys are few, and so is
+    // what is shared out; who sweeps, checks, measures or adds up reads all.
+    [
+        &["ACCOUNTS", "REGIONS", "TYPES", "CURRENT_RESOURCES", "CURRENT_SCOPES"][..],
+        &[
+            "NEWEST_SNAPSHOT",
+            "NEWEST_WHOLE",
+            "SNAPSHOT_IDS",
+            "SNAPSHOTS",
+            "RETAINED_SNAPSHOTS",
+            "COUNT_RETAINED",
+            "COUNT_PRUNED",
+            "SPAN",
+        ],
+        &["DROP_OLD_VIOLATIONS", "DROP_FORGOTTEN_RESOURCES", "DROP_UNUSED_TAG_SETS"],
+        &["DROP_LINES_BETWEEN", "DROP_BILL_BEFORE"],
+        &["TAG_SETS", "TAG_IDS", "COUNTED_TAGS"],
+        &["TAG_SET_KEYS", "FINDING_SETS", "RESOURCES", "JUDGED", "AS_OF", "INTEGRITY", "FREE_BYTES", "TABLE_SIZES"],
+        &["BILL_MONTHS", "ALLOCATION_TAGS", "BILL_NEEDS", "BILL_GAP", "SNAPSHOT_BEFORE"],
+        &["COST_BASIS", "POOLS", "USAGE", "CHARGED_SERVICES", "LOCALS_OF_TYPE", "COSTS_BY_VERDICT"],
+        &["LIVING_TAGGED", "FEATURE_COUNTS_MODEL"],
+        &["DROP_FEATURE_COUNTS", "DROP_FEATURE_COUNTS_VALUES", "DROP_FEATURE_COUNTS_MODEL"],
+        &[
+            "DROP_UNUSED_LINK_SETS",
+            "LINK_SETS",
+            "LINK_IDS",
+            "ALL_TAGS",
+            "ALL_TAG_SETS",
+            "ALL_TAG_KEYS",
+            "LIVING",
+            "LIVING_TO_JUDGE",
+            "JUDGED_TO_FIX",
+        ],
+        &["USAGE_COUNTED", "LIFE_COUNTED", "FIXED_COUNTED", "TAG_VALUES"],
+        &[
+            "SNAPSHOTS_SINCE",
+            "OLDEST_KEPT",
+            "LIFE",
+            "FIXED_DAYS",
+            "RULES",
+            "SPEND_BY_DAY",
+            "BILL_DAY_OF_LINE",
+            "JUDGED_WITH_TAGS",
+            "JUDGED_TO_TELL",
+            "BEGAN_BETWEEN",
+            "TRAIL",
+            "DROP_CREATORS",
+            "DROP_PRINCIPALS",
+            "PRINCIPALS",
+        ],
+        &["COUNT_CURRENT", "COUNT_RESOURCES", "COUNT_VERSIONS", "COUNT_OPEN", "COUNT_CLOSED", "COPY_INTO"],
+    ]
+    .concat()
+}
+
+/// The query plan of every statement uses an index and sorts nothing large, except for the listed statements that read
+/// a complete table on purpose.
+#[test]
+fn every_query_uses_an_index() {
+    let book = representative();
+    let sql = book.sql();
+    sql.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+    let whole_table_on_purpose = whole_tables();
+    for (name, text) in crate::db::sql::ALL.iter().chain(crate::db::sql::QUESTIONS) {
+        if whole_table_on_purpose.contains(name) {
+            continue;
+        }
+        let mut plan = sql.prepare(&format!("EXPLAIN QUERY PLAN {text}")).unwrap();
+        let nulls = vec![rusqlite::types::Null; plan.parameter_count()];
+        let steps = plan.query_map(rusqlite::params_from_iter(nulls), |row| row.get::<_, String>(3)).unwrap();
+        let steps: Vec<String> = steps.map(Result::unwrap).collect();
+        let indexed = |step: &String| {
+            !step.starts_with("SCAN")
+                || ["USING", "json_each", "finding_set", "(subquery"].iter().any(|ok| step.contains(ok))
+        };
+        assert!(steps.iter().all(indexed), "{name}: {steps:#?}");
+        // The living come from an index in the order of the answer; only the few versions that ended since are sorted.
+        let sorts = steps.iter().position(|step| step == "USE TEMP B-TREE FOR ORDER BY");
+        let ended = steps.iter().position(|step| step == "RIGHT");
+        assert!(sorts.is_none() || ended < sorts, "{name}: {steps:#?}");
+    }
+}
+
+/// The deadline of a read starts with that read. Time that passed since earlier reads does not count, on 3,000 reads in
+/// succession.
+#[test]
+fn each_read_gets_its_own_deadline() {
+    let book = representative();
+    let reader = LedgerReader::with_timeout(&book.path(), std::time::Duration::from_millis(50));
+    reader.read(|view| view.newest()).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(60));
+    for asked in 0..3_000 {
+        assert!(reader.newest().is_ok(), "the question after {asked} others was ended");
+    }
+}
+
+/// A read past its deadline fails with an error that advises to ask again. The cache of the reader stays valid.
+#[test]
+fn timed_out_read_fails_and_keeps_cache() {
+    const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT sum(i) FROM n";
+    let book = representative();
+    let reader = LedgerReader::with_timeout(&book.path(), std::time::Duration::from_millis(500));
+    let newest = reader.newest().unwrap().unwrap();
+    reader.read(|view| warmup::run(view, &newest)).unwrap();
+    let ended =
+        reader.read(|view| view.db().query_row(ENDLESS, [], |row| row.get::<_, i64>(0)).context(Operation::ReadCounts));
+    let error = ended.unwrap_err();
+    assert!(matches!(error, LedgerError::OutOfTime));
+    assert!(error.to_string().contains("ask again"), "{error}");
+    let held = reader.read(|view| Ok((view.newest()?, tag_sets::cached(view)?.is_some()))).unwrap();
+    assert_eq!(held, (Some(newest), true));
+}
+
+/// Both partitions of a parallel read obey the deadline of their session: when it has passed, both statements are
+/// interrupted.
+#[test]
+fn both_partitions_obey_the_read_deadline() {
+    const LONG: &str =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT sum(i) FROM n";
+    let (book, ended) = (representative(), std::sync::atomic::AtomicUsize::new(0));
+    let reader = LedgerReader::with_timeout(&book.path(), std::time::Duration::from_millis(500));
+    let asked = reader.read(|view| {
+        std::thread::sleep(std::time::Duration::from_millis(501));
+        partition::par_partitions(view, |view, _| {
+            let counted = view.db().query_row(LONG, [], |row| row.get::<_, i64>(0)).context(Operation::ReadCounts);
+            ended.fetch_add(usize::from(counted.is_err()), std::sync::atomic::Ordering::Relaxed);
+            counted
+        })
+    });
+    assert!(matches!(asked, Err(LedgerError::OutOfTime)));
+    assert_eq!(ended.into_inner(), 2);
+}

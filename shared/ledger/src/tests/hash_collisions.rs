@@ -1,0 +1,70 @@
+//! Values with the same hash, and stored values that no version writes.
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use crate::{
+    error::LedgerError,
+    query::compliance,
+    read::filter::Filter,
+    tests::{Book, GOOD, OWNERLESS, SHORT, instance, instances, whole},
+    write::{transaction::SnapshotHeader, writer::LedgerWriter},
+};
+
+/// A ledger with one snapshot of three instances, in which `change` then replaces stored values.
+fn changed_book(change: &str) -> Book {
+    let mut book = Book::new();
+    book.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", SHORT), instance("3", OWNERLESS)]))]);
+    let db = Connection::open(book.path()).unwrap();
+    db.pragma_update(None, "ignore_check_constraints", true).unwrap();
+    db.execute_batch(change).unwrap();
+    book
+}
+
+/// Records the same instances again, evaluated by another version of the program.
+fn record_again(book: &Book) -> Result<(), LedgerError> {
+    let mut writer = LedgerWriter::open(&book.path()).unwrap();
+    let started_at = Timestamp::constant(1_800_000_000, 0);
+    let mut snapshot = writer.begin(SnapshotHeader { started_at, policy: &book.policy, app_version: "another" })?;
+    let listing = whole(vec![instance("1", GOOD), instance("2", SHORT), instance("3", OWNERLESS)]);
+    snapshot.record(&instances(), &listing)?;
+    snapshot.finish(started_at, 1).map(drop)
+}
+
+/// A scan fails and records nothing when a tag set, a finding set or an ARN has the hash of a stored value that differs
+/// from it. Without such a collision the same scan succeeds.
+#[test]
+fn collision_with_stored_value_fails_scan() {
+    let collisions = [
+        ("UPDATE tag_set SET tags = (SELECT tags FROM tag_set ORDER BY id LIMIT 1)", "tag sets"),
+        ("UPDATE finding_set SET rules = x'01'", "finding sets"),
+        ("UPDATE resource SET local = 'instance/i-other'", "resources"),
+    ];
+    for (change, expected) in collisions {
+        let book = changed_book(change);
+        let error = record_again(&book).unwrap_err();
+        assert!(matches!(error, LedgerError::HashCollision { what, .. } if what == expected), "{expected}: {error}");
+        assert_eq!(book.number("SELECT count(*) FROM snapshot"), 1, "{expected}");
+    }
+    record_again(&changed_book("")).unwrap();
+}
+
+/// A resource that a list contains twice is recorded once.
+#[test]
+fn repeated_resource_in_listing_is_recorded_once() {
+    let mut book = Book::new();
+    let summary = book.night(&[(instances(), whole(vec![instance("1", GOOD), instance("1", GOOD)]))]);
+    assert_eq!((summary.tally.total(), summary.scopes[0].resources), (1, 1));
+}
+
+/// A stored state or count that no version writes is an error of the query, not another value.
+#[test]
+fn invalid_stored_values_are_errors() {
+    let book = changed_book("UPDATE rollup_cell SET compliant = -1");
+    let counts = book
+        .reader()
+        .read(|session| compliance::count_by_scope(session, &session.newest()?.unwrap(), &Filter::default()));
+    assert!(matches!(counts, Err(LedgerError::Query { .. })));
+    let book = changed_book("UPDATE current SET state = 9");
+    assert!(matches!(record_again(&book), Err(LedgerError::Query { .. })));
+}

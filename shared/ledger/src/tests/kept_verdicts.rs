@@ -1,0 +1,77 @@
+//! A resource with the same tags is not judged again, unless it could come out otherwise.
+
+use tagledger_policy::Policy;
+
+use crate::{
+    tests::{BARE, Book, GOOD, OWNERLESS, POLICY, SHORT, broken, instance, instances, whole},
+    write::snapshot_writer::SnapshotSummary,
+};
+
+/// The verdict of the one resource there is, as if a judge had erred.
+fn err(book: &Book) {
+    let changed = book.sql().execute("UPDATE current SET state = 0, errors = 0, finding_set_id = NULL", []).unwrap();
+    assert_eq!(changed, 1);
+}
+
+fn non_compliant(night: &SnapshotSummary) -> u64 {
+    night.tally.non_compliant
+}
+
+/// The evaluation of a resource is reused while its tags, the policy and the program version are the same. It is
+/// repeated in every snapshot when the policy contains an expiry date.
+#[test]
+fn reused_until_policy_or_program_changes() {
+    let listing = [(instances(), whole(vec![instance("1", SHORT)]))];
+    let retagged = [(instances(), whole(vec![instance("1", BARE)]))];
+    let renamed = [(instances(), whole(vec![instance("1", &[SHORT, &[("Name", "web-2")]].concat())]))];
+    let other = Policy::parse(&POLICY.replace("frozen", "frozen since May")).unwrap();
+    let of_the_day = POLICY.replace("\"frozen\"", "\"frozen\", \"expires\": \"2030-01-01\"");
+    let of_the_day = Policy::parse(&of_the_day).unwrap();
+    let kept = Book::new();
+    let cases = [
+        (kept, &listing, None, "test", 0),
+        (Book::new(), &retagged, None, "test", 1),
+        (Book::new(), &renamed, None, "test", 1),
+        (Book::new(), &listing, Some(other), "test", 1),
+        (Book::new(), &listing, None, "mended", 1),
+        (Book { policy: of_the_day, ..Book::new() }, &listing, None, "test", 1),
+    ];
+    for (number, (mut book, second, policy, app_version, expected)) in cases.into_iter().enumerate() {
+        assert_eq!(non_compliant(&book.night(&listing)), 1);
+        err(&book);
+        book.app_version = app_version;
+        book.policy = policy.unwrap_or(book.policy);
+        assert_eq!(non_compliant(&book.night(second)), expected, "case {number}");
+    }
+}
+
+/// A narrowed scan reuses the evaluations of the scopes that it carries over. A new program version evaluates them
+/// again.
+#[test]
+fn carried_over_scope_is_reevaluated_by_new_program() {
+    let mut book = Book::new();
+    book.night(&[(instances(), whole(vec![instance("1", SHORT)]))]);
+    err(&book);
+    assert_eq!(non_compliant(&book.narrowed(&[])), 0);
+    book.app_version = "mended";
+    assert_eq!(non_compliant(&book.narrowed(&[])), 1);
+}
+
+/// After a varied sequence of earlier snapshots, some with gaps, a complete listing gives the same fingerprint and
+/// compliance counts as in an empty ledger.
+#[test]
+fn later_snapshot_equals_first_snapshot_of_same_listing() {
+    let tags = [GOOD, SHORT, OWNERLESS, BARE, &[("Owner", "a@b.example"), ("Name", "a")], &[("Name", "b")]];
+    let mut book = Book::new();
+    for night in 0..15_usize {
+        if night % 5 == 3 {
+            book.night(&[(instances(), broken(vec![]))]);
+            continue;
+        }
+        let seen = (0..20_usize).filter(|number| (number + night) % 7 > 0);
+        let seen = seen.map(|number| instance(&number.to_string(), tags[(number * 5 + night / 2) % 6]));
+        let listing = [(instances(), whole(seen.collect()))];
+        let (later, first) = (book.night(&listing), Book::new().night(&listing));
+        assert_eq!((later.snapshot.fingerprint, later.tally), (first.snapshot.fingerprint, first.tally), "{night}");
+    }
+}

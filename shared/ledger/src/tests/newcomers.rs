@@ -1,0 +1,67 @@
+//! Resources of a first night, which are written many at once: eight in these tests.
+
+use tagledger_model::inventory::{Listing, Scope};
+
+use crate::{
+    query::compliance,
+    read::filter::Filter,
+    tests::{BARE, Book, GOOD, OWNERLESS, SHORT, bucket, instance, instances, scope, tagged, whole},
+};
+
+fn in_region(region: &str) -> Scope {
+    scope(region, "s3:bucket")
+}
+
+/// So many buckets without tags.
+fn bare(count: usize, name: &str) -> Listing {
+    whole((0..count).map(|number| bucket(&format!("{name}-{number}"), tagged(BARE))).collect())
+}
+
+/// A bucket that two regions list in the first snapshot is stored once, in the region recorded last. This holds whether
+/// the first listing is still buffered or already written.
+#[test]
+fn bucket_listed_in_two_regions_is_one_resource() {
+    // Both wait together, or the first is written before the second is seen, alone or with others that wait.
+    for between in [0, 5, 8, 20] {
+        let mut book = Book::new();
+        let (former, latter) = (in_region("us-east-1"), in_region("eu-west-1"));
+        let summary = book.night(&[
+            (former.clone(), bare(1, "b")),
+            (in_region("us-west-2"), bare(between, "other")),
+            (latter.clone(), bare(1, "b")),
+        ]);
+        assert_eq!(summary.tally.total(), between as u64 + 1);
+        assert_eq!(book.number("SELECT count(*) FROM current"), between as i64 + 1);
+        assert_eq!(book.number("SELECT count(*) FROM violation"), between as i64 + 1);
+        let cells = book
+            .reader()
+            .read(|view| compliance::count_by_scope(view, &view.newest()?.unwrap(), &Filter::default()))
+            .unwrap();
+        let of = |wanted: &Scope| cells.iter().find(|(scope, _)| scope == wanted).map(|(_, tally)| tally.total());
+        assert_eq!((of(&former), of(&latter)), (None, Some(1)), "{between} between");
+        assert_eq!(book.reader().check(true, |_| {}).unwrap().faults, Vec::<String>::new());
+    }
+}
+
+/// The fingerprint, compliance counts, changes and violations of a first snapshot do not depend on the order in which
+/// its scopes are recorded.
+#[test]
+fn first_snapshot_is_independent_of_scope_order() {
+    let mut scopes = vec![
+        (in_region("us-east-1"), bare(13, "east")),
+        (in_region("us-west-2"), bare(2, "west")),
+        (instances(), whole(vec![instance("1", GOOD), instance("2", SHORT), instance("3", OWNERLESS)])),
+        (in_region("eu-west-1"), bare(6, "north")),
+    ];
+    let says = |scopes: &[(Scope, Listing)]| {
+        let mut book = Book::new();
+        let summary = book.night(scopes);
+        let violations = book.number("SELECT sum(key % 1000003) FROM violation");
+        (summary.snapshot.fingerprint, summary.tally, summary.changes, violations)
+    };
+    let said = says(&scopes);
+    for _ in 1..scopes.len() {
+        scopes.rotate_left(1);
+        assert_eq!(says(&scopes), said);
+    }
+}

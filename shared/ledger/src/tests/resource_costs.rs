@@ -1,0 +1,337 @@
+//! What single resources cost, on estates and bills whose shares are worked out by hand.
+
+use jiff::{Timestamp, civil::Date};
+use proptest::prelude::*;
+use tagledger_analysis::remediation::plan::RemediationTier;
+use tagledger_cost::{Amount, Days, Metric, ResourceCharges, ResourceCosts, UsagePool};
+use tagledger_model::inventory::{Resource, Usage};
+use tagledger_policy::Policy;
+
+use crate::{
+    index::missing_tags_by_cost::ScopeFilter,
+    model::{
+        bill::{BillCollection, BillLine, BillPart, MonthBill},
+        page::PageStart,
+        resource_cost::{CurrentTagSpend, ScopeSpend},
+    },
+    query::{missing_tags, policy_simulation, remediation, spend},
+    read::{filter::Filter, session::ReadSession},
+    tests::{BARE, Book, GOOD, OWNERLESS, POLICY, SHORT, account, bucket, instance, instances, scope, tagged, whole},
+};
+
+pub(crate) const EC2: &str = "Amazon Elastic Compute Cloud - Compute";
+
+const S3: &str = "Amazon Simple Storage Service";
+
+const NOVEMBER: Days = Days { first: Date::constant(2025, 11, 1), end: Date::constant(2025, 12, 1) };
+
+pub(crate) fn usd(text: &str) -> Amount {
+    text.parse().unwrap()
+}
+
+pub(crate) fn pool(resource_type: &str, driver: &str, amount: &str, units: i64) -> UsagePool {
+    UsagePool {
+        resource_type: resource_type.parse().unwrap(),
+        account: account().id.to_string(),
+        region: "eu-west-1".to_owned(),
+        driver: driver.to_owned(),
+        amount: usd(amount),
+        units: units * 1_000_000,
+    }
+}
+
+/// A bill that names two instances and a bucket, and has a pool of volumes.
+pub(crate) fn costs(days: Days) -> ResourceCosts {
+    let named = |service: &str, id: &str, amount| (service.to_owned(), id.to_owned(), usd(amount));
+    ResourceCosts {
+        days,
+        payer: account().id.to_string(),
+        currency: "USD".to_owned(),
+        pools: vec![pool("ec2:volume", "gp3", "8", 100)],
+        charges: Some(ResourceCharges {
+            window: Days { first: Date::constant(2025, 12, 20), end: Date::constant(2026, 1, 3) },
+            services: vec![(EC2.to_owned(), usd("50")), ("AWS Lambda".to_owned(), usd("1"))],
+            resources: vec![
+                named(EC2, "i-1", "30"),
+                named(EC2, "i-gone", "10"),
+                named("AWS Lambda", "arn:aws:s3:::b", "1"),
+            ],
+        }),
+        problem: String::new(),
+    }
+}
+
+pub(crate) fn shared(pools: Vec<UsagePool>) -> ResourceCosts {
+    ResourceCosts { pools, charges: None, problem: "not opted in".to_owned(), ..costs(NOVEMBER) }
+}
+
+pub(crate) fn machine(id: &str, tags: &[(&str, &str)], quantity: u32) -> Resource {
+    Resource { usage: Some(Usage { driver: "m5.large".to_owned(), quantity }), ..instance(id, tags) }
+}
+
+/// A bill by which each of four machines costs a hundred dollars.
+pub(crate) fn costly() -> BillCollection {
+    harvest(shared(vec![pool("ec2:instance", "m5.large", "400", 720)]), &[(EC2, "400")])
+}
+
+pub(crate) fn harvest(singles: ResourceCosts, charges: &[(&str, &str)]) -> BillCollection {
+    let line = |(service, amount): &(&str, &str)| BillLine {
+        day: Date::constant(2025, 11, 9),
+        part: BillPart::Charges,
+        a: (*service).to_owned(),
+        b: "Usage".to_owned(),
+        currency: "USD".to_owned(),
+        amount: usd(amount),
+    };
+    let month = MonthBill {
+        asked_at: Timestamp::UNIX_EPOCH,
+        days: NOVEMBER,
+        open_from: None,
+        metric: Metric::NetAmortized,
+        payer: account().id.to_string(),
+        terms: "t".to_owned(),
+        requests: 1,
+        lines: charges.iter().map(line).collect(),
+    };
+    BillCollection { months: vec![month], singles: Some(singles), ..BillCollection::default() }
+}
+
+/// Every lacking resource with its cost, in the order of costs.
+fn told(book: &Book) -> Vec<(String, Option<String>)> {
+    let page = book.reader().read(|view| {
+        let newest = view.newest()?.unwrap();
+        missing_tags::list_by_cost(view, &newest, &Filter::default(), ScopeFilter::default(), PageStart::FIRST, 50)
+    });
+    let rows = page.unwrap().unwrap().rows.into_iter();
+    rows.map(|row| (row.arn.resource().to_owned(), row.cost.map(|cost| cost.monthly.to_string()))).collect()
+}
+
+fn cost(resource: &str, amount: &str) -> (String, Option<String>) {
+    (resource.to_owned(), Some(amount.to_owned()))
+}
+
+/// The cost of a pool is divided by the units that were billed, so the share of terminated instances is assigned to no
+/// resource. A stopped instance costs 0.
+#[test]
+fn pool_cost_is_divided_by_billed_units() {
+    let mut book = Book::new();
+    // 2,000 hours were billed in a month of 720: of machines that are gone too.
+    let pools = vec![pool("ec2:instance", "m5.large", "200", 2_000)];
+    let found = whole(vec![machine("1", BARE, 1), machine("2", BARE, 0), machine("3", GOOD, 1)]);
+    book.write(&[(instances(), found)], |night| night.bill(&harvest(shared(pools), &[(EC2, "200")])));
+    assert_eq!(told(&book), [cost("instance/i-1", "72.00"), cost("instance/i-2", "0.00")]);
+}
+
+/// When the current resources of a pool need more units than were billed, the pool is divided among all of them. Their
+/// costs sum to the billed amount, also after a later snapshot without a new bill adds a resource.
+#[test]
+fn pool_cost_of_grown_fleet_stays_within_billed_amount() {
+    let mut book = Book::new();
+    let pools = vec![pool("ec2:instance", "m5.large", "200", 720)];
+    let found = (0..4).map(|n| machine(&n.to_string(), BARE, 1)).collect();
+    book.write(&[(instances(), whole(found))], |night| night.bill(&harvest(shared(pools), &[(EC2, "200")])));
+    assert!(told(&book).iter().all(|(_, cost)| cost.as_deref() == Some("50.00")), "{:?}", told(&book));
+    // One more comes the next night, without the bill being asked again.
+    let found = (0..5).map(|n| machine(&n.to_string(), BARE, 1)).collect();
+    book.night(&[(instances(), whole(found))]);
+    assert!(told(&book).iter().all(|(_, cost)| cost.as_deref() == Some("40.00")), "{:?}", told(&book));
+}
+
+/// A read session that is open while a new snapshot commits computes the remediation backlog and a policy simulation,
+/// costs included, from the state at its start.
+#[test]
+fn open_read_session_ignores_new_snapshot() {
+    let mut book = Book::new();
+    let estate = |tags: &'static [(&str, &str)]| whole((0..40).map(|n| machine(&n.to_string(), tags, 1)).collect());
+    let pools = vec![pool("ec2:instance", "m5.large", "400", 720)];
+    book.write(&[(instances(), estate(BARE))], |night| night.bill(&harvest(shared(pools), &[(EC2, "400")])));
+    let reader = book.reader();
+    let asked = |view: &ReadSession<'_>| {
+        let night = view.snapshot(1)?.unwrap();
+        let policy = view.policy(&night)?;
+        let to_fix = remediation::find_backlog(view, &night, &Filter::default(), usize::MAX)?;
+        let draft = policy_simulation::simulate(view, &night, &Filter::default(), &policy, 100)?;
+        Ok((to_fix, draft.scopes, draft.reasons))
+    };
+    // Another reader, for this one is not to remember anything.
+    let before = book.reader().read(asked).unwrap();
+    let amid = reader
+        .read(|view| {
+            // This one sees nothing of what comes now; in what comes, ended versions have no costs.
+            assert_eq!(view.newest()?.unwrap().id, 1);
+            book.night(&[(instances(), estate(GOOD))]);
+            asked(view)
+        })
+        .unwrap();
+    assert_eq!(before, amid);
+    let standing = amid.0.standing;
+    assert_eq!((standing.non_compliant, standing.non_compliant_cost), (40, usd("400")));
+    assert_eq!(amid.0.steps, [RemediationTier { changes: 2, cost: Some(usd("10")), resources: 40 }]);
+}
+
+/// Volumes of one usage type share its pool in proportion to their size. A usage type that the bill does not contain
+/// has an unknown cost instead of zero.
+#[test]
+fn volumes_share_pool_by_size_and_unbilled_type_has_no_cost() {
+    let mut book = Book::new();
+    let volume = |id: &str, driver: &str, quantity| Resource {
+        arn: format!("arn:aws:ec2:eu-west-1:111122223333:volume/vol-{id}").parse().unwrap(),
+        usage: Some(Usage { driver: driver.to_owned(), quantity }),
+        ..instance(id, BARE)
+    };
+    let found = whole(vec![volume("1", "gp3", 30), volume("2", "gp3", 10), volume("3", "io2", 10)]);
+    book.policy = Policy::parse(&POLICY.replace("\"s3:bucket\"]", "\"ec2:volume\"]")).unwrap();
+    let pools = vec![pool("ec2:volume", "gp3", "10", 50)];
+    let bill = harvest(shared(pools), &[("EC2 - Other", "12")]);
+    book.write(&[(scope("eu-west-1", "ec2:volume"), found)], |night| night.bill(&bill));
+    let unknown = ("volume/vol-3".to_owned(), None);
+    assert_eq!(told(&book), [cost("volume/vol-1", "6.00"), cost("volume/vol-2", "2.00"), unknown]);
+}
+
+/// A resource in the resource-level bill is assigned its share of the recent charges of its service, applied to the
+/// amount of the month; the minimum-cost filter is inclusive. A stopped instance costs 0, and a running instance that
+/// the bill does not list has an unknown cost.
+#[test]
+fn billed_resource_gets_its_share_of_service_charge() {
+    let mut book = Book::new();
+    let buckets = scope("eu-west-1", "s3:bucket");
+    let mut singles = costs(NOVEMBER);
+    let charges = singles.charges.as_mut().unwrap();
+    charges.services.push((S3.to_owned(), usd("4")));
+    charges.resources.push((S3.to_owned(), "photos".to_owned(), usd("1")));
+    singles.pools.push(pool("ec2:instance", "m5.large", "999", 10));
+    let found = [
+        (instances(), whole(vec![machine("1", BARE, 1), machine("2", BARE, 0), machine("3", BARE, 1)])),
+        (buckets, whole(vec![bucket("photos", tagged(BARE))])),
+    ];
+    book.write(&found, |night| night.bill(&harvest(singles, &[(EC2, "100"), (S3, "10")])));
+    // 30 of 50 were the first one's; what names no resource is nobody's; one is not named, so its cost is not known, and
+    // another one is stopped.
+    let expected = [
+        cost("instance/i-1", "60.00"),
+        cost("photos", "2.50"),
+        cost("instance/i-2", "0.00"),
+        ("instance/i-3".to_owned(), None),
+    ];
+    assert_eq!(told(&book), expected);
+    let sums = |least: &str| {
+        let what = ScopeFilter { least_cost: Some(usd(least)), created_until: None };
+        book.reader()
+            .read(|view| missing_tags::sum_totals(view, &view.newest()?.unwrap(), &Filter::default(), what))
+            .unwrap()
+    };
+    assert_eq!((sums("2.5").untagged, sums("2.5").cost), (2, usd("62.50")));
+    assert_eq!(sums("2.51").untagged, 1);
+}
+
+/// Spend of the current resources is classified by their current tags; a key that the bill does not know exactly does
+/// not attribute. Fixed and regressed spend is measured against the tags at the billed month.
+#[test]
+fn current_tags_spend_and_remediation() {
+    let mut book = Book::new();
+    book.nights = -40; // in November
+    let misspelt = &[("owner", "a@b.example"), ("Environment", "production")];
+    let pools = vec![pool("ec2:instance", "m5.large", "500", 3_600)];
+    let (then, now) = ([BARE, BARE, GOOD, GOOD, GOOD], [GOOD, BARE, GOOD, misspelt, BARE]);
+    let estate = |tags: [&[(&str, &str)]; 5]| whole((0..5).map(|n| machine(&n.to_string(), tags[n], 1)).collect());
+    book.policy = Policy::parse(
+        &POLICY.replace("\"required_tags\"", "\"tag_naming_rules\": {\"case_sensitivity\": false}, \"required_tags\""),
+    )
+    .unwrap();
+    book.night(&[(instances(), estate(then))]);
+    book.nights = 4; // in January
+    book.write(&[(instances(), estate(now))], |night| night.bill(&harvest(shared(pools), &[(EC2, "500")])));
+    let (live, turned) = book.reader().read(|view| spend::sum_current_spend(view, &view.newest()?.unwrap())).unwrap();
+    let spend = CurrentTagSpend { attributable: usd("200"), unattributable: usd("300"), not_judged: usd("0") };
+    assert_eq!(live, [ScopeSpend { scope: instances(), spend }], "a key that a bill does not know is none");
+    let turned = turned.unwrap();
+    assert_eq!((turned.fixed, turned.spoilt), (vec![(instances(), usd("100"))], vec![(instances(), usd("200"))]));
+}
+
+/// A resource whose charges are negative costs 0. The costs of the other resources of the service are scaled so that
+/// they do not exceed the amount of the month.
+#[test]
+fn credits_never_raise_cost_above_bill() {
+    let mut book = Book::new();
+    let mut singles = costs(NOVEMBER);
+    let named = |id: &str, amount| (EC2.to_owned(), id.to_owned(), usd(amount));
+    let charges = singles.charges.as_mut().unwrap();
+    charges.services = vec![(EC2.to_owned(), usd("20"))];
+    charges.resources = vec![named("i-1", "30"), named("i-2", "30"), named("i-3", "-40")];
+    let found = ["1", "2", "3"].map(|id| machine(id, BARE, 1)).to_vec();
+    book.write(&[(instances(), whole(found))], |night| night.bill(&harvest(singles, &[(EC2, "100")])));
+    let expected = [cost("instance/i-2", "50.00"), cost("instance/i-1", "50.00"), cost("instance/i-3", "0.00")];
+    let mut told = told(&book);
+    told.sort_by_key(|(_, cost)| std::cmp::Reverse(cost.clone()));
+    assert_eq!(
+        told.iter().map(|(_, cost)| cost).collect::<Vec<_>>(),
+        expected.iter().map(|(_, cost)| cost).collect::<Vec<_>>()
+    );
+}
+
+/// When the resource-level bill lists no resource of a service, the costs of its resources come from the usage-type
+/// pool.
+#[test]
+fn service_without_billed_resources_uses_its_pool() {
+    let mut book = Book::new();
+    let mut singles = costs(NOVEMBER);
+    let charges = singles.charges.as_mut().unwrap();
+    charges.services = vec![(EC2.to_owned(), usd("50")), (S3.to_owned(), usd("1"))];
+    charges.resources = vec![(S3.to_owned(), "photos".to_owned(), usd("1"))];
+    singles.pools = vec![pool("ec2:instance", "m5.large", "72", 720)];
+    let bill = harvest(singles, &[(EC2, "100"), (S3, "10")]);
+    book.write(&[(instances(), whole(vec![machine("1", BARE, 1)]))], |night| night.bill(&bill));
+    assert_eq!(told(&book), [cost("instance/i-1", "72.00")]);
+}
+
+/// A machine or volume: which driver, how much of it, and how it is tagged.
+fn any_resource() -> impl Strategy<Value = (usize, u32, usize)> {
+    (0_usize..3, 0_u32..60, 0_usize..4)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// For any resources, pools and credits, current spend does not exceed the billed amount. Each resource with
+    /// missing tags is listed exactly once, and the listed costs sum to the reported total.
+    #[test]
+    fn resource_costs_never_exceed_billed_amount(
+        resources in prop::collection::vec(any_resource(), 1..40),
+        pools in prop::array::uniform3((1_i64..5_000_000_000, 0_i64..40_000)),
+        named in any::<bool>(),
+    ) {
+        let mut book = Book::new();
+        let driver = |n: usize| format!("m{n}.large");
+        let found = resources.iter().enumerate().map(|(n, (of, quantity, tags))| Resource {
+            usage: Some(Usage { driver: driver(*of), quantity: *quantity }),
+            ..instance(&format!("{n:x}"), [GOOD, SHORT, BARE, OWNERLESS][*tags])
+        });
+        let pools: Vec<UsagePool> = pools.iter().enumerate().map(|(of, (micros, units))| UsagePool {
+            amount: Amount::from_micros(*micros),
+            ..pool("ec2:instance", &driver(of), "1", *units)
+        }).collect();
+        let billed: Amount = pools.iter().map(|pool| pool.amount).sum();
+        let charges = named.then(|| ResourceCharges {
+            // Less than what is named: something was taken back.
+            services: vec![(EC2.to_owned(), usd("3"))],
+            resources: (0..5).map(|n| (EC2.to_owned(), format!("i-{n:x}"), usd("1.4"))).collect(),
+            ..costs(NOVEMBER).charges.unwrap()
+        });
+        let total = format!("{}.{:06}", billed.micros() / 1_000_000, billed.micros() % 1_000_000);
+        let bill = harvest(ResourceCosts { charges, ..shared(pools) }, &[(EC2, &total)]);
+        book.write(&[(instances(), whole(found.collect()))], |night| night.bill(&bill));
+        let (live, sums, rows) = book.reader().read(|view| {
+            let newest = view.newest()?.unwrap();
+            let sums = missing_tags::sum_totals(view, &newest, &Filter::default(), ScopeFilter::default())?;
+            let rows = missing_tags::list_by_cost(view, &newest, &Filter::default(), ScopeFilter::default(), PageStart::FIRST, 99)?;
+            Ok((spend::sum_current_spend(view, &newest)?.0, sums, rows.unwrap().rows))
+        }).unwrap();
+        let parts = |spend: &CurrentTagSpend| spend.attributable + spend.unattributable + spend.not_judged;
+        let all: Amount = live.iter().map(|scope| parts(&scope.spend)).sum();
+        prop_assert!(all <= billed, "{all:?} of {billed:?}");
+        let lacking = resources.iter().filter(|(_, _, tags)| *tags >= 2).count();
+        prop_assert_eq!(rows.len(), lacking);
+        prop_assert_eq!(rows.iter().filter_map(|row| row.cost).map(|cost| cost.monthly).sum::<Amount>(), sums.cost);
+        prop_assert!(sums.cost <= billed);
+    }
+}

@@ -1,0 +1,48 @@
+//! Loads the cache of a reader after a new snapshot, so that no question waits for it.
+
+use crate::{
+    cost::bill_lines_index,
+    error::LedgerError,
+    index::{current_state, missing_tags_by_cost, ranked_by_scope, tag_sets},
+    model::snapshot::Snapshot,
+    query::{compliance, history, remediation, spend, tag_groups},
+    read::{filter::Filter, session::ReadSession},
+};
+
+/// Loads a part of the cache for the newest snapshot.
+pub type WarmupStep = fn(&ReadSession<'_>, &Snapshot) -> Result<(), LedgerError>;
+
+/// The steps of a warmup, those that most questions need first. Each is to be run in a session of its own, so that each has the full
+/// timeout.
+pub const STEPS: [WarmupStep; 5] =
+    [load_answers, load_current_state, load_lookups, |session, _| history::preload(session), remediation::preload];
+
+/// Runs all steps in one session.
+///
+/// # Errors
+///
+/// When the ledger cannot be read.
+pub fn run(session: &ReadSession<'_>, newest: &Snapshot) -> Result<(), LedgerError> {
+    STEPS.iter().try_for_each(|step| step(session, newest))
+}
+
+/// Counts, costs and recommendations of a snapshot.
+fn load_answers(session: &ReadSession<'_>, newest: &Snapshot) -> Result<(), LedgerError> {
+    compliance::preload(session, newest)?;
+    spend::preload(session, newest)?;
+    missing_tags_by_cost::load(session, newest)?;
+    tag_groups::find_recommendations(session, newest).map(drop)
+}
+
+fn load_current_state(session: &ReadSession<'_>, newest: &Snapshot) -> Result<(), LedgerError> {
+    let counts = compliance::count_by_scope(session, newest, &Filter::default())?;
+    let resources: u64 = counts.iter().map(|(_, counts)| counts.total()).sum();
+    current_state::preload(session, newest, usize::try_from(resources).unwrap_or(usize::MAX))
+}
+
+/// Indexes from which questions look up many rows one by one.
+fn load_lookups(session: &ReadSession<'_>, newest: &Snapshot) -> Result<(), LedgerError> {
+    tag_sets::preload(session, newest)?;
+    bill_lines_index::preload(session, newest)?;
+    ranked_by_scope::preload(session, newest)
+}

@@ -1,0 +1,223 @@
+//! The resources of the previous snapshot.
+//!
+//! They are read once, when the snapshot begins, in the order of the file. A key is a hash, so the resources of one scope are spread over
+//! all pages of `current`: to read them scope by scope would visit a page for each. All of them are kept, in about 70 bytes each,
+//! until their scope is recorded.
+
+use std::collections::{HashMap, HashSet};
+
+use rusqlite::{Connection, Row};
+use rustc_hash::FxBuildHasher;
+use tagledger_model::inventory::GapReason;
+
+use crate::{
+    db::{
+        id_map::HashIdMap,
+        resource_state::{ResourceContext, ResourceState, version, version_columns},
+        sql,
+        statements::statement,
+        values::{state_from_number, state_number},
+        varint::{push_word, take_word},
+    },
+    error::{ErrorContext, LedgerError, Operation},
+    model::scope_ids::ScopeIds,
+};
+
+/// The resources of one scope, by key.
+pub(crate) type RecordedResources = HashIdMap<RecordedResource>;
+
+/// A resource as the previous snapshot has it.
+pub(crate) struct RecordedResource {
+    /// The ARN, as `resource.local` has it.
+    pub(crate) local: String,
+    pub(crate) state: ResourceState,
+}
+
+/// The resources of the scopes that this snapshot has not recorded yet.
+#[derive(Default)]
+pub(crate) struct PriorState {
+    /// The resources of each scope, one after the other, as [`pack`] writes them.
+    scopes: HashMap<ScopeIds, Vec<u8>, FxBuildHasher>,
+    /// Resources that this snapshot has written. Their former scope may not be recorded yet.
+    written: HashSet<i64>,
+}
+
+impl PriorState {
+    pub(crate) fn load(db: &Connection) -> Result<Self, LedgerError> {
+        let mut prior = Self::default();
+        let mut statement = statement(db, sql::CURRENT_RESOURCES)?;
+        let mut rows = statement.query([]).context(Operation::ReadResources)?;
+        while let Some(row) = rows.next().context(Operation::ReadResources)? {
+            let (key, ids, columns, context, local) = columns(row).context(Operation::ReadResources)?;
+            let state = ResourceState { context, ..version(columns)? };
+            pack(prior.scopes.entry(ids).or_default(), key, &RecordedResource { local, state });
+        }
+        Ok(prior)
+    }
+
+    /// The scopes that were not taken yet, in order.
+    pub(crate) fn scopes(&self) -> Vec<ScopeIds> {
+        let mut scopes: Vec<_> = self.scopes.keys().copied().collect();
+        scopes.sort_unstable();
+        scopes
+    }
+
+    /// Removes the resources of a scope, which is recorded now, and returns them.
+    pub(crate) fn take(&mut self, ids: ScopeIds) -> Result<RecordedResources, LedgerError> {
+        let packed = self.scopes.remove(&ids).unwrap_or_default();
+        let mut rest = packed.as_slice();
+        let mut resources = RecordedResources::default();
+        while !rest.is_empty() {
+            let broken = || LedgerError::Content { what: "a packed resource", given: format!("{ids:?}") };
+            let (key, resource) = unpack(&mut rest).ok_or_else(broken)?;
+            resources.insert(key, resource);
+        }
+        resources.retain(|key, _| !self.written.contains(key));
+        Ok(resources)
+    }
+
+    /// Removes a resource that this snapshot has written. When its former scope is recorded later, it is not missing there.
+    pub(crate) fn remove(&mut self, key: i64) {
+        self.written.insert(key);
+    }
+}
+
+type Columns = (i64, ScopeIds, (ResourceState, Option<String>), ResourceContext, String);
+
+fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
+    let context = ResourceContext::read(row, 12)?;
+    Ok((row.get(0)?, ScopeIds::read(row, 1)?, version_columns(row, 4)?, context, row.get(16)?))
+}
+
+/// Appends a resource. An optional number is stored as number + 1, and an absent one as 0.
+fn pack(bytes: &mut Vec<u8>, key: i64, resource: &RecordedResource) {
+    let RecordedResource { local, state } = resource;
+    let ResourceState { tag_set, name, state, reason, finding_set, errors, missing_required, untagged, context } =
+        state;
+    let reason = reason.and_then(|reason| GapReason::ALL.iter().position(|one| *one == reason));
+    push(bytes, key);
+    push_optional(bytes, *tag_set);
+    push(bytes, state_number(*state));
+    push_optional(bytes, reason.map(|index| index as i64));
+    push_optional(bytes, *finding_set);
+    push(bytes, i64::from(*errors));
+    push(bytes, i64::from(*missing_required));
+    push(bytes, i64::from(*untagged));
+    push_optional(bytes, context.usage.map(|(driver, _)| driver));
+    push(bytes, context.usage.map_or(0, |(_, quantity)| i64::from(quantity)));
+    push_optional(bytes, context.links);
+    push_optional(bytes, context.parent);
+    push(bytes, i64::from(name.is_some()));
+    push_text(bytes, name.as_deref().unwrap_or_default());
+    push_text(bytes, local);
+}
+
+fn push(bytes: &mut Vec<u8>, number: i64) {
+    push_word(bytes, number.cast_unsigned());
+}
+
+fn push_optional(bytes: &mut Vec<u8>, number: Option<i64>) {
+    push(bytes, number.map_or(0, |number| number.wrapping_add(1)));
+}
+
+fn push_text(bytes: &mut Vec<u8>, text: &str) {
+    push_word(bytes, text.len() as u64);
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+/// The next resource that [`pack`] wrote.
+fn unpack(rest: &mut &[u8]) -> Option<(i64, RecordedResource)> {
+    let key = take(rest)?;
+    let tag_set = take_optional(rest)?;
+    let state = state_from_number(take(rest)?)?;
+    let reason = match take_optional(rest)? {
+        Some(index) => Some(*GapReason::ALL.get(usize::try_from(index).ok()?)?),
+        None => None,
+    };
+    let finding_set = take_optional(rest)?;
+    let errors = u32::try_from(take(rest)?).ok()?;
+    let missing_required = u32::try_from(take(rest)?).ok()?;
+    let untagged = take(rest)? != 0;
+    let driver = take_optional(rest)?;
+    let quantity = u32::try_from(take(rest)?).ok()?;
+    let [links, parent] = [take_optional(rest)?, take_optional(rest)?];
+    let has_name = take(rest)? != 0;
+    let name = Some(take_text(rest)?).filter(|_| has_name);
+    let local = take_text(rest)?;
+    let context = ResourceContext { usage: driver.map(|driver| (driver, quantity)), links, parent };
+    let state =
+        ResourceState { tag_set, name, state, reason, finding_set, errors, missing_required, untagged, context };
+    Some((key, RecordedResource { local, state }))
+}
+
+fn take(rest: &mut &[u8]) -> Option<i64> {
+    take_word(rest).map(u64::cast_signed)
+}
+
+fn take_optional(rest: &mut &[u8]) -> Option<Option<i64>> {
+    take(rest).map(|number| (number != 0).then(|| number.wrapping_sub(1)))
+}
+
+fn take_text(rest: &mut &[u8]) -> Option<String> {
+    let length = usize::try_from(take_word(rest)?).ok()?;
+    let (text, after) = rest.split_at_checked(length)?;
+    *rest = after;
+    String::from_utf8(text.to_vec()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use tagledger_model::inventory::GapReason;
+    use tagledger_policy::State;
+
+    use super::*;
+    use crate::db::resource_state::{ResourceContext, ResourceState};
+
+    /// A resource state survives packing and unpacking with every optional field present or absent, with every gap
+    /// reason and with extreme values.
+    #[test]
+    fn packed_state_round_trips() {
+        let bare = ResourceState {
+            tag_set: None,
+            name: None,
+            state: State::NotApplicable,
+            reason: None,
+            finding_set: None,
+            errors: 0,
+            missing_required: 0,
+            untagged: false,
+            context: ResourceContext::default(),
+        };
+        let full = ResourceState {
+            tag_set: Some(1 << 40),
+            name: Some("naïve".to_owned()),
+            state: State::NonCompliant,
+            finding_set: Some(1),
+            errors: 3,
+            missing_required: 2,
+            untagged: true,
+            context: ResourceContext { usage: Some((7, u32::MAX)), links: Some(300), parent: Some(i64::MAX) },
+            ..bare.clone()
+        };
+        let nameless = ResourceState { name: Some(String::new()), ..full.clone() };
+        let lost = GapReason::ALL.iter().map(|reason| ResourceState {
+            state: State::Unknown,
+            reason: Some(*reason),
+            ..full.clone()
+        });
+        let versions: Vec<ResourceState> = [bare, full.clone(), nameless].into_iter().chain(lost).collect();
+        let mut bytes = Vec::new();
+        for (version, key) in versions.iter().zip(0..) {
+            let resource = RecordedResource { local: format!("instance/i-{key}"), state: version.clone() };
+            pack(&mut bytes, i64::MAX - key, &resource);
+        }
+        let mut rest = bytes.as_slice();
+        for (version, key) in versions.iter().zip(0..) {
+            let (found, unpacked) = unpack(&mut rest).expect("a resource");
+            assert_eq!((found, unpacked.local), (i64::MAX - key, format!("instance/i-{key}")));
+            let unpacked = unpacked.state;
+            assert!(unpacked.is_unchanged(version) && unpacked.context == version.context, "{version:?}, {unpacked:?}");
+        }
+        assert_eq!((rest, unpack(&mut rest).is_none()), (&[][..], true));
+    }
+}

@@ -1,0 +1,3 @@
+//! What TagLedger stores in Redis, and how it verifies what it reads back.
+
+pub mod envelope;

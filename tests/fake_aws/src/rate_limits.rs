@@ -1,0 +1,58 @@
+//! Token buckets with the rates that AWS publishes, one per account, region and family of calls.
+
+use std::{collections::HashMap, sync::Mutex, time::Instant};
+
+use crate::protocol::{Call, Service};
+
+/// How many calls a family may make at once, and how many a second after that.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Rate {
+    burst: f64,
+    per_second: f64,
+}
+
+type Key = (String, String, String);
+
+/// The buckets.
+#[derive(Debug, Default)]
+pub(crate) struct Limits {
+    buckets: Mutex<HashMap<Key, (f64, Instant)>>,
+}
+
+impl Limits {
+    /// Takes a token for the call at `now`; false when its bucket is empty.
+    pub(crate) fn admit(&self, call: &Call, now: Instant) -> bool {
+        let Some((family, rate)) = family(call) else { return true };
+        let Ok(mut buckets) = self.buckets.lock() else { return true };
+        let key = (call.account.clone(), call.region.clone(), family);
+        let (tokens, filled) = buckets.entry(key).or_insert((rate.burst, now));
+        let refill = now.saturating_duration_since(*filled).as_secs_f64() * rate.per_second;
+        *tokens = (*tokens + refill).min(rate.burst);
+        *filled = now;
+        let admitted = *tokens >= 1.0;
+        if admitted {
+            *tokens -= 1.0;
+        }
+        admitted
+    }
+}
+
+/// The family that the call draws on; `None` where AWS publishes no rate.
+fn family(call: &Call) -> Option<(String, Rate)> {
+    let rate = |burst, per_second| Rate { burst, per_second };
+    let operation = call.operation.as_str();
+    Some(match (call.service, operation) {
+        (Service::Ec2, _) if call.paged_or_filtered() => (format!("ec2:{operation}"), rate(100.0, 20.0)),
+        (Service::Ec2, _) => (format!("ec2:{operation}:everything"), rate(50.0, 10.0)),
+        (Service::Rds, _) => ("rds".to_owned(), rate(300.0, 12.0)),
+        (Service::Lambda, _) => ("lambda:control".to_owned(), rate(15.0, 15.0)),
+        (Service::Ecs, "ListClusters" | "DescribeClusters") => ("ecs:cluster".to_owned(), rate(50.0, 20.0)),
+        (Service::Ecs, "ListServices" | "DescribeServices") => ("ecs:service".to_owned(), rate(100.0, 20.0)),
+        (Service::Ecs, _) => (format!("ecs:{operation}"), rate(50.0, 20.0)),
+        (Service::CloudTrail, _) => ("cloudtrail".to_owned(), rate(2.0, 2.0)),
+        (Service::Tagging, _) => ("tagging".to_owned(), rate(15.0, 15.0)),
+        (Service::CostExplorer | Service::S3 | Service::Sts | Service::Organizations | Service::Other, _) => {
+            return None;
+        }
+    })
+}
