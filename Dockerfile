@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
-# One image for scanner and server. `docker build -t tagledger .`; for both architectures
-# `docker buildx build --platform linux/amd64,linux/arm64 .`. The compilers take 3.2 GB together with two jobs; JOBS=1 takes less.
+# One image for the scanner and the server: `docker build -t tagledger .`. For both architectures:
+# `docker buildx build --platform linux/amd64,linux/arm64 .`. With two jobs, the compilers use 3.2 GB of memory; with JOBS=1 less.
 ARG RUST_IMAGE=rust:1.95-bookworm
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 
@@ -16,16 +16,17 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && install -D -m 0644 policies/tagging_policy.json /out/etc/tagledger/tagging_policy.json \
     && install -d /out/data
 
-# glibc, certificates, and nothing that could be run but the program itself.
+# The runtime image contains glibc, certificates and the program. It has no shell and no other program.
 FROM ${RUNTIME_IMAGE}
 LABEL org.opencontainers.image.title="TagLedger" \
-      org.opencontainers.image.description="How well an AWS estate is tagged, what the gaps cost, and how that changes, over MCP" \
+      org.opencontainers.image.description="Answers over MCP how well an AWS estate is tagged, what the gaps cost, and how this changes" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /out/usr /usr
 COPY --from=build /out/etc/tagledger /etc/tagledger
-# A new volume takes over who owns this folder.
+# A new volume has the owner of this folder.
 COPY --from=build --chown=65532:65532 /out/data /data
-# glibc gives large memory back to the system when it is freed: left alone it learns to keep it, tens of megabytes a thread.
+# glibc raises this threshold at run time and then retains freed memory, tens of megabytes for each thread. With a fixed threshold,
+# glibc returns large blocks to the system when they are freed.
 ENV MALLOC_MMAP_THRESHOLD_=262144
 ENV TAGLEDGER_STORE=/data/tagledger.sqlite \
     TAGLEDGER_KEYS=/data/keys.json \
