@@ -23,10 +23,10 @@ less than 1 GiB for the ledger is a warning.
 
 | symptom | cause and remedy |
 |---|---|
-| The server ends at start with \"can be reached from other machines\" | It listens on an address that is not a loopback address, and there is no key file. Run `tagledger key create --name me`. |
-| `/mcp` answers 401 | The key is missing, expired or revoked. `tagledger key list` shows the state of each key. |
-| A request is answered with 403 because of its host name | Add the name to `TAGLEDGER_ALLOWED_HOSTS`. |
-| `/health` answers 503 | There is no snapshot yet, or the newest scan of the complete estate is older than `TAGLEDGER_MAX_AGE_HOURS`. See the log of the scanner. |
+| The server ends at start with \"can be reached from other machines\" | The address is not a loopback address, and there is no key file. Run `tagledger key create --name me`. |
+| `/mcp` returns status 401 | The key is missing, expired or revoked. `tagledger key list` shows the state of each key. |
+| A request returns status 403 because of its host name | Add the name to `TAGLEDGER_ALLOWED_HOSTS`. |
+| `/health` returns status 503 | There is no snapshot yet, or the newest scan of the complete estate is older than `TAGLEDGER_MAX_AGE_HOURS`. See the log of the scanner. |
 | Answers contain `\"status\": \"partial\"` | Some scopes could not be read. `coverage.gaps` names the action, the account, the region and the remedy. |
 | A gap has the reason `denied_by_scp` | A service control policy denies the action. Leave the region out of `TAGLEDGER_REGIONS`, or exempt the role of the scanner in the policy. |
 | \"AWS cannot be reached\" in a container on EC2 | The instance metadata service allows one network hop only. Set `HttpPutResponseHopLimit` to 2. |
@@ -40,8 +40,8 @@ less than 1 GiB for the ledger is a warning.
 const MESSAGES: &str = "
 ## Error messages
 
-Words in capital letters stand for values. A message ends with its remedy where there is one; the cause follows in the last part of
-the line that the program prints.
+Words in capital letters are placeholders for values. A message contains the remedy, if there is one. The program prints the
+underlying cause at the end of the line.
 ";
 
 /// The sections of the page: a title, and the paths that the files of its error types begin with. A file belongs to the first

@@ -15,7 +15,7 @@ const HEAD: &str = "# Configuration
 Each setting is an environment variable and a command-line flag. A flag has priority over its variable. An unknown variable that
 begins with `TAGLEDGER_` is an error: the program ends before it does anything.
 
-The AWS SDK reads its own variables (`AWS_*`) and files as usual, `AWS_PROFILE`, `AWS_REGION` and `AWS_ENDPOINT_URL` included.
+The AWS SDK reads its own variables (`AWS_*`) and files as usual. These include `AWS_PROFILE`, `AWS_REGION` and `AWS_ENDPOINT_URL`.
 
 The column *commands* lists the commands that have the setting. `all` means every command.
 ";
@@ -26,21 +26,21 @@ const FACTS: &str = "
 | setting | information |
 |---|---|
 | `TAGLEDGER_POLICY` | A server applies changes of the file while it runs. A scanner reads the file at every scan. |
-| `REDIS_URL` | Scanners of one account take turns through it, and servers share answers. `rediss://` uses TLS. The value is not shown in help texts. |
+| `REDIS_URL` | Scanners of one account share a lease, and servers share answers. `rediss://` uses TLS. The value is not shown in help texts. |
 | `TAGLEDGER_LISTEN` | Used by `server` and `demo`. On an address that other machines can reach, `server` requires API keys or OAuth. |
 | `TAGLEDGER_CONTROL_LISTEN` | The control port serves rescans, progress, health and metrics. |
 | `TAGLEDGER_SCHEDULE`, `TAGLEDGER_TIME_ZONE` | A run that was missed while the scanner was stopped starts once. A local time that daylight saving time skips runs later on the same day; a repeated local time runs once. |
 | `TAGLEDGER_JITTER_SECONDS` | 0 to 86,400. The delay of a scheduled scan is at most this many seconds. |
-| `TAGLEDGER_ROLE_NAME`, `TAGLEDGER_EXTERNAL_ID`, `TAGLEDGER_RATE_PERCENT` | Apply to scans and to the live lookups of a server. |
+| `TAGLEDGER_ROLE_NAME`, `TAGLEDGER_EXTERNAL_ID`, `TAGLEDGER_RATE_PERCENT` | They apply to scans and to the live lookups of a server. |
 | `TAGLEDGER_COST_REQUEST_BUDGET` | Each request costs USD 0.01. With 0, Cost Explorer is never called. |
-| `TAGLEDGER_PAYER_ACCOUNT` | Read with the role of `TAGLEDGER_ROLE_NAME`. Without it, the account of the credentials is read. |
-| `TAGLEDGER_KEYS` | When the file exists, every request needs a key. A server that is already running applies this, too. |
-| `TAGLEDGER_CONTROL_KEY` | At least 16 characters. A single key for the control port in addition to the key file. The value is not shown in help texts. |
+| `TAGLEDGER_PAYER_ACCOUNT` | The scanner assumes the role `TAGLEDGER_ROLE_NAME` in this account. Without the setting, it reads the bill of the account of the credentials. |
+| `TAGLEDGER_KEYS` | When the file exists, every request needs a key. This also applies to a server that is already running. |
+| `TAGLEDGER_CONTROL_KEY` | One key for the control port, in addition to the key file. It has at least 16 characters. The value is not shown in help texts. |
 | `TAGLEDGER_ALLOWED_HOSTS` | When it is set, keys are required on loopback addresses, too. |
-| `TAGLEDGER_OAUTH_ISSUER`, `TAGLEDGER_OAUTH_RESOURCE`, `TAGLEDGER_OAUTH_JWKS` | All three, or none. The issuer and the resource are https URLs. The resource is the URL of this server as clients know it, and the claim `aud` of the tokens. The key set is an https URL or a file. |
+| `TAGLEDGER_OAUTH_ISSUER`, `TAGLEDGER_OAUTH_RESOURCE`, `TAGLEDGER_OAUTH_JWKS` | Set all three or none. The issuer and the resource are https URLs. The resource is the URL of this server as clients know it, and the claim `aud` of the tokens. The key set is an https URL or a file. |
 | `TAGLEDGER_AUDIT_DAYS` | 0 disables the audit log. |
 | `TAGLEDGER_REQUESTS_PER_MINUTE` | One sixth of them may arrive at once. |
-| `TAGLEDGER_MAX_AGE_HOURS` | A setting of scanner and server. The health of a scanner depends on scans of the complete estate only. |
+| `TAGLEDGER_MAX_AGE_HOURS` | The health depends on scans of the complete estate only. |
 | `TAGLEDGER_LOG` | Logs go to standard error. The default is `info,aws=error,rmcp=warn,tokio_cron_scheduler=warn` for `scanner` and `server`, and for `scan` without a terminal. It is `warn,aws=error,rmcp=error` for `scan` in a terminal and for the other commands. An invalid filter causes a warning, and the default is used. |
 
 ## Other variables
@@ -54,7 +54,7 @@ These variables have no flag. TagLedger does not define them.
 | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | The name and the attributes of this process in traces. |
 | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | Which traces are sent. |
 | `OTEL_SDK_DISABLED` | `true` disables traces. |
-| `MALLOC_MMAP_THRESHOLD_` | A setting of the allocator of glibc. |
+| `MALLOC_MMAP_THRESHOLD_` | A setting of the glibc allocator. With `262144`, glibc returns freed memory to the system. |
 | `JOBS` | A build argument of the container image: the number of parallel compiler jobs. |
 | `TAGLEDGER_PUBLISH`, `TAGLEDGER_POLICY_FOLDER`, `TAGLEDGER_IMAGE` | Variables of `docker-compose.yml`. They are not passed to the processes. |
 
