@@ -3,10 +3,10 @@
 use crate::{
     cost::bill_lines_index,
     error::LedgerError,
-    index::{current_state, missing_tags_by_cost, ranked_by_scope, tag_sets},
+    index::{missing_tags_by_cost, ranked_by_scope, tag_sets},
     model::snapshot::Snapshot,
     query::{compliance, history, remediation, spend, tag_groups},
-    read::{filter::Filter, session::ReadSession},
+    read::session::ReadSession,
 };
 
 /// Loads a part of the cache for the newest snapshot.
@@ -14,8 +14,8 @@ pub type WarmupStep = fn(&ReadSession<'_>, &Snapshot) -> Result<(), LedgerError>
 
 /// The steps of a warmup, those that most questions need first. Each is to be run in a session of its own, so that each has the full
 /// timeout.
-pub const STEPS: [WarmupStep; 5] =
-    [load_answers, load_current_state, load_lookups, |session, _| history::preload(session), remediation::preload];
+pub const STEPS: [WarmupStep; 4] =
+    [load_answers, load_lookups, |session, _| history::preload(session), remediation::preload];
 
 /// Runs all steps in one session.
 ///
@@ -32,12 +32,6 @@ fn load_answers(session: &ReadSession<'_>, newest: &Snapshot) -> Result<(), Ledg
     spend::preload(session, newest)?;
     missing_tags_by_cost::load(session, newest)?;
     tag_groups::find_recommendations(session, newest).map(drop)
-}
-
-fn load_current_state(session: &ReadSession<'_>, newest: &Snapshot) -> Result<(), LedgerError> {
-    let counts = compliance::count_by_scope(session, newest, &Filter::default())?;
-    let resources: u64 = counts.iter().map(|(_, counts)| counts.total()).sum();
-    current_state::preload(session, newest, usize::try_from(resources).unwrap_or(usize::MAX))
 }
 
 /// Indexes from which questions look up many rows one by one.

@@ -117,14 +117,6 @@ macro_rules! began_and_ended {
     };
 }
 
-/// Living resources, with what their costs follow from.
-macro_rules! living {
-    () => {
-        "c.key, c.since, c.tag_set_id, c.name, c.state, c.account_id, c.region_id, c.type_id, c.driver_id, c.quantity, m.micros
-        FROM current c LEFT JOIN resource_cost m ON m.key = c.key"
-    };
-}
-
 /// The columns of `current`, as parameters.
 macro_rules! current_columns {
     () => {

@@ -19,10 +19,7 @@ use crate::{
         dimensions::Dimensions, id_map::HashIdMap, resource_state::usage_ids, sql, statements::statement, values::state,
     },
     error::{ErrorContext, LedgerError, Operation},
-    index::{
-        current_state::{self, CurrentState},
-        tag_sets,
-    },
+    index::tag_sets,
     model::{
         change::{ResourceChange, ResourceVersion},
         compliance_totals::{ComplianceTotals, SimulatedTotals, newly_fails},
@@ -138,8 +135,7 @@ impl Simulation<'_> {
         Ok(())
     }
 
-    /// Adds a partition of a snapshot from the file.
-    fn add_from_file(
+    fn add_partition(
         &mut self,
         session: &ReadSession<'_>,
         [snapshot, lowest, highest, parity]: [i64; 4],
@@ -151,27 +147,6 @@ impl Simulation<'_> {
         let mut rows = query.query(parameters).context(Operation::SimulatePolicy)?;
         while let Some(row) = rows.next().context(Operation::SimulatePolicy)? {
             self.add(&simulated_resource(row, costs).context(Operation::SimulatePolicy)?)?;
-        }
-        Ok(())
-    }
-
-    /// Adds resources of the newest snapshot from the index.
-    fn add_from_index(
-        &mut self,
-        session: &ReadSession<'_>,
-        resources: impl Iterator<Item = (i64, ScopeIds, Option<CurrentState>)>,
-        costs: Option<&ResourceCostModel>,
-    ) -> Result<(), LedgerError> {
-        for (key, ids, indexed) in resources {
-            let (state, tag_set, cost) = match indexed {
-                Some(indexed) => (indexed.state, indexed.tag_set, indexed.cost),
-                None => {
-                    let missing = || LedgerError::Content { what: "a resource key", given: key.to_string() };
-                    let row = current_state::find_row(session, key)?.ok_or_else(missing)?;
-                    (row.state, row.tag_set, row.cost(costs))
-                }
-            };
-            self.add(&SimulatedResource { key, ids, tag_set, state, cost, name: None, local: None })?;
         }
         Ok(())
     }
@@ -211,9 +186,6 @@ pub fn simulate(
     let costs = resource_cost::load_model_if_newest(session, snapshot)?;
     let costs = costs.as_deref();
     let draft = load_draft(session, snapshot, draft)?;
-    // The index has neither Name tags nor ARNs, and of a past snapshot it has costs.
-    let index = current_state::cached(session, snapshot)
-        .filter(|_| costs.is_some() && !draft.uses_name && !draft.has_exemptions());
     let placeholder: Arn =
         PLACEHOLDER.parse().map_err(|_| LedgerError::Content { what: "an ARN", given: PLACEHOLDER.to_owned() })?;
     let dimensions = session.dimensions();
@@ -229,10 +201,7 @@ pub fn simulate(
             failing: BinaryHeap::new(),
             unknown: 0,
         };
-        match index.as_ref().and_then(|index| index.range(&part.keys())) {
-            Some(resources) => simulation.add_from_index(session, resources, costs)?,
-            None => simulation.add_from_file(session, part.parameters(snapshot), &draft, costs)?,
-        }
+        simulation.add_partition(session, part.parameters(snapshot), &draft, costs)?;
         Ok(simulation)
     })?;
     let (mut result, mut scopes, mut failing) = (PolicySimulation::default(), BTreeMap::new(), CheapestFirst::new());

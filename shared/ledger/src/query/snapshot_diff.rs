@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 use rustc_hash::FxBuildHasher;
 use tagledger_cost::Amount;
 use tagledger_model::{
@@ -19,15 +19,13 @@ use crate::{
         dimensions::Dimensions,
         id_map::HashIdMap,
         interned::tags,
+        resource_state::usage_ids,
         sql,
         statements::{rows, statement},
         values::state,
     },
     error::{ErrorContext, LedgerError, Operation},
-    index::{
-        current_state::{self, CurrentStateIndex},
-        tag_sets,
-    },
+    index::tag_sets,
     model::{
         change::{ResourceChange, ResourceVersion},
         scope_ids::ScopeIds,
@@ -56,9 +54,6 @@ fn version(row: &Row<'_>) -> rusqlite::Result<Version> {
     Ok(Version { key: row.get(0)?, ids: ScopeIds::read(row, 4)?, content })
 }
 
-/// The value of `history.ended_by` for a version that ended because its resource was removed.
-const REMOVED: i64 = 5;
-
 /// The differences between two snapshots.
 #[derive(Debug, Default)]
 pub struct SnapshotDiff {
@@ -77,11 +72,11 @@ enum DiffRequest<'w> {
     InBoth(&'w ResourceCostModel),
 }
 
-/// A resource of the newest snapshot.
+/// The current version of a resource.
 struct CurrentVersion {
     since: i64,
-    ids: ScopeIds,
-    content: ResourceVersion,
+    version: Version,
+    /// The monthly cost; none when costs are not requested.
     cost: Option<Amount>,
 }
 
@@ -111,9 +106,9 @@ fn load(
     later: &Snapshot,
     request: DiffRequest<'_>,
 ) -> Result<SnapshotDiff, LedgerError> {
-    let (current, tag_sets) = (current_index(session)?, tag_sets::cached(session)?);
+    let tag_sets = tag_sets::cached(session)?;
     let parts = partition::par_partitions(session, |session, part| {
-        let comparison = Comparison::new(session, earlier, later, request, current.as_deref());
+        let comparison = Comparison::new(session, earlier, later, request);
         let changed = comparison.list_changes(part.keys())?;
         let retagged = TagChanges::load(session.db(), tag_sets.as_deref(), &changed)?;
         Ok((changed, retagged))
@@ -128,12 +123,7 @@ pub(crate) fn list_changes(
     earlier: &Snapshot,
     later: &Snapshot,
 ) -> Result<Vec<ResourceChange>, LedgerError> {
-    let current = current_index(session)?;
-    Comparison::new(session, earlier, later, DiffRequest::All, current.as_deref()).list_changes(ALL_KEYS)
-}
-
-fn current_index(session: &ReadSession<'_>) -> Result<Option<Arc<CurrentStateIndex>>, LedgerError> {
-    Ok(session.newest()?.and_then(|newest| current_state::cached(session, &newest)))
+    Comparison::new(session, earlier, later, DiffRequest::All).list_changes(ALL_KEYS)
 }
 
 /// The number of versions that ended and of resources that were added between two snapshots, counted up to `max`.
@@ -166,7 +156,6 @@ struct Comparison<'c> {
     earlier: &'c Snapshot,
     later: &'c Snapshot,
     request: DiffRequest<'c>,
-    current: Option<&'c CurrentStateIndex>,
     scopes: Scopes<'c>,
 }
 
@@ -176,40 +165,26 @@ impl<'c> Comparison<'c> {
         earlier: &'c Snapshot,
         later: &'c Snapshot,
         request: DiffRequest<'c>,
-        current: Option<&'c CurrentStateIndex>,
     ) -> Self {
-        Self {
-            session,
-            earlier,
-            later,
-            request,
-            current,
-            scopes: Scopes { dimensions: session.dimensions(), known: HashMap::default() },
-        }
+        let scopes = Scopes { dimensions: session.dimensions(), known: HashMap::default() };
+        Self { session, earlier, later, request, scopes }
     }
 
     fn list_changes(mut self, keys: KeyRange) -> Result<Vec<ResourceChange>, LedgerError> {
-        let (earlier, later) = (self.earlier.id, self.later.id);
+        let parameters = params![self.earlier.id, self.later.id, keys.start(), keys.end()];
         let (began, has_all) = self.began_statement()?;
-        let began = rows(self.session.db(), began, params![earlier, later, keys.start(), keys.end()], version)?;
+        let began = rows(self.session.db(), began, parameters, version)?;
         let mut began: HashIdMap<Version> = began.into_iter().map(|version| (version.key, version)).collect();
         let mut changed = Vec::new();
-        let mut query = statement(self.session.db(), sql::ENDED_BETWEEN)?;
-        let parameters = params![earlier, later, keys.start(), keys.end(), self.excluded_reason()];
-        let mut rows = query.query(parameters).context(Operation::CompareSnapshots)?;
-        while let Some(row) = rows.next().context(Operation::CompareSnapshots)? {
-            let (ended, by) = version(row)
-                .and_then(|ended| Ok((ended, row.get::<_, i64>(7)?)))
-                .context(Operation::CompareSnapshots)?;
+        for ended in rows(self.session.db(), sql::ENDED_BETWEEN, parameters, version)? {
             let new = began.remove(&ended.key);
             let needs_current = match (self.request, &new) {
                 // For its cost.
                 (DiffRequest::InBoth(_), Some(new)) => new.content != ended.content,
-                (DiffRequest::InBoth(_), None) => !has_all,
-                // A resource that was removed and returned is among those that began.
-                (DiffRequest::All, _) => new.is_none() && !has_all && by != REMOVED,
+                (DiffRequest::All, Some(_)) => false,
+                (_, None) => !has_all,
             };
-            let current = if needs_current { self.find_current(&ended)? } else { None };
+            let current = if needs_current { self.find_current(ended.key)? } else { None };
             changed.extend(self.compare(ended, new, current)?);
         }
         if matches!(self.request, DiffRequest::All) {
@@ -222,26 +197,15 @@ impl<'c> Comparison<'c> {
         Ok(changed)
     }
 
-    /// The reason of ending that is left out, or 0: in adjacent snapshots a removed resource is not in both.
-    fn excluded_reason(&self) -> i64 {
-        if matches!(self.request, DiffRequest::InBoth(_)) && self.later.id == self.earlier.id + 1 { REMOVED } else { 0 }
-    }
-
-    /// The statement that reads the versions that began, and whether it reads all of them. Otherwise a version that is still current
-    /// is found by the key of the version that it replaced.
+    /// The statement that reads the versions that began, and whether it reads all of them. Otherwise a current version is found by
+    /// the key of the version that it replaced.
     fn began_statement(&self) -> Result<(&'static str, bool), LedgerError> {
         let pruned: i64 = statement(self.session.db(), sql::THINNED_BETWEEN)?
             .query_row([self.earlier.id, self.later.id], |row| row.get(0))
             .context(Operation::CompareSnapshots)?;
+        // Lookups of most of the estate by key would take longer than a scan.
         let near = pruned == 0 && self.later.id - self.earlier.id <= NEAR_SNAPSHOTS;
-        Ok(match self.request {
-            DiffRequest::InBoth(_) if near || self.current.is_some_and(CurrentStateIndex::is_complete) => {
-                (sql::BEGAN_AND_ENDED, false)
-            }
-            DiffRequest::All if near => (sql::BEGAN_NEAR, false),
-            // Lookups of most of the estate by key would take longer than a scan.
-            DiffRequest::InBoth(_) | DiffRequest::All => (sql::BEGAN_BETWEEN, true),
-        })
+        Ok(if near { (sql::BEGAN_NEAR, false) } else { (sql::BEGAN_BETWEEN, true) })
     }
 
     /// The change of a resource, from the version that ended, the one that began, and the current one.
@@ -252,12 +216,11 @@ impl<'c> Comparison<'c> {
         current: Option<CurrentVersion>,
     ) -> Result<Option<ResourceChange>, LedgerError> {
         let in_both = matches!(self.request, DiffRequest::InBoth(_));
-        let cost = current.as_ref().filter(|_| in_both).and_then(|current| current.cost);
+        let cost = current.as_ref().and_then(|current| current.cost);
         let since = self.earlier.id + 1..=self.later.id;
-        let began = began.map(|began| (began.ids, began.content));
-        let current = current.filter(|current| since.contains(&current.since));
-        let (ids, after) = match began.or(current.map(|current| (current.ids, current.content))) {
-            Some((ids, content)) => (ids, Some(content)),
+        let current = current.filter(|current| since.contains(&current.since)).map(|current| current.version);
+        let (ids, after) = match began.or(current) {
+            Some(Version { ids, content, .. }) => (ids, Some(content)),
             None => (ended.ids, None),
         };
         // A version that ended and returned with the same content is no change.
@@ -268,34 +231,19 @@ impl<'c> Comparison<'c> {
         Ok(Some(ResourceChange { key: ended.key, scope, ids, before: Some(ended.content), after, cost }))
     }
 
-    /// The current version of a resource of which a version ended.
-    fn find_current(&self, ended: &Version) -> Result<Option<CurrentVersion>, LedgerError> {
-        let name = ended.content.name.as_ref();
-        // Of a version that began before or after both snapshots only the cost is used.
-        let has_same_name = |current: &current_state::CurrentState| {
-            current.since <= self.earlier.id
-                || current.since > self.later.id
-                || current.has_name(name.map(|name| &**name), ended.ids)
+    fn find_current(&self, key: i64) -> Result<Option<CurrentVersion>, LedgerError> {
+        let columns = |row: &Row<'_>| {
+            let version = version(row)?;
+            let usage = usage_ids(row, 8)?;
+            let charged = row.get(10)?;
+            let cost = match self.request {
+                DiffRequest::InBoth(costs) => costs.cost_of(version.ids, usage, charged).map(|cost| cost.monthly),
+                DiffRequest::All => None,
+            };
+            Ok(CurrentVersion { since: row.get(7)?, version, cost })
         };
-        match self.current.and_then(|index| index.get(ended.key)) {
-            Some(None) => return Ok(None),
-            Some(Some(current)) if has_same_name(&current) => {
-                let content =
-                    ResourceVersion { state: current.state, tag_set: current.tag_set, name: name.map(Arc::clone) };
-                return Ok(Some(CurrentVersion { since: current.since, ids: ended.ids, content, cost: current.cost }));
-            }
-            Some(Some(_)) | None => {}
-        }
-        let costs = match self.request {
-            DiffRequest::InBoth(costs) => Some(costs),
-            DiffRequest::All => None,
-        };
-        let found = current_state::find_row(self.session, ended.key)?;
-        Ok(found.map(|row| {
-            let cost = row.cost(costs);
-            let content = ResourceVersion { state: row.state, tag_set: row.tag_set, name: row.name.map(Arc::from) };
-            CurrentVersion { since: row.since, ids: row.ids, content, cost }
-        }))
+        let found = statement(self.session.db(), sql::CURRENT_BY_KEY)?.query_row([key], columns).optional();
+        found.context(Operation::CompareSnapshots)
     }
 }
 

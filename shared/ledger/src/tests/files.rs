@@ -168,7 +168,6 @@ fn whole_tables() -> Vec<&'static str> {
             "ALL_TAGS",
             "ALL_TAG_SETS",
             "ALL_TAG_KEYS",
-            "LIVING",
             "LIVING_TO_JUDGE",
             "JUDGED_TO_FIX",
         ],

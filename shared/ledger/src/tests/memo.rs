@@ -2,7 +2,7 @@
 
 use crate::{
     error::{ErrorContext, Operation},
-    index::{current_state, tag_sets},
+    index::{ranked_by_scope, tag_sets},
     read::memo::CacheUsage,
     tests::{BARE, GOOD, instance, instances, representative, whole},
     warmup,
@@ -44,7 +44,7 @@ fn warmup_of_next_snapshot_replaces_large_values() {
     book.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", BARE)]))]);
     let is_cached = |snapshot| {
         reader.read(|session| {
-            Ok((current_state::cached(session, snapshot).is_some(), tag_sets::cached(session)?.is_some()))
+            Ok((ranked_by_scope::cached(session, snapshot).is_some(), tag_sets::cached(session)?.is_some()))
         })
     };
     assert_eq!(is_cached(&first).unwrap(), (true, false), "of the former newest snapshot");

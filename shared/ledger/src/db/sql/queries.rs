@@ -210,12 +210,9 @@ statements! {
     /// All of them, with what is told of a night.
     JUDGED_TO_TELL =
         as_of!("c.key, c.type_id, c.tag_set_id, c.finding_set_id, c.state, c.errors", "c.state IN (0, 1)");
-    /// Versions that held in snapshot ?1 and had ended in ?2, but for those that ended for one reason (?5; 0: for none).
-    ENDED_BETWEEN = "SELECT h.key, h.tag_set_id, h.name, h.state, h.account_id, h.region_id, h.type_id, h.ended_by
-        FROM history h WHERE h.until > ?1 AND h.until <= ?2 AND h.since <= ?1 AND h.key BETWEEN ?3 AND ?4
-        AND h.ended_by <> ?5";
-    /// Versions that held in snapshot ?2, began after ?1, and have ended since.
-    BEGAN_AND_ENDED = began_and_ended!();
+    /// Versions of snapshot ?1 that had ended in ?2, of resources with keys from ?3 to ?4.
+    ENDED_BETWEEN = "SELECT h.key, h.tag_set_id, h.name, h.state, h.account_id, h.region_id, h.type_id
+        FROM history h WHERE h.until > ?1 AND h.until <= ?2 AND h.since <= ?1 AND h.key BETWEEN ?3 AND ?4";
     /// Versions that hold in snapshot ?2 and began after ?1.
     BEGAN_BETWEEN = concat!(
         "SELECT ",
@@ -232,8 +229,9 @@ statements! {
         AND c.since > ?1 AND c.since <= ?2 UNION ALL ",
         began_and_ended!()
     );
-    LIVING = concat!("SELECT ", living!(), " ORDER BY c.key");
-    LIVING_BY_KEY = concat!("SELECT ", living!(), " WHERE c.key = ?1");
+    /// The current version of a resource, with the columns that its cost follows from.
+    CURRENT_BY_KEY = "SELECT c.key, c.tag_set_id, c.name, c.state, c.account_id, c.region_id, c.type_id, c.since, c.driver_id,
+        c.quantity, m.micros FROM current c LEFT JOIN resource_cost m ON m.key = c.key WHERE c.key = ?1";
     /// Versions that ended and resources that came in nights after ?1 and until ?2, counted up to ?3.
     CHANGES_UP_TO = "SELECT count(*) FROM (SELECT 1 FROM history WHERE until > ?1 AND until <= ?2
         UNION ALL SELECT 1 FROM arrival WHERE snapshot_id > ?1 AND snapshot_id <= ?2 LIMIT ?3)";
