@@ -1,5 +1,5 @@
 //! An index of resources with findings and of resources with missing tags, by scope and rank. The file has one order for all scopes:
-//! a page of a rare scope would read the hundreds of thousands of resources before it.
+//! a page of few scopes would read the hundreds of thousands of resources before it.
 
 use std::{cmp::Reverse, collections::HashMap, ops::Range, sync::Arc};
 
@@ -20,6 +20,9 @@ use crate::{
         session::ReadSession,
     },
 };
+
+/// The largest number of scopes of a page. A page of more scopes is found soon enough in the order of the file.
+const MAX_SCOPES: usize = if cfg!(test) { 2 } else { 256 };
 
 /// The resources of the newest snapshot.
 #[derive(Debug, Default)]
@@ -43,13 +46,20 @@ impl RankedByScope {
         Ok(Self { by_severity, by_missing_tags: Ranked::load(db, sql::LACKING_OF_SCOPES)? })
     }
 
-    /// The page of a scope after a start; none when the selection does not follow from the ranks.
-    pub(crate) fn page(&self, scope: ScopeIds, order: Order, at: PageStart, limit: usize) -> Option<Vec<PageStart>> {
+    /// The page of the admitted scopes after a start; none when there are too many scopes, or the selection does not follow from the
+    /// ranks.
+    pub(crate) fn page(
+        &self,
+        admits: impl Fn(ScopeIds) -> bool,
+        order: Order,
+        at: PageStart,
+        limit: usize,
+    ) -> Option<Vec<PageStart>> {
         match order {
             Order::Worst(OrderBySeverity { errors: true, warnings }) => {
-                Some(self.by_severity.page(scope, at, u32::from(!warnings), limit))
+                self.by_severity.page(admits, at, u32::from(!warnings), limit)
             }
-            Order::Lacking(None) => Some(self.by_missing_tags.page(scope, at, 0, limit)),
+            Order::Lacking(None) => self.by_missing_tags.page(admits, at, 0, limit),
             Order::Worst(_) | Order::Lacking(Some(_)) => None,
         }
     }
@@ -77,13 +87,42 @@ impl Ranked {
     }
 
     /// Resources of rank `least` and above.
-    fn page(&self, scope: ScopeIds, at: PageStart, least: u32, limit: usize) -> Vec<PageStart> {
-        let Some(range) = self.scopes.get(&scope) else { return Vec::new() };
+    fn page(
+        &self,
+        admits: impl Fn(ScopeIds) -> bool,
+        at: PageStart,
+        least: u32,
+        limit: usize,
+    ) -> Option<Vec<PageStart>> {
+        let admitted: Vec<&Range<usize>> = self
+            .scopes
+            .iter()
+            .filter(|(scope, _)| admits(**scope))
+            .map(|(_, range)| range)
+            .take(MAX_SCOPES + 1)
+            .collect();
+        if admitted.len() > MAX_SCOPES {
+            return None;
+        }
+        let mut page: Vec<PageStart> =
+            admitted.into_iter().flat_map(|range| self.page_of_scope(range.clone(), at, least, limit)).collect();
+        page.sort_unstable_by_key(|start| Reverse((start.rank, start.key)));
+        page.truncate(limit);
+        Some(page)
+    }
+
+    fn page_of_scope(
+        &self,
+        range: Range<usize>,
+        at: PageStart,
+        least: u32,
+        limit: usize,
+    ) -> impl Iterator<Item = PageStart> {
         let ranks = self.ranks.get(range.clone()).unwrap_or_default();
-        let keys = self.keys.get(range.clone()).unwrap_or_default();
+        let keys = self.keys.get(range).unwrap_or_default();
         let starts = ranks.iter().zip(keys).map(|(rank, key)| PageStart { rank: i64::from(*rank), key: *key });
-        let before = |one: &PageStart| at != PageStart::FIRST && (one.rank, one.key) >= (at.rank, at.key);
-        starts.skip_while(before).take_while(|one| one.rank >= i64::from(least)).take(limit).collect()
+        let before = move |one: &PageStart| at != PageStart::FIRST && (one.rank, one.key) >= (at.rank, at.key);
+        starts.skip_while(before).take_while(move |one| one.rank >= i64::from(least)).take(limit)
     }
 }
 

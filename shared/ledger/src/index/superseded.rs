@@ -1,22 +1,17 @@
-//! An index of versions that a past snapshot has and that later snapshots ended, in the orders of pages.
+//! The versions that a past snapshot has and that later snapshots ended, for pages of resources.
 //!
-//! The file has them in the order of the snapshots that ended them, so that every page would read all of them. The index is valid
-//! until the next snapshot, which ends further versions.
+//! The file has them in the order of the snapshots that ended them, so that every page would read all of them. They are cached until
+//! the next snapshot, which ends further versions.
 
 use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
-use rusqlite::{Connection, Row};
+use rusqlite::Row;
 use tagledger_model::inventory::Scope;
 
 use crate::{
-    db::{dimensions::Dimensions, sql, statements::statement},
+    db::{sql, statements::statement},
     error::{ErrorContext, LedgerError, Operation},
-    model::{
-        page::PageStart,
-        resource_row::{Order, OrderBySeverity},
-        scope_ids::ScopeIds,
-        snapshot::Snapshot,
-    },
+    model::{page::PageStart, resource_row::Order, scope_ids::ScopeIds, snapshot::Snapshot},
     read::{
         filter::Filter,
         memo::{CacheValue, SCOPE_BYTES, SnapshotKey, bytes_of},
@@ -24,7 +19,7 @@ use crate::{
     },
 };
 
-/// The largest number of versions in the index. When there are more, each page reads all of them.
+/// The largest number of versions that are cached. When there are more, each page reads all of them from the file.
 const MAX_VERSIONS: usize = if cfg!(test) { 8 } else { 1 << 18 };
 
 /// A version in 48 bytes.
@@ -41,18 +36,13 @@ pub(crate) struct SupersededState {
     scope_and_warnings: u32,
 }
 
-/// The superseded versions of one snapshot.
+/// The superseded versions of one snapshot that have findings or missing tags.
 #[derive(Debug, Default)]
-pub(crate) struct SupersededIndex {
-    /// The newest snapshot when the index was built.
+struct SupersededStates {
+    /// The newest snapshot when they were read.
     newest: Option<SnapshotKey>,
     scopes: Vec<Scope>,
-    /// Versions with findings, most errors first.
-    by_severity: Vec<SupersededState>,
-    /// Versions with missing tags, most missing tags first.
-    by_missing_tags: Vec<SupersededState>,
-    /// Whether there are too many versions for the index, which is then empty.
-    too_many: bool,
+    versions: Vec<SupersededState>,
 }
 
 impl SupersededState {
@@ -98,124 +88,84 @@ impl SupersededState {
     }
 }
 
-/// A scan of superseded versions, with the scopes of those read so far.
-struct SupersededScan<'l> {
-    db: &'l Connection,
-    dimensions: &'l Dimensions,
-    positions: HashMap<ScopeIds, u32>,
-    scopes: Vec<Scope>,
+/// Selects the versions of one page, with at most three times the length of the page in memory.
+struct PageSelection<'f> {
+    filter: &'f Filter,
+    order: Order,
+    at: PageStart,
+    wanted: usize,
+    /// By position of the scope: whether the filter admits it.
+    admitted: Vec<bool>,
+    best: Vec<SupersededState>,
 }
 
-impl SupersededScan<'_> {
-    /// Reads versions as long as `visit` returns true.
-    fn scan(
-        &mut self,
-        snapshot: i64,
-        mut visit: impl FnMut(&[Scope], SupersededState) -> bool,
-    ) -> Result<(), LedgerError> {
-        let mut statement = statement(self.db, sql::ENDED_SINCE)?;
-        let mut rows = statement.query([snapshot]).context(Operation::BuildIndex)?;
-        while let Some(row) = rows.next().context(Operation::BuildIndex)? {
-            let scope = self.scope_position(ScopeIds::read(row, 5).context(Operation::BuildIndex)?)?;
-            if !visit(&self.scopes, SupersededState::read(row, scope).context(Operation::BuildIndex)?) {
-                break;
+impl PageSelection<'_> {
+    /// `scopes`: the scopes of the versions so far, in their positions.
+    fn add(&mut self, scopes: &[Scope], version: SupersededState) {
+        self.admitted.extend(scopes.iter().skip(self.admitted.len()).map(|scope| self.filter.admits(scope)));
+        let selected = self.admitted.get(version.scope()) == Some(&true) && version.meets(self.order);
+        if selected && version.is_after(self.order, self.at) {
+            self.best.push(version);
+            if self.best.len() > 3 * self.wanted {
+                self.keep_first();
             }
         }
-        Ok(())
     }
 
-    fn scope_position(&mut self, ids: ScopeIds) -> Result<u32, LedgerError> {
-        if let Some(known) = self.positions.get(&ids) {
-            return Ok(*known);
-        }
-        let next = u32::try_from(self.scopes.len()).unwrap_or(u32::MAX >> 1);
-        self.scopes.push(self.dimensions.scope(ids)?);
-        self.positions.insert(ids, next);
-        Ok(next)
+    fn keep_first(&mut self) {
+        let order = self.order;
+        self.best.sort_unstable_by_key(|version| Reverse((version.start(order).rank, version.key)));
+        self.best.truncate(self.wanted);
     }
 
-    /// A page, with at most three times its length in memory.
-    fn page(
-        &mut self,
-        snapshot: i64,
-        filter: &Filter,
-        order: Order,
-        at: PageStart,
-        wanted: usize,
-    ) -> Result<Vec<SupersededState>, LedgerError> {
-        let (mut best, mut admitted): (Vec<SupersededState>, Vec<bool>) = (Vec::new(), Vec::new());
-        self.scan(snapshot, |scopes, version| {
-            admitted.extend(scopes.iter().skip(admitted.len()).map(|scope| filter.admits(scope)));
-            let selected = admitted.get(version.scope()) == Some(&true) && version.meets(order);
-            if selected && version.is_after(order, at) {
-                best.push(version);
-            }
-            if best.len() > 3 * wanted {
-                keep_first(&mut best, order, wanted);
-            }
-            true
-        })?;
-        keep_first(&mut best, order, wanted);
-        Ok(best)
+    fn finish(mut self) -> Vec<(PageStart, SupersededState)> {
+        self.keep_first();
+        self.best.into_iter().map(|version| (version.start(self.order), version)).collect()
     }
 }
 
-fn sort(versions: &mut [SupersededState], order: Order) {
-    versions.sort_unstable_by_key(|version| Reverse((version.start(order).rank, version.key)));
-}
-
-fn keep_first(versions: &mut Vec<SupersededState>, order: Order, wanted: usize) {
-    sort(versions, order);
-    versions.truncate(wanted);
-}
-
-impl SupersededIndex {
-    fn load(mut scan: SupersededScan<'_>, snapshot: i64, newest: SnapshotKey) -> Result<Self, LedgerError> {
-        let mut all = Vec::new();
-        scan.scan(snapshot, |_, version| {
-            all.push(version);
-            all.len() <= MAX_VERSIONS
-        })?;
-        let index = Self { newest: Some(newest), too_many: all.len() > MAX_VERSIONS, ..Self::default() };
-        if index.too_many {
-            return Ok(index);
-        }
-        let in_order = |order: Order| {
-            let mut versions: Vec<SupersededState> =
-                all.iter().copied().filter(|version| version.meets(order)).collect();
-            sort(&mut versions, order);
-            versions.shrink_to_fit();
-            versions
+/// Reads the superseded versions of a snapshot and adds each to the selection. Caches them unless there are too many.
+fn scan(
+    session: &ReadSession<'_>,
+    snapshot: &Snapshot,
+    newest: SnapshotKey,
+    page: &mut PageSelection<'_>,
+) -> Result<(), LedgerError> {
+    let mut states = SupersededStates { newest: Some(newest), ..SupersededStates::default() };
+    let mut positions: HashMap<ScopeIds, u32> = HashMap::new();
+    let mut statement = statement(session.db(), sql::ENDED_SINCE)?;
+    let mut rows = statement.query([snapshot.id]).context(Operation::BuildIndex)?;
+    while let Some(row) = rows.next().context(Operation::BuildIndex)? {
+        let ids = ScopeIds::read(row, 5).context(Operation::BuildIndex)?;
+        let position = match positions.get(&ids) {
+            Some(position) => *position,
+            None => {
+                let next = u32::try_from(states.scopes.len()).unwrap_or(u32::MAX >> 1);
+                states.scopes.push(session.dimensions().scope(ids)?);
+                positions.insert(ids, next);
+                next
+            }
         };
-        Ok(Self {
-            by_severity: in_order(Order::Worst(OrderBySeverity { errors: true, warnings: true })),
-            by_missing_tags: in_order(Order::Lacking(None)),
-            scopes: scan.scopes,
-            ..index
-        })
+        let version = SupersededState::read(row, position).context(Operation::BuildIndex)?;
+        page.add(&states.scopes, version);
+        if states.versions.len() <= MAX_VERSIONS {
+            states.versions.push(version);
+        }
     }
+    if states.versions.len() <= MAX_VERSIONS {
+        states.versions.shrink_to_fit();
+        session.memo(snapshot).put(states);
+    }
+    Ok(())
 }
 
-impl CacheValue for SupersededIndex {
+impl CacheValue for SupersededStates {
     fn weight(&self) -> usize {
-        bytes_of::<SupersededState>(self.by_severity.len() + self.by_missing_tags.len())
-            + SCOPE_BYTES * self.scopes.len()
-            + bytes_of::<Self>(1)
+        bytes_of::<SupersededState>(self.versions.len()) + SCOPE_BYTES * self.scopes.len() + bytes_of::<Self>(1)
     }
 }
 
-/// The index of a snapshot; empty for the newest.
-fn load_index(session: &ReadSession<'_>, snapshot: &Snapshot) -> Result<Arc<SupersededIndex>, LedgerError> {
-    let Some(newest) = session.newest()?.filter(|newest| newest != snapshot) else { return Ok(Arc::default()) };
-    let newest = SnapshotKey::new(&newest);
-    let cached = session.memo(snapshot).get::<SupersededIndex>();
-    match cached.filter(|index| index.newest == Some(newest)) {
-        Some(index) => Ok(index),
-        None => Ok(session.memo(snapshot).put(SupersededIndex::load(begin_scan(session), snapshot.id, newest)?)),
-    }
-}
-
-/// Superseded versions of a snapshot after a start, at most `wanted`.
+/// Superseded versions of a snapshot after a start, at most `wanted`; none for the newest snapshot.
 pub(crate) fn list_page(
     session: &ReadSession<'_>,
     snapshot: &Snapshot,
@@ -224,20 +174,13 @@ pub(crate) fn list_page(
     at: PageStart,
     wanted: usize,
 ) -> Result<Vec<(PageStart, SupersededState)>, LedgerError> {
-    let index = load_index(session, snapshot)?;
-    let found = if index.too_many {
-        begin_scan(session).page(snapshot.id, filter, order, at, wanted)?
-    } else {
-        let all = if matches!(order, Order::Worst(_)) { &index.by_severity } else { &index.by_missing_tags };
-        let rest = all.get(all.partition_point(|version| !version.is_after(order, at))..).unwrap_or_default();
-        let admitted: Vec<bool> = index.scopes.iter().map(|scope| filter.admits(scope)).collect();
-        let selected = rest.iter().filter(|one| admitted.get(one.scope()) == Some(&true) && one.meets(order));
-        selected.take(wanted).copied().collect()
-    };
-    Ok(found.into_iter().map(|version| (version.start(order), version)).collect())
-}
-
-fn begin_scan<'s>(session: &'s ReadSession<'_>) -> SupersededScan<'s> {
-    let (db, dimensions) = (session.db(), session.dimensions());
-    SupersededScan { db, dimensions, positions: HashMap::new(), scopes: Vec::new() }
+    let Some(newest) = session.newest()?.filter(|newest| newest != snapshot) else { return Ok(Vec::new()) };
+    let newest = SnapshotKey::new(&newest);
+    let mut page = PageSelection { filter, order, at, wanted, admitted: Vec::new(), best: Vec::new() };
+    let cached: Option<Arc<SupersededStates>> = session.memo(snapshot).get();
+    match cached.filter(|states| states.newest == Some(newest)) {
+        Some(states) => states.versions.iter().for_each(|version| page.add(&states.scopes, *version)),
+        None => scan(session, snapshot, newest, &mut page)?,
+    }
+    Ok(page.finish())
 }

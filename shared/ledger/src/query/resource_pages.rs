@@ -57,14 +57,11 @@ fn page_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<PageRow> {
 }
 
 impl Order {
-    /// The statements for the rest of a rank and for the ranks below it. `single`: with one type, region and account each, which
-    /// takes half the time of lists.
-    const fn statements(self, single: bool) -> [&'static str; 2] {
-        match (self, single) {
-            (Self::Worst(_), true) => [sql::WORST_ONE_SAME, sql::WORST_ONE_BELOW],
-            (Self::Worst(_), false) => [sql::WORST_SAME, sql::WORST_BELOW],
-            (Self::Lacking(_), true) => [sql::LACKING_ONE_SAME, sql::LACKING_ONE_BELOW],
-            (Self::Lacking(_), false) => [sql::LACKING_SAME, sql::LACKING_BELOW],
+    /// The statements for the rest of a rank and for the ranks below it.
+    const fn statements(self) -> [&'static str; 2] {
+        match self {
+            Self::Worst(_) => [sql::WORST_SAME, sql::WORST_BELOW],
+            Self::Lacking(_) => [sql::LACKING_SAME, sql::LACKING_BELOW],
         }
     }
 
@@ -147,7 +144,7 @@ impl<'s> ResourcePages<'s> {
         start: PageStart,
         limit: usize,
     ) -> Result<ResourcePage, LedgerError> {
-        if let Some(starts) = self.find_in_scope(filter, order, start, limit + 1) {
+        if let Some(starts) = self.find_in_scopes(filter, order, start, limit + 1) {
             return self.list_given(&starts, limit);
         }
         let mut page = self.list_current(filter, order, start, limit + 1)?;
@@ -161,11 +158,16 @@ impl<'s> ResourcePages<'s> {
         self.page(page, limit)
     }
 
-    /// The resources of one scope from the index; none when the filter admits several scopes or there is no index.
-    fn find_in_scope(&self, filter: &Filter, order: Order, start: PageStart, limit: usize) -> Option<Vec<PageStart>> {
-        let [resource_type, region, account] = filter.single(self.dimensions)?;
-        let scope = ScopeIds { account: account?, region: region?, resource_type: resource_type? };
-        self.by_scope.as_ref()?.page(scope, order, start, limit)
+    /// A page from the index; none when the filter admits many scopes or there is no index.
+    fn find_in_scopes(&self, filter: &Filter, order: Order, start: PageStart, limit: usize) -> Option<Vec<PageStart>> {
+        let [types, regions, accounts] = filter.ids(self.dimensions);
+        let admits_id = |ids: &Option<Vec<i64>>, id: i64| ids.as_ref().is_none_or(|ids| ids.contains(&id));
+        let admits = |scope: ScopeIds| {
+            admits_id(&types, scope.resource_type)
+                && admits_id(&regions, scope.region)
+                && admits_id(&accounts, scope.account)
+        };
+        self.by_scope.as_ref()?.page(admits, order, start, limit)
     }
 
     /// Current versions that the snapshot has: the rest of those with the rank of `at`, then those of lower ranks.
@@ -176,19 +178,12 @@ impl<'s> ResourcePages<'s> {
         at: PageStart,
         wanted: usize,
     ) -> Result<Vec<PageRow>, LedgerError> {
-        let (single, restriction) = (filter.single(self.dimensions), order.restriction());
-        let [same, below] = order.statements(single.is_some());
-        let read = |text, wanted: usize| match single {
-            Some([kind, region, account]) => {
-                let parameters = params![self.snapshot.id, kind, region, account, at.rank, at.key, restriction, wanted];
-                rows(self.db, text, parameters, page_row)
-            }
-            None => {
-                let [types, regions, accounts] = filter.parameters(self.dimensions);
-                let parameters =
-                    params![self.snapshot.id, types, regions, accounts, at.rank, at.key, restriction, wanted];
-                rows(self.db, text, parameters, page_row)
-            }
+        let [types, regions, accounts] = filter.parameters(self.dimensions);
+        let [same, below] = order.statements();
+        let read = |text, wanted: usize| {
+            let restriction = order.restriction();
+            let parameters = params![self.snapshot.id, types, regions, accounts, at.rank, at.key, restriction, wanted];
+            rows(self.db, text, parameters, page_row)
         };
         let mut page = if at == PageStart::FIRST { Vec::new() } else { read(same, wanted)? };
         if page.len() < wanted {

@@ -9,13 +9,6 @@ macro_rules! filtered {
     };
 }
 
-/// The same of one type, one region, one account: each a local id, or null for all. Lists cost twice as much a row.
-macro_rules! filtered_one {
-    () => {
-        "(?4 IS NULL OR c.account_id = ?4) AND (?2 IS NULL OR c.type_id = ?2) AND (?3 IS NULL OR c.region_id = ?3)"
-    };
-}
-
 /// A resource in its version: its place in an order, and what its cost follows from.
 macro_rules! placed {
     ($rank:expr) => {
@@ -29,19 +22,18 @@ macro_rules! placed {
 
 /// A page by rank of those resources that are as they were in snapshot ?1.
 macro_rules! page {
-    ($filter:ident, $rank:expr, $order:literal, $($condition:tt)*) => {
+    ($rank:expr, $order:literal, $($condition:tt)*) => {
         concat!(
             // What a filter refuses is most of what is looked at, and hardly anything is too young: that is asked last.
-            "SELECT ", placed!($rank), ", c.driver_id, c.quantity FROM current c WHERE ", $filter!(), " AND ", $($condition)*,
+            "SELECT ", placed!($rank), ", c.driver_id, c.quantity FROM current c WHERE ", filtered!(), " AND ", $($condition)*,
             " AND c.since <= ?1 ORDER BY ", $order, ", c.key DESC LIMIT ?8"
         )
     };
 }
 
 macro_rules! worst {
-    ($filter:ident, $place:literal) => {
+    ($place:literal) => {
         page!(
-            $filter,
             "c.errors",
             "c.errors DESC",
             "c.finding_set_id IS NOT NULL AND ",
@@ -75,9 +67,8 @@ macro_rules! missing_tags_of_rank {
 }
 
 macro_rules! lacking {
-    ($filter:ident, $($place:tt)*) => {
+    ($($place:tt)*) => {
         page!(
-            $filter,
             missing_tags_rank!("c."),
             "c.untagged DESC, c.missing_required DESC",
             missing_tags!("c."),
@@ -139,15 +130,11 @@ statements! {
     );
     /// Resources with findings, those with most errors first: behind ?6 among those with ?5 errors, then those with fewer.
     /// Two statements, for SQLite would look through all with ?5 errors for the place. ?7: bit 0 errors, bit 1 warnings.
-    WORST_SAME = worst!(filtered, "c.errors = ?5 AND c.key < ?6");
-    WORST_BELOW = worst!(filtered, "c.errors < ?5");
-    WORST_ONE_SAME = worst!(filtered_one, "c.errors = ?5 AND c.key < ?6");
-    WORST_ONE_BELOW = worst!(filtered_one, "c.errors < ?5");
+    WORST_SAME = worst!("c.errors = ?5 AND c.key < ?6");
+    WORST_BELOW = worst!("c.errors < ?5");
     /// Resources without user tags, then those that lack most required ones. ?7: created at that time or before it.
-    LACKING_SAME = lacking!(filtered, missing_tags_of_rank!("="), " AND c.key < ?6");
-    LACKING_BELOW = lacking!(filtered, missing_tags_of_rank!("<"));
-    LACKING_ONE_SAME = lacking!(filtered_one, missing_tags_of_rank!("="), " AND c.key < ?6");
-    LACKING_ONE_BELOW = lacking!(filtered_one, missing_tags_of_rank!("<"));
+    LACKING_SAME = lacking!(missing_tags_of_rank!("="), " AND c.key < ?6");
+    LACKING_BELOW = lacking!(missing_tags_of_rank!("<"));
     /// All of them, to be held by scope.
     WORST_OF_SCOPES = "SELECT account_id, region_id, type_id, errors, key FROM current WHERE finding_set_id IS NOT NULL";
     LACKING_OF_SCOPES = concat!(
