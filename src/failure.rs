@@ -6,8 +6,9 @@ use tagledger_audit::AuditError;
 use tagledger_http::{ApiKeyFileError, GuardError, OAuthError};
 use tagledger_ledger::LedgerError;
 use tagledger_policy::PolicyErrors;
-use tagledger_scanner::{ControlError, LeaseError, ScanError, ScheduleError};
-use tagledger_server::{HttpError, RedisCacheError, StdioError};
+use tagledger_redis::InvalidRedisUrl;
+use tagledger_scanner::{ControlError, ScanError, ScheduleError};
+use tagledger_server::{HttpError, StdioError};
 
 /// Every error of a command. The command prints the error and its causes on one line.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +48,7 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Scan(#[from] ScanError),
     #[error(transparent)]
-    Lease(#[from] LeaseError),
+    Redis(#[from] InvalidRedisUrl),
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
     #[error(transparent)]
@@ -87,8 +88,6 @@ pub(crate) enum Failure {
     Http(#[from] HttpError),
     #[error(transparent)]
     Audit(#[from] AuditError),
-    #[error(transparent)]
-    RedisCache(#[from] RedisCacheError),
     #[error(transparent)]
     Stdio(#[from] StdioError),
     /// The operating system provides no threads or file descriptors. Increase the limits of the process.

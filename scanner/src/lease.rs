@@ -18,17 +18,18 @@ use std::{
 };
 
 use jiff::Timestamp;
-use redis::{AsyncConnectionConfig, Client, FromRedisValue, IntoConnectionInfo, RedisError};
-use tagledger_model::{AccountId, error_chain::ErrorChain};
-use tagledger_redis::envelope::NEW_SNAPSHOT;
-use tokio::{task::JoinHandle, time::timeout};
+use tagledger_model::AccountId;
+use tagledger_redis::{
+    Command, CommandError, FromRedisValue, InvalidRedisUrl, RedisClient, envelope::NEW_SNAPSHOT_CHANNEL,
+};
+use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
 /// How long the lease of a scanner that has died remains valid.
 const LEASE_DURATION: Duration = Duration::from_secs(60);
 
-/// How long Redis may take to answer, connecting included.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Maximum time for a command, connecting included.
+const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Acquires the lease (third argument 0) or renews it (third argument: its fencing token). Returns the holder afterwards and the
 /// fencing token. The holder is empty when a later lease was acquired and released meanwhile. A holder that repeats the command
@@ -62,14 +63,9 @@ const RELEASE: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call(
 /// The settings of the lease of scanners that share a Redis.
 #[derive(Debug, Clone)]
 pub struct LeaseSettings {
-    client: Client,
+    client: RedisClient,
     held_for: Duration,
 }
-
-/// Why there is no lock.
-#[derive(Debug, thiserror::Error)]
-#[error("REDIS_URL or --redis-url is no address of a Redis; it is like redis://:PASSWORD@HOST:6379/0")]
-pub struct LeaseError(#[source] RedisError);
 
 /// The lease of a scan on an account. A task renews it.
 pub(crate) struct Lease {
@@ -124,13 +120,12 @@ impl LeaseSettings {
     ///
     /// # Errors
     /// When it is no URL of a Redis.
-    pub fn new(url: &str) -> Result<Self, LeaseError> {
-        let client = url.into_connection_info().and_then(Client::open).map_err(LeaseError)?;
-        Ok(Self { client, held_for: LEASE_DURATION })
+    pub fn new(url: &str) -> Result<Self, InvalidRedisUrl> {
+        Ok(Self { client: RedisClient::new(url)?, held_for: LEASE_DURATION })
     }
 
-    /// Of the Redis that it is in.
-    pub(crate) fn client(&self) -> Client {
+    /// The client of the Redis that stores the lease.
+    pub(crate) fn client(&self) -> RedisClient {
         self.client.clone()
     }
 
@@ -162,26 +157,16 @@ impl LeaseSettings {
         Ok(Lease { held, renewal })
     }
 
-    /// Tells servers that share the Redis of a snapshot. They look for themselves, too: a message may be lost.
+    /// Publishes the id of a snapshot to the servers that share the Redis. Servers also poll the ledger, because a message can be lost.
     pub(crate) async fn announce(&self, snapshot: i64) {
-        let publish = redis::cmd("PUBLISH").arg(NEW_SNAPSHOT).arg(snapshot).to_owned();
-        if let Err(error) = self.evaluate::<u64>(&publish).await {
+        if let Err(error) = self.send::<u64>(&Command::publish(NEW_SNAPSHOT_CHANNEL, snapshot)).await {
             debug!("the snapshot is not announced through REDIS_URL: {error}");
         }
     }
 
-    /// On a connection of its own: one is wanted three times a minute.
-    async fn evaluate<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, String> {
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
-        let answered = timeout(PATIENCE, async {
-            let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-            command.query_async(&mut connection).await
-        });
-        match answered.await {
-            Ok(answer) => answer.map_err(|error: RedisError| ErrorChain(&error).to_string()),
-            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
-        }
+    /// Sends a command over a new connection: a lease sends about three commands a minute.
+    async fn send<T: FromRedisValue>(&self, command: &Command) -> Result<T, CommandError> {
+        self.client.send_once(command, REDIS_TIMEOUT).await
     }
 }
 
@@ -191,12 +176,12 @@ impl HeldLease {
     }
 
     /// Acquires or renews the lease. Returns the holder when it is another scanner.
-    async fn hold(&self) -> Result<Option<String>, String> {
+    async fn hold(&self) -> Result<Option<String>, CommandError> {
         let milliseconds = u64::try_from(self.lock.held_for.as_millis()).unwrap_or(u64::MAX);
-        let mut hold = redis::cmd("EVAL");
-        hold.arg(HOLD).arg(2).arg(&self.key).arg(self.fence().newest_token_key());
-        hold.arg(&self.holder).arg(milliseconds).arg(self.token.load(Ordering::Relaxed));
-        let (found, turn): (String, u64) = self.lock.evaluate(&hold).await?;
+        let (milliseconds, turn) = (milliseconds.to_string(), self.token.load(Ordering::Relaxed).to_string());
+        let arguments = [self.holder.as_bytes(), milliseconds.as_bytes(), turn.as_bytes()];
+        let hold = Command::evaluate(HOLD, &[&self.key, &self.fence().newest_token_key()], &arguments);
+        let (found, turn): (String, u64) = self.lock.send(&hold).await?;
         if found == self.holder {
             self.token.store(turn, Ordering::Relaxed);
             return Ok(None);
@@ -232,8 +217,8 @@ impl Lease {
     pub(crate) async fn release(self) {
         self.renewal.abort();
         let HeldLease { lock, key, holder, .. } = &self.held;
-        let release = redis::cmd("EVAL").arg(RELEASE).arg(1).arg(key).arg(holder).to_owned();
-        if let Err(error) = lock.evaluate::<String>(&release).await {
+        let release = Command::evaluate(RELEASE, &[key], &[holder.as_bytes()]);
+        if let Err(error) = lock.send::<String>(&release).await {
             warn!("the lease in REDIS_URL expires in {} s: {error}", lock.held_for.as_secs());
         }
     }

@@ -16,7 +16,7 @@ pub use crate::{
         run::{Connect, Daemon, DaemonSettings, ReadPolicy, prune},
         schedule::{Schedule, ScheduleError},
     },
-    lease::{LeaseError, LeaseSettings},
+    lease::LeaseSettings,
     scan::{
         plan::{PlanError, ScanScopeFilter, ScanTargets},
         progress::{Progress, ScanError},

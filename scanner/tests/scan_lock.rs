@@ -21,6 +21,7 @@ use support::scan_of;
 use tagledger_cloud::simulated::Simulated;
 use tagledger_ledger::{LedgerWriter, SnapshotSummary};
 use tagledger_policy::Policy;
+use tagledger_redis::{Command, FromRedisValue, RedisClient};
 use tagledger_scanner::{LeaseSettings, Scan, ScanError};
 use tempfile::TempDir;
 use tokio::{sync::Semaphore, task::JoinHandle};
@@ -42,10 +43,9 @@ impl Shared {
         LeaseSettings::new(&self.url).unwrap().held_for(Duration::from_millis(600))
     }
 
-    async fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
-        let client = redis::Client::open(self.url.as_str()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        redis::Cmd::new().arg(words).query_async(&mut connection).await.unwrap()
+    async fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        let client = RedisClient::new(&self.url).unwrap();
+        client.send_once(&Command::new(words), Duration::from_secs(5)).await.unwrap()
     }
 
     /// Locks that somebody holds.
@@ -220,22 +220,20 @@ async fn fencing_tokens_always_increase() {
 #[tokio::test]
 async fn commit_publishes_snapshot_number() {
     let redis = Shared::start();
-    let client = redis::Client::open(redis.url.as_str()).unwrap();
-    let mut channel = client.get_async_pubsub().await.unwrap();
-    channel.subscribe("tagledger:snapshot").await.unwrap();
-    let mut told = channel.into_on_message();
+    let client = RedisClient::new(&redis.url).unwrap();
+    let mut messages = client.subscribe("tagledger:snapshot", Duration::from_secs(5)).await.unwrap();
     let scanner = Scanner::at_once();
     for number in ["1", "2"] {
         recorded(scanner.scan(redis.lock())).await;
-        let message = tokio::time::timeout(Duration::from_secs(10), told.next()).await.unwrap().unwrap();
-        assert_eq!(message.get_payload::<String>().unwrap(), number);
+        let message = tokio::time::timeout(Duration::from_secs(10), messages.next()).await.unwrap().unwrap();
+        assert_eq!(message, number.as_bytes());
     }
     let lost = Scanner::new();
     let running = lost.scan(redis.lock());
     let key = redis.key().await;
     redis.ask::<String>(&["SET", &key, "process 1 of elsewhere"]).await;
     assert!(running.await.unwrap().is_err());
-    assert!(tokio::time::timeout(Duration::from_millis(500), told.next()).await.is_err(), "nothing was committed");
+    assert!(tokio::time::timeout(Duration::from_millis(500), messages.next()).await.is_err(), "nothing was committed");
 }
 
 /// When Redis is flushed during a scan, the scan restores its lease and commits its snapshot.

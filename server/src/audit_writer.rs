@@ -1,10 +1,9 @@
-//! Who called what: handed over in no time, written in batches by a thread of its own.
+//! Writes calls to the audit log, in batches, on a thread of its own: a request never waits for the disk.
 
 use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread,
@@ -12,110 +11,112 @@ use std::{
 };
 
 use jiff::{Timestamp, ToSpan};
+use prometheus_client::registry::Registry;
 use sha2::{Digest, Sha256};
 use tagledger_audit::{AuditEntry, AuditError, AuditLog};
-use tagledger_http::Page;
+use tagledger_http::TotalCounter;
 use tagledger_model::error_chain::ErrorChain;
 use tracing::{error, warn};
 
-/// Calls that wait to be written; more are counted and lost.
-const WAITING: usize = 20_000;
+/// Maximum number of queued calls. Further calls are counted as lost.
+const QUEUE_LENGTH: usize = 20_000;
 
-/// Calls of one batch, and for how long one is gathered.
-const BATCH: usize = 2_000;
+/// Maximum number of calls in a batch.
+const BATCH_SIZE: usize = 2_000;
 
-const GATHERED: Duration = Duration::from_millis(500);
+/// A batch is written this long after its first call.
+const BATCH_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How often old calls are forgotten, and how often trouble is told.
+/// How often expired calls are deleted, and how often a write error is logged.
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Hexadecimal digits by which arguments are told apart.
-const DIGITS: usize = 16;
+/// Hexadecimal digits of the digest of arguments.
+const DIGEST_LENGTH: usize = 16;
 
-/// What stands in the log in the place of arguments.
+/// The digest that the log contains instead of the arguments, because arguments can contain names of the estate.
 pub(crate) fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes).iter().take(DIGEST_LENGTH / 2).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What the log is to be.
+/// Settings of the audit log.
 #[derive(Debug, Clone)]
 pub struct AuditSettings {
-    /// The file.
+    /// The SQLite file.
     pub path: PathBuf,
-    /// For how many days calls are kept.
+    /// Retention, days.
     pub days: u32,
-    /// Where the time comes from.
+    /// The source of the current time.
     pub clock: fn() -> Timestamp,
 }
 
-enum AuditState {
+enum AuditMessage {
     Call(AuditEntry),
-    /// Whoever asks is told when all before is written.
+    /// Replies when all earlier calls are written.
     Flush(SyncSender<()>),
 }
 
 /// The audit log of a server.
 #[derive(Debug)]
 pub struct Audit {
-    told: SyncSender<AuditState>,
-    lost: Arc<AtomicU64>,
+    queue: SyncSender<AuditMessage>,
+    lost: TotalCounter,
 }
 
 impl Audit {
-    /// Opens the log, and begins to write.
+    /// Opens the log and starts the writing thread.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written or is of something else.
+    /// When the file cannot be written or is not an audit log.
     pub fn open(settings: AuditSettings) -> Result<Arc<Self>, AuditError> {
         let log = AuditLog::open(&settings.path)?;
-        let (told, calls) = sync_channel(WAITING);
-        let lost = Arc::new(AtomicU64::new(0));
-        let writing = Writing { log, settings, lost: Arc::clone(&lost), complained: None };
-        thread::spawn(move || writing.follow(&calls));
-        Ok(Arc::new(Self { told, lost }))
+        let (queue, calls) = sync_channel(QUEUE_LENGTH);
+        let lost = TotalCounter::default();
+        let writer = BatchWriter { log, settings, lost: lost.clone(), last_error_logged_at: None };
+        thread::spawn(move || writer.run(&calls));
+        Ok(Arc::new(Self { queue, lost }))
     }
 
     pub(crate) fn add(&self, entry: AuditEntry) {
-        if self.told.try_send(AuditState::Call(entry)).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+        if self.queue.try_send(AuditMessage::Call(entry)).is_err() {
+            self.lost.inc();
         }
     }
 
-    /// Waits until all calls so far are written, for some seconds at most.
+    /// Waits until all queued calls are written, for at most five seconds.
     pub fn flush(&self) {
         let (written, wait) = sync_channel(1);
-        if self.told.send(AuditState::Flush(written)).is_ok() {
+        if self.queue.send(AuditMessage::Flush(written)).is_ok() {
             wait.recv_timeout(Duration::from_secs(5)).ok();
         }
     }
 
-    pub(crate) fn measure(&self, page: &mut Page) {
-        let help = "Calls that could not be written to the audit log.";
-        page.one("tagledger_audit_lost_total", "counter", help, self.lost.load(Ordering::Relaxed));
+    pub(crate) fn register_metrics(&self, registry: &mut Registry) {
+        let help = "Calls that could not be written to the audit log";
+        registry.register("tagledger_audit_lost_total", help, self.lost.clone());
     }
 }
 
-struct Writing {
+struct BatchWriter {
     log: AuditLog,
     settings: AuditSettings,
-    lost: Arc<AtomicU64>,
-    complained: Option<Instant>,
+    lost: TotalCounter,
+    last_error_logged_at: Option<Instant>,
 }
 
-impl Writing {
-    fn follow(mut self, calls: &Receiver<AuditState>) {
-        let mut swept: Option<Instant> = None;
+impl BatchWriter {
+    fn run(mut self, calls: &Receiver<AuditMessage>) {
+        let mut last_cleanup: Option<Instant> = None;
         loop {
-            if swept.is_none_or(|last| last.elapsed() >= HOUR) {
-                self.sweep();
-                swept = Some(Instant::now());
+            if last_cleanup.is_none_or(|last| last.elapsed() >= HOUR) {
+                self.delete_expired();
+                last_cleanup = Some(Instant::now());
             }
             let (mut batch, mut waiting) = (Vec::new(), Vec::new());
-            let open = gather(calls, &mut batch, &mut waiting);
+            let open = collect_batch(calls, &mut batch, &mut waiting);
             self.write(&batch);
             for written in waiting {
-                // Whoever asked may be gone.
+                // The task that waits for the flush may have ended.
                 written.send(()).ok();
             }
             if !open {
@@ -129,38 +130,42 @@ impl Writing {
             return;
         }
         if let Err(failed) = self.log.append(batch) {
-            self.lost.fetch_add(batch.len() as u64, Ordering::Relaxed);
-            if self.complained.is_none_or(|last| last.elapsed() >= HOUR) {
-                error!("calls are not written down: {}", ErrorChain(&failed));
-                self.complained = Some(Instant::now());
+            self.lost.inc_by(batch.len() as u64);
+            if self.last_error_logged_at.is_none_or(|last| last.elapsed() >= HOUR) {
+                error!("the audit log cannot be written: {}", ErrorChain(&failed));
+                self.last_error_logged_at = Some(Instant::now());
             }
         }
     }
 
-    fn sweep(&self) {
+    fn delete_expired(&self) {
         let oldest = (self.settings.clock)().checked_sub((i64::from(self.settings.days) * 24).hours());
         let swept = oldest.map(|oldest| self.log.prune_before(oldest));
         if let Ok(Err(failed)) = swept {
-            warn!("old calls are not forgotten: {}", ErrorChain(&failed));
+            warn!("expired calls cannot be deleted from the audit log: {}", ErrorChain(&failed));
         }
     }
 }
 
-/// What comes within half a second of the first, as far as it fits; false when nothing more will come.
-fn gather(calls: &Receiver<AuditState>, batch: &mut Vec<AuditEntry>, waiting: &mut Vec<SyncSender<()>>) -> bool {
+/// Receives the calls of one batch; returns false when the sender is gone.
+fn collect_batch(
+    calls: &Receiver<AuditMessage>,
+    batch: &mut Vec<AuditEntry>,
+    waiting: &mut Vec<SyncSender<()>>,
+) -> bool {
     let mut until: Option<Instant> = None;
-    while batch.len() < BATCH {
+    while batch.len() < BATCH_SIZE {
         let left = until.map_or(HOUR, |until| until.saturating_duration_since(Instant::now()));
         match calls.recv_timeout(left) {
-            Ok(AuditState::Call(entry)) => batch.push(entry),
-            Ok(AuditState::Flush(written)) => {
+            Ok(AuditMessage::Call(entry)) => batch.push(entry),
+            Ok(AuditMessage::Flush(written)) => {
                 waiting.push(written);
                 return true;
             }
             Err(RecvTimeoutError::Timeout) => return true,
             Err(RecvTimeoutError::Disconnected) => return false,
         }
-        until.get_or_insert_with(|| Instant::now() + GATHERED);
+        until.get_or_insert_with(|| Instant::now() + BATCH_INTERVAL);
     }
     true
 }

@@ -1,4 +1,4 @@
-//! Answers cached in Redis.
+//! The cache that servers share through Redis, and the announcements of scanners.
 
 pub(crate) mod redis;
 pub(crate) mod redis_subscriber;

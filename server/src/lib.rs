@@ -21,7 +21,7 @@ mod untrusted_text;
 pub use crate::{
     app_state::AppState,
     audit_writer::{Audit, AuditSettings},
-    cache::redis::{RedisCache, RedisCacheError},
+    cache::redis::RedisCache,
     http::router::{HttpError, door, router, serve_http},
     mcp::{
         stdio::{StdioError, serve_stdio},

@@ -1,97 +1,76 @@
-//! New snapshots, announced: the ledger is looked at four times a second, and at once where a scanner says through Redis that
-//! there is one. Whoever subscribed hears of a commit.
+//! Polls the ledger for new snapshots and notifies subscribers.
+//!
+//! The server polls four times a second, and at once when a scanner announces a snapshot through Redis.
 
 use std::{sync::Arc, time::Duration};
 
-use rmcp::{RoleServer, service::Peer};
-use tagledger_ledger::LedgerError;
+use tagledger_ledger::{LedgerError, Snapshot};
 use tagledger_model::error_chain::ErrorChain;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{app_state::AppState, subscriptions::Subscription};
+use crate::app_state::AppState;
 
-/// The resource that is announced.
-pub(crate) const NEWEST: &str = "tagledger://snapshot/newest";
+/// Time between two polls. Clients are notified within a second.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Between two looks: a fraction of the second within which clients are to hear.
-const PAUSE: Duration = Duration::from_millis(250);
+/// Minimum time between two polls, however many announcements arrive.
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The least of it, however much is heard.
-const LEAST_PAUSE: Duration = Duration::from_millis(20);
-
-/// Looks at the ledger until `end` is cancelled. It may be absent, replaced or damaged meanwhile.
-pub(crate) fn watch(ledger: Arc<AppState>, end: CancellationToken) -> JoinHandle<()> {
+/// Polls the ledger until `end` is cancelled. The ledger may be missing, replaced or damaged in the meantime.
+pub(crate) fn watch(state: Arc<AppState>, end: CancellationToken) -> JoinHandle<()> {
     tokio::spawn(async move {
-        let mut trouble: Option<String> = None;
+        let mut last_error: Option<String> = None;
         let mut first = true;
         while !end.is_cancelled() {
-            let asked = Arc::clone(&ledger);
-            let looked = tokio::task::spawn_blocking(move || asked.latest_snapshot()).await;
-            let (changed, now) = note(looked.map_err(|died| died.to_string()), &ledger, first);
+            let reader = Arc::clone(&state);
+            let newest = tokio::task::spawn_blocking(move || reader.latest_snapshot()).await;
+            let (changed, error) = publish(newest.map_err(|died| died.to_string()), &state, first);
             if changed {
-                let read = Arc::clone(&ledger);
-                // Whoever asks meanwhile reads for himself.
-                drop(tokio::task::spawn_blocking(move || read.preload()));
+                let reader = Arc::clone(&state);
+                // A request that arrives before the end of the preload reads the ledger itself.
+                drop(tokio::task::spawn_blocking(move || reader.preload()));
             }
-            if now != trouble {
-                match &now {
-                    Some(words) => warn!("the ledger cannot be looked at: {words}"),
-                    None => info!("the ledger can be looked at again"),
+            if error != last_error {
+                match &error {
+                    Some(cause) => warn!("the ledger cannot be read: {cause}"),
+                    None => info!("the ledger can be read again"),
                 }
-                trouble = now;
+                last_error = error;
             }
             first = false;
-            end.run_until_cancelled(pause(&ledger)).await;
+            end.run_until_cancelled(wait(&state)).await;
         }
     })
 }
 
-async fn pause(ledger: &AppState) {
-    tokio::time::sleep(LEAST_PAUSE).await;
-    let rest = tokio::time::sleep(PAUSE - LEAST_PAUSE);
-    match ledger.redis_cache() {
-        Some(shelf) => tokio::select! {
+async fn wait(state: &AppState) {
+    tokio::time::sleep(MIN_POLL_INTERVAL).await;
+    let rest = tokio::time::sleep(POLL_INTERVAL - MIN_POLL_INTERVAL);
+    match state.redis_cache() {
+        Some(cache) => tokio::select! {
             () = rest => {}
-            () = shelf.heard().next() => {}
+            () = cache.subscriber().next() => {}
         },
         None => rest.await,
     }
 }
 
-/// Announces what is new; returns whether something is, and what went wrong, in words.
-fn note(
-    looked: Result<Result<Option<tagledger_ledger::Snapshot>, LedgerError>, String>,
-    ledger: &AppState,
+/// Publishes the newest snapshot; returns whether it is new, and the error if the ledger could not be read.
+fn publish(
+    newest: Result<Result<Option<Snapshot>, LedgerError>, String>,
+    state: &AppState,
     first: bool,
 ) -> (bool, Option<String>) {
-    let newest = match looked {
+    let newest = match newest {
         Ok(Ok(newest)) => newest.map(|snapshot| (snapshot.id, snapshot.fingerprint)),
         Ok(Err(error)) => return (false, Some(ErrorChain(&error).to_string())),
         Err(died) => return (false, Some(died)),
     };
-    let changed = ledger.snapshot_watcher().newest.send_if_modified(|known| {
-        let changed = newest.is_some() && *known != newest;
-        if changed {
-            *known = newest;
-        }
-        changed
-    });
+    let changed = state.snapshot_watcher().update(newest);
     if let (true, false, Some((id, _))) = (changed, first, newest) {
         info!(snapshot.id = id, "new snapshot");
     }
     (changed, None)
-}
-
-/// Tells a client of an earlier protocol, over a transport that stays open.
-pub(crate) fn tell_peer(mut waiting: Subscription, peer: Peer<RoleServer>, end: CancellationToken) {
-    tokio::spawn(async move {
-        while end.run_until_cancelled(waiting.next()).await == Some(true) {
-            let parameters = rmcp::model::ResourceUpdatedNotificationParam::new(NEWEST);
-            if peer.notify_resource_updated(parameters).await.is_err() {
-                return;
-            }
-        }
-    });
 }

@@ -1,14 +1,17 @@
 //! `tagledger doctor`: checks what scans and servers need, and reports what each missing part disables.
 
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use tagledger_http::{ApiKeyFile, KeyState};
 use tagledger_ledger::{LedgerError, LedgerReader};
 use tagledger_model::error_chain::ErrorChain;
-use tagledger_server::RedisCache;
+use tagledger_redis::RedisClient;
 
 use super::now;
 use crate::{cli::DoctorArguments, failure::Failure, output::print_line};
+
+/// Maximum time for connecting to Redis and one command.
+const REDIS_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// Less free space than this for the ledger is a warning, in bytes.
 const MIN_FREE_BYTES: u64 = 1 << 30;
@@ -126,13 +129,16 @@ async fn check_redis(findings: &mut Findings, url: Option<&str>) {
         let message = "not configured; servers share no cache, and scanners of one account share no lease";
         return findings.report(Mark::Ok, "redis", message);
     };
-    match RedisCache::ping(url).await {
-        Ok(Ok(())) => findings.report(Mark::Ok, "redis", "responds"),
-        Ok(Err(why)) => {
-            let message = format!("does not respond ({why}); servers and scanners work without it");
+    let client = match RedisClient::new(url) {
+        Ok(client) => client,
+        Err(error) => return findings.report(Mark::Error, "redis", &error.to_string()),
+    };
+    match client.connect_and_ping(REDIS_TIMEOUT).await {
+        Ok(_) => findings.report(Mark::Ok, "redis", "responds"),
+        Err(error) => {
+            let message = format!("does not respond ({error}); servers and scanners work without it");
             findings.report(Mark::Warning, "redis", &message);
         }
-        Err(error) => findings.report(Mark::Error, "redis", &error.to_string()),
     }
 }
 

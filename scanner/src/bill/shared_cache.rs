@@ -7,18 +7,16 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, aio::MultiplexedConnection};
 use tagledger_cost::Days;
 use tagledger_ledger::MonthBill;
-use tagledger_model::{epoch_day::day_of, error_chain::ErrorChain};
-use tagledger_redis::envelope;
-use tokio::time::timeout;
+use tagledger_model::epoch_day::day_of;
+use tagledger_redis::{Command, CommandError, FromRedisValue, RedisClient, RedisConnection, envelope, with_timeout};
 use tracing::{info, warn};
 
 use crate::lease::FencingToken;
 
-/// How long Redis may take for anything.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Maximum time for a command, connecting included.
+const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long an entry is retained, in seconds. It is read on the same day only, because the bill changes every day.
 const RETENTION_SECONDS: u64 = 24 * 3600;
@@ -34,8 +32,8 @@ const STORE: &str = "if (tonumber(redis.call('GET', KEYS[1]) or '') or 0) > tonu
 /// The access of a scanner to the shared cache.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedBillCache {
-    /// The Redis.
-    pub(crate) redis: Client,
+    /// The client of the Redis that stores the cache.
+    pub(crate) redis: RedisClient,
     /// The fencing token of the lease.
     pub(crate) fence: FencingToken,
 }
@@ -43,7 +41,7 @@ pub(crate) struct SharedBillCache {
 /// The entries of today for one payer account and tag scope.
 pub(crate) struct CachedToday {
     sharing: Option<SharedBillCache>,
-    connection: Option<MultiplexedConnection>,
+    connection: Option<RedisConnection>,
     /// The payer account, the tag scope and the date.
     subject: String,
 }
@@ -72,8 +70,8 @@ impl CachedToday {
 
     async fn get(&mut self, days: Days) -> Option<MonthBill> {
         let key = key(&self.sharing.as_ref()?.fence, &self.subject, days);
-        let kept: Option<Vec<u8>> = self.ask(redis::cmd("GET").arg(key)).await?;
-        let month: MonthBill = serde_json::from_slice(envelope::checked(&kept?)?).ok()?;
+        let stored: Option<Vec<u8>> = self.send(&Command::get(&key)).await?;
+        let month: MonthBill = serde_json::from_slice(envelope::verify_checksum(&stored?)?).ok()?;
         (month.days == days).then_some(month)
     }
 
@@ -81,46 +79,47 @@ impl CachedToday {
     pub(crate) async fn store(&mut self, months: &[MonthBill]) {
         for month in months {
             let Some(SharedBillCache { fence, .. }) = self.sharing.clone() else { return };
-            let Some(turn) = fence.number() else { return };
-            let Ok(written) = serde_json::to_vec(month) else { return };
-            if written.len() <= MAX_BYTES {
-                let mut keep = redis::cmd("EVAL");
-                keep.arg(STORE).arg(2).arg(fence.newest_token_key()).arg(key(&fence, &self.subject, month.days));
-                keep.arg(turn).arg(envelope::with_checksum(&written)).arg(RETENTION_SECONDS);
-                self.ask::<()>(&keep).await;
+            let Some(token) = fence.number() else { return };
+            let Ok(entry) = serde_json::to_vec(month) else { return };
+            if entry.len() <= MAX_BYTES {
+                let keys = [fence.newest_token_key(), key(&fence, &self.subject, month.days)];
+                let [token, expiry] = [token, RETENTION_SECONDS].map(|number| number.to_string());
+                let content = envelope::add_checksum(&entry);
+                let keys = keys.each_ref().map(String::as_str);
+                let store = Command::evaluate(STORE, &keys, &[token.as_bytes(), &content, expiry.as_bytes()]);
+                self.send::<()>(&store).await;
             }
         }
     }
 
-    async fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Option<T> {
+    async fn send<T: FromRedisValue>(&mut self, command: &Command) -> Option<T> {
         let client = self.sharing.as_ref()?.redis.clone();
-        let asked = timeout(PATIENCE, async {
+        let sent = with_timeout(REDIS_TIMEOUT, async {
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,
-                None => {
-                    let config = AsyncConnectionConfig::new();
-                    let config = config.set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
-                    client.get_multiplexed_async_connection_with_config(&config).await?
-                }
+                None => client.connect(REDIS_TIMEOUT).await?,
             };
-            let answer = command.query_async(&mut connection).await?;
+            let answer = connection.send(command).await?;
             self.connection = Some(connection);
-            Ok(answer)
+            Ok::<T, CommandError>(answer)
         });
-        let why = match asked.await {
-            Ok(Ok(answer)) => return Some(answer),
-            Ok(Err(error)) => ErrorChain(&error as &RedisError).to_string(),
-            Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
-        };
-        warn!("the bill is read without the shared cache of REDIS_URL: {why}");
-        self.sharing = None;
-        None
+        match sent.await {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                warn!("the bill is read without the shared cache of REDIS_URL: {error}");
+                self.sharing = None;
+                None
+            }
+        }
     }
 }
 
 /// The key of a month. Scanners that share a lease share the cache.
 fn key(fence: &FencingToken, subject: &str, days: Days) -> String {
-    envelope::name(&format!("{}:bill", fence.key_prefix()), &[subject, &days.first.to_string(), &days.end.to_string()])
+    envelope::key_name(
+        &format!("{}:bill", fence.key_prefix()),
+        &[subject, &days.first.to_string(), &days.end.to_string()],
+    )
 }
 
 #[cfg(test)]
@@ -152,7 +151,7 @@ mod tests {
     }
 
     fn open(redis: &Redis, turn: u64) -> CachedToday {
-        let client = Client::open(format!("redis://127.0.0.1:{}/0", redis.port)).unwrap();
+        let client = RedisClient::new(&format!("redis://127.0.0.1:{}/0", redis.port)).unwrap();
         let fence = FencingToken::new("tagledger:scan:111122223333".to_owned(), Arc::new(turn.into()));
         let sharing = SharedBillCache { redis: client, fence };
         CachedToday::new(Some(sharing), "111122223333", "terms", Timestamp::UNIX_EPOCH)

@@ -15,7 +15,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tagledger_cloud::Cloud;
-use tagledger_http::{RequestGuard, guard};
+use tagledger_http::{RequestGuard, guard, metrics_response};
 use tracing::info;
 
 use crate::{
@@ -172,5 +172,5 @@ fn requested_part(filter: &ScanScopeFilter) -> Value {
 }
 
 async fn metrics<C: Cloud>(State(control): Shared<C>) -> Response {
-    metrics::page(&control.daemon).into_response()
+    metrics_response(&metrics::collect(&control.daemon))
 }

@@ -1,64 +1,55 @@
-//! What scanners announce through Redis: a reason to look at the ledger at once.
+//! Receives the announcements that scanners publish through Redis.
 //!
-//! Nothing depends on it, for a message may be lost: the ledger is looked at all the same.
+//! An announcement makes the server read the ledger at once. It may be lost: the server also polls the ledger.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
-use futures::{Stream, StreamExt};
-use redis::{Client, Msg, RedisError};
-use tagledger_redis::envelope::NEW_SNAPSHOT;
+use futures::StreamExt;
+use tagledger_http::TotalCounter;
+use tagledger_redis::{RedisClient, envelope::NEW_SNAPSHOT_CHANNEL};
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 
-/// How long it may take to subscribe.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Maximum time for subscribing.
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Between two attempts.
-const PAUSE: Duration = Duration::from_millis(400);
+/// Time between two attempts to subscribe.
+const RETRY_INTERVAL: Duration = Duration::from_millis(400);
 
-/// A subscription hears nothing of a Redis whose machine has gone: it is made anew after so long.
-const RENEWED: Duration = Duration::from_secs(60);
+/// A subscription is renewed after this time, because it does not notice that the machine of Redis has disappeared.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Announcements that were heard.
+/// Waits for announcements and counts them.
 #[derive(Debug, Default)]
 pub(crate) struct RedisSubscriber {
-    told: Notify,
-    all: AtomicU64,
+    announced: Notify,
+    announcements: TotalCounter,
 }
 
 impl RedisSubscriber {
-    /// Waits for the next one; what came while nobody waited is told once.
+    /// Waits for the next announcement. Announcements that arrive while no task waits are delivered once.
     pub(crate) async fn next(&self) {
-        self.told.notified().await;
+        self.announced.notified().await;
     }
 
-    /// How many there were.
-    pub(crate) fn all(&self) -> u64 {
-        self.all.load(Ordering::Relaxed)
+    /// The number of announcements received.
+    pub(crate) fn announcements(&self) -> TotalCounter {
+        self.announcements.clone()
     }
 
-    /// Listens for ever. What fails here fails where answers are shared, and is told there.
-    pub(crate) async fn listen(&self, client: Client) {
+    /// Subscribes and receives, without end. Connection errors are not logged here: the cache logs them.
+    pub(crate) async fn run(&self, client: RedisClient) {
         loop {
-            if let Ok(Ok(mut messages)) = timeout(PATIENCE, subscribe(&client)).await {
-                let until = Instant::now() + RENEWED;
+            if let Ok(mut messages) = client.subscribe(NEW_SNAPSHOT_CHANNEL, SUBSCRIBE_TIMEOUT).await {
+                let until = Instant::now() + RENEWAL_INTERVAL;
                 while let Ok(Some(_)) = timeout_at(until, messages.next()).await {
-                    self.all.fetch_add(1, Ordering::Relaxed);
-                    self.told.notify_one();
+                    self.announcements.inc();
+                    self.announced.notify_one();
                 }
             }
-            sleep(PAUSE).await;
+            sleep(RETRY_INTERVAL).await;
         }
     }
-}
-
-async fn subscribe(client: &Client) -> Result<impl Stream<Item = Msg> + Unpin + use<>, RedisError> {
-    let mut channels = client.get_async_pubsub().await?;
-    channels.subscribe(NEW_SNAPSHOT).await?;
-    Ok(channels.into_on_message())
 }

@@ -38,7 +38,7 @@ impl LookupCache {
         let others: Vec<&(Scope, Arn)> = wanted.iter().filter(|(_, arn)| !known.contains_key(arn)).collect();
         if let (Some((shelf, moment)), false) = (self.shelf.as_ref().zip(moment), others.is_empty()) {
             let keys: Vec<String> = others.iter().map(|(scope, arn)| key(scope, arn, moment)).collect();
-            for ((_, arn), found) in others.into_iter().zip(shelf.get_all(&keys).await) {
+            for ((_, arn), found) in others.into_iter().zip(shelf.get_many(&keys).await) {
                 let seen = found.and_then(|found| serde_json::from_slice::<Observation>(&found).ok());
                 known.extend(seen.filter(|seen| is_fresh(seen, now)).map(|seen| (arn.clone(), seen)));
             }
@@ -62,5 +62,5 @@ fn is_fresh(seen: &Observation, now: Timestamp) -> bool {
 
 /// Under which name servers share what they saw of a resource.
 fn key(scope: &Scope, arn: &Arn, moment: SnapshotKey) -> String {
-    envelope::name("tagledger:seen", &[&format!("{moment:?}"), &scope.to_string(), arn.as_str()])
+    envelope::key_name("tagledger:seen", &[&format!("{moment:?}"), &scope.to_string(), arn.as_str()])
 }

@@ -1,5 +1,7 @@
-//! Answers at hand: one is always the same for the same snapshot, policy file, tool, arguments and accounts, so none is stale for
-//! longer than a millisecond, whoever worked it out.
+//! A cache of tool answers, in memory and in Redis.
+//!
+//! An answer depends on the snapshot, the policy file, the tool, its arguments and the accounts of the caller only. The
+//! key contains all of these, so that a cached answer is at most one millisecond out of date.
 
 use std::sync::Arc;
 
@@ -14,101 +16,101 @@ use crate::{
     tools::registry::{self, Source},
 };
 
-/// What all answers kept may have together, bytes. A hundred or so: who asks the same over and over asks a handful.
-const MOST_BYTES: u64 = 6 << 20;
+/// Maximum size of all answers in memory, bytes: about a hundred answers.
+const MAX_BYTES: u64 = 6 << 20;
 
-/// How long servers share an answer, seconds: it is asked for until the next night.
-const SHARED_FOR: u64 = 36 * 3600;
+/// How long an answer stays in Redis, seconds: somewhat longer than the usual time between two snapshots.
+const SHARED_TTL_SECONDS: u64 = 36 * 3600;
 
-/// All that an answer depends on.
+/// Everything that an answer depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct CacheKey {
-    moment: SnapshotKey,
-    /// What the policy file says.
+    snapshot: SnapshotKey,
+    /// The digest of the policy file and the error of loading it.
     policy: String,
     tool: String,
-    /// As JSON: objects have their keys in order.
+    /// The arguments as JSON, with the keys of objects in order.
     arguments: String,
-    reach: AccountScope,
+    scope: AccountScope,
 }
 
-/// The answers that were given.
-#[derive(Debug, Clone)]
-pub(crate) struct AnswerCache(Cache<CacheKey, Arc<CallToolResult>>);
-
 impl CacheKey {
-    /// Under which name servers share its answer.
-    fn shared_as(&self) -> String {
-        let Self { moment, policy, tool, arguments, reach } = self;
-        let [moment, reach] = [format!("{moment:?}"), format!("{reach:?}")];
-        envelope::name("tagledger:answer", &[&moment, policy, tool, arguments, &reach])
+    /// The key in Redis.
+    fn shared_name(&self) -> String {
+        let Self { snapshot, policy, tool, arguments, scope } = self;
+        let [snapshot, scope] = [format!("{snapshot:?}"), format!("{scope:?}")];
+        envelope::key_name("tagledger:answer", &[&snapshot, policy, tool, arguments, &scope])
     }
 }
 
+/// The cached answers. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct AnswerCache(Cache<CacheKey, Arc<CallToolResult>>);
+
 impl Default for AnswerCache {
     fn default() -> Self {
-        // What was asked last is asked again: an answer is not refused its place because others were asked for more often before.
-        let cache = Cache::builder().max_capacity(MOST_BYTES).eviction_policy(EvictionPolicy::lru());
-        Self(cache.weigher(|question: &CacheKey, answer: &Arc<CallToolResult>| weight(question, answer)).build())
+        // An LFU policy would refuse a new answer when older ones were requested more often.
+        let cache = Cache::builder().max_capacity(MAX_BYTES).eviction_policy(EvictionPolicy::lru());
+        Self(cache.weigher(|key: &CacheKey, answer: &Arc<CallToolResult>| estimate_bytes(key, answer)).build())
     }
 }
 
 impl AnswerCache {
-    /// The question, if its answer may be kept. None when there is no snapshot or the ledger cannot be read: that is for the
-    /// tool to tell. None for what asks AWS, nor for what rests on what is learnt after a snapshot until it has been, nor for a
-    /// later page, which hardly anybody asks for twice.
-    pub(crate) fn question(
-        ledger: &AppState,
+    /// The key of a request whose answer may be cached. `arguments` are those of the request, as JSON.
+    ///
+    /// Not cached are: answers from AWS; answers that depend on a trained model until it is trained; answers that depend
+    /// on a file of the caller; pages after the first, which are rarely requested twice; and any answer when the ledger
+    /// has no snapshot or cannot be read.
+    pub(crate) fn key(
+        state: &AppState,
         request: &CallToolRequestParams,
-        reach: &AccountScope,
+        arguments: &str,
+        scope: &AccountScope,
     ) -> Option<CacheKey> {
         let tool = registry::find(&request.name).filter(|tool| tool.source == Source::Snapshot)?;
         // The tool refuses keys for some accounts, and a refusal is not cached.
-        if tool.accounts == AccountRestriction::EntireEstate && !reach.is_all() {
+        if tool.accounts == AccountRestriction::EntireEstate && !scope.is_all() {
             return None;
         }
-        // What stands in a file of the caller's choice is nowhere in the question.
-        let open = |arguments: &JsonObject| arguments.contains_key("cursor") || arguments.contains_key("policy_file");
-        if request.arguments.as_ref().is_some_and(open) {
+        let uncached = |given: &JsonObject| given.contains_key("cursor") || given.contains_key("policy_file");
+        if request.arguments.as_ref().is_some_and(uncached) {
             return None;
         }
-        let moment = ledger.snapshot_key()?;
-        if tool.needs_model && !ledger.is_model_trained(moment) {
+        let snapshot = state.snapshot_key()?;
+        if tool.needs_model && !state.is_model_trained(snapshot) {
             return None;
         }
-        let arguments = serde_json::to_string(&request.arguments).ok()?;
-        let policy = ledger.policy().content();
-        Some(CacheKey { moment, policy, tool: request.name.to_string(), arguments, reach: reach.clone() })
+        let (tool, policy) = (request.name.to_string(), state.policy().content());
+        Some(CacheKey { snapshot, policy, tool, arguments: arguments.to_owned(), scope: scope.clone() })
     }
 
-    /// The answer, from memory or from what other servers have given.
-    pub(crate) async fn get(&self, question: &CacheKey, ledger: &AppState) -> Option<CallToolResult> {
-        if let Some(answer) = self.0.get(question) {
+    /// The cached answer, from memory or from Redis.
+    pub(crate) async fn get(&self, key: &CacheKey, state: &AppState) -> Option<CallToolResult> {
+        if let Some(answer) = self.0.get(key) {
             return Some(answer.as_ref().clone());
         }
-        let found = ledger.redis_cache()?.get(question.shared_as()).await?;
-        let answer = CallToolResult::structured(serde_json::from_slice(&found).ok()?);
-        self.0.insert(question.clone(), Arc::new(answer.clone()));
+        let stored = state.redis_cache()?.get(key.shared_name()).await?;
+        let answer = CallToolResult::structured(serde_json::from_slice(&stored).ok()?);
+        self.0.insert(key.clone(), Arc::new(answer.clone()));
         Some(answer)
     }
 
-    /// Keeps an answer, unless it says that something went wrong.
-    pub(crate) fn keep(&self, question: CacheKey, answer: &CallToolResult, ledger: &AppState) {
-        // What changed meanwhile may have been answered from.
-        let as_before =
-            || question.policy == ledger.policy().content() && ledger.read_snapshot_key() == Some(question.moment);
-        if answer.is_error == Some(true) || !as_before() {
+    /// Stores an answer, unless it is an error.
+    pub(crate) fn put(&self, key: CacheKey, answer: &CallToolResult, state: &AppState) {
+        // A snapshot or a policy that is new since the key was made may be the one that was read.
+        let is_current = || key.policy == state.policy().content() && state.read_snapshot_key() == Some(key.snapshot);
+        if answer.is_error == Some(true) || !is_current() {
             return;
         }
-        if let (Some(shelf), Some(content)) = (ledger.redis_cache(), &answer.structured_content) {
-            shelf.put(question.shared_as(), content.to_string().as_bytes(), SHARED_FOR);
+        if let (Some(cache), Some(content)) = (state.redis_cache(), &answer.structured_content) {
+            cache.put(key.shared_name(), content.to_string().as_bytes(), SHARED_TTL_SECONDS);
         }
-        self.0.insert(question, Arc::new(answer.clone()));
+        self.0.insert(key, Arc::new(answer.clone()));
     }
 }
 
-/// About: an answer stands there twice, as text and as a structure that takes more.
-fn weight(question: &CacheKey, answer: &CallToolResult) -> u32 {
+/// An answer is stored as text and as a structure; the structure takes about four times the bytes of the text.
+fn estimate_bytes(key: &CacheKey, answer: &CallToolResult) -> u32 {
     let text: usize = answer.content.iter().filter_map(|block| block.as_text()).map(|text| text.text.len()).sum();
-    u32::try_from(5 * text + question.arguments.len() + 200).unwrap_or(u32::MAX)
+    u32::try_from(5 * text + key.arguments.len() + 200).unwrap_or(u32::MAX)
 }

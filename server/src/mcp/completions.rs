@@ -1,4 +1,4 @@
-//! Completions: values that the newest snapshot has, of the accounts that the caller may ask about.
+//! Completions of arguments: values from the newest snapshot, of the accounts that the caller may read.
 
 use std::collections::BTreeSet;
 
@@ -22,91 +22,92 @@ use crate::{
     untrusted_text::escape,
 };
 
-/// Resources that are looked through.
-const MOST: usize = CompletionInfo::MAX_VALUES;
+/// Maximum number of resources that are read for a completion.
+const MAX_RESOURCES: usize = CompletionInfo::MAX_VALUES;
 
-/// What there is to choose from.
+/// The source of the values.
 #[derive(Debug, Clone, Copy)]
-enum Choice {
+enum ValueSource {
     Tools,
-    Stored(Stored),
+    Ledger(LedgerValues),
 }
 
-/// What the newest snapshot has.
+/// Values in the ledger.
 #[derive(Debug, Clone, Copy)]
-enum Stored {
+enum LedgerValues {
     Accounts,
     Regions,
-    Nights,
+    Days,
     Resources,
 }
 
-/// What stands for an argument; nothing where there is nothing to choose from, or no such argument.
-pub(crate) fn complete(ledger: &AppState, request: &CompleteRequestParams, reach: &AccountScope) -> CompletionInfo {
-    let Some(choice) = choice(&request.r#ref, &request.argument.name) else { return CompletionInfo::default() };
-    let begun = request.argument.value.trim();
-    let found = match choice {
-        // There are tools before there is a snapshot.
-        Choice::Tools => tool_names().into_iter().filter(|tool| tool.starts_with(begun)).collect(),
-        Choice::Stored(stored) => {
-            ledger.read_latest(|view, snapshot| found(view, &snapshot, stored, begun, reach)).unwrap_or_default()
-        }
+/// The values that begin with what the client has typed; none for an argument without a list of values.
+pub(crate) fn complete(state: &AppState, request: &CompleteRequestParams, scope: &AccountScope) -> CompletionInfo {
+    let Some(source) = find_source(&request.r#ref, &request.argument.name) else { return CompletionInfo::default() };
+    let prefix = request.argument.value.trim();
+    let found = match source {
+        // The list of tools does not need a snapshot.
+        ValueSource::Tools => tool_names().into_iter().filter(|tool| tool.starts_with(prefix)).collect(),
+        ValueSource::Ledger(values) => state
+            .read_latest(|session, snapshot| list_values(session, &snapshot, values, prefix, scope))
+            .unwrap_or_default(),
     };
     let total = found.len();
-    let values: Vec<String> = found.into_iter().take(MOST).collect();
+    let values: Vec<String> = found.into_iter().take(CompletionInfo::MAX_VALUES).collect();
     let more = total > values.len();
     CompletionInfo::with_pagination(values, u32::try_from(total).ok(), more).unwrap_or_default()
 }
 
-fn choice(reference: &Reference, argument: &str) -> Option<Choice> {
+fn find_source(reference: &Reference, argument: &str) -> Option<ValueSource> {
     match reference {
-        Reference::Prompt(prompt) => match prompts::argument(&prompt.name, argument)? {
-            Argument::Account => Some(Choice::Stored(Stored::Accounts)),
-            Argument::Region => Some(Choice::Stored(Stored::Regions)),
-            Argument::From | Argument::To => Some(Choice::Stored(Stored::Nights)),
-            Argument::Resource => Some(Choice::Stored(Stored::Resources)),
+        Reference::Prompt(prompt) => match prompts::find_argument(&prompt.name, argument)? {
+            Argument::Account => Some(ValueSource::Ledger(LedgerValues::Accounts)),
+            Argument::Region => Some(ValueSource::Ledger(LedgerValues::Regions)),
+            Argument::From | Argument::To => Some(ValueSource::Ledger(LedgerValues::Days)),
+            Argument::Resource => Some(ValueSource::Ledger(LedgerValues::Resources)),
         },
         Reference::Resource(template) => match (template.uri.as_str(), argument) {
-            (REPORT_TEMPLATE, "date") => Some(Choice::Stored(Stored::Nights)),
-            (RESOURCE_TEMPLATE, "arn") => Some(Choice::Stored(Stored::Resources)),
-            (SCHEMA_TEMPLATE, "tool") => Some(Choice::Tools),
+            (REPORT_TEMPLATE, "date") => Some(ValueSource::Ledger(LedgerValues::Days)),
+            (RESOURCE_TEMPLATE, "arn") => Some(ValueSource::Ledger(LedgerValues::Resources)),
+            (SCHEMA_TEMPLATE, "tool") => Some(ValueSource::Tools),
             _ => None,
         },
         _ => None,
     }
 }
 
-fn found(
-    view: &ReadSession<'_>,
+fn list_values(
+    session: &ReadSession<'_>,
     snapshot: &Snapshot,
-    choice: Stored,
-    begun: &str,
-    reach: &AccountScope,
+    values: LedgerValues,
+    prefix: &str,
+    scope: &AccountScope,
 ) -> Result<Vec<String>, ToolFailure> {
-    let scopes = |of: fn(&Scope) -> String| -> Result<BTreeSet<String>, ToolFailure> {
-        let all = compliance::list_scopes(view, snapshot)?;
-        Ok(all.iter().map(|row| &row.scope).filter(|scope| reach.has(&scope.account)).map(of).collect())
+    let list_scopes = |name: fn(&Scope) -> String| -> Result<BTreeSet<String>, ToolFailure> {
+        let all = compliance::list_scopes(session, snapshot)?;
+        Ok(all.iter().map(|row| &row.scope).filter(|each| scope.has(&each.account)).map(name).collect())
     };
-    let matching = |values: BTreeSet<String>| values.into_iter().filter(|value| value.starts_with(begun)).collect();
-    Ok(match choice {
-        Stored::Accounts => matching(scopes(|scope| scope.account.to_string())?),
-        Stored::Regions => matching(scopes(|scope| scope.region.to_string())?),
-        Stored::Nights => {
-            let nights = history::list_snapshots_since(view, Timestamp::MIN)?;
-            let days: BTreeSet<String> = nights.iter().map(|night| day_of(night.started_at).to_string()).collect();
-            days.into_iter().rev().filter(|day| day.starts_with(begun)).collect()
+    let matching = |values: BTreeSet<String>| values.into_iter().filter(|value| value.starts_with(prefix)).collect();
+    Ok(match values {
+        LedgerValues::Accounts => matching(list_scopes(|scope| scope.account.to_string())?),
+        LedgerValues::Regions => matching(list_scopes(|scope| scope.region.to_string())?),
+        LedgerValues::Days => {
+            let snapshots = history::list_snapshots_since(session, Timestamp::MIN)?;
+            let days: BTreeSet<String> =
+                snapshots.iter().map(|snapshot| day_of(snapshot.started_at).to_string()).collect();
+            days.into_iter().rev().filter(|day| day.starts_with(prefix)).collect()
         }
-        // Those that lack most tags are what people ask about. To look through all would be a search, which this is none of.
-        Stored::Resources => {
+        // The resources with most missing tags: a completion does not search all resources.
+        LedgerValues::Resources => {
             let first = compliance::list_missing_tags(
-                view,
+                session,
                 snapshot,
-                &reach.filter(),
+                &scope.filter(),
                 OrderByMissingTags::default(),
                 PageStart::FIRST,
-                MOST,
+                MAX_RESOURCES,
             )?;
-            first.rows.iter().map(|row| escape(row.arn.as_str())).filter(|arn| arn.starts_with(begun)).collect()
+            first.rows.iter().map(|row| escape(row.arn.as_str())).filter(|arn| arn.starts_with(prefix)).collect()
         }
     })
 }

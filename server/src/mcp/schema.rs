@@ -1,31 +1,35 @@
-//! Schemas that every client accepts, and a list of tools that every model can afford.
+//! The JSON schemas of the tools.
 //!
-//! Derived schemas carry integer formats that validators do not know (`uint64`) and a dialect that is the default
-//! anyway. Some clients log a warning for each on every call, some refuse the tool.
+//! Derived schemas contain integer formats that validators do not know (`uint64`), and name the default dialect. Some
+//! clients log a warning for each of them on every call, and some reject the tool. These keywords are removed.
 
 use std::sync::Arc;
 
 use rmcp::model::{JsonObject, Tool};
 use serde_json::{Value, json};
 
-/// How long a client may keep the list of tools, in milliseconds. The list changes with the program only.
-pub(crate) const TOOLS_TTL_MS: u64 = 3_600_000;
+use crate::mcp::tool_router::Tools;
 
-/// Returns the complete JSON schema of the answers of a tool. None for an unknown tool.
-pub(crate) type AnswerSchema = fn(&str) -> Option<Arc<JsonObject>>;
+/// The full JSON schema of a tool's answers; none if there is no such tool.
+pub(crate) fn find_output_schema(tool: &str) -> Option<Arc<JsonObject>> {
+    let tool = Tools::tool_router().get(tool).cloned()?;
+    make_portable(tool).output_schema
+}
 
-/// The tool with portable schemas.
-pub(crate) fn portable(mut tool: Tool) -> Tool {
+/// Removes the keywords that clients do not accept from both schemas.
+pub(crate) fn make_portable(mut tool: Tool) -> Tool {
     tool.input_schema = Arc::new(clean(&tool.input_schema));
     tool.output_schema = tool.output_schema.map(|schema| Arc::new(clean(&schema)));
     tool
 }
 
-/// A portable tool as it is listed: of its answers the fields with their types. All that can be said of them is four fifths of the
-/// list, which some clients hand to models whole; whoever writes a program reads it as a resource.
-pub(crate) fn listed(mut tool: Tool) -> Tool {
+/// Reduces the output schema to the fields and their types.
+///
+/// The full output schemas are four fifths of the list of tools, which some clients pass to a model. Programs can read a
+/// full schema as a resource.
+pub(crate) fn outline_output(mut tool: Tool) -> Tool {
     let mut input = tool.input_schema.as_ref().clone();
-    // An argument is described where it stands.
+    // Each argument has its own description.
     let shared = input.get_mut("$defs").and_then(Value::as_object_mut).into_iter().flatten();
     shared.filter_map(|(_, schema)| schema.as_object_mut()).for_each(|schema| drop(schema.remove("description")));
     tool.input_schema = Arc::new(input);
@@ -33,29 +37,29 @@ pub(crate) fn listed(mut tool: Tool) -> Tool {
     tool
 }
 
-fn outline(whole: &JsonObject) -> JsonObject {
-    let fields = whole.get("properties").and_then(Value::as_object);
-    let fields = fields.into_iter().flatten().map(|(name, schema)| (name.clone(), types(schema, whole)));
+fn outline(schema: &JsonObject) -> JsonObject {
+    let fields = schema.get("properties").and_then(Value::as_object);
+    let fields = fields.into_iter().flatten().map(|(name, field)| (name.clone(), reduce_to_type(field, schema)));
     let fields: JsonObject = fields.collect();
     JsonObject::from_iter([("type".to_owned(), json!("object")), ("properties".to_owned(), Value::Object(fields))])
 }
 
-/// Its type, or each of them where it can be null; itself where that is not all that it is made of.
-fn types(schema: &Value, whole: &JsonObject) -> Value {
-    let named = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix("#/$defs/"));
-    let meant = named.and_then(|name| whole.get("$defs")?.get(name)).unwrap_or(schema);
-    if let Some(kind) = meant.get("type") {
+/// The type of a field, or its alternative types; the whole schema of a field that has neither.
+fn reduce_to_type(field: &Value, schema: &JsonObject) -> Value {
+    let reference = field.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix("#/$defs/"));
+    let resolved = reference.and_then(|name| schema.get("$defs")?.get(name)).unwrap_or(field);
+    if let Some(kind) = resolved.get("type") {
         return json!({ "type": kind });
     }
-    match meant.get("anyOf").and_then(Value::as_array) {
-        Some(choices) => json!({ "anyOf": choices.iter().map(|choice| types(choice, whole)).collect::<Vec<_>>() }),
-        None => meant.clone(),
+    match resolved.get("anyOf").and_then(Value::as_array) {
+        Some(types) => json!({ "anyOf": types.iter().map(|each| reduce_to_type(each, schema)).collect::<Vec<_>>() }),
+        None => resolved.clone(),
     }
 }
 
 fn clean(schema: &JsonObject) -> JsonObject {
-    let kept = schema.iter().filter(|(key, value)| !foreign(key, value));
-    kept.map(|(key, value)| (key.clone(), clean_value(value))).collect()
+    let accepted = schema.iter().filter(|(key, value)| !is_unsupported(key, value));
+    accepted.map(|(key, value)| (key.clone(), clean_value(value))).collect()
 }
 
 fn clean_value(value: &Value) -> Value {
@@ -66,9 +70,9 @@ fn clean_value(value: &Value) -> Value {
     }
 }
 
-/// A format, a dialect, a default that its own type refuses, or a trace of how we serialize; a property may have the
-/// same name, but its value is a schema and none of these.
-fn foreign(key: &str, value: &Value) -> bool {
+/// Whether a keyword is a format, a dialect, a null default, or `writeOnly`. A property can have the same name, but its
+/// value is a schema.
+fn is_unsupported(key: &str, value: &Value) -> bool {
     (value.is_string() && (key == "$schema" || key == "format"))
         || (value.is_null() && key == "default")
         || (value.is_boolean() && key == "writeOnly")
@@ -82,7 +86,7 @@ mod tests {
     /// nested schema or definition.
     #[test]
     fn outline_keeps_only_fields_and_types() {
-        let whole = json!({
+        let schema = json!({
             "type": "object",
             "description": "An answer.",
             "properties": {
@@ -99,7 +103,7 @@ mod tests {
             "score": { "anyOf": [{ "type": "number" }, { "type": "null" }] },
         });
         let expected = json!({ "type": "object", "properties": fields });
-        assert_eq!(Value::Object(outline(whole.as_object().unwrap())), expected);
+        assert_eq!(Value::Object(outline(schema.as_object().unwrap())), expected);
     }
 
     /// Cleaning a schema removes the keywords `$schema` and `format`, and keeps a property that is named `format`.

@@ -1,103 +1,112 @@
-//! A span for each request, by OpenTelemetry's conventions for MCP, for whoever has set up a collector; nothing otherwise.
+//! A span for each request, by OpenTelemetry's semantic conventions for MCP. Without a collector no spans are recorded.
 
 use std::borrow::Cow;
 
 use http::request::Parts;
 use opentelemetry::{
-    Context, KeyValue, SpanId, TraceFlags, TraceId,
+    Context, KeyValue,
     global::{self, BoxedSpan},
-    trace::{Span as _, SpanContext, SpanKind, Status, TraceContextExt, TraceState, Tracer},
+    propagation::{Extractor, TextMapPropagator},
+    trace::{Span as _, SpanKind, Status, TraceContextExt, Tracer},
 };
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use rmcp::{RoleServer, model::RequestId, service::RequestContext};
 
-/// The instrumentation, as collectors name it.
-const SCOPE: &str = "tagledger.server";
+/// The name of the instrumentation scope.
+const INSTRUMENTATION_SCOPE: &str = "tagledger.server";
 
-/// Longest id of a request, and longest `tracestate`, that are told; W3C wants the latter to be carried that far. Bytes.
-const MOST_ID: usize = 64;
+/// A longer request id is not recorded.
+const MAX_REQUEST_ID_BYTES: usize = 64;
 
-const MOST_STATE: usize = 512;
+/// A longer `tracestate` is not propagated. W3C requires at least this length.
+const MAX_TRACE_STATE_BYTES: usize = 512;
 
-/// A request in hand. It ends when it is dropped.
+/// The span of a request. It ends when it is dropped.
 pub(crate) struct Span(BoxedSpan);
 
 impl Span {
-    /// `method`: of the protocol; `target`: which tool, prompt or resource, of few that there are.
+    /// Begins a span for the MCP method `method`. `target` is the name of a tool, and empty for other methods.
     pub(crate) fn begin(method: &'static str, target: &str, context: &RequestContext<RoleServer>) -> Self {
         let parts = context.extensions.get::<Parts>();
         let mut attributes = vec![
             KeyValue::new("mcp.method.name", method),
             KeyValue::new("network.transport", if parts.is_some() { "tcp" } else { "pipe" }),
         ];
-        attributes.extend(short(&context.id).map(|id| KeyValue::new("jsonrpc.request.id", id)));
-        if let Some(version) = parts.and_then(|parts| text(parts, "mcp-protocol-version")) {
+        attributes.extend(short_request_id(&context.id).map(|id| KeyValue::new("jsonrpc.request.id", id)));
+        if let Some(version) = parts.and_then(|parts| header_text(parts, "mcp-protocol-version")) {
             attributes.push(KeyValue::new("mcp.protocol.version", version.to_owned()));
         }
         let name = if target.is_empty() { Cow::Borrowed(method) } else { Cow::Owned(format!("{method} {target}")) };
-        let tracer = global::tracer(SCOPE);
+        let tracer = global::tracer(INSTRUMENTATION_SCOPE);
         let span = tracer.span_builder(name).with_kind(SpanKind::Server).with_attributes(attributes);
-        Self(span.start_with_context(&tracer, &parent(context, parts)))
+        Self(span.start_with_context(&tracer, &parent_context(context, parts)))
     }
 
-    /// The trace that it is a part of: the client's, or one of its own. Empty where nobody keeps any.
+    /// The id of the trace; empty when no collector is configured.
     pub(crate) fn trace_id(&self) -> String {
         let context = self.0.span_context();
         if context.is_valid() { context.trace_id().to_string() } else { String::new() }
     }
 
-    pub(crate) fn say(&mut self, key: &'static str, value: impl Into<opentelemetry::Value>) {
+    pub(crate) fn set_attribute(&mut self, key: &'static str, value: impl Into<opentelemetry::Value>) {
         self.0.set_attribute(KeyValue::new(key, value));
     }
 
-    /// An outcome other than `ok` is an error of this type. The text of it stays out of traces: it may quote what was asked.
+    /// Ends the span. An outcome other than `ok` is an error type. The error text is not recorded: it can quote arguments.
     pub(crate) fn end(mut self, outcome: &'static str) {
         if outcome != "ok" {
-            self.say("error.type", outcome);
+            self.set_attribute("error.type", outcome);
             self.0.set_status(Status::error(outcome));
         }
     }
 }
 
-/// What the client says of its own span: in `_meta`, as MCP has it, or in the header of HTTP.
-fn parent(context: &RequestContext<RoleServer>, parts: Option<&Parts>) -> Context {
-    let meta = context.meta.get_traceparent().and_then(|parent| span_context(parent, context.meta.get_tracestate()));
-    let header = || span_context(text(parts?, "traceparent")?, text(parts?, "tracestate"));
-    match meta.or_else(header) {
-        Some(remote) => Context::new().with_remote_span_context(remote),
-        None => Context::new(),
-    }
+/// The client's span: from `_meta`, as MCP defines it, or else from the HTTP header.
+fn parent_context(context: &RequestContext<RoleServer>, parts: Option<&Parts>) -> Context {
+    let meta = context.meta.get_traceparent().and_then(|parent| remote_context(parent, context.meta.get_tracestate()));
+    let header = || remote_context(header_text(parts?, "traceparent")?, header_text(parts?, "tracestate"));
+    meta.or_else(header).unwrap_or_default()
 }
 
-/// An id is whatever a client makes it: one that is no number and not short is left out, for spans wait in memory.
-fn short(id: &RequestId) -> Option<String> {
+/// The request id. Clients choose it freely, and spans are queued in memory, so a long id is left out.
+fn short_request_id(id: &RequestId) -> Option<String> {
     let id = id.to_string();
-    (id.len() <= MOST_ID && id.bytes().all(|byte| byte.is_ascii_graphic())).then_some(id)
+    (id.len() <= MAX_REQUEST_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_graphic())).then_some(id)
 }
 
-fn text<'p>(parts: &'p Parts, header: &str) -> Option<&'p str> {
-    parts.headers.get(header).and_then(|value| value.to_str().ok())
+fn header_text<'p>(parts: &'p Parts, name: &str) -> Option<&'p str> {
+    parts.headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Of a `traceparent` and `tracestate` of W3C; none of what is neither.
-fn span_context(parent: &str, state: Option<&str>) -> Option<SpanContext> {
-    let mut parts = parent.split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let hex = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    // Version 00 has no more than that; later ones may.
-    if version == "00" && parts.next().is_some() {
+/// The W3C trace context of a client.
+struct TraceHeaders<'r> {
+    parent: &'r str,
+    state: Option<&'r str>,
+}
+
+impl Extractor for TraceHeaders<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        match key {
+            "traceparent" => Some(self.parent),
+            "tracestate" => self.state.filter(|state| state.len() <= MAX_TRACE_STATE_BYTES),
+            _ => None,
+        }
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec!["traceparent", "tracestate"]
+    }
+}
+
+/// A context with the client's span as parent; none if `traceparent` is invalid.
+fn remote_context(parent: &str, state: Option<&str>) -> Option<Context> {
+    // The propagator accepts shorter ids. Each field of `traceparent` has a fixed width.
+    let separators = [2, 35, 52].map(|at| parent.as_bytes().get(at));
+    if separators != [Some(&b'-'); 3] {
         return None;
     }
-    if !(hex(version, 2) && hex(trace, 32) && hex(span, 16) && hex(flags, 2)) || version.eq_ignore_ascii_case("ff") {
-        return None;
-    }
-    let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?) & TraceFlags::SAMPLED;
-    let (trace, span) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
-    let state = state
-        .filter(|state| state.len() <= MOST_STATE)
-        .and_then(|state| state.parse::<TraceState>().ok())
-        .unwrap_or_default();
-    let context = SpanContext::new(trace, span, flags, true, state);
-    context.is_valid().then_some(context)
+    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &TraceHeaders { parent, state });
+    context.has_active_span().then_some(context)
 }
 
 #[cfg(test)]
@@ -108,7 +117,10 @@ mod tests {
     /// values, zero IDs and version `ff` are ignored.
     #[test]
     fn traceparent_is_parsed_or_ignored() {
-        let read = |text: &str| span_context(text, Some("vendor=1")).map(|context| context.trace_id().to_string());
+        let read = |text: &str| {
+            let context = remote_context(text, Some("vendor=1"))?;
+            Some(context.span().span_context().trace_id().to_string())
+        };
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
         assert_eq!(read(&format!("00-{trace}-00f067aa0ba902b7-01")).as_deref(), Some(trace));
         assert_eq!(read(&format!("01-{trace}-00f067aa0ba902b7-01-more")).as_deref(), Some(trace), "a later version");

@@ -7,17 +7,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app_state::AppState,
-    mcp::handler::{Mcp, Transport},
+    mcp::{call_metrics::CallMetrics, handler::Mcp, transport::Transport},
     snapshot_watcher,
 };
 
-/// Why serving over stdio ended.
+/// Why serving over standard input and output ended.
 #[derive(Debug, thiserror::Error)]
 pub enum StdioError {
-    /// The client did not speak MCP.
+    /// The handshake failed.
     #[error("the client on standard input does not speak MCP")]
     Handshake(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The serving task died.
+    /// The serving task panicked or was aborted.
     #[error("serving over stdio ended unexpectedly")]
     Died(#[source] tokio::task::JoinError),
 }
@@ -27,15 +27,15 @@ pub enum StdioError {
 /// # Errors
 ///
 /// When the client does not speak MCP.
-pub async fn serve_stdio(ledger: Arc<AppState>, end: CancellationToken) -> Result<(), StdioError> {
-    let follow = tokio::spawn(Arc::clone(ledger.policy()).follow(end.clone()));
-    let watch = snapshot_watcher::watch(Arc::clone(&ledger), end.clone());
-    let service = Mcp::new(ledger, Transport::Connection, Arc::default())
+pub async fn serve_stdio(state: Arc<AppState>, end: CancellationToken) -> Result<(), StdioError> {
+    let policy_task = tokio::spawn(Arc::clone(state.policy()).follow(end.clone()));
+    let snapshot_task = snapshot_watcher::watch(Arc::clone(&state), end.clone());
+    let service = Mcp::new(state, Transport::Connection, CallMetrics::default())
         .serve_with_ct(stdio(), end)
         .await
-        .map_err(|e| StdioError::Handshake(Box::new(e)))?;
+        .map_err(|error| StdioError::Handshake(Box::new(error)))?;
     let ended = service.waiting().await.map_err(StdioError::Died);
-    follow.abort();
-    watch.abort();
+    policy_task.abort();
+    snapshot_task.abort();
     ended.map(drop)
 }

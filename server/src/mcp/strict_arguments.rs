@@ -1,4 +1,4 @@
-//! Arguments whose errors name the argument.
+//! Tool arguments whose errors name the argument.
 
 use std::borrow::Cow;
 
@@ -7,26 +7,24 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error},
 };
-use serde_json::Value;
 
 use crate::untrusted_text::escape;
 
-/// Arguments read strictly: what is wrong is told with its place and in words that a caller knows.
+/// Arguments that are deserialized with the path of an error, in terms that a caller knows.
 pub(crate) struct StrictArguments<T>(pub(crate) T);
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for StrictArguments<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let given = Value::deserialize(deserializer)?;
-        serde_path_to_error::deserialize(given).map(Self).map_err(|error| {
-            let place = error.path().to_string();
-            let reason = plain(&error.into_inner().to_string());
-            D::Error::custom(if place == "." { reason } else { format!("`{}`: {reason}", escape(&place)) })
+        serde_path_to_error::deserialize(deserializer).map(Self).map_err(|error| {
+            let path = error.path().to_string();
+            let reason = describe(&error.into_inner().to_string());
+            D::Error::custom(if path == "." { reason } else { format!("`{}`: {reason}", escape(&path)) })
         })
     }
 }
 
-/// Without the names of our types, and with the caller's text made safe: it may be somebody else's.
-fn plain(reason: &str) -> String {
+/// Replaces the names of Rust types and escapes the caller's text, which can be untrusted.
+fn describe(reason: &str) -> String {
     let reason = reason.replace("expected i64", "expected a whole number").replace("expected f64", "expected a number");
     escape(&reason)
 }

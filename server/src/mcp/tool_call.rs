@@ -1,141 +1,169 @@
-//! One tool call: who may, whether the answer is at hand, and what is kept of it.
+//! One tool call: permission, cache, computation, metrics, span and audit entry.
 
-use std::{sync::Arc, time::Instant};
+use std::{num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Instant};
 
-use jiff::Timestamp;
 use rmcp::{
     ErrorData, RoleServer,
-    handler::server::tool::ToolCallContext,
-    model::{CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock},
+    handler::server::{router::tool::ToolRouter, tool::ToolCallContext},
+    model::{CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Tool},
     service::RequestContext,
 };
 use tagledger_audit::AuditEntry;
 use tagledger_http::{LOCAL, Principal};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
+    app_state::AppState,
     audit_writer::digest,
-    auth::{account_scope::AccountScope, caller::caller},
+    auth::{account_scope::AccountScope, caller::identify_caller},
     lookup::client::counting,
     mcp::{
         answer_cache::AnswerCache,
-        audited_read::AuditedRead,
-        call_metrics::outcome,
-        handler::{Mcp, Transport},
+        call_metrics::{CallMetrics, outcome},
         prompt_injection,
+        repeat_detector::RepeatDetector,
         spans::Span,
         tool_names::known_tool,
+        tool_router::Tools,
+        transport::Transport,
     },
     tools::registry::{self, CostClass, required_scope},
 };
 
-impl Mcp {
-    pub(crate) async fn called(
+/// Executes tool calls. Clones share the cache and the metrics.
+#[derive(Clone)]
+pub(crate) struct ToolCaller {
+    state: Arc<AppState>,
+    tools: Arc<Tools>,
+    router: Arc<ToolRouter<Tools>>,
+    transport: Transport,
+    cache: AnswerCache,
+    metrics: CallMetrics,
+    repeats: RepeatDetector,
+    /// Permits for expensive calls, one for each processor.
+    blocking_permits: Arc<Semaphore>,
+}
+
+impl ToolCaller {
+    pub(crate) fn new(state: Arc<AppState>, transport: Transport, metrics: CallMetrics) -> Self {
+        let permits = available_parallelism().map_or(1, NonZeroUsize::get);
+        Self {
+            tools: Arc::new(Tools::new(Arc::clone(&state))),
+            state,
+            router: Arc::new(Tools::tool_router()),
+            transport,
+            cache: AnswerCache::default(),
+            metrics,
+            repeats: RepeatDetector::default(),
+            blocking_permits: Arc::new(Semaphore::new(permits)),
+        }
+    }
+
+    /// The definition of a tool.
+    pub(crate) fn find_tool(&self, name: &str) -> Option<Tool> {
+        self.router.get(name).cloned()
+    }
+
+    /// Executes a call.
+    ///
+    /// # Errors
+    ///
+    /// When the tool does not exist, its arguments are invalid, or the ledger cannot be read. Other failures are tool
+    /// errors, which are answers.
+    pub(crate) async fn call(
         &self,
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let caller = caller(&context.extensions);
-        // Without keys, whoever is on this machine is one caller, though they may be many.
-        let one = caller.id != LOCAL || self.transport == Transport::Connection;
-        let call = ToolCall::begin(&caller, &request, &context, self.ledger.now());
-        let call = if one || self.ledger.audit().is_some() { call.naming(&request) } else { call };
-        if let Err(lacking) = permitted(&caller, &request.name) {
-            self.keep_call(call, "refused", 0, None);
-            return Ok(CallToolResult::error(vec![ContentBlock::text(lacking)]).into());
+        let caller = identify_caller(&context.extensions);
+        let arguments = serde_json::to_string(&request.arguments).unwrap_or_default();
+        // Without keys, all programs of this machine have the same id, so that repeats over HTTP cannot be attributed.
+        let detect_repeats = caller.id != LOCAL || self.transport == Transport::Connection;
+        let mut call = CallRecord::begin(&caller, &request, &context, &self.state);
+        if detect_repeats || self.state.audit().is_some() {
+            call.entry.arguments = digest(arguments.as_bytes());
         }
-        let (mut called, lookups) = counting(self.answered(&caller, request, context)).await;
-        if let (true, Ok(CallToolResponse::Complete(answer))) = (one, &mut called) {
-            self.repeats.hint(answer, self.repeats.count(&call.entry));
+        if let Err(missing) = require_scope(&caller, &request.name) {
+            self.finish(call, "refused", 0, None);
+            return Ok(CallToolResult::error(vec![ContentBlock::text(missing)]).into());
         }
-        let answer = match &called {
+        let (mut result, lookups) = counting(self.answer(&caller, request, &arguments, context)).await;
+        if let (true, Ok(CallToolResponse::Complete(answer))) = (detect_repeats, &mut result) {
+            self.repeats.add_note(answer, self.repeats.count(&call.entry));
+        }
+        let answer = match &result {
             Ok(CallToolResponse::Complete(answer)) => Some(answer),
             _ => None,
         };
-        self.keep_call(call, outcome(&called), lookups, answer);
-        called
+        self.finish(call, outcome(&result), lookups, answer);
+        result
     }
 
-    async fn answered(
+    /// The answer from the cache, or else a computed one, which is cached.
+    async fn answer(
         &self,
         caller: &Principal,
         request: CallToolRequestParams,
+        arguments: &str,
         mut context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let reach = AccountScope::of(caller);
-        let question = AnswerCache::question(&self.ledger, &request, &reach);
-        context.extensions.insert(reach);
-        let at_hand = match &question {
-            Some(question) => self.answers.get(question, &self.ledger).await,
+        let scope = AccountScope::of(caller);
+        let key = AnswerCache::key(&self.state, &request, arguments, &scope);
+        context.extensions.insert(scope);
+        let cached = match &key {
+            Some(key) => self.cache.get(key, &self.state).await,
             None => None,
         };
-        if let Some(answer) = at_hand {
-            self.calls.at_hand();
+        if let Some(answer) = cached {
+            self.metrics.count_cached();
             return Ok(answer.into());
         }
-        let mut called = self.worked_out(request, context).await;
-        if let Ok(CallToolResponse::Complete(answer)) = &mut called {
-            prompt_injection::flag(answer);
+        let mut result = self.compute(request, context).await;
+        if let Ok(CallToolResponse::Complete(answer)) = &mut result {
+            prompt_injection::add_note(answer);
         }
-        if let (Some(question), Ok(CallToolResponse::Complete(answer))) = (question, &called) {
-            self.answers.keep(question, answer, &self.ledger);
+        if let (Some(key), Ok(CallToolResponse::Complete(answer))) = (key, &result) {
+            self.cache.put(key, answer, &self.state);
         }
-        called
+        result
     }
 
-    /// Works an answer out. What takes more than a moment does so on a thread of its own, as many at a time as there are processors:
-    /// who asks for health, or for little, shall not wait for it.
-    async fn worked_out(
+    /// Runs the tool. Expensive tools run on blocking threads, at most one for each processor, so that health checks and
+    /// cheap calls do not wait for them.
+    async fn compute(
         &self,
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         if registry::find(&request.name).is_none_or(|tool| tool.cost == CostClass::Light) {
-            return self.router.call(ToolCallContext::new(self, request, context)).await;
+            return self.router.call(ToolCallContext::new(&*self.tools, request, context)).await;
         }
-        let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else { return Err(ended()) };
-        let (this, runtime) = (self.clone(), Handle::current());
-        let working = tokio::task::spawn_blocking(move || {
-            // Held until the work is done, and not until somebody stops waiting for it.
-            let _turn = turn;
-            runtime.block_on(this.router.call(ToolCallContext::new(&this, request, context)))
+        let Ok(permit) = Arc::clone(&self.blocking_permits).acquire_owned().await else { return Err(not_computed()) };
+        let (tools, router, runtime) = (Arc::clone(&self.tools), Arc::clone(&self.router), Handle::current());
+        let computation = tokio::task::spawn_blocking(move || {
+            // Held until the computation ends: dropping the request does not stop it.
+            let _permit = permit;
+            runtime.block_on(router.call(ToolCallContext::new(&*tools, request, context)))
         });
-        working.await.unwrap_or_else(|_| Err(ended()))
+        computation.await.unwrap_or_else(|_| Err(not_computed()))
     }
 
-    /// Ends the span of what was read without a tool, and hands it to the audit log.
-    pub(crate) fn keep_read(&self, read: AuditedRead, outcome: &'static str, bytes: usize) {
-        let AuditedRead { caller, method, of, began, mut span } = read;
-        let trace_id = span.trace_id();
-        span.say("tagledger.bytes", whole(bytes as u64));
+    /// Records the metrics, ends the span and writes the audit entry.
+    fn finish(&self, call: CallRecord, outcome: &'static str, lookups: u64, answer: Option<&CallToolResult>) {
+        let CallRecord { entry, started_at, mut span } = call;
+        let duration = started_at.elapsed();
+        self.metrics.record(&entry.tool, outcome, duration);
+        let (rows, bytes) = answer.map_or((0, 0), measure);
+        span.set_attribute("tagledger.rows", to_i64(rows));
+        span.set_attribute("tagledger.bytes", to_i64(bytes));
+        span.set_attribute("tagledger.aws_lookups", to_i64(lookups));
         span.end(outcome);
-        if let Some(audit) = self.ledger.audit() {
-            audit.add(AuditEntry {
-                outcome: outcome.to_owned(),
-                bytes: bytes as u64,
-                micros: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
-                trace_id,
-                ..AuditEntry::begun(self.ledger.now(), caller.id, method.to_owned(), of)
-            });
-        }
-    }
-
-    /// Counts a call, ends its span, and hands it to the audit log.
-    fn keep_call(&self, call: ToolCall, outcome: &'static str, lookups: u64, answer: Option<&CallToolResult>) {
-        let ToolCall { entry, began, mut span } = call;
-        let took = began.elapsed();
-        self.calls.ended(&entry.tool, outcome, took);
-        let (rows, bytes) = answer.map_or((0, 0), size);
-        span.say("tagledger.rows", whole(rows));
-        span.say("tagledger.bytes", whole(bytes));
-        span.say("tagledger.aws_lookups", whole(lookups));
-        span.end(outcome);
-        if let Some(audit) = self.ledger.audit() {
+        if let Some(audit) = self.state.audit() {
             audit.add(AuditEntry {
                 outcome: outcome.to_owned(),
                 rows,
                 bytes,
-                micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+                micros: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
                 aws_lookups: lookups,
                 ..entry
             });
@@ -143,53 +171,51 @@ impl Mcp {
     }
 }
 
-fn ended() -> ErrorData {
-    ErrorData::internal_error("the answer could not be worked out; the server's log says why", None)
+fn not_computed() -> ErrorData {
+    ErrorData::internal_error("the answer could not be computed; the server's log says why", None)
 }
 
-/// A call in hand.
-struct ToolCall {
+/// A call that has begun.
+struct CallRecord {
     entry: AuditEntry,
-    began: Instant,
+    started_at: Instant,
     span: Span,
 }
 
-impl ToolCall {
+impl CallRecord {
     fn begin(
         caller: &Principal,
         request: &CallToolRequestParams,
         context: &RequestContext<RoleServer>,
-        at: Timestamp,
+        state: &AppState,
     ) -> Self {
         let tool = known_tool(&request.name);
         let mut span = Span::begin("tools/call", tool, context);
-        span.say("gen_ai.tool.name", tool);
-        span.say("gen_ai.operation.name", "execute_tool");
-        let begun = AuditEntry::begun(at, caller.id.clone(), tool.to_owned(), String::new());
-        Self { entry: AuditEntry { trace_id: span.trace_id(), ..begun }, began: Instant::now(), span }
-    }
-
-    /// With the digest of what is asked.
-    fn naming(mut self, request: &CallToolRequestParams) -> Self {
-        self.entry.arguments = digest(&serde_json::to_vec(&request.arguments).unwrap_or_default());
-        self
+        span.set_attribute("gen_ai.tool.name", tool);
+        span.set_attribute("gen_ai.operation.name", "execute_tool");
+        let entry = AuditEntry::begun(state.now(), caller.id.clone(), tool.to_owned(), String::new());
+        Self { entry: AuditEntry { trace_id: span.trace_id(), ..entry }, started_at: Instant::now(), span }
     }
 }
 
-fn whole(number: u64) -> i64 {
+fn to_i64(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Rows of the longest list, and bytes.
-fn size(answer: &CallToolResult) -> (u64, u64) {
-    let lists = answer.structured_content.iter().filter_map(|content| content.as_object());
-    let rows = lists.flat_map(|content| content.values()).filter_map(|value| value.as_array()).map(Vec::len).max();
+/// The number of rows of the longest list, and the number of bytes of the text.
+fn measure(answer: &CallToolResult) -> (u64, u64) {
+    let objects = answer.structured_content.iter().filter_map(|content| content.as_object());
+    let rows = objects.flat_map(|content| content.values()).filter_map(|value| value.as_array()).map(Vec::len).max();
     let bytes: usize = answer.content.iter().filter_map(|block| block.as_text()).map(|text| text.text.len()).sum();
     (rows.unwrap_or_default() as u64, bytes as u64)
 }
 
-/// Whether a caller may use a tool; what their key lacks where not.
-fn permitted(caller: &Principal, tool: &str) -> Result<(), String> {
+/// Verifies that the caller has the scope of the tool.
+///
+/// # Errors
+///
+/// When it does not: the text of a tool error.
+fn require_scope(caller: &Principal, tool: &str) -> Result<(), String> {
     let scope = required_scope(tool);
     if caller.may(scope) {
         return Ok(());

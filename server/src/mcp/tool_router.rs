@@ -1,4 +1,7 @@
-//! The tools as clients see them: name, title, description and annotations.
+//! The tools as clients see them: name, title, description and annotations. The doc comment of a method is the description of its
+//! tool.
+
+use std::sync::Arc;
 
 use rmcp::{
     Json,
@@ -7,9 +10,10 @@ use rmcp::{
 };
 
 use crate::{
+    app_state::AppState,
     auth::account_scope::AccountScope,
     error::ToolFailure,
-    mcp::{handler::Mcp, strict_arguments::StrictArguments},
+    mcp::strict_arguments::StrictArguments,
     tools::{
         common::envelope::Answer,
         compliance::{check_tag_compliance, find_untagged_resources},
@@ -23,8 +27,20 @@ use crate::{
     },
 };
 
-#[tool_router(vis = "pub(super)")]
-impl Mcp {
+/// The tools, and the state that they read.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    state: Arc<AppState>,
+}
+
+impl Tools {
+    pub(crate) fn new(state: Arc<AppState>) -> Self {
+        Self { state }
+    }
+}
+
+#[tool_router(vis = "pub(crate)")]
+impl Tools {
     /// Returns the compliance score of the estate, the number of resources by state, type, region, account and rule, and a
     /// page of violating resources with the correction of each finding. Use it to see how well resources are tagged.
     #[tool(
@@ -35,9 +51,9 @@ impl Mcp {
     async fn check_tag_compliance(
         &self,
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<check_tag_compliance::Arguments>>,
-        Extension(reach): Extension<AccountScope>,
+        Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<check_tag_compliance::Body>>, ToolFailure> {
-        check_tag_compliance::answer(&self.ledger, reach.keep(arguments)?).map(Json)
+        check_tag_compliance::answer(&self.state, scope.keep(arguments)?).map(Json)
     }
 
     /// Returns the tags that were added, changed and removed between two snapshots, with examples and monthly cost, for
@@ -50,9 +66,9 @@ impl Mcp {
     async fn detect_tag_drift(
         &self,
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<detect_tag_drift::Arguments>>,
-        Extension(reach): Extension<AccountScope>,
+        Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<detect_tag_drift::Body>>, ToolFailure> {
-        detect_tag_drift::answer(&self.ledger, reach.keep(arguments)?).map(Json)
+        detect_tag_drift::answer(&self.state, scope.keep(arguments)?).map(Json)
     }
 
     /// Returns the contribution of each cause to the change of the compliance score between two snapshots. The contributions
@@ -65,9 +81,9 @@ impl Mcp {
     async fn explain_compliance_change(
         &self,
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<explain_compliance_change::Arguments>>,
-        Extension(reach): Extension<AccountScope>,
+        Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<explain_compliance_change::Body>>, ToolFailure> {
-        explain_compliance_change::answer(&self.ledger, reach.keep(arguments)?).map(Json)
+        explain_compliance_change::answer(&self.state, scope.keep(arguments)?).map(Json)
     }
 
     /// Returns resources without any user tag or without a required tag, with monthly cost and age, the highest cost first.
@@ -80,9 +96,9 @@ impl Mcp {
     async fn find_untagged_resources(
         &self,
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<find_untagged_resources::Arguments>>,
-        Extension(reach): Extension<AccountScope>,
+        Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<find_untagged_resources::Body>>, ToolFailure> {
-        find_untagged_resources::answer(&self.ledger, reach.keep(arguments)?).map(Json)
+        find_untagged_resources::answer(&self.state, scope.keep(arguments)?).map(Json)
     }
 
     /// Returns a report on the entire estate to share: score by count and by cost, changes since last month and their causes,
@@ -95,9 +111,9 @@ impl Mcp {
     async fn generate_compliance_report(
         &self,
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<generate_compliance_report::Arguments>>,
-        Extension(reach): Extension<AccountScope>,
+        Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<model::Body>>, ToolFailure> {
-        generate_compliance_report::answer(&self.ledger, reach.keep(arguments)?).map(Json)
+        generate_compliance_report::answer(&self.state, scope.keep(arguments)?).map(Json)
     }
 
     /// Returns the spend that cannot be attributed because required tags are missing or invalid, with all other parts of the
@@ -111,9 +127,9 @@ impl Mcp {
     async fn get_cost_attribution_gap(
         &self,
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<get_cost_attribution_gap::Arguments>>,
-        Extension(reach): Extension<AccountScope>,
+        Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<get_cost_attribution_gap::Body>>, ToolFailure> {
-        get_cost_attribution_gap::answer(&self.ledger, reach.keep(arguments)?).map(Json)
+        get_cost_attribution_gap::answer(&self.state, scope.keep(arguments)?).map(Json)
     }
 
     /// Returns compliance over time by day, week or month: score, violations and resources, violations opened, reopened and
@@ -127,9 +143,9 @@ impl Mcp {
     async fn get_violation_history(
         &self,
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<request::Arguments>>,
-        Extension(reach): Extension<AccountScope>,
+        Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<get_violation_history::Body>>, ToolFailure> {
-        get_violation_history::answer(&self.ledger, reach.keep(arguments)?).map(Json)
+        get_violation_history::answer(&self.state, scope.keep(arguments)?).map(Json)
     }
 
     /// Returns the current tagging policy, or that of an earlier day: required and optional tags, allowed values, patterns,
@@ -142,9 +158,9 @@ impl Mcp {
     async fn get_tagging_policy(
         &self,
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<get_tagging_policy::Arguments>>,
-        Extension(reach): Extension<AccountScope>,
+        Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<get_tagging_policy::Reply>, ToolFailure> {
-        get_tagging_policy::answer(&self.ledger, reach.keep(arguments)?).map(Json)
+        get_tagging_policy::answer(&self.state, scope.keep(arguments)?).map(Json)
     }
 
     /// Returns the smallest number of tag changes that reaches a compliance score: resources, values with a measured
@@ -158,9 +174,9 @@ impl Mcp {
     async fn plan_fixes(
         &self,
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<plan_fixes::Arguments>>,
-        Extension(reach): Extension<AccountScope>,
+        Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<plan_fixes::Body>>, ToolFailure> {
-        plan_fixes::answer(&self.ledger, reach.keep(arguments)?).map(Json)
+        plan_fixes::answer(&self.state, scope.keep(arguments)?).map(Json)
     }
 
     /// Returns the effect of a draft policy on the estate: the new score by count and by cost, the resources that would newly
@@ -173,9 +189,9 @@ impl Mcp {
     async fn simulate_policy(
         &self,
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<simulate_policy::Arguments>>,
-        Extension(reach): Extension<AccountScope>,
+        Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<simulate_policy::Body>>, ToolFailure> {
-        simulate_policy::answer(&self.ledger, reach.keep(arguments)?).map(Json)
+        simulate_policy::answer(&self.state, scope.keep(arguments)?).map(Json)
     }
 
     /// Returns suggested values for the missing and invalid required tags of one resource, each with a confidence that was
@@ -189,9 +205,9 @@ impl Mcp {
     async fn suggest_tags(
         &self,
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<suggest_tags::Arguments>>,
-        Extension(reach): Extension<AccountScope>,
+        Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<suggest_tags::Body>>, ToolFailure> {
-        suggest_tags::answer(&self.ledger, reach.keep(arguments)?).await.map(Json)
+        suggest_tags::answer(&self.state, scope.keep(arguments)?).await.map(Json)
     }
 
     /// Returns suggested values for the missing and invalid required tags of many resources, the highest cost first, each
@@ -204,9 +220,9 @@ impl Mcp {
     async fn suggest_tags_bulk(
         &self,
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<suggest_tags_bulk::Arguments>>,
-        Extension(reach): Extension<AccountScope>,
+        Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<suggest_tags_bulk::Body>>, ToolFailure> {
-        suggest_tags_bulk::answer(&self.ledger, reach.keep(arguments)?).map(Json)
+        suggest_tags_bulk::answer(&self.state, scope.keep(arguments)?).map(Json)
     }
 
     /// Returns whether the given resources comply with the current policy, by their current tags in AWS: violations with the
@@ -220,8 +236,8 @@ impl Mcp {
     async fn validate_resource_tags(
         &self,
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<validate_resource_tags::Arguments>>,
-        Extension(reach): Extension<AccountScope>,
+        Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<validate_resource_tags::Body>>, ToolFailure> {
-        validate_resource_tags::answer(&self.ledger, reach.keep(arguments)?).await.map(Json)
+        validate_resource_tags::answer(&self.state, scope.keep(arguments)?).await.map(Json)
     }
 }

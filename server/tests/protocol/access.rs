@@ -347,7 +347,7 @@ async fn tenth_identical_call_adds_note() {
     }
     let mut tenth = ask(&mine).await;
     let hint = tenth["notes"].as_array_mut().unwrap().pop().unwrap();
-    assert!(hint.as_str().unwrap().starts_with("This was asked 10 times within a minute"), "{hint}");
+    assert!(hint.as_str().unwrap().starts_with("This call was made 10 times within a minute"), "{hint}");
     assert_eq!(tenth, first);
     assert_eq!(ask(&others).await, first, "each caller is counted by itself");
 }

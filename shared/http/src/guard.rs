@@ -1,13 +1,6 @@
 //! The door that every request passes: names, key, allowance, and a body that arrives in time.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    num::NonZeroU32,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, to_bytes},
@@ -17,6 +10,7 @@ use axum::{
     response::Response,
 };
 use jiff::Timestamp;
+use prometheus_client::{metrics::family::Family, registry::Registry};
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
@@ -24,7 +18,7 @@ use crate::{
     api_key_file::{ApiKeyFile, ApiKeyFileError},
     api_keys::KeyRejected,
     host_allowlist::HostAllowlist,
-    metrics::Page,
+    metrics::TotalCounter,
     oauth::{OAuth, is_token},
     principal::{AuthMethod, Principal, Scope},
     rate_limiter::RateLimiter,
@@ -103,7 +97,7 @@ pub struct RequestGuard {
     port: Port,
     clock: fn() -> Timestamp,
     /// Requests answered, by status.
-    answered: Mutex<BTreeMap<u16, u64>>,
+    requests: Family<[(&'static str, u16); 1], TotalCounter>,
 }
 
 impl RequestGuard {
@@ -125,7 +119,7 @@ impl RequestGuard {
             return Err(GuardError::Open { address: listen, remedy: port.remedy });
         }
         let (names, allowance) = (HostAllowlist::new(&names, listen.ip().is_loopback()), RateLimiter::new(a_minute));
-        Ok(Self { listen, keys, oauth, single, names, allowance, port, clock, answered: Mutex::default() })
+        Ok(Self { listen, keys, oauth, single, names, allowance, port, clock, requests: Family::default() })
     }
 
     /// Where the port listens, as configured.
@@ -138,16 +132,10 @@ impl RequestGuard {
         self.keys.clone()
     }
 
-    /// Adds how many requests were answered, by status.
-    pub fn measure(&self, page: &mut Page) {
-        page.head("tagledger_http_requests_total", "counter", "Requests answered, by status.");
-        for (status, n) in &*self.answered.lock().unwrap_or_else(PoisonError::into_inner) {
-            page.value("tagledger_http_requests_total", &[("status", &status.to_string())], n);
-        }
-    }
-
-    fn count(&self, status: StatusCode) {
-        *self.answered.lock().unwrap_or_else(PoisonError::into_inner).entry(status.as_u16()).or_default() += 1;
+    /// Registers the number of requests answered, by status.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        let help = "Requests answered, by status";
+        registry.register("tagledger_http_requests_total", help, self.requests.clone());
     }
 
     /// Where clients learn whom to ask for a token; nothing where tokens are not accepted.
@@ -236,7 +224,7 @@ impl RequestGuard {
 /// Lets a request pass, or says why not.
 pub async fn guard(State(door): State<Arc<RequestGuard>>, request: Request, next: Next) -> Response {
     let answer = passed(&door, request, next).await;
-    door.count(answer.status());
+    door.requests.get_or_create(&[("status", answer.status().as_u16())]).inc();
     answer
 }
 

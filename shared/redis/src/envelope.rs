@@ -1,30 +1,29 @@
-//! What is kept where others may write, such as a Redis: with a checksum before it, under a name that is a digest.
+//! The envelope of a stored value: a checksum in front of the content, under a key whose name is a digest.
 //!
-//! It tells what was damaged or never ours; it is no signature.
+//! Other programs can write to the same Redis. The checksum detects damaged and foreign values; it is not a signature.
 
 use sha2::{Digest, Sha256};
 
-/// The channel of a Redis on which scanners tell the number of a snapshot that they have committed.
-pub const NEW_SNAPSHOT: &str = "tagledger:snapshot";
+/// The Redis channel on which a scanner publishes the number of each snapshot that it commits.
+pub const NEW_SNAPSHOT_CHANNEL: &str = "tagledger:snapshot";
 
-/// Bytes of the checksum.
-const LENGTH: usize = 32;
+const CHECKSUM_BYTES: usize = 32;
 
-/// The content with its checksum before it.
-pub fn with_checksum(content: &[u8]) -> Vec<u8> {
+/// Puts the SHA-256 checksum of the content in front of it.
+pub fn add_checksum(content: &[u8]) -> Vec<u8> {
     [Sha256::digest(content).as_slice(), content].concat()
 }
 
-/// The content, if it is what [`with_checksum`] was given.
-pub fn checked(kept: &[u8]) -> Option<&[u8]> {
-    let (checksum, content) = kept.split_at_checked(LENGTH)?;
+/// The content of a value that [`add_checksum`] made; none if the checksum does not match.
+pub fn verify_checksum(stored: &[u8]) -> Option<&[u8]> {
+    let (checksum, content) = stored.split_at_checked(CHECKSUM_BYTES)?;
     (Sha256::digest(content).as_slice() == checksum).then_some(content)
 }
 
-/// A name for something that depends on all of these parts, and on this version of the program: `PREFIX:` and 64 hex digits.
-pub fn name(prefix: &str, parts: &[&str]) -> String {
-    let whole = [&[env!("CARGO_PKG_VERSION")], parts].concat().join("\0");
-    let digest: String = Sha256::digest(whole).iter().map(|byte| format!("{byte:02x}")).collect();
+/// A key that depends on every part and on the version of this program: `PREFIX:` and 64 hexadecimal digits.
+pub fn key_name(prefix: &str, parts: &[&str]) -> String {
+    let joined = [&[env!("CARGO_PKG_VERSION")], parts].concat().join("\0");
+    let digest: String = Sha256::digest(joined).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{prefix}:{digest}")
 }
 
@@ -36,14 +35,14 @@ mod tests {
     /// rejected.
     #[test]
     fn damaged_content_is_rejected() {
-        let kept = with_checksum(b"a month");
-        assert_eq!(checked(&kept), Some(&b"a month"[..]));
-        assert_eq!(checked(&with_checksum(b"")), Some(&b""[..]));
-        for at in 0..kept.len() {
-            let mut other = kept.clone();
-            other[at] ^= 1;
-            assert_eq!(checked(&other), None, "byte {at} is another one");
-            assert_eq!(checked(&kept[..at]), None, "cut at {at}");
+        let stored = add_checksum(b"a month");
+        assert_eq!(verify_checksum(&stored), Some(&b"a month"[..]));
+        assert_eq!(verify_checksum(&add_checksum(b"")), Some(&b""[..]));
+        for at in 0..stored.len() {
+            let mut damaged = stored.clone();
+            damaged[at] ^= 1;
+            assert_eq!(verify_checksum(&damaged), None, "byte {at} differs");
+            assert_eq!(verify_checksum(&stored[..at]), None, "truncated at {at}");
         }
     }
 
@@ -51,9 +50,10 @@ mod tests {
     /// give equal names.
     #[test]
     fn key_name_depends_on_part_boundaries() {
-        let names = [name("a", &["x", "y"]), name("a", &["xy", ""]), name("a", &["x"]), name("b", &["x", "y"])];
+        let names =
+            [key_name("a", &["x", "y"]), key_name("a", &["xy", ""]), key_name("a", &["x"]), key_name("b", &["x", "y"])];
         let distinct: std::collections::BTreeSet<&String> = names.iter().collect();
         assert_eq!(distinct.len(), names.len());
-        assert_eq!(names[0], name("a", &["x", "y"]));
+        assert_eq!(names[0], key_name("a", &["x", "y"]));
     }
 }

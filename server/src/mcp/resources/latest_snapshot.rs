@@ -1,4 +1,4 @@
-//! What the newest snapshot says as a whole.
+//! The resource `tagledger://snapshot/newest`: score, counts and coverage.
 
 use serde::Serialize;
 use tagledger_ledger::{ComplianceCounts, Filter, ReadSession, Snapshot, query::compliance};
@@ -10,7 +10,7 @@ use crate::{
 
 #[derive(Debug, Serialize)]
 pub(crate) struct LatestSnapshot {
-    /// Share of judged resources that are compliant; null when none was judged.
+    /// Share of evaluated resources that are compliant; null when no resource was evaluated.
     compliance_score: Option<f64>,
     resources: States,
     /// When its scan ended (RFC 3339, UTC).
@@ -20,20 +20,20 @@ pub(crate) struct LatestSnapshot {
 pub(crate) fn answer(
     view: &ReadSession<'_>,
     snapshot: &Snapshot,
-    of: &Filter,
+    filter: &Filter,
 ) -> Result<Answer<LatestSnapshot>, ToolFailure> {
-    let mut tally = ComplianceCounts::default();
-    compliance::count_by_scope(view, snapshot, of)?.iter().for_each(|(_, cell)| tally += *cell);
+    let mut counts = ComplianceCounts::default();
+    compliance::count_by_scope(view, snapshot, filter)?.iter().for_each(|(_, scope_counts)| counts += *scope_counts);
     let policy = view.policy(snapshot)?;
     Ok(Answer {
         body: LatestSnapshot {
-            compliance_score: score(&tally),
-            resources: States::from_counts(&tally),
+            compliance_score: score(&counts),
+            resources: States::from_counts(&counts),
             finished_at: snapshot.finished_at.to_string(),
         },
         as_of: AsOf::from_snapshot(snapshot),
         policy: PolicyUsed::from_policy(&policy),
-        coverage: Coverage::load(view, snapshot, of)?,
+        coverage: Coverage::load(view, snapshot, filter)?,
         notes: Vec::new(),
     })
 }

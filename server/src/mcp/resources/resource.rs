@@ -1,4 +1,4 @@
-//! What the newest snapshot knows of one resource.
+//! The resource `tagledger://resource/{arn}`: one resource in the newest snapshot.
 
 use std::collections::BTreeMap;
 
@@ -28,32 +28,32 @@ pub(crate) struct McpResource {
     #[serde(flatten)]
     identity: Identity,
     state: State,
-    /// What is wrong with it; nothing where it is not judged.
+    /// The violations; empty when the resource was not evaluated.
     findings: Vec<Problem>,
-    /// What it costs a month; null when that is not known.
+    /// Monthly cost; null when it is not known.
     monthly_cost: Option<f64>,
     /// `resource_charges`, `share_of_instance_hours` or `share_of_volume_size`; null when it is not known.
     cost_source: Option<&'static str>,
     /// Untrusted text, keys and values.
     tags: BTreeMap<String, String>,
-    /// When AWS says it was created; null where AWS does not say.
+    /// Time of creation; null when AWS does not report it.
     created_at: Option<String>,
-    /// The principal that CloudTrail names as its creator. Untrusted text; null where that is not known.
+    /// The principal that created it, from CloudTrail. Untrusted text; null when it is not known.
     created_by: Option<String>,
-    /// Date of the first snapshot that saw it.
+    /// Date of the first snapshot that contains it.
     first_seen: String,
 }
 
-/// None when the snapshot has no such resource, or the caller may not know of it.
+/// None when the snapshot has no such resource, or the caller may not read its account.
 pub(crate) fn answer(
     view: &ReadSession<'_>,
     snapshot: &Snapshot,
     arn: &Arn,
-    reach: &AccountScope,
+    account_scope: &AccountScope,
 ) -> Result<Option<Answer<McpResource>>, ToolFailure> {
     let found = resource_by_arn::find_resources(view, snapshot, std::slice::from_ref(arn))?;
-    let Some(row) = found.into_iter().find(|row| reach.has(&row.scope.account)) else { return Ok(None) };
-    let here = Filter {
+    let Some(row) = found.into_iter().find(|row| account_scope.has(&row.scope.account)) else { return Ok(None) };
+    let filter = Filter {
         types: vec![row.scope.resource_type],
         regions: vec![row.scope.region.clone()],
         accounts: vec![row.scope.account.clone()],
@@ -61,11 +61,11 @@ pub(crate) fn answer(
     let policy = view.policy(snapshot)?;
     let costs = spend::find_cost_basis(view, snapshot)?.is_some_and(|basis| !basis.types.is_empty());
     let (monthly_cost, cost_source) = resource_cost::monthly_cost(&row, costs);
-    let judged = matches!(row.state, State::Compliant | State::NonCompliant);
+    let is_evaluated = matches!(row.state, State::Compliant | State::NonCompliant);
     let body = McpResource {
         identity: Identity::from_row(&row),
         state: row.state,
-        findings: if judged { list_problems(&row, &policy, snapshot) } else { Vec::new() },
+        findings: if is_evaluated { list_problems(&row, &policy, snapshot) } else { Vec::new() },
         monthly_cost,
         cost_source,
         tags: row.tags.iter().map(|(key, value)| (escape(key), escape(value))).collect(),
@@ -77,7 +77,7 @@ pub(crate) fn answer(
         body,
         as_of: AsOf::from_snapshot(snapshot),
         policy: PolicyUsed::from_policy(&policy),
-        coverage: Coverage::load(view, snapshot, &here)?,
-        notes: vec![resource_cost::describe_basis(view, snapshot, &here, "monthly_cost")?],
+        coverage: Coverage::load(view, snapshot, &filter)?,
+        notes: vec![resource_cost::describe_basis(view, snapshot, &filter, "monthly_cost")?],
     }))
 }

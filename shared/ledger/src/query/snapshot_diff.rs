@@ -160,12 +160,7 @@ struct Comparison<'c> {
 }
 
 impl<'c> Comparison<'c> {
-    fn new(
-        session: &'c ReadSession<'c>,
-        earlier: &'c Snapshot,
-        later: &'c Snapshot,
-        request: DiffRequest<'c>,
-    ) -> Self {
+    fn new(session: &'c ReadSession<'c>, earlier: &'c Snapshot, later: &'c Snapshot, request: DiffRequest<'c>) -> Self {
         let scopes = Scopes { dimensions: session.dimensions(), known: HashMap::default() };
         Self { session, earlier, later, request, scopes }
     }
