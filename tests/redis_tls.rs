@@ -103,5 +103,6 @@ fn tls_certificate_and_password_are_verified() {
     assert!(!is_up(home, &url, &nobody.path().join("authority.pem")), "another's certificate is trusted");
     let wrong = format!("rediss://:wrong@127.0.0.1:{port}/2");
     assert!(!is_up(home, &wrong, &home.join("authority.pem")), "a wrong password is accepted");
-    run(tagledger(home).arg("server").env("REDIS_URL", "redis:/secret")).complains(&["no address of a Redis"]);
+    run(tagledger(home).arg("server").env("REDIS_URL", "redis:/secret"))
+        .complains(&["not the address of a Redis server"]);
 }

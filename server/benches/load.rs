@@ -164,7 +164,7 @@ async fn serving(store: &Path, redis: Option<u16>, end: &CancellationToken) -> S
     let mut ledger = AppState::new(store, None, Duration::from_secs(36 * 3600), now);
     if let Some(port) = redis {
         let url = format!("redis://127.0.0.1:{port}/0");
-        ledger = ledger.with_redis_cache(RedisCache::open(&url, end.clone()).expect("a shelf"));
+        ledger = ledger.with_redis_cache(RedisCache::open(&url, end.clone()).expect("a Redis cache"));
     }
     let audit = AuditSettings { path: store.with_extension("audit"), days: 1, clock: now };
     let ledger = ledger.with_audit(Audit::open(audit).expect("an audit log"));

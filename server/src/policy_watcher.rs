@@ -1,6 +1,6 @@
-//! The policy file, followed while the server runs.
+//! Reloads the policy file when it changes.
 //!
-//! Polled rather than watched: mounted configuration is replaced by symbolic links that file events often miss.
+//! The file is polled. File events often miss a change of mounted configuration, which replaces symbolic links.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,9 +12,10 @@ use tagledger_policy::Policy;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-const EVERY: Duration = Duration::from_secs(1);
+/// Time between two polls.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The policy in the file, as last read well. A file that does not load never replaces one that did.
+/// The last valid policy of the file. A file that cannot be loaded does not replace it.
 #[derive(Debug)]
 pub struct PolicyWatcher {
     path: Option<PathBuf>,
@@ -24,13 +25,13 @@ pub struct PolicyWatcher {
 #[derive(Debug, Clone)]
 struct LoadedPolicy {
     policy: Option<Arc<Policy>>,
-    /// Why the file as it is now does not load.
+    /// Why the current file cannot be loaded.
     fault: Option<String>,
     text: Option<String>,
 }
 
 impl PolicyWatcher {
-    /// Reads the file once; that it cannot be read is no error here, but told with every answer about the policy.
+    /// Reads the file. An unreadable file is not an error here: every answer about the policy reports it.
     pub fn open(path: Option<&Path>) -> Self {
         let empty = LoadedPolicy { policy: None, fault: None, text: None };
         let file = Self { path: path.map(Path::to_owned), current: RwLock::new(empty) };
@@ -38,19 +39,19 @@ impl PolicyWatcher {
         file
     }
 
-    /// Where the file is; none without a file.
+    /// The folder of the file; none without a file.
     pub(crate) fn folder(&self) -> Option<&Path> {
         let folder = self.path.as_deref()?.parent()?;
         Some(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
     }
 
-    /// The policy, and why the file now fails to load if it does.
+    /// The policy, and the error if the current file cannot be loaded.
     pub fn get(&self) -> (Option<Arc<Policy>>, Option<String>) {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         (current.policy.clone(), current.fault.clone())
     }
 
-    /// What [`crate::policy_watcher::PolicyWatcher::get`] gives, in a few letters that are the same wherever the file is.
+    /// A digest of what [`PolicyWatcher::get`] returns. It does not depend on the path of the file unless loading failed.
     pub(crate) fn content(&self) -> String {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         let digest = current.policy.as_ref().map_or("none", |policy| policy.digest());
@@ -69,16 +70,16 @@ impl PolicyWatcher {
                 if before.fault.as_ref() == Some(&fault) {
                     return;
                 }
-                warn!(policy.path = %path.display(), "policy file cannot be read: {error}");
+                warn!(policy.path = %path.display(), "the policy file cannot be read: {error}");
                 LoadedPolicy { policy: before.policy, fault: Some(fault), text: None }
             }
         };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = after;
     }
 
-    /// Follows the file until the server ends.
+    /// Polls the file until `end` is cancelled.
     pub async fn follow(self: Arc<Self>, end: CancellationToken) {
-        while tokio::time::timeout(EVERY, end.cancelled()).await.is_err() {
+        while tokio::time::timeout(POLL_INTERVAL, end.cancelled()).await.is_err() {
             self.reload();
         }
     }
@@ -92,7 +93,7 @@ fn parsed(path: &Path, before: Option<Arc<Policy>>, text: String) -> LoadedPolic
         }
         Err(faults) => {
             let path = path.display();
-            warn!(policy.path = %path, "policy file has faults, the policy before it stays in force: {faults}");
+            warn!(policy.path = %path, "the policy file is invalid, the previous policy stays in force: {faults}");
             let fault = format!("{path} does not load; `tagledger policy check {path}` says why");
             LoadedPolicy { policy: before, fault: Some(fault), text: Some(text) }
         }

@@ -1,4 +1,4 @@
-//! Whether the server has something to answer from.
+//! The health check: whether the server has a recent snapshot.
 
 use std::sync::Arc;
 
@@ -31,22 +31,22 @@ struct SnapshotHealth {
     complete: bool,
 }
 
-pub(crate) async fn health(State(ledger): State<Arc<AppState>>) -> impl IntoResponse {
-    let now = ledger.now();
-    let (snapshot, reason) = match ledger.latest_snapshots() {
-        Ok(Some((snapshot, whole))) => {
-            let limit = jiff::SignedDuration::try_from(ledger.max_age()).unwrap_or(jiff::SignedDuration::MAX);
-            // A scan that was narrowed to a part says nothing new of the rest.
-            let too_old = whole.is_none_or(|whole| now.duration_since(whole.finished_at) > limit);
+pub(crate) async fn health(State(state): State<Arc<AppState>>) -> impl IntoResponse {
+    let now = state.now();
+    let (snapshot, reason) = match state.latest_snapshots() {
+        Ok(Some((snapshot, full))) => {
+            let limit = jiff::SignedDuration::try_from(state.max_age()).unwrap_or(jiff::SignedDuration::MAX);
+            // A scan of a part of the estate does not update the rest.
+            let too_old = full.is_none_or(|full| now.duration_since(full.finished_at) > limit);
             let hours = limit.as_hours();
             (
-                Some(described(&snapshot, now.duration_since(snapshot.finished_at).as_secs())),
+                Some(describe(&snapshot, now.duration_since(snapshot.finished_at).as_secs())),
                 too_old.then(|| format!("the newest scan of the whole estate is older than {hours} h")),
             )
         }
         Ok(None) => (None, Some("there is no snapshot yet; run `tagledger scan`".to_owned())),
         Err(error) => {
-            warn!("health: {}", ErrorChain(&error));
+            warn!("the ledger cannot be read for the health check: {}", ErrorChain(&error));
             (None, Some("the ledger cannot be read; the server's log says why".to_owned()))
         }
     };
@@ -58,14 +58,14 @@ pub(crate) async fn health(State(ledger): State<Arc<AppState>>) -> impl IntoResp
         status,
         version: env!("CARGO_PKG_VERSION"),
         cloud_providers: ["aws"],
-        uptime_seconds: now.duration_since(ledger.started_at()).as_secs().max(0),
+        uptime_seconds: now.duration_since(state.started_at()).as_secs().max(0),
         reason,
         snapshot,
     };
     (code, Json(health))
 }
 
-fn described(snapshot: &Snapshot, age_seconds: i64) -> SnapshotHealth {
+fn describe(snapshot: &Snapshot, age_seconds: i64) -> SnapshotHealth {
     let taken_at = snapshot.started_at.to_string();
     SnapshotHealth { id: snapshot.id, taken_at, age_seconds, complete: snapshot.complete }
 }

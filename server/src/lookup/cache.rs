@@ -1,4 +1,4 @@
-//! What was seen of resources in the last minute: by this server, and through Redis by those that share one with it.
+//! A cache of lookups of the last minute, by this server and, through Redis, by other servers.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -9,24 +9,24 @@ use tagledger_redis::envelope;
 
 use crate::{cache::redis::RedisCache, lookup::observation::Observation, snapshot_ref::SnapshotKey};
 
-/// For how long an answer is given again without asking AWS: a chat asks about the same resource more than once.
-const FRESH: Duration = Duration::from_secs(60);
+/// How long a lookup is reused: a chat asks about the same resource more than once.
+const TTL: Duration = Duration::from_secs(60);
 
-/// Answers kept; a resource and its tags take about a kilobyte.
-const KEPT: u64 = 10_000;
+/// Maximum number of lookups in memory. A resource and its tags take about a kilobyte.
+const MAX_LOOKUPS: u64 = 10_000;
 
 #[derive(Clone)]
 pub(crate) struct LookupCache {
-    seen: Cache<Arn, Observation>,
-    shelf: Option<Arc<RedisCache>>,
+    lookups: Cache<Arn, Observation>,
+    redis: Option<Arc<RedisCache>>,
 }
 
 impl LookupCache {
-    pub(crate) fn new(shelf: Option<Arc<RedisCache>>) -> Self {
-        Self { seen: Cache::builder().max_capacity(KEPT).time_to_live(FRESH).build(), shelf }
+    pub(crate) fn new(redis: Option<Arc<RedisCache>>) -> Self {
+        Self { lookups: Cache::builder().max_capacity(MAX_LOOKUPS).time_to_live(TTL).build(), redis }
     }
 
-    /// What is remembered of some of these. What others saw is not kept here: it would seem fresh for longer than it is.
+    /// The cached lookups. A lookup of another server is not stored in memory, where its lifetime would start again.
     pub(crate) async fn recall(
         &self,
         wanted: &[(Scope, Arn)],
@@ -34,11 +34,11 @@ impl LookupCache {
         moment: Option<SnapshotKey>,
     ) -> HashMap<Arn, Observation> {
         let mut known: HashMap<Arn, Observation> =
-            wanted.iter().filter_map(|(_, arn)| Some((arn.clone(), self.seen.get(arn)?))).collect();
+            wanted.iter().filter_map(|(_, arn)| Some((arn.clone(), self.lookups.get(arn)?))).collect();
         let others: Vec<&(Scope, Arn)> = wanted.iter().filter(|(_, arn)| !known.contains_key(arn)).collect();
-        if let (Some((shelf, moment)), false) = (self.shelf.as_ref().zip(moment), others.is_empty()) {
+        if let (Some((redis, moment)), false) = (self.redis.as_ref().zip(moment), others.is_empty()) {
             let keys: Vec<String> = others.iter().map(|(scope, arn)| key(scope, arn, moment)).collect();
-            for ((_, arn), found) in others.into_iter().zip(shelf.get_many(&keys).await) {
+            for ((_, arn), found) in others.into_iter().zip(redis.get_many(&keys).await) {
                 let seen = found.and_then(|found| serde_json::from_slice::<Observation>(&found).ok());
                 known.extend(seen.filter(|seen| is_fresh(seen, now)).map(|seen| (arn.clone(), seen)));
             }
@@ -47,20 +47,20 @@ impl LookupCache {
     }
 
     pub(crate) fn keep(&self, scope: &Scope, arn: &Arn, seen: &Observation, moment: Option<SnapshotKey>) {
-        self.seen.insert(arn.clone(), seen.clone());
-        if let (Some((shelf, moment)), Ok(written)) = (self.shelf.as_ref().zip(moment), serde_json::to_vec(seen)) {
-            shelf.put(key(scope, arn, moment), &written, FRESH.as_secs());
+        self.lookups.insert(arn.clone(), seen.clone());
+        if let (Some((redis, moment)), Ok(written)) = (self.redis.as_ref().zip(moment), serde_json::to_vec(seen)) {
+            redis.put(key(scope, arn, moment), &written, TTL.as_secs());
         }
     }
 }
 
-/// Clocks of two machines differ a little; what was seen in the future was not.
+/// Clocks of two machines differ by a few seconds. A lookup further in the future is not used.
 fn is_fresh(seen: &Observation, now: Timestamp) -> bool {
     let age = now.duration_since(seen.at);
-    age >= -SignedDuration::from_secs(5) && age.unsigned_abs() <= FRESH
+    age >= -SignedDuration::from_secs(5) && age.unsigned_abs() <= TTL
 }
 
-/// Under which name servers share what they saw of a resource.
+/// The key of a resource in Redis.
 fn key(scope: &Scope, arn: &Arn, moment: SnapshotKey) -> String {
     envelope::key_name("tagledger:seen", &[&format!("{moment:?}"), &scope.to_string(), arn.as_str()])
 }

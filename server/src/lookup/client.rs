@@ -1,4 +1,4 @@
-//! Resources as they are now: the one way in which the server asks AWS, and what it asks is named resources.
+//! Looks up named resources in AWS. The server reads from AWS in no other way.
 
 use std::{
     cell::Cell,
@@ -25,21 +25,21 @@ use crate::{
     snapshot_ref::{Clock, SnapshotKey},
 };
 
-/// How long a question waits for AWS. Clients give a tool a minute, and some half of it.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Maximum time of all lookups of a request. Clients wait a minute for a tool, and some 30 seconds.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How much earlier the cloud itself gives up, so that what it has by then arrives.
-const MARGIN: Duration = Duration::from_millis(500);
+/// The cloud client stops this much earlier, so that its partial results arrive in time.
+const PARTIAL_RESULT_MARGIN: Duration = Duration::from_millis(500);
 
-/// Scopes asked about at the same time, of all questions together.
-const SCOPES_AT_ONCE: usize = 16;
+/// Maximum number of scopes that are read at a time, over all requests.
+const MAX_CONCURRENT_SCOPES: usize = 16;
 
 tokio::task_local! {
-    /// Lists of AWS that the call in hand has asked for.
+    /// The number of AWS listings of the current tool call.
     static LOOKUPS: Cell<u64>;
 }
 
-/// Does something, and says how many lists of AWS were asked for in it.
+/// Runs `work` and counts the AWS listings that it requests.
 pub(crate) async fn counting<T>(work: impl Future<Output = T>) -> (T, u64) {
     LOOKUPS
         .scope(Cell::new(0), async {
@@ -50,17 +50,17 @@ pub(crate) async fn counting<T>(work: impl Future<Output = T>) -> (T, u64) {
 }
 
 fn count(lookups: usize) {
-    // Outside of a call nobody counts.
+    // Outside of a tool call there is no counter.
     LOOKUPS.try_with(|count| count.set(count.get() + lookups as u64)).ok();
 }
 
-/// Looks at resources, and remembers for a minute what it saw.
+/// Looks up resources and caches the results for a minute.
 #[derive(Clone)]
 pub(crate) struct LiveLookup {
     cloud: Option<Arc<dyn Lookup>>,
-    memory: LookupCache,
-    turns: Arc<Semaphore>,
-    patience: Duration,
+    cache: LookupCache,
+    permits: Arc<Semaphore>,
+    timeout: Duration,
 }
 
 impl std::fmt::Debug for LiveLookup {
@@ -70,29 +70,29 @@ impl std::fmt::Debug for LiveLookup {
 }
 
 impl LiveLookup {
-    /// Through this cloud; through none, nothing can be read.
+    /// Without a cloud, every lookup is unread with the reason `denied`.
     pub(crate) fn new(cloud: Option<Arc<dyn Lookup>>) -> Self {
-        let turns = Arc::new(Semaphore::new(SCOPES_AT_ONCE));
-        Self { cloud, memory: LookupCache::new(None), turns, patience: PATIENCE }
+        let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_SCOPES));
+        Self { cloud, cache: LookupCache::new(None), permits, timeout: LOOKUP_TIMEOUT }
     }
 
-    /// The same through another cloud.
+    /// Uses this cloud.
     pub(crate) fn through(self, cloud: Arc<dyn Lookup>) -> Self {
         Self { cloud: Some(cloud), ..self }
     }
 
-    /// The same, sharing what it sees through this Redis.
-    pub(crate) fn sharing(self, shelf: Arc<RedisCache>) -> Self {
-        Self { memory: LookupCache::new(Some(shelf)), ..self }
+    /// Shares the lookups through this Redis.
+    pub(crate) fn sharing(self, redis: Arc<RedisCache>) -> Self {
+        Self { cache: LookupCache::new(Some(redis)), ..self }
     }
 
-    /// When a question that begins now must be answered.
+    /// The deadline of a request that begins now.
     pub(crate) fn until(&self) -> Instant {
-        Instant::now() + self.patience
+        Instant::now() + self.timeout
     }
 
-    /// Looks at resources, each in its scope; an answer for every one. What others saw counts as far as their ledger is at the
-    /// same moment as this one: others may look at another cloud.
+    /// Looks up resources, each in its scope. The result has an entry for every resource. Lookups of other servers are
+    /// used only if those servers have the same newest snapshot: they may read another cloud.
     pub(crate) async fn look(
         &self,
         wanted: &[(Scope, Arn)],
@@ -100,7 +100,7 @@ impl LiveLookup {
         clock: Clock,
         moment: Option<SnapshotKey>,
     ) -> HashMap<Arn, Observation> {
-        let mut answers = self.memory.recall(wanted, clock(), moment).await;
+        let mut answers = self.cache.recall(wanted, clock(), moment).await;
         let mut unseen: BTreeMap<&Scope, Vec<Arn>> = BTreeMap::new();
         for (scope, arn) in wanted.iter().filter(|(_, arn)| !answers.contains_key(arn)) {
             unseen.entry(scope).or_default().push(arn.clone());
@@ -115,8 +115,8 @@ impl LiveLookup {
             let at = clock();
             for (arn, looked) in answered {
                 let seen = Observation { looked, at };
-                if lasts(&seen.looked) {
-                    self.memory.keep(&scope, &arn, &seen, moment);
+                if is_cacheable(&seen.looked) {
+                    self.cache.keep(&scope, &arn, &seen, moment);
                 }
                 answers.insert(arn, seen);
             }
@@ -124,7 +124,7 @@ impl LiveLookup {
         answers
     }
 
-    /// Where buckets are that the ledger does not know, as far as they are the caller's own.
+    /// The scopes of buckets that the ledger does not contain, if the account owns them.
     pub(crate) async fn locate_buckets(&self, buckets: &[Arn], until: Instant) -> Result<Vec<(Arn, Scope)>, Gap> {
         let Some(cloud) = &self.cloud else { return Err(no_cloud()) };
         count(1);
@@ -137,8 +137,8 @@ impl LiveLookup {
             None => unread(no_cloud()),
             Some(cloud) => {
                 let answered = timeout_at(until, async {
-                    let _turn = self.turns.acquire().await;
-                    let left = until.saturating_duration_since(Instant::now()).saturating_sub(MARGIN);
+                    let _permit = self.permits.acquire().await;
+                    let left = until.saturating_duration_since(Instant::now()).saturating_sub(PARTIAL_RESULT_MARGIN);
                     cloud.look_up(&scope, &arns, left).await
                 });
                 answered.await.unwrap_or_else(|_| unread(late()))
@@ -148,8 +148,8 @@ impl LiveLookup {
     }
 }
 
-/// Whether an answer is worth keeping: what could not be read is asked for again.
-fn lasts(looked: &LookupResult) -> bool {
+/// Whether a result is cached. An unread resource is looked up again.
+fn is_cacheable(looked: &LookupResult) -> bool {
     match looked {
         LookupResult::Found(resource) => !matches!(resource.tags, Tags::Unknown(_)),
         LookupResult::NotFound => true,
@@ -179,7 +179,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers of `gone` that there is no such resource, of `slow` never, and of all others that they have no tags.
+    /// Reports `gone` as deleted, never answers for `slow`, and reports all other resources without tags.
     #[derive(Default)]
     struct Script {
         asked: AtomicUsize,
@@ -245,7 +245,7 @@ mod tests {
     async fn slow_lookup_times_out_without_blocking_others() {
         let script = Arc::new(Script::default());
         let live =
-            LiveLookup { patience: Duration::from_millis(50), ..LiveLookup::new(Some(Arc::<Script>::clone(&script))) };
+            LiveLookup { timeout: Duration::from_millis(50), ..LiveLookup::new(Some(Arc::<Script>::clone(&script))) };
         let both = [wanted("eu-west-1", "there"), wanted("us-east-1", "slow")];
         for asked in [2, 3] {
             let answers = live.look(&both, live.until(), noon, None).await;

@@ -1,10 +1,10 @@
-//! What one lookup observed.
+//! The result of a lookup.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tagledger_cloud::LookupResult;
 
-/// What was seen, and when.
+/// The result of a lookup of one resource, and its time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Observation {
     pub(crate) looked: LookupResult,

@@ -1,4 +1,4 @@
-//! Who is let in, and what they may then ask.
+//! Authentication and authorization: keys, tokens, scopes and accounts.
 
 use std::{path::Path, time::Duration};
 

@@ -3,13 +3,9 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
-mod again;
-#[cfg(test)]
-mod announced;
+mod answer_cache;
 #[cfg(test)]
 mod asked;
-#[cfg(test)]
-mod at_the_door;
 #[cfg(test)]
 mod gap;
 #[cfg(test)]
@@ -25,18 +21,22 @@ mod pages;
 #[cfg(test)]
 mod plan;
 #[cfg(test)]
+mod redis_cache;
+#[cfg(test)]
 #[path = "../../../tests/support/redis.rs"]
 mod redis_server;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
-mod script;
+mod request_guard;
 #[cfg(test)]
-mod shelf;
+mod script;
 #[cfg(test)]
 mod simulate;
 #[cfg(test)]
 mod slow;
+#[cfg(test)]
+mod subscriptions;
 #[cfg(test)]
 mod suggest;
 #[cfg(test)]

@@ -226,10 +226,9 @@ async fn notes_do_not_depend_on_tag_text() {
 fn notes(answer: &Value) -> Vec<&str> {
     let notes = answer["notes"].as_array().into_iter().flatten().map(|note| note.as_str().unwrap());
     let counts = |note: &str| note.starts_with("by_rule lists the first 12 of ") && note.len() < 55;
-    let flags =
-        |note: &str| {
-            let count = note.strip_prefix("Suspicious texts in this answer: ").and_then(|rest| rest.strip_suffix(FLAG));
-            count.is_some_and(|count| count.parse::<u32>().is_ok())
-        };
+    let flags = |note: &str| {
+        let count = note.strip_prefix("Suspicious texts in this answer: ").and_then(|rest| rest.strip_suffix(FLAG));
+        count.is_some_and(|count| count.parse::<u32>().is_ok())
+    };
     notes.filter(|note| !counts(note) && !flags(note)).collect()
 }

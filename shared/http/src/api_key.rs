@@ -1,4 +1,4 @@
-//! A key: what is kept of it, which is everything but the key.
+//! An API key as it is stored: everything except the secret.
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
@@ -11,59 +11,60 @@ use tagledger_model::AccountId;
 
 use crate::principal::{AuthMethod, Principal, Scope};
 
-/// What every key begins with, so that people and secret scanners see what it is.
+/// The prefix of every key, by which people and secret scanners recognize it.
 const PREFIX: &str = "tagledger_";
 
-/// Characters of an id, and what they are of: none that are read as another.
+/// Number of characters of an id.
 const ID_LENGTH: usize = 8;
 
+/// The characters of an id. Characters that are easily confused are left out.
 const ID_LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// Random bytes of a secret.
 const SECRET_BYTES: usize = 32;
 
-/// What is kept of a key.
+/// A stored API key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKey {
-    /// Names it in logs and lists; a part of the key that is no secret.
+    /// The public part of the key, for logs and lists.
     pub id: String,
-    /// Whose it is, as whoever made it said.
+    /// The name of the owner.
     pub name: String,
-    /// SHA-256 of the whole key, in hexadecimal. The key has 256 random bits, so that nothing slower is needed.
+    /// SHA-256 of the whole key, in hexadecimal. The key has 256 random bits, so a slower hash is not needed.
     pub(crate) sha256: String,
-    /// What it may be used for.
+    /// The scopes of the key.
     pub scopes: BTreeSet<Scope>,
-    /// The accounts that may be asked about with it; none: all.
+    /// The accounts that it may read; none: all.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some")]
     pub accounts: Option<BTreeSet<AccountId>>,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// Until when it is accepted; none: for ever.
+    /// Time of expiry; none: it does not expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// Since when it is not accepted any more.
+    /// Time of revocation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
 }
 
-/// What stands there names accounts. An empty list, or null, would be read as "none" by people and as "all" by filters.
+/// A list of at least one account. An empty list, or null, would mean "none" to people and "all" to filters.
 pub(crate) fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BTreeSet<AccountId>>, D::Error> {
     let accounts = BTreeSet::<AccountId>::deserialize(deserializer)?;
     if accounts.is_empty() {
-        return Err(D::Error::custom("the list of accounts names none; leave it out for all"));
+        return Err(D::Error::custom("the list of accounts is empty; leave it out for all accounts"));
     }
     Ok(Some(accounts))
 }
 
-/// Whether a key is accepted.
+/// The state of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyState {
-    /// It is.
+    /// It is accepted.
     Active,
-    /// Its time is over.
+    /// It has expired.
     Expired,
-    /// Somebody took it back.
+    /// It was revoked.
     Revoked,
 }
 
@@ -78,7 +79,7 @@ impl fmt::Display for KeyState {
 }
 
 impl ApiKey {
-    /// Whether it is accepted at that time.
+    /// The state at this time.
     pub fn state(&self, now: Timestamp) -> KeyState {
         if self.revoked_at.is_some() {
             KeyState::Revoked
@@ -89,7 +90,7 @@ impl ApiKey {
         }
     }
 
-    /// Whether this is the key, in a time that does not tell how much of it is right.
+    /// Compares in constant time.
     pub(crate) fn is(&self, token: &str) -> bool {
         bool::from(digest(token).as_bytes().ct_eq(self.sha256.as_bytes()))
     }
@@ -104,7 +105,7 @@ impl ApiKey {
     }
 }
 
-/// The id that a token claims to be of.
+/// The id in a token. It is not verified.
 pub(crate) fn id_of(token: &str) -> Option<&str> {
     token.strip_prefix(PREFIX)?.get(..ID_LENGTH)
 }
@@ -113,11 +114,11 @@ pub(crate) fn digest(token: &str) -> String {
     Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A new id and the whole key.
+/// Generates an id and a key.
 ///
 /// # Errors
 ///
-/// When the system has no randomness.
+/// When the system has no source of random numbers.
 pub(crate) fn random() -> Result<(String, String), getrandom::Error> {
     let (mut letters, mut secret) = ([0_u8; ID_LENGTH], [0_u8; SECRET_BYTES]);
     getrandom::fill(&mut letters)?;
@@ -128,18 +129,18 @@ pub(crate) fn random() -> Result<(String, String), getrandom::Error> {
     Ok((id, token))
 }
 
-/// Until when a new key is accepted, as people say it: `90d`, `2027-06-30` or `never`.
+/// The expiry of a new key: `90d`, `2027-06-30` or `never`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
-    /// So many days from now.
+    /// This number of days from now.
     Days(i32),
-    /// To the end of that day, UTC.
+    /// At the end of this day, UTC.
     Day(Date),
-    /// For ever.
+    /// It does not expire.
     Never,
 }
 
-/// No such time.
+/// The text is not an expiry.
 #[derive(Debug, thiserror::Error)]
 #[error("neither a number of days (`90d`), a day (`2027-06-30`) nor `never`: {given}")]
 pub struct UnknownExpiry {
@@ -161,7 +162,7 @@ impl FromStr for Expiry {
 }
 
 impl Expiry {
-    /// The moment; none: never.
+    /// The time of expiry; none: never.
     pub(crate) fn from(self, now: Timestamp) -> Option<Timestamp> {
         match self {
             Self::Days(days) => now.checked_add((i64::from(days) * 24).hours()).ok(),

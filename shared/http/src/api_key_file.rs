@@ -1,7 +1,6 @@
-//! The file of keys: changed by the command line, followed by whoever asks for keys.
+//! The key file. The command line changes it, and the server and the scanner poll it.
 //!
-//! A file that cannot be read lets nobody in. To go on with the keys that were read before would also go on with those that
-//! somebody tried to take back.
+//! When the file cannot be read, no key is accepted. The keys that were read before can contain one that is being revoked.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -22,10 +21,10 @@ use crate::{
     principal::Principal,
 };
 
-/// How often the file is looked at.
-const EVERY: Duration = Duration::from_secs(1);
+/// Time between two polls.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Why the file of keys could not be used.
+/// Why the key file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiKeyFileError {
     /// It cannot be read or written.
@@ -35,18 +34,18 @@ pub enum ApiKeyFileError {
         path: PathBuf,
         /// `read` or `written`.
         what: &'static str,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// It holds something else.
+    /// It is not a key file.
     #[error("{} does not hold keys ({source}); `tagledger key create` makes such a file", path.display())]
     Content {
         /// Which file.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// The error and its position.
         source: serde_json::Error,
     },
-    /// Nothing to revoke.
+    /// There is no such key to revoke.
     #[error("there is no key with the id or name {which} in {}", path.display())]
     NoSuchKey {
         /// Which file.
@@ -54,45 +53,45 @@ pub enum ApiKeyFileError {
         /// As given.
         which: String,
     },
-    /// No keys can be made.
+    /// No key can be generated.
     #[error("the system has no random numbers: {0}")]
     Random(getrandom::Error),
 }
 
 impl ApiKeyFileError {
-    /// Whether it is that there is no such file, and not that one cannot be read.
+    /// Whether the file does not exist, as opposed to being unreadable.
     fn is_absence(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }
 
-/// The file of keys.
+/// A key file, and its content as last read.
 #[derive(Debug)]
 pub struct ApiKeyFile {
     path: PathBuf,
-    /// As read last.
+    /// The content as last read.
     current: RwLock<State>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
-    /// There has never been such a file.
+    /// The file has not existed so far.
     Absent,
     Keys(ApiKeys),
-    /// It was there, or is, and cannot be read: nobody is let in.
+    /// The file exists or existed, and cannot be read: no key is accepted.
     Unreadable(String),
 }
 
 impl ApiKeyFile {
-    /// The keys in a file, which may come to be later: from then on they are asked for.
+    /// Opens a key file. It may be created later; from then on a key is required.
     ///
     /// # Errors
     ///
-    /// When it is there and cannot be read, or holds something else.
+    /// When it exists and cannot be read, or is not a key file.
     pub fn open(path: &Path) -> Result<Arc<Self>, ApiKeyFileError> {
         let state = match read(path) {
             Ok(keyring) => {
-                info!(keys = keyring.keys.len(), "keys are asked for");
+                info!(keys = keyring.keys.len(), "a key is required");
                 State::Keys(keyring)
             }
             Err(error) if error.is_absence() => State::Absent,
@@ -101,16 +100,16 @@ impl ApiKeyFile {
         Ok(Arc::new(Self { path: path.to_owned(), current: RwLock::new(state) }))
     }
 
-    /// Whether there has never been such a file.
+    /// Whether the file has not existed so far.
     pub fn is_absent(&self) -> bool {
         *self.current.read().unwrap_or_else(PoisonError::into_inner) == State::Absent
     }
 
-    /// Who a token is of.
+    /// The principal of a key.
     ///
     /// # Errors
     ///
-    /// When it is not accepted.
+    /// When the key is not accepted.
     pub fn caller(&self, token: &str, now: Timestamp) -> Result<Principal, KeyRejected> {
         match &*self.current.read().unwrap_or_else(PoisonError::into_inner) {
             State::Keys(keyring) => keyring.caller(token, now),
@@ -132,19 +131,19 @@ impl ApiKeyFile {
         match &after {
             _ if before == after => {}
             State::Absent => {}
-            State::Keys(keyring) => info!(keys = keyring.keys.len(), "keys read anew"),
-            State::Unreadable(error) => error!("nobody is let in any more: {error}"),
+            State::Keys(keyring) => info!(keys = keyring.keys.len(), "the key file was reloaded"),
+            State::Unreadable(error) => error!("no key is accepted: {error}"),
         }
     }
 
-    /// Follows the file until `end`.
+    /// Polls the file until `end` is cancelled.
     pub async fn follow(self: Arc<Self>, end: CancellationToken) {
-        while tokio::time::timeout(EVERY, end.cancelled()).await.is_err() {
+        while tokio::time::timeout(POLL_INTERVAL, end.cancelled()).await.is_err() {
             self.reload();
         }
     }
 
-    /// Makes a key and keeps what must be kept of it; gives that, and the key itself.
+    /// Creates a key. Returns the stored key and the secret, which is not stored.
     ///
     /// # Errors
     ///
@@ -153,7 +152,7 @@ impl ApiKeyFile {
         change(path, |keyring| keyring.add(new, now).map_err(ApiKeyFileError::Random))
     }
 
-    /// Takes back the key with an id, or all with a name; gives those that were still good.
+    /// Revokes the key with this id, or all keys with this name. Returns the keys that were not revoked before.
     ///
     /// # Errors
     ///
@@ -179,7 +178,7 @@ fn read(path: &Path) -> Result<ApiKeys, ApiKeyFileError> {
     serde_json::from_str(&text).map_err(|source| ApiKeyFileError::Content { path: path.to_owned(), source })
 }
 
-/// Changes the file whole or not at all, one change after the other.
+/// Changes the file atomically, under a lock.
 fn change<T>(path: &Path, how: impl FnOnce(&mut ApiKeys) -> Result<T, ApiKeyFileError>) -> Result<T, ApiKeyFileError> {
     let failed = |source| ApiKeyFileError::Io { path: path.to_owned(), what: "written", source };
     let beside = |extension: &str| {
@@ -207,7 +206,7 @@ fn change<T>(path: &Path, how: impl FnOnce(&mut ApiKeys) -> Result<T, ApiKeyFile
     Ok(changed)
 }
 
-/// A file that only its owner reads.
+/// Opens a file that only its owner can read.
 fn private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
 }

@@ -1,4 +1,4 @@
-//! All keys, and who a token is of.
+//! The list of API keys, and authentication by key.
 
 use std::collections::BTreeSet;
 
@@ -11,45 +11,45 @@ use crate::{
     principal::{Principal, Scope},
 };
 
-/// All keys that were ever made: revoked ones stay, for logs name them.
+/// All keys. Revoked keys stay in the list, because logs contain their ids.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApiKeys {
     pub(crate) keys: Vec<ApiKey>,
 }
 
-/// What a new key is to be.
+/// The properties of a new key.
 #[derive(Debug, Clone)]
 pub struct NewKey {
-    /// Whose.
+    /// The name of the owner.
     pub name: String,
-    /// What for.
+    /// The scopes of the key.
     pub scopes: BTreeSet<Scope>,
-    /// About which accounts; none: all.
+    /// The accounts that it may read; none: all.
     pub accounts: Option<BTreeSet<AccountId>>,
-    /// Until when.
+    /// Its expiry.
     pub expires: Expiry,
 }
 
-/// Why a token is not accepted.
+/// Why a request is not authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRejected {
-    /// There is none.
+    /// It has no key or token.
     #[error("a key is needed: send it as `Authorization: Bearer KEY`; `tagledger key create` makes one")]
     Missing,
-    /// It is no key of this server's, or a part of it is wrong.
+    /// The key or token is not valid for this server.
     #[error("this key is not known here; `tagledger key list` shows those that are")]
     Unknown,
-    /// Its time is over.
+    /// The key or token has expired.
     #[error("this key has expired; `tagledger key create` makes another")]
     Expired,
-    /// Somebody took it back.
+    /// The key was revoked.
     #[error("this key has been revoked; `tagledger key create` makes another")]
     Revoked,
 }
 
 impl ApiKeys {
-    /// Who a token is of.
+    /// The principal of a key.
     pub(crate) fn caller(&self, token: &str, now: Timestamp) -> Result<Principal, KeyRejected> {
         let named = id_of(token).and_then(|id| self.keys.iter().find(|key| key.id == id));
         let key = named.filter(|key| key.is(token)).ok_or(KeyRejected::Unknown)?;
@@ -60,7 +60,7 @@ impl ApiKeys {
         }
     }
 
-    /// Adds a key; gives what is kept of it, and the key itself, which is kept nowhere.
+    /// Adds a key. Returns the stored key and the secret, which is not stored.
     pub(crate) fn add(&mut self, new: NewKey, now: Timestamp) -> Result<(ApiKey, String), getrandom::Error> {
         let (id, token) = loop {
             let (id, token) = random()?;
@@ -75,7 +75,7 @@ impl ApiKeys {
         Ok((key, token))
     }
 
-    /// Takes back the key of an id, or all of a name; gives those that were taken back now.
+    /// Revokes the key with this id, or all keys with this name. Returns the keys that were not revoked before.
     pub(crate) fn revoke(&mut self, which: &str, now: Timestamp) -> Option<Vec<ApiKey>> {
         let mut found: Vec<&mut ApiKey> =
             self.keys.iter_mut().filter(|key| key.id == which || key.name == which).collect();

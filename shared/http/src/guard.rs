@@ -1,4 +1,4 @@
-//! The door that every request passes: names, key, allowance, and a body that arrives in time.
+//! The request guard: host names, authentication, rate limits, and a timeout for the body.
 
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
@@ -24,68 +24,70 @@ use crate::{
     rate_limiter::RateLimiter,
 };
 
-/// For how long the body of a request may take to arrive.
-const BODY: Duration = Duration::from_secs(4);
+/// Maximum time for receiving the body of a request.
+const BODY_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Where clients look for what RFC 9728 has them read; what a resource's path is may follow.
+/// The path of the protected resource metadata of RFC 9728. The path of the resource can follow it.
 pub const METADATA: &str = "/.well-known/oauth-protected-resource";
 
-/// The shortest single key that is accepted, in bytes.
-const SHORTEST_KEY: usize = 16;
+/// Minimum length of a control key, bytes.
+const MIN_CONTROL_KEY_BYTES: usize = 16;
 
-/// Who is let in.
+/// Settings of a request guard.
 #[derive(Debug, Clone)]
 pub struct GuardSettings {
-    /// Where the port listens. On loopback nobody needs a key unless there are some.
+    /// The address of the port. On a loopback address no key is needed if none is configured.
     pub listen: SocketAddr,
-    /// The file of keys; none: there are no keys of that kind. One that is not there yet is waited for.
+    /// The key file; none: keys of this kind are not accepted. The file may be created later.
     pub keys: Option<PathBuf>,
-    /// Whose tokens are accepted; none: nobody's.
+    /// The authorization server whose tokens are accepted; none: tokens are not accepted.
     pub oauth: Option<Arc<OAuth>>,
-    /// A single key that lets in whoever has it, for [`crate::principal::Scope::Rescan`].
+    /// The control key, which has the scope [`crate::principal::Scope::Rescan`].
     pub single: Option<String>,
-    /// Names by which the port is reached, beside those of this machine to itself.
+    /// Host names by which the port is reached, in addition to the loopback names.
     pub names: Vec<String>,
-    /// Requests a minute and key.
+    /// Maximum number of requests per minute and caller.
     pub a_minute: NonZeroU32,
-    /// Where the time comes from.
+    /// The source of the current time.
     pub clock: fn() -> Timestamp,
 }
 
-/// What one port differs in from another.
+/// The differences between the ports of the server and the scanner.
 #[derive(Debug, Clone, Copy)]
 pub struct Port {
-    /// Largest body, bytes.
+    /// Maximum size of a request body, bytes.
     pub body: usize,
-    /// How it is written why a request is refused.
+    /// Makes the response to a refused request.
     pub refusal: fn(StatusCode, &str) -> Response,
-    /// What makes a key for it.
+    /// The instruction for creating a key.
     pub remedy: &'static str,
 }
 
-/// Why there is no door.
+/// Why a port is not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum GuardError {
-    /// Anybody could come in.
+    /// The port would be reachable without a key.
     #[error(
-        "{address} can be reached from other machines and nobody would need a key; {remedy}, or listen on 127.0.0.1 and \
+        "{address} can be reached from other machines without a key; {remedy}, or listen on 127.0.0.1 and \
          allow no further hosts"
     )]
     Open {
-        /// As configured.
+        /// The configured address.
         address: SocketAddr,
-        /// What makes keys.
+        /// The instruction for creating a key.
         remedy: &'static str,
     },
-    /// A short key can be guessed.
-    #[error("the control key is shorter than {SHORTEST_KEY} characters; `openssl rand -hex 24` makes a good one")]
+    /// The control key is too short.
+    #[error(
+        "the control key is shorter than {MIN_CONTROL_KEY_BYTES} characters; `openssl rand -hex 24` makes a good one"
+    )]
     ShortKey,
-    /// The file of keys is unusable.
+    /// The key file cannot be used.
     #[error(transparent)]
     Keys(#[from] ApiKeyFileError),
 }
 
-/// The door.
+/// Authenticates and limits the requests to a port.
 #[derive(Debug)]
 pub struct RequestGuard {
     listen: SocketAddr,
@@ -101,18 +103,18 @@ pub struct RequestGuard {
 }
 
 impl RequestGuard {
-    /// The door of a port.
+    /// The guard of a port.
     ///
     /// # Errors
     ///
-    /// When strangers could come in, or the keys cannot be read.
+    /// When the port would be reachable without a key, or the keys cannot be read.
     pub fn new(settings: GuardSettings, port: Port) -> Result<Self, GuardError> {
         let GuardSettings { listen, keys, oauth, single, names, a_minute, clock } = settings;
-        if single.as_ref().is_some_and(|key| key.len() < SHORTEST_KEY) {
+        if single.as_ref().is_some_and(|key| key.len() < MIN_CONTROL_KEY_BYTES) {
             return Err(GuardError::ShortKey);
         }
         let keys = keys.map(|path| ApiKeyFile::open(&path)).transpose()?;
-        // Whoever names hosts has a proxy before this machine, which lets strangers in.
+        // A configured host name means that a proxy forwards requests from other machines.
         let reachable = !listen.ip().is_loopback() || !names.is_empty();
         let none = keys.as_ref().is_none_or(|keys| keys.is_absent());
         if none && single.is_none() && oauth.is_none() && reachable {
@@ -122,12 +124,12 @@ impl RequestGuard {
         Ok(Self { listen, keys, oauth, single, names, allowance, port, clock, requests: Family::default() })
     }
 
-    /// Where the port listens, as configured.
+    /// The configured address.
     pub fn listen(&self) -> SocketAddr {
         self.listen
     }
 
-    /// The file of keys, to be followed.
+    /// The key file, which must be polled.
     pub fn keys(&self) -> Option<Arc<ApiKeyFile>> {
         self.keys.clone()
     }
@@ -138,17 +140,17 @@ impl RequestGuard {
         registry.register("tagledger_http_requests_total", help, self.requests.clone());
     }
 
-    /// Where clients learn whom to ask for a token; nothing where tokens are not accepted.
+    /// The protected resource metadata; none when tokens are not accepted.
     pub fn metadata(&self) -> Option<Value> {
         self.oauth.as_ref().map(|oauth| oauth.metadata())
     }
 
-    /// Whether everybody on this machine is let in.
+    /// Whether requests need no key.
     fn is_open(&self) -> bool {
         self.keys.as_ref().is_none_or(|keys| keys.is_absent()) && self.single.is_none() && self.oauth.is_none()
     }
 
-    /// Who sends a request.
+    /// The principal of a request.
     async fn caller(&self, headers: &HeaderMap) -> Result<Principal, KeyRejected> {
         if self.is_open() {
             return Ok(Principal::local());
@@ -179,7 +181,7 @@ impl RequestGuard {
         self.challenging(StatusCode::UNAUTHORIZED, &refused.to_string(), error, &[Scope::Read, Scope::Live])
     }
 
-    /// Says which scopes a token needs that was asked with.
+    /// The response to a token that lacks a scope. It names the scopes to request.
     pub fn lacking(&self, scopes: &[Scope]) -> Response {
         let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
         let why = format!("the token lacks a scope; this needs {}", names.join(" and "));
@@ -196,46 +198,45 @@ impl RequestGuard {
         answer
     }
 
-    /// A request whose body has arrived, from a caller who is known; or why not.
+    /// Verifies the host name, authenticates the caller, and receives the body; or returns the refusal.
     async fn admit(&self, request: Request) -> Result<Request, Response> {
         let (mut parts, body) = request.into_parts();
         if !self.names.admit(&parts.headers) {
-            let why = "this server does not answer to that host name, nor to pages of other sites; TAGLEDGER_ALLOWED_HOSTS \
-                adds names";
+            let why = "this host name or this origin is not allowed; TAGLEDGER_ALLOWED_HOSTS adds names";
             return Err(self.refuse(StatusCode::FORBIDDEN, why));
         }
         if !is_public(parts.uri.path()) {
             let caller = self.caller(&parts.headers).await.map_err(|refused| self.challenge(refused))?;
             parts.extensions.insert(caller);
         }
-        let body = tokio::time::timeout(BODY, to_bytes(body, self.port.body)).await;
+        let body = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, self.port.body)).await;
         let Ok(read) = body else {
             let why = "the request took too long to arrive";
             return Err(closing(self.refuse(StatusCode::REQUEST_TIMEOUT, why)));
         };
         let body = read.map_err(|_| {
-            let why = format!("the request is larger than {} bytes, or broke off", self.port.body);
+            let why = format!("the request is larger than {} bytes, or was not received completely", self.port.body);
             closing(self.refuse(StatusCode::PAYLOAD_TOO_LARGE, &why))
         })?;
         Ok(Request::from_parts(parts, Body::from(body)))
     }
 }
 
-/// Lets a request pass, or says why not.
+/// The middleware: passes a request on, or refuses it.
 pub async fn guard(State(door): State<Arc<RequestGuard>>, request: Request, next: Next) -> Response {
-    let answer = passed(&door, request, next).await;
+    let answer = pass(&door, request, next).await;
     door.requests.get_or_create(&[("status", answer.status().as_u16())]).inc();
     answer
 }
 
-async fn passed(door: &RequestGuard, request: Request, next: Next) -> Response {
+async fn pass(door: &RequestGuard, request: Request, next: Next) -> Response {
     let request = match door.admit(request).await {
         Ok(request) => request,
         Err(refused) => return refused,
     };
     let caller = request.extensions().get::<Principal>().filter(|_| !door.is_open());
-    let _place = match caller.map(|caller| door.allowance.admit(&caller.id)).transpose() {
-        Ok(place) => place,
+    let _permit = match caller.map(|caller| door.allowance.admit(&caller.id)).transpose() {
+        Ok(permit) => permit,
         Err(wait) => {
             let mut answer = door.refuse(StatusCode::TOO_MANY_REQUESTS, &wait.why);
             answer.headers_mut().insert(header::RETRY_AFTER, wait.seconds.into());
@@ -245,7 +246,7 @@ async fn passed(door: &RequestGuard, request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Who watches over a process has no key and learns nothing of the estate, and who has no token must learn where to get one.
+/// The health check contains no data of the estate, and clients read the metadata before they have a token.
 fn is_public(path: &str) -> bool {
     path == "/health" || path.starts_with(METADATA)
 }
@@ -255,7 +256,7 @@ fn token(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-/// What is still to come of the request is not waited for.
+/// Closes the connection, because the rest of the request is not received.
 fn closing(mut answer: Response) -> Response {
     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     answer

@@ -1,32 +1,33 @@
-//! By which names a port may be reached: protection against web pages in browsers that can reach it.
+//! The host names by which a port can be reached: protection against DNS rebinding.
 
 use http::{HeaderMap, HeaderName, header};
 
-/// The names of this machine to itself.
+/// The loopback names.
 const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// Names that a request may have been sent to, and that pages may come from.
+/// Verifies the headers `Host` and `Origin` of a request.
 #[derive(Debug)]
 pub(crate) struct HostAllowlist {
-    /// Beside those of this machine to itself, in lower case.
-    further: Vec<String>,
-    /// Nobody but this machine can reach the port, but for web pages in its browsers.
+    /// The configured names, in lower case.
+    allowed: Vec<String>,
+    /// The port listens on a loopback address only.
     loopback: bool,
 }
 
 impl HostAllowlist {
-    pub(crate) fn new(further: &[String], loopback: bool) -> Self {
-        Self { further: further.iter().map(|name| name.to_ascii_lowercase()).collect(), loopback }
+    pub(crate) fn new(allowed: &[String], loopback: bool) -> Self {
+        Self { allowed: allowed.iter().map(|name| name.to_ascii_lowercase()).collect(), loopback }
     }
 
-    /// Whether a name that a stranger's DNS server maps to this machine is told apart, and a page of another site.
+    /// Whether the request was sent to an allowed host name and, from a browser, by a page of an allowed origin.
     pub(crate) fn admit(&self, headers: &HeaderMap) -> bool {
-        // Beyond loopback everybody needs a key, which no page of a stranger's has; there, names are checked when they are given.
-        let host = (!self.loopback && self.further.is_empty()) || self.knows(headers, &header::HOST);
+        // On other addresses every request needs a key, which a foreign page does not have. Host names are verified there if
+        // some are configured.
+        let host = (!self.loopback && self.allowed.is_empty()) || self.knows(headers, &header::HOST);
         host && (self.knows(headers, &header::ORIGIN) || self.is_same_origin(headers))
     }
 
-    /// Whether a header is absent or names this machine.
+    /// Whether the header is missing or contains an allowed name.
     fn knows(&self, headers: &HeaderMap, name: &HeaderName) -> bool {
         let Some(value) = headers.get(name) else { return true };
         let value = value.to_str().unwrap_or_default().to_ascii_lowercase();
@@ -35,10 +36,10 @@ impl HostAllowlist {
         let port =
             |rest: &str| rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
         let is = |text: &str, name: &str| text.strip_prefix(name).is_some_and(port);
-        LOCAL.iter().any(|local| is(bare, local)) || self.further.iter().any(|name| is(with_tls, name))
+        LOCAL.iter().any(|local| is(bare, local)) || self.allowed.iter().any(|name| is(with_tls, name))
     }
 
-    /// A page that this very server was reached by. On loopback a stranger's DNS server could have made that so.
+    /// Whether the page has the same origin as the request. On loopback this is not trusted: DNS rebinding makes it so.
     fn is_same_origin(&self, headers: &HeaderMap) -> bool {
         let [host, origin] = [header::HOST, header::ORIGIN].map(|name| headers.get(name).and_then(|v| v.to_str().ok()));
         let bare = origin.map(|origin| origin.trim_start_matches("https://").trim_start_matches("http://"));

@@ -1,4 +1,4 @@
-//! One document over HTTPS: no redirects, no large answers, no waiting.
+//! Fetches the key set over HTTPS, without redirects, with a limit on time and size.
 
 use std::time::Duration;
 
@@ -12,12 +12,13 @@ use hyper_util::{
 };
 use tagledger_model::error_chain;
 
-/// For how long an answer may take, and how large it may be, bytes.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Maximum time of a request.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-const MOST: usize = 1 << 20;
+/// Maximum size of the response, bytes.
+const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
-/// Why there is no document.
+/// Why the document cannot be fetched.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct FetchError(String);
@@ -39,15 +40,18 @@ impl Fetcher {
 
     pub(crate) async fn get(&self, address: &str) -> Result<Vec<u8>, FetchError> {
         let address: Uri = address.parse().map_err(|error| format!("it is no address: {error}"))?;
-        let fetched = tokio::time::timeout(PATIENCE, async {
+        let fetched = tokio::time::timeout(FETCH_TIMEOUT, async {
             let answer = self.0.get(address).await.map_err(|error| error_chain::ErrorChain(&error).to_string())?;
             if !answer.status().is_success() {
                 return Err(format!("the answer is {}", answer.status()));
             }
-            let body = Limited::new(answer.into_body(), MOST).collect().await.map_err(|error| error.to_string())?;
+            let body = Limited::new(answer.into_body(), MAX_RESPONSE_BYTES)
+                .collect()
+                .await
+                .map_err(|error| error.to_string())?;
             Ok(body.to_bytes().to_vec())
         });
-        let fetched = fetched.await.map_err(|_| format!("no answer within {} s", PATIENCE.as_secs()))?;
+        let fetched = fetched.await.map_err(|_| format!("no answer within {} s", FETCH_TIMEOUT.as_secs()))?;
         Ok(fetched?)
     }
 }

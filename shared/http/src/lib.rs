@@ -1,6 +1,5 @@
-//! Who is let in over HTTP, and for how long: keys and what they allow, callers, limits on connections and requests.
-//!
-//! Both ports have the same gate, the server's and the scanner's; what lies behind it is theirs.
+//! The HTTP layer that the server and the scanner share: API keys, OAuth tokens, host check, rate limits, connection
+//! serving, and metrics in the Prometheus text format.
 
 mod api_key;
 mod api_key_file;

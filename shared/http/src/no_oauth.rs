@@ -1,4 +1,4 @@
-//! A build without the cryptography for tokens has none.
+//! Replaces the OAuth module in a build without cryptography for tokens.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -14,12 +14,12 @@ use crate::{
 #[error("this build accepts no tokens; build without --no-default-features")]
 pub struct OAuthError;
 
-/// There is none.
+/// No value exists in this build.
 #[derive(Debug)]
 pub enum OAuth {}
 
 impl OAuth {
-    /// Says that there is none.
+    /// Always fails in this build.
     ///
     /// # Errors
     ///
@@ -34,7 +34,7 @@ impl OAuth {
         match *self {}
     }
 
-    /// Nothing.
+    /// Cannot be called in this build.
     pub fn metadata(&self) -> Value {
         match *self {}
     }

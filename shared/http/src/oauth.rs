@@ -1,5 +1,5 @@
-//! Tokens of an OAuth 2.1 authorization server: signed JWTs that are for this server and nobody else's (RFC 9068), and where
-//! clients learn whom to ask for one (RFC 9728).
+//! Access tokens of an OAuth 2.1 authorization server: signed JWTs whose audience is this server (RFC 9068), and the
+//! metadata by which clients find the authorization server (RFC 9728).
 
 use std::{
     collections::BTreeSet,
@@ -27,46 +27,47 @@ use crate::{
     principal::{AuthMethod, Principal, Scope},
 };
 
-/// What signs tokens. Nothing symmetric: whoever could check such a token could also make one. And never `none`.
+/// The accepted signature algorithms. With a symmetric algorithm this server could also issue tokens. `none` is not accepted.
 const ALGORITHMS: [Algorithm; 2] = [Algorithm::RS256, Algorithm::ES256];
 
-/// By how much clocks may differ, seconds.
+/// Maximum difference of the clocks, seconds.
 const LEEWAY: i64 = 30;
 
-/// How long keys are used before they are read anew, and how long a reader of unknown keys waits in between.
-const FRESH: Duration = Duration::from_secs(3600);
+/// The key set is read again after this time.
+const KEY_SET_TTL: Duration = Duration::from_secs(3600);
 
-const PAUSE: Duration = Duration::from_secs(5);
+/// Minimum time between two reads of the key set.
+const MIN_READ_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Stands before a scope in a token, as several servers may share an authorization server.
+/// The prefix of a scope in a token. Several servers can share an authorization server.
 const PREFIX: &str = "tagledger:";
 
-/// Longest subject that is told as it is.
-const LONGEST: usize = 64;
+/// A longer subject is logged as a digest.
+const MAX_SUBJECT_LENGTH: usize = 64;
 
 /// Why tokens cannot be accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum OAuthError {
-    /// A setting is missing or makes no sense.
+    /// A setting is missing or invalid.
     #[error("{0}")]
     Setting(String),
     /// The keys cannot be read.
     #[error("the keys of the authorization server at {place} cannot be read: {source}")]
     Keys {
-        /// Where they should be.
+        /// The configured location.
         place: String,
-        /// Why not.
+        /// The error of reading it.
         source: FetchError,
     },
 }
 
-/// Checks tokens.
+/// Verifies tokens.
 #[derive(Debug)]
 pub struct OAuth {
     settings: OAuthSettings,
     source: Source,
     known: RwLock<JwksCache>,
-    /// Held by whoever reads keys anew.
+    /// Held while the key set is read again.
     reading: Mutex<()>,
 }
 
@@ -83,7 +84,7 @@ struct JwksCache {
     tried: Instant,
 }
 
-/// What is read of a token.
+/// The claims that are read from a token.
 #[derive(Debug, Deserialize)]
 struct Claims {
     exp: i64,
@@ -94,20 +95,20 @@ struct Claims {
     scope: Option<String>,
     #[serde(default)]
     scp: Option<Value>,
-    /// Accounts that it is for; all when absent.
+    /// The accounts that it may read; all when absent.
     #[serde(default, deserialize_with = "some")]
     tagledger_accounts: Option<BTreeSet<AccountId>>,
-    /// Bound to a key of the client's, which is not asked for here.
+    /// A proof-of-possession key, which this server does not verify. Such a token is refused.
     #[serde(default)]
     cnf: Option<Value>,
 }
 
 impl OAuth {
-    /// Reads the keys of the authorization server once.
+    /// Reads the key set of the authorization server.
     ///
     /// # Errors
     ///
-    /// When a setting makes no sense or the keys cannot be read.
+    /// When a setting is invalid or the key set cannot be read.
     pub async fn open(settings: OAuthSettings) -> Result<Self, OAuthError> {
         let OAuthSettings { issuer, resource, keys } = &settings;
         for (name, address) in [("TAGLEDGER_OAUTH_ISSUER", issuer), ("TAGLEDGER_OAUTH_RESOURCE", resource)] {
@@ -132,7 +133,7 @@ impl OAuth {
         Ok(Self { settings, source, known: RwLock::new(JwksCache { set, read, tried }), reading: Mutex::new(()) })
     }
 
-    /// Who a token is of.
+    /// The principal of a token.
     pub(crate) async fn caller(&self, token: &str, now: Timestamp) -> Result<Principal, KeyRejected> {
         let header = decode_header(token).map_err(|_| KeyRejected::Unknown)?;
         if !ALGORITHMS.contains(&header.alg) {
@@ -157,18 +158,18 @@ impl OAuth {
         validation.set_issuer(&[&self.settings.issuer]);
         validation.set_audience(&[&self.settings.resource]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // By the clock that is handed in.
+        // The caller compares with the clock of the settings.
         validation.validate_exp = false;
         decode(token, key, &validation).map(|decoded| decoded.claims).map_err(|_| KeyRejected::Unknown)
     }
 
-    /// The key of that name. One that is not known is looked for anew, by one request at a time and not by those whose key is
-    /// known: authorization servers change their keys, and anybody can make up the name of one.
+    /// The key with this id. For an unknown id the key set is read again, because authorization servers rotate their keys.
+    /// Only one request at a time reads it, and only once per interval, because clients can invent ids.
     async fn key(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
         let found = self.known_key(kid, algorithm).await;
         let (fresh, paused) = {
             let known = self.known.read().await;
-            (known.read.elapsed() < FRESH, known.tried.elapsed() < PAUSE)
+            (known.read.elapsed() < KEY_SET_TTL, known.tried.elapsed() < MIN_READ_INTERVAL)
         };
         if (fresh && found.is_some()) || paused {
             return found;
@@ -184,7 +185,7 @@ impl OAuth {
                 find(&known.set, kid, algorithm)
             }
             Err(error) => {
-                warn!("the keys of {} cannot be read anew: {error}", self.settings.issuer);
+                warn!("the keys of {} cannot be read again: {error}", self.settings.issuer);
                 found
             }
         }
@@ -194,7 +195,7 @@ impl OAuth {
         find(&self.known.read().await.set, kid, algorithm)
     }
 
-    /// What RFC 9728 has clients read.
+    /// The protected resource metadata of RFC 9728.
     pub fn metadata(&self) -> Value {
         json!({
             "resource": self.settings.resource,
@@ -205,7 +206,7 @@ impl OAuth {
         })
     }
 
-    /// What a challenge says beside what is wrong: where the metadata is, and what to ask for.
+    /// The part of a challenge that names the metadata URL and the scopes to request.
     pub(crate) fn hint(&self, scopes: &[Scope]) -> String {
         let resource = &self.settings.resource;
         let (origin, path) =
@@ -216,7 +217,7 @@ impl OAuth {
     }
 }
 
-/// Whether a token is one of these, and not a key.
+/// Whether a bearer token is a JWT, and not a key.
 pub(crate) fn is_token(token: &str) -> bool {
     token.matches('.').count() == 2
 }
@@ -225,7 +226,7 @@ fn written(scope: Scope) -> String {
     format!("{PREFIX}{}", scope.as_str())
 }
 
-/// Over `https`, or to this machine.
+/// Whether a URL uses `https` or a loopback host.
 fn is_web(address: &str) -> bool {
     let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
     let clean = !address.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\\'));
@@ -239,7 +240,7 @@ async fn read(source: &Source, place: &str) -> Result<JwkSet, FetchError> {
         Source::File(path) => std::fs::read(path).map_err(|error| FetchError::from(error.to_string()))?,
         Source::Web(fetcher) => fetcher.get(place).await?,
     };
-    // What other uses a set has keys for is none of our business: one that cannot be read spoils no other.
+    // A key of another use that cannot be parsed is skipped.
     let set: Value = serde_json::from_slice(&bytes).map_err(|error| FetchError::from(error.to_string()))?;
     let keys = set
         .get("keys")
@@ -252,7 +253,7 @@ async fn read(source: &Source, place: &str) -> Result<JwkSet, FetchError> {
     Ok(JwkSet { keys })
 }
 
-/// The key of that name, or the only one there is, if it is for this algorithm and for signatures.
+/// The key with this id, or the only key, if it is for this algorithm and for signatures.
 fn find(set: &JwkSet, kid: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
     let named = match (kid, set.keys.as_slice()) {
         (Some(kid), _) => set.find(kid),
@@ -282,11 +283,11 @@ fn scopes(claims: &Claims) -> BTreeSet<Scope> {
     spaced.chain(listed).filter_map(|scope| scope.strip_prefix(PREFIX)?.parse().ok()).collect()
 }
 
-/// A subject as logs name it, never as a key is named. What could be anything but a name there stands as a digest.
+/// The id of a subject for logs. It cannot equal the id of a key. A subject with unusual characters is replaced by a digest.
 fn subject(issuer: &str, sub: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | '|' | ':');
     if !sub.is_empty()
-        && sub.len() <= LONGEST
+        && sub.len() <= MAX_SUBJECT_LENGTH
         && sub.chars().all(plain)
         && sub.starts_with(|c: char| c.is_ascii_alphanumeric())
     {

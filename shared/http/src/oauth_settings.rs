@@ -1,12 +1,12 @@
-//! Which authorization server is trusted, in every build.
+//! The settings of the trusted authorization server.
 
-/// Whose tokens are accepted.
+/// The authorization server whose tokens are accepted.
 #[derive(Debug, Clone)]
 pub struct OAuthSettings {
-    /// The authorization server, to the letter: `iss` of its tokens.
+    /// The issuer, exactly as in the claim `iss` of its tokens.
     pub issuer: String,
-    /// The address of this server as clients know it, path included: `aud` of tokens for it.
+    /// The URL of this server as clients know it, path included: the claim `aud` of its tokens.
     pub resource: String,
-    /// Where its public keys are: an `https` address or a file.
+    /// The JSON Web Key Set: an `https` URL or a file.
     pub keys: String,
 }

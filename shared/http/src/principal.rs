@@ -1,27 +1,27 @@
-//! Whoever asks, and what they may.
+//! The authenticated caller of a request, and its scopes.
 
 use std::{collections::BTreeSet, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use tagledger_model::AccountId;
 
-/// What a key may be used for.
+/// A permission of a key or token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// Questions to the ledger.
+    /// Read the ledger.
     Read,
-    /// Questions that go to AWS: `validate_resource_tags` and `suggest_tags`.
+    /// Look up resources in AWS: `validate_resource_tags` and `suggest_tags`.
     Live,
     /// The scanner's control port: rescans, progress, metrics.
     Rescan,
 }
 
 impl Scope {
-    /// All there are.
+    /// All scopes.
     pub const ALL: [Self; 3] = [Self::Read, Self::Live, Self::Rescan];
 
-    /// As it is written.
+    /// The name of the scope.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -31,7 +31,7 @@ impl Scope {
     }
 }
 
-/// No such scope.
+/// The text is not a scope.
 #[derive(Debug, thiserror::Error)]
 #[error("no such scope: {given}; there are read, live and rescan")]
 pub struct UnknownScope {
@@ -47,40 +47,40 @@ impl FromStr for Scope {
     }
 }
 
-/// How somebody is known.
+/// How a caller is authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthMethod {
-    /// Not at all: they are on this machine.
+    /// Not at all: a local caller, when no keys are configured.
     Place,
-    /// By a key.
+    /// By an API key.
     Key,
-    /// By a token of an authorization server.
+    /// By a token of an OAuth authorization server.
     Token,
 }
 
-/// Who needs no key.
+/// The id of a caller without a key.
 pub const LOCAL: &str = "local";
 
-/// Whoever asks.
+/// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// The id of their key, which is no secret, or the subject of their token; [`LOCAL`] for whoever needs none.
+    /// The id of the key (not a secret), or the subject of the token; [`LOCAL`] without either.
     pub id: String,
-    /// How they are known.
+    /// How the caller is authenticated.
     pub by: AuthMethod,
-    /// What they may do.
+    /// The scopes of the key or token.
     pub scopes: BTreeSet<Scope>,
-    /// The accounts that they may ask about; none: all.
+    /// The accounts that the caller may read; none: all.
     pub accounts: Option<BTreeSet<AccountId>>,
 }
 
 impl Principal {
-    /// Someone on this machine, where no keys are asked for.
+    /// A local caller, when no keys are configured.
     pub fn local() -> Self {
         Self { id: LOCAL.to_owned(), by: AuthMethod::Place, scopes: Scope::ALL.into(), accounts: None }
     }
 
-    /// Whether they may do this.
+    /// Whether the caller has this scope.
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
     }

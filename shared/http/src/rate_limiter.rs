@@ -1,4 +1,4 @@
-//! How much one caller may ask at once and over time.
+//! Limits on the rate and the concurrency of the requests of a caller.
 
 use std::{
     collections::HashMap,
@@ -13,53 +13,56 @@ use std::{
 use governor::{DefaultKeyedRateLimiter, Quota, clock::Clock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Requests of one caller that may be in hand.
-const AT_ONCE: usize = 128;
+/// Maximum number of concurrent requests of a caller.
+const MAX_CONCURRENT: usize = 128;
 
-/// After so many requests, callers that have not asked for long are forgotten: tokens name as many as there are people.
-const SWEEP: u64 = 4_096;
+/// After this number of requests, idle callers are removed: with tokens there is a caller for each person.
+const CLEANUP_INTERVAL: u64 = 4_096;
 
-/// What each caller has left.
+/// The rate and the concurrency of each caller.
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
     rate: DefaultKeyedRateLimiter<String>,
-    places: Mutex<HashMap<String, Arc<Semaphore>>>,
+    permits: Mutex<HashMap<String, Arc<Semaphore>>>,
     admitted: AtomicU64,
 }
 
-/// Why a caller must wait.
+/// A refusal, and when to retry.
 pub(crate) struct RetryAfter {
     pub(crate) why: String,
     pub(crate) seconds: u64,
 }
 
 impl RateLimiter {
-    /// So many requests a minute and caller, a sixth of them at once.
+    /// Limits each caller to `a_minute` requests per minute, with bursts of a sixth of that.
     pub(crate) fn new(a_minute: NonZeroU32) -> Self {
         let burst = NonZeroU32::new(a_minute.get() / 6).unwrap_or(NonZeroU32::MIN);
         let rate = governor::RateLimiter::keyed(Quota::per_minute(a_minute).allow_burst(burst));
-        Self { rate, places: Mutex::default(), admitted: AtomicU64::new(0) }
+        Self { rate, permits: Mutex::default(), admitted: AtomicU64::new(0) }
     }
 
-    fn sweep(&self) {
+    fn remove_idle(&self) {
         self.rate.retain_recent();
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places.retain(|_, place| place.available_permits() < AT_ONCE);
+        let mut permits = self.permits.lock().unwrap_or_else(PoisonError::into_inner);
+        permits.retain(|_, permit| permit.available_permits() < MAX_CONCURRENT);
     }
 
-    /// A place for a request of the caller's, held until it is answered.
+    /// A permit for one request, which is held until the response is sent.
     pub(crate) fn admit(&self, caller: &String) -> Result<OwnedSemaphorePermit, RetryAfter> {
         self.rate.check_key(caller).map_err(|not_until| {
             let wait = not_until.wait_time_from(self.rate.clock().now());
-            let why = "this key has asked too much in a short time; wait a moment".to_owned();
+            let why = "this key has sent too many requests in a short time; wait a moment".to_owned();
             RetryAfter { why, seconds: (wait + Duration::from_millis(999)).as_secs().max(1) }
         })?;
-        if self.admitted.fetch_add(1, Ordering::Relaxed) % SWEEP == SWEEP - 1 {
-            self.sweep();
+        if self.admitted.fetch_add(1, Ordering::Relaxed) % CLEANUP_INTERVAL == CLEANUP_INTERVAL - 1 {
+            self.remove_idle();
         }
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = places.entry(caller.clone()).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE)));
-        let busy = |_| RetryAfter { why: format!("{AT_ONCE} requests with this key are in hand already"), seconds: 1 };
-        Arc::clone(place).try_acquire_owned().map_err(busy)
+        let mut permits = self.permits.lock().unwrap_or_else(PoisonError::into_inner);
+        let permit = permits.entry(caller.clone()).or_insert_with(|| Arc::new(Semaphore::new(MAX_CONCURRENT)));
+        let busy = |_| RetryAfter {
+            why: format!("{MAX_CONCURRENT} requests with this key are in progress already"),
+            seconds: 1,
+        };
+        Arc::clone(permit).try_acquire_owned().map_err(busy)
     }
 }

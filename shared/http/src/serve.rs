@@ -1,4 +1,4 @@
-//! Connections that have an end: axum's own server waits for ever for the rest of a request.
+//! Serves connections with timeouts. The server of axum waits without limit for the rest of a request.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -17,56 +17,56 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-/// For how long answers under way are waited for at the end.
-const GRACE: Duration = Duration::from_secs(3);
+/// Maximum time for the requests in progress at shutdown.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// For how long a client may leave an answer unread before it is given up.
-const UNREAD: Duration = Duration::from_secs(8);
+/// A client that does not read its response for this time is disconnected.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// What a listener takes on.
+/// The limits of a listener.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at once; further ones wait to be accepted.
+    /// Maximum number of connections. Further connections wait to be accepted.
     pub connections: usize,
-    /// For how long a client may take to send the head of a request, or to send another one.
+    /// Maximum time for receiving the header of a request, and between two requests.
     pub head: Duration,
 }
 
-/// Serves a router until `end` is cancelled, and then ends what is under way.
+/// Serves a router until `end` is cancelled. Requests in progress then have a few seconds to end.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, end: CancellationToken) {
-    let (graceful, places) = (GracefulShutdown::new(), Arc::new(Semaphore::new(limits.connections)));
-    while let Some(accepted) = end.run_until_cancelled(accept(&listener, &places)).await {
-        let Some((stream, place)) = accepted else { continue };
+    let (graceful, permits) = (GracefulShutdown::new(), Arc::new(Semaphore::new(limits.connections)));
+    while let Some(accepted) = end.run_until_cancelled(accept(&listener, &permits)).await {
+        let Some((stream, permit)) = accepted else { continue };
         let connection = graceful.watch(connection(stream, router.clone(), limits.head));
         tokio::spawn(async move {
-            // A client that breaks off or dawdles is its own loss.
+            // An error of a connection concerns its client only.
             drop(connection.await);
-            drop(place);
+            drop(permit);
         });
     }
-    drop(tokio::time::timeout(GRACE, graceful.shutdown()).await);
+    drop(tokio::time::timeout(SHUTDOWN_TIMEOUT, graceful.shutdown()).await);
 }
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, _)) => {
             // With Nagle's algorithm an answer in two parts waits for the client's delayed acknowledgement, 40 ms.
             if let Err(error) = stream.set_nodelay(true) {
                 warn!("TCP_NODELAY cannot be set: {error}");
             }
-            Some((stream, place))
+            Some((stream, permit))
         }
         Err(error) => {
             warn!("a connection cannot be accepted: {error}");
-            // Out of file descriptors, mostly: trying again at once would only burn the processor.
+            // The usual cause is a lack of file descriptors. An immediate retry would fail again.
             tokio::time::sleep(Duration::from_millis(200)).await;
             None
         }
     }
 }
 
-/// A client that may not leave its answers unread for long.
+/// A stream with a write timeout.
 type Timed = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
 
 type Connection =
@@ -74,7 +74,7 @@ type Connection =
 
 fn connection(stream: TcpStream, router: Router, head: Duration) -> Connection {
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(UNREAD));
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
     let service = TowerToHyperService::new(router.into_service::<hyper::body::Incoming>());
     http1::Builder::new()
         .timer(TokioTimer::new())

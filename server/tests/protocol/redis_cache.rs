@@ -1,4 +1,4 @@
-//! Answers shared through a real Redis, and what becomes of them when it fails.
+//! The cache in a real Redis server, and its failures.
 
 use std::{
     io::Write,
@@ -35,8 +35,8 @@ fn ledger() -> Nights {
 
 /// A server that shares its answers through the Redis on that port.
 async fn sharing(nights: &Nights, port: u16) -> Asked {
-    let shelf = RedisCache::open(&format!("redis://127.0.0.1:{port}/0"), CancellationToken::new()).unwrap();
-    let ledger = AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon).with_redis_cache(shelf);
+    let cache = RedisCache::open(&format!("redis://127.0.0.1:{port}/0"), CancellationToken::new()).unwrap();
+    let ledger = AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon).with_redis_cache(cache);
     Asked::behind(door(loopback()).unwrap(), ledger).await
 }
 
@@ -227,9 +227,9 @@ async fn lookup_results_are_shared_through_redis() {
     let clouds = [(); 2].map(|()| Arc::new(Counting::default()));
     let mut servers = Vec::new();
     for cloud in &clouds {
-        let shelf = RedisCache::open(&format!("redis://127.0.0.1:{}/0", redis.port), CancellationToken::new()).unwrap();
+        let cache = RedisCache::open(&format!("redis://127.0.0.1:{}/0", redis.port), CancellationToken::new()).unwrap();
         let ledger = AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon);
-        let ledger = ledger.with_redis_cache(shelf).with_lookup(Arc::<Counting>::clone(cloud));
+        let ledger = ledger.with_redis_cache(cache).with_lookup(Arc::<Counting>::clone(cloud));
         servers.push(Asked::behind(door(loopback()).unwrap(), ledger).await);
         becomes(&servers[servers.len() - 1], "tagledger_redis_up", 1.0).await;
     }

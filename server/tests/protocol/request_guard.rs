@@ -1,4 +1,4 @@
-//! What becomes of requests before anybody looks at what they ask.
+//! The request guard: hosts, malformed messages, keys and rates.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -19,7 +19,7 @@ async fn unknown_host_or_origin_gets_403() {
     let file = nights.store().with_extension("keys");
     let settings = GuardSettings { names: vec!["ledger.example.com".to_owned()], ..loopback() };
     let open = door(settings.clone()).unwrap_err().to_string();
-    assert!(open.contains("nobody would need a key"), "a proxy lets strangers in: {open}");
+    assert!(open.contains("without a key"), "a proxy forwards requests of other machines: {open}");
     let bearer = bearer(&key(&file, new("mine", &[Right::Read], &[], "90d")));
     let server = behind_keys(&nights, GuardSettings { keys: Some(file), ..settings }).await;
     let body = call("check_tag_compliance", &json!({}));

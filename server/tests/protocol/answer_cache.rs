@@ -1,4 +1,4 @@
-//! The same question again: the same answer, until something has changed.
+//! The answer cache: when an answer is reused, and when it is computed again.
 
 use std::time::Duration;
 

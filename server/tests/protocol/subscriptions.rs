@@ -1,4 +1,4 @@
-//! New snapshots reach whoever subscribed, without a restart and within seconds.
+//! Subscribers are notified of new snapshots within seconds, without a restart of the server.
 
 use std::time::{Duration, Instant};
 
