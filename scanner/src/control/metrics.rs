@@ -32,8 +32,8 @@ pub(crate) fn collect<C: Cloud>(daemon: &Daemon<C>) -> Registry {
     registry.register("tagledger_scans_total", "Scans that ended, by trigger and outcome", scans);
     let (requests, throttled) = (ByOperation::default(), ByOperation::default());
     for (operation, (sent, slowed)) in &totals.calls {
-        requests.get_or_create(&[("operation", operation.to_string())]).inc_by(*sent);
-        throttled.get_or_create(&[("operation", operation.to_string())]).inc_by(*slowed);
+        requests.get_or_create(&[("operation", (*operation).to_owned())]).inc_by(*sent);
+        throttled.get_or_create(&[("operation", (*operation).to_owned())]).inc_by(*slowed);
     }
     let help = "Requests sent to AWS, by operation; retries not counted";
     registry.register("tagledger_aws_requests_total", help, requests);
@@ -54,7 +54,7 @@ fn register_last_scan(registry: &mut Registry, totals: &ScanCounters) {
     register_gauge(registry, name, "Resources of the last scan that recorded a snapshot", last.resources);
     let gaps = Family::<[(&'static str, String); 1], Gauge>::default();
     for (reason, n) in &last.gaps {
-        gaps.get_or_create(&[("reason", reason.to_string())]).set(i64::try_from(*n).unwrap_or(i64::MAX));
+        gaps.get_or_create(&[("reason", (*reason).to_owned())]).set(i64::try_from(*n).unwrap_or(i64::MAX));
     }
     let help = "Scopes with a gap in the last scan that recorded a snapshot, by reason";
     registry.register("tagledger_last_scan_gaps", help, gaps);

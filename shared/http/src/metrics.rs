@@ -8,11 +8,7 @@ use axum::{
 };
 use prometheus_client::{
     encoding::{EncodeGaugeValue, EncodeMetric, MetricEncoder, text::encode_registry},
-    metrics::{
-        MetricType, TypedMetric,
-        counter::{Atomic, Counter},
-        gauge::ConstGauge,
-    },
+    metrics::{MetricType, TypedMetric, counter::Counter, gauge::ConstGauge},
     registry::Registry,
 };
 use tracing::error;
@@ -39,7 +35,7 @@ impl TotalCounter {
 
     /// The current value.
     pub fn get(&self) -> u64 {
-        self.0.inner().get()
+        self.0.get()
     }
 }
 
