@@ -73,6 +73,18 @@ async fn answers_rightly(server: &Asked, alone: &Asked, questions: std::ops::Ran
     }
 }
 
+/// Waits until Redis has this number of keys.
+async fn has_keys(redis: &Redis, keys: u64) {
+    let expected = format!(":{keys}");
+    for _ in 0..100 {
+        if redis.ask(&["DBSIZE"]).trim() == expected {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("Redis does not have {keys} keys after 5 s");
+}
+
 /// A second server returns the answers of the first from Redis, byte for byte. After the next snapshot it returns new
 /// answers.
 #[tokio::test]
@@ -87,8 +99,8 @@ async fn answers_are_shared_byte_for_byte() {
         told.push(first.ask(TOOL, question(n)).await.1);
     }
     assert_eq!(metric(&first, "tagledger_redis_hits_total").await, 0.0);
-    // They are kept by somebody who is not waited for.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // A task writes the answers to Redis after they were sent.
+    has_keys(&redis, 20).await;
     for (n, told) in (0..20).zip(told) {
         assert_eq!(second.ask(TOOL, question(n)).await.1, told);
     }
@@ -138,7 +150,7 @@ async fn foreign_values_and_full_redis_change_no_answer() {
     let (first, alone) = (sharing(&nights, redis.port).await, Asked::of(&nights).await);
     becomes(&first, "tagledger_redis_up", 1.0).await;
     answers_rightly(&first, &alone, 0..10).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    has_keys(&redis, 10).await;
     let keys = redis.ask(&["KEYS", "tagledger:answer:*"]);
     let keys: Vec<&str> = keys.lines().filter(|line| line.starts_with("tagledger:answer:")).collect();
     assert_eq!(keys.len(), 10);
@@ -238,7 +250,8 @@ async fn lookup_results_are_shared_through_redis() {
     let question = json!({"resource_arns": arns});
     let (first, _) = servers[0].ask("validate_resource_tags", question.clone()).await;
     assert_eq!(asked(), [3, 0]);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Those that were read; the third could not be.
+    has_keys(&redis, 2).await;
     let (second, _) = servers[1].ask("validate_resource_tags", question.clone()).await;
     assert_eq!(asked(), [3, 1], "what could not be read is looked at again, and nothing else");
     assert_eq!(first["results"], second["results"]);
