@@ -1,4 +1,5 @@
 //! Amazon ECS.
 
 pub(crate) mod cluster;
+mod description;
 pub(crate) mod service;

@@ -17,10 +17,10 @@ use crate::{
 
 const DESCRIBE: Operation = ec2::DESCRIBE_INSTANCES;
 
-/// The most that AWS gives on a page.
-const PER_PAGE: u32 = 1000;
+/// The maximum page size of `DescribeInstances`.
+const MAX_PAGE_SIZE: u32 = 1000;
 
-/// A stopped instance still has volumes that cost; a terminated one is shown for an hour and is no more.
+/// The states of instances that exist. A terminated instance does not exist, but EC2 returns it for about an hour.
 const STATES: [&str; 4] = ["pending", "running", "stopping", "stopped"];
 
 pub(crate) async fn list(session: &Session) -> Listing {
@@ -34,13 +34,13 @@ pub(crate) async fn look_up(session: &Session, arns: &[Arn]) -> Listing {
 
 async fn read(session: &Session, request: Request) -> Listing {
     let mut listing = ListingBuilder::default();
-    let end = pages(session, request, &mut listing).await;
+    let end = read_pages(session, request, &mut listing).await;
     listing.finish(end)
 }
 
-async fn pages(session: &Session, request: Request, listing: &mut ListingBuilder) -> Result<(), Gap> {
-    let request = request.filter("instance-state-name", &STATES).max_results(PER_PAGE);
-    // Else an account's settings may hide the instances that AWS services run in it.
+async fn read_pages(session: &Session, request: Request, listing: &mut ListingBuilder) -> Result<(), Gap> {
+    let request = request.filter("instance-state-name", &STATES).max_results(MAX_PAGE_SIZE);
+    // Otherwise the settings of an account may hide the instances that AWS services manage in it.
     let request = request.include_managed_resources();
     let mut pages = Paginator::new(DESCRIBE);
     while let Some(token) = pages.next_page() {
@@ -54,9 +54,9 @@ async fn pages(session: &Session, request: Request, listing: &mut ListingBuilder
 }
 
 fn resource(session: &Session, instance: &Instance) -> Result<Resource, Gap> {
-    let name = instance.id.as_ref().map(|id| session.arn(ResourceType::Ec2Instance, id));
+    let arn_text = instance.id.as_ref().map(|id| session.arn(ResourceType::Ec2Instance, id));
     Ok(Resource {
-        arn: arn(DESCRIBE, name.as_deref())?,
+        arn: arn(DESCRIBE, arn_text.as_deref())?,
         created_at: created_at(instance),
         tags: Tags::Known(tag_set(instance.tags.iter().map(|tag| (tag.key.as_deref(), tag.value.as_deref())))),
         usage: usage(instance),
@@ -66,27 +66,28 @@ fn resource(session: &Session, instance: &Instance) -> Result<Resource, Gap> {
 
 fn links(instance: &Instance) -> Relationships {
     let groups = instance.security_groups.iter().map(|group| (RelationshipKind::SecurityGroup, Some(group.as_str())));
-    let alone = [
+    let others = [
         (RelationshipKind::Role, instance.profile.as_deref()),
         (RelationshipKind::Subnet, instance.subnet.as_deref()),
         (RelationshipKind::Vpc, instance.vpc.as_deref()),
     ];
-    Relationships::to(None, groups.chain(alone))
+    Relationships::to(None, groups.chain(others))
 }
 
-/// A stopped instance costs nothing but its volumes; one that is on its way down is not billed any more either.
+/// Returns the usage in instance hours per hour. Instances that are stopped or stopping are not billed, only their volumes.
 fn usage(instance: &Instance) -> Option<Usage> {
-    let runs = matches!(instance.state.as_deref(), Some("running" | "pending"));
-    instance.instance_type.clone().map(|driver| Usage { driver, quantity: u32::from(runs) })
+    let is_billed = matches!(instance.state.as_deref(), Some("running" | "pending"));
+    instance.instance_type.clone().map(|driver| Usage { driver, quantity: u32::from(is_billed) })
 }
 
-/// AWS does not say when an instance was made, and `LaunchTime` moves with each start.
+/// Returns the earliest of the times that EC2 returns for an instance. EC2 has no creation time, and `LaunchTime` changes with
+/// each start.
 ///
-/// None of these times is before the making. The primary network interface is attached then and never again, so the
-/// earliest of them is the moment itself for all but instances of the very first generation.
+/// None of these times is before the creation. The primary network interface is attached at the creation and never again,
+/// so the result is exact for all instances except those of the very first generation.
 fn created_at(instance: &Instance) -> Option<Timestamp> {
-    let own = instance.launched.iter().chain(&instance.usage_operation_updated);
-    own.chain(&instance.attached).filter_map(timestamp).min()
+    let launched = instance.launched.iter().chain(&instance.usage_operation_updated);
+    launched.chain(&instance.attached).filter_map(timestamp).min()
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ use crate::{
 
 const DESCRIBE: Operation = ec2::DESCRIBE_VOLUMES;
 
-/// The most that AWS gives on a page.
-const PER_PAGE: u32 = 1000;
+/// The maximum page size of `DescribeVolumes`.
+const MAX_PAGE_SIZE: u32 = 1000;
 
 pub(crate) async fn list(session: &Session) -> Listing {
     read(session, Request::default()).await
@@ -30,13 +30,13 @@ pub(crate) async fn look_up(session: &Session, arns: &[Arn]) -> Listing {
 
 async fn read(session: &Session, request: Request) -> Listing {
     let mut listing = ListingBuilder::default();
-    let end = pages(session, request, &mut listing).await;
+    let end = read_pages(session, request, &mut listing).await;
     listing.finish(end)
 }
 
-async fn pages(session: &Session, request: Request, listing: &mut ListingBuilder) -> Result<(), Gap> {
-    // Else an account's settings may hide the volumes that AWS services keep in it.
-    let request = request.max_results(PER_PAGE).include_managed_resources();
+async fn read_pages(session: &Session, request: Request, listing: &mut ListingBuilder) -> Result<(), Gap> {
+    // Otherwise the settings of an account may hide the volumes that AWS services manage in it.
+    let request = request.max_results(MAX_PAGE_SIZE).include_managed_resources();
     let mut pages = Paginator::new(DESCRIBE);
     while let Some(token) = pages.next_page() {
         let page = session.send(DESCRIBE, session.ec2().describe_volumes(request.clone().next_token(token))).await?;
@@ -53,9 +53,9 @@ fn exists(volume: &Volume) -> bool {
 }
 
 fn resource(session: &Session, volume: &Volume) -> Result<Resource, Gap> {
-    let name = volume.id.as_ref().map(|id| session.arn(ResourceType::Ec2Volume, id));
+    let arn_text = volume.id.as_ref().map(|id| session.arn(ResourceType::Ec2Volume, id));
     Ok(Resource {
-        arn: arn(DESCRIBE, name.as_deref())?,
+        arn: arn(DESCRIBE, arn_text.as_deref())?,
         created_at: volume.created.as_ref().and_then(timestamp),
         tags: Tags::Known(tag_set(volume.tags.iter().map(|tag| (tag.key.as_deref(), tag.value.as_deref())))),
         usage: volume.volume_type.clone().zip(volume.size).map(|(driver, quantity)| Usage { driver, quantity }),
@@ -63,10 +63,11 @@ fn resource(session: &Session, volume: &Volume) -> Result<Resource, Gap> {
     })
 }
 
-/// A volume that several instances share belongs to none of them.
+/// Returns the relationships of a volume. Its parent is the attached instance. A volume that is attached to several instances
+/// has no parent.
 fn links(session: &Session, volume: &Volume) -> Relationships {
-    let only = if let [instance] = volume.instances.as_slice() { Some(instance) } else { None };
-    let parent = only.and_then(|instance| session.arn(ResourceType::Ec2Instance, instance).parse().ok());
+    let attached = if let [instance] = volume.instances.as_slice() { Some(instance) } else { None };
+    let parent = attached.and_then(|instance| session.arn(ResourceType::Ec2Instance, instance).parse().ok());
     Relationships::to(parent, [])
 }
 

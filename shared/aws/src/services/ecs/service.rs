@@ -1,7 +1,10 @@
-//! ECS services, cluster by cluster.
+//! ECS services, which are listed for each cluster.
+
+use std::collections::HashMap;
 
 use aws_sdk_ecs::{
     error::ProvideErrorMetadata,
+    operation::describe_services::DescribeServicesOutput,
     types::{Service, ServiceField},
 };
 use tagledger_model::{
@@ -14,7 +17,10 @@ use tagledger_model::{
 use crate::{
     listing_builder::{ListingBuilder, timestamp},
     paginator::Paginator,
-    services::ecs::cluster::{self, Described, Description, EcsTags, is_active, named, reconcile, tags_of},
+    services::ecs::{
+        cluster,
+        description::{Described, Description, EcsTags, convert_tags, is_active, reconcile, tag_fetches},
+    },
     session::Session,
     tags,
 };
@@ -25,29 +31,28 @@ const LIST: Operation = ecs::LIST_SERVICES;
 
 const DESCRIBE: Operation = ecs::DESCRIBE_SERVICES;
 
-/// The most that AWS lists on a page; ten, were it not asked for more.
-const PER_PAGE: i32 = 100;
+/// The maximum page size of `ListServices`. The default is 10.
+const MAX_PAGE_SIZE: i32 = 100;
 
-/// The most that AWS describes in a request.
-const PER_DESCRIPTION: usize = 10;
+/// The maximum number of services in one `DescribeServices` request.
+const MAX_DESCRIBED: usize = 10;
 
 pub(crate) async fn list(session: &Session) -> Listing {
-    let mut reader = Reader { session, listing: ListingBuilder::default(), may_describe: true };
-    let end = reader.clusters().await;
-    reader.listing.finish(end)
+    let mut lister = ServiceLister { session, listing: ListingBuilder::default(), may_describe: true };
+    let end = lister.list_all_clusters().await;
+    lister.listing.finish(end)
 }
 
-/// Services of one cluster, by long names.
+/// Looks up services of one cluster. Their ARNs contain the name of the cluster.
 pub(crate) async fn look_up(session: &Session, arns: &[Arn]) -> Listing {
     let cluster = arns.first().and_then(|arn| arn.resource_id().split_once('/')).map(|(cluster, _)| cluster);
-    let names: Vec<String> = arns.iter().map(Arn::to_string).collect();
+    let requested: Vec<String> = arns.iter().map(Arn::to_string).collect();
     let request = session.ecs().describe_services().set_cluster(cluster.map(str::to_owned));
-    let request = request.set_services(Some(names.clone())).include(ServiceField::Tags);
+    let request = request.set_services(Some(requested.clone())).include(ServiceField::Tags);
     let mut listing = ListingBuilder::default();
     match session.send_raw(DESCRIBE, request.send()).await {
-        Ok(answer) => {
-            let services = answer.services().iter().filter_map(|s| Some((s.service_arn()?, description(s))));
-            let described = reconcile(DESCRIBE, &names, services.collect(), answer.failures());
+        Ok(response) => {
+            let described = reconcile(DESCRIBE, &requested, descriptions(&response), response.failures());
             described.into_iter().for_each(|service| listing.add_described(DESCRIBE, service));
         }
         Err(error) if error.code() == Some("ClusterNotFoundException") => {}
@@ -62,20 +67,22 @@ pub(crate) async fn look_up(session: &Session, arns: &[Arn]) -> Listing {
     listing.finish(Ok(()))
 }
 
-struct Reader<'a> {
+/// Lists the services of one account and region.
+struct ServiceLister<'a> {
     session: &'a Session,
     listing: ListingBuilder,
+    /// Whether `DescribeServices` has not been denied so far.
     may_describe: bool,
 }
 
-impl Reader<'_> {
-    async fn clusters(&mut self) -> Result<(), Gap> {
+impl ServiceLister<'_> {
+    async fn list_all_clusters(&mut self) -> Result<(), Gap> {
         let mut pages = Paginator::new(LIST_CLUSTERS);
         while let Some(token) = pages.next_page() {
-            let (clusters, next) = cluster::page(self.session, token).await?;
+            let (clusters, next) = cluster::list_page(self.session, token).await?;
             for cluster in clusters {
-                // Policies can deny one cluster and allow the next.
-                if let Err(gap) = self.cluster(&cluster).await {
+                // A policy can deny one cluster and allow another.
+                if let Err(gap) = self.list_cluster(&cluster).await {
                     self.listing.record_gap(gap);
                 }
             }
@@ -84,8 +91,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    async fn cluster(&mut self, cluster: &str) -> Result<(), Gap> {
-        let request = self.session.ecs().list_services().cluster(cluster).max_results(PER_PAGE);
+    async fn list_cluster(&mut self, cluster: &str) -> Result<(), Gap> {
+        let request = self.session.ecs().list_services().cluster(cluster).max_results(MAX_PAGE_SIZE);
         let mut pages = Paginator::new(LIST);
         while let Some(token) = pages.next_page() {
             let page = match self.session.send_raw(LIST, request.clone().set_next_token(token).send()).await {
@@ -93,28 +100,29 @@ impl Reader<'_> {
                 Err(error) if error.code() == Some("ClusterNotFoundException") => return Ok(()),
                 Err(error) => return Err(self.session.gap_from_error(LIST, &error)),
             };
-            self.services(cluster, page.service_arns()).await;
+            self.add_services(cluster, page.service_arns()).await;
             pages.advance(page.next_token())?;
         }
         Ok(())
     }
 
-    async fn services(&mut self, cluster: &str, arns: &[String]) {
+    /// Adds the listed services of one page, with their tags.
+    async fn add_services(&mut self, cluster: &str, arns: &[String]) {
         let (short, long): (Vec<_>, Vec<_>) = arns.iter().cloned().partition(|arn| is_short(arn));
         let undescribed = self.describe(cluster, &short).await;
         for arn in undescribed {
             self.add_short(cluster, Described { arn, created_at: None, tags: Tags::Untaggable });
         }
         let undescribed = self.describe(cluster, &long).await;
-        let listed = named(LIST, &undescribed, &mut self.listing);
+        let listed = tag_fetches(LIST, &undescribed, &mut self.listing);
         let tagged = tags::fetch::<EcsTags>(self.session, listed).await;
         self.listing.extend(tagged);
     }
 
-    /// Describes services in batches, and returns the names of those that ECS would not describe.
+    /// Describes services in batches, adds them, and returns the ARNs of those that could not be described.
     async fn describe(&mut self, cluster: &str, arns: &[String]) -> Vec<String> {
         let mut undescribed = Vec::new();
-        for batch in arns.chunks(PER_DESCRIPTION) {
+        for batch in arns.chunks(MAX_DESCRIBED) {
             match self.describe_batch(cluster, batch).await {
                 Some(services) => services.into_iter().for_each(|service| self.add(cluster, service)),
                 None => undescribed.extend_from_slice(batch),
@@ -123,18 +131,16 @@ impl Reader<'_> {
         undescribed
     }
 
+    /// Describes at most [`MAX_DESCRIBED`] services. `None` if the request is denied or fails.
     async fn describe_batch(&mut self, cluster: &str, arns: &[String]) -> Option<Vec<Described>> {
         if !self.may_describe {
             return None;
         }
         let request = self.session.ecs().describe_services().cluster(cluster).set_services(Some(arns.to_vec()));
-        // ECS refuses to speak of the tags of services with short names.
+        // ECS rejects requests for the tags of services with short ARNs.
         let fields = (!arns.iter().any(|arn| is_short(arn))).then(|| vec![ServiceField::Tags]);
         match self.session.send(DESCRIBE, request.set_include(fields).send()).await {
-            Ok(answer) => {
-                let services = answer.services().iter().filter_map(|s| Some((s.service_arn()?, description(s))));
-                Some(reconcile(DESCRIBE, arns, services.collect(), answer.failures()))
-            }
+            Ok(response) => Some(reconcile(DESCRIBE, arns, descriptions(&response), response.failures())),
             Err(gap) => {
                 self.may_describe = !gap.reason.is_refusal();
                 None
@@ -156,21 +162,26 @@ impl Reader<'_> {
     }
 }
 
+fn descriptions(response: &DescribeServicesOutput) -> HashMap<&str, Description> {
+    let described = |service| Some((Service::service_arn(service)?, description(service)));
+    response.services().iter().filter_map(described).collect()
+}
+
 fn description(service: &Service) -> Description {
     Description {
         active: is_active(service.status()),
         created_at: service.created_at().and_then(timestamp),
-        tags: tags_of(service.tags()),
+        tags: convert_tags(service.tags()),
     }
 }
 
-/// Whether the name is from before services were named with their cluster. Such services cannot be tagged until they
-/// are made anew.
+/// Whether the ARN has the old short format, which does not contain the cluster. Such a service cannot be tagged until it is
+/// created again.
 fn is_short(arn: &str) -> bool {
     arn.matches('/').count() == 1
 }
 
-/// A short name with the cluster in it, since two clusters may each have a service of that name.
+/// Inserts the cluster name into a short ARN, because two clusters may each have a service with the same name.
 fn with_cluster(arn: &str, cluster: &str) -> String {
     match (arn.split_once('/'), cluster.rsplit('/').next()) {
         (Some((prefix, service)), Some(cluster)) => format!("{prefix}/{cluster}/{service}"),

@@ -19,8 +19,8 @@ const LIST: Operation = lambda::LIST_FUNCTIONS;
 
 const LIST_TAGS: Operation = lambda::LIST_TAGS;
 
-/// The most that AWS gives on a page, whatever is asked for.
-const PER_PAGE: i32 = 50;
+/// The maximum page size of `ListFunctions`, even if a larger size is requested.
+const MAX_PAGE_SIZE: i32 = 50;
 
 pub(crate) async fn list(session: &Session) -> Listing {
     let mut listing = ListingBuilder::default();
@@ -34,19 +34,20 @@ pub(crate) async fn look_up(session: &Session, arns: &[Arn]) -> Listing {
 
 async fn read(session: &Session, listing: &mut ListingBuilder) -> Result<(), Gap> {
     let mut listed = Vec::new();
-    let end = pages(session, listing, &mut listed).await;
+    let end = read_pages(session, listing, &mut listed).await;
     listing.extend(tags::fetch::<FunctionTags>(session, listed).await);
     end
 }
 
-/// Reads all pages. Tags are read for as many functions at once as one request takes, which is more than a page holds.
-async fn pages(session: &Session, listing: &mut ListingBuilder, listed: &mut Vec<TagFetch>) -> Result<(), Gap> {
-    let request = session.lambda().list_functions().max_items(PER_PAGE);
+/// Reads all pages. The tags of several pages are fetched together, because one request for tags takes 100 functions and a
+/// page has 50.
+async fn read_pages(session: &Session, listing: &mut ListingBuilder, listed: &mut Vec<TagFetch>) -> Result<(), Gap> {
+    let request = session.lambda().list_functions().max_items(MAX_PAGE_SIZE);
     let mut pages = Paginator::new(LIST);
     while let Some(marker) = pages.next_page() {
         let page = session.send(LIST, request.clone().set_marker(marker).send()).await?;
         for function in page.functions() {
-            match untagged(function) {
+            match tag_fetch(function) {
                 Ok(function) => listed.push(function),
                 Err(gap) => listing.record_gap(gap),
             }
@@ -59,8 +60,8 @@ async fn pages(session: &Session, listing: &mut ListingBuilder, listed: &mut Vec
     Ok(())
 }
 
-/// Lambda says when a function was last changed, not when it was made.
-fn untagged(function: &FunctionConfiguration) -> Result<TagFetch, Gap> {
+/// Converts a function. Its creation time is unknown, because Lambda returns only the time of the last change.
+fn tag_fetch(function: &FunctionConfiguration) -> Result<TagFetch, Gap> {
     let name = function.function_arn().map(without_qualifier);
     Ok(TagFetch { arn: arn(LIST, name.as_deref())?, created_at: None, links: links(function) })
 }
@@ -71,26 +72,26 @@ fn links(function: &FunctionConfiguration) -> Relationships {
     let subnets = network.into_iter().flat_map(|network| network.subnet_ids());
     let groups = groups.map(|group| (RelationshipKind::SecurityGroup, Some(group.as_str())));
     let subnets = subnets.map(|subnet| (RelationshipKind::Subnet, Some(subnet.as_str())));
-    let alone = [
+    let others = [
         (RelationshipKind::Role, function.role()),
         (RelationshipKind::Vpc, network.and_then(|network| network.vpc_id())),
     ];
-    Relationships::to(None, groups.chain(subnets).chain(alone))
+    Relationships::to(None, groups.chain(subnets).chain(others))
 }
 
-/// Versions and aliases have no tags of their own: `function:pay:3` is `function:pay`.
+/// Removes the version or alias from an ARN, because only functions have tags: `function:pay:3` becomes `function:pay`.
 fn without_qualifier(arn: &str) -> String {
     arn.split(':').take(7).collect::<Vec<_>>().join(":")
 }
 
-/// Tags through `lambda:ListTags`.
+/// Fetches tags through `lambda:ListTags`.
 struct FunctionTags;
 
 impl InlineTags for FunctionTags {
     async fn fetch(session: &Session, arn: &Arn) -> Result<Option<TagSet>, Gap> {
         let request = session.lambda().list_tags().resource(arn.as_str());
         match session.send_raw(LIST_TAGS, request.send()).await {
-            Ok(answer) => Ok(Some(answer.tags().into_iter().flatten().collect())),
+            Ok(response) => Ok(Some(response.tags().into_iter().flatten().collect())),
             Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
             Err(error) => Err(session.gap_from_error(LIST_TAGS, &error)),
         }
@@ -107,8 +108,8 @@ mod tests {
         let function = "arn:aws:lambda:eu-west-1:123456789012:function:pay";
         for given in ["", ":$LATEST", ":3", ":prod"] {
             let configuration = FunctionConfiguration::builder().function_arn(format!("{function}{given}")).build();
-            assert_eq!(untagged(&configuration).unwrap().arn.as_str(), function);
+            assert_eq!(tag_fetch(&configuration).unwrap().arn.as_str(), function);
         }
-        assert!(untagged(&FunctionConfiguration::builder().build()).is_err());
+        assert!(tag_fetch(&FunctionConfiguration::builder().build()).is_err());
     }
 }

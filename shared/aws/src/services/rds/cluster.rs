@@ -16,8 +16,8 @@ use crate::{
 
 const DESCRIBE: Operation = rds::DESCRIBE_DB_CLUSTERS;
 
-/// The most that AWS gives on a page.
-const PER_PAGE: i32 = 100;
+/// The maximum page size of `DescribeDBClusters`.
+const MAX_PAGE_SIZE: i32 = 100;
 
 pub(crate) async fn list(session: &Session) -> Listing {
     read(session, Vec::new()).await
@@ -31,13 +31,13 @@ pub(crate) async fn look_up(session: &Session, arns: &[Arn]) -> Listing {
 
 async fn read(session: &Session, filters: Vec<Filter>) -> Listing {
     let mut listing = ListingBuilder::default();
-    let end = pages(session, filters, &mut listing).await;
+    let end = read_pages(session, filters, &mut listing).await;
     listing.finish(end)
 }
 
-async fn pages(session: &Session, filters: Vec<Filter>, listing: &mut ListingBuilder) -> Result<(), Gap> {
+async fn read_pages(session: &Session, filters: Vec<Filter>, listing: &mut ListingBuilder) -> Result<(), Gap> {
     let filters = (!filters.is_empty()).then_some(filters);
-    let request = session.rds().describe_db_clusters().set_filters(filters).max_records(PER_PAGE);
+    let request = session.rds().describe_db_clusters().set_filters(filters).max_records(MAX_PAGE_SIZE);
     let mut pages = Paginator::new(DESCRIBE);
     while let Some(marker) = pages.next_page() {
         let page = session.send(DESCRIBE, request.clone().set_marker(marker).send()).await?;
@@ -49,7 +49,7 @@ async fn pages(session: &Session, filters: Vec<Filter>, listing: &mut ListingBui
     Ok(())
 }
 
-/// Neptune's and DocumentDB's are among them, under names of RDS; they are read nowhere else.
+/// Converts a DB cluster. RDS also returns the clusters of Neptune and DocumentDB, with ARNs of RDS. They are not listed elsewhere.
 fn resource(cluster: &DbCluster) -> Result<Resource, Gap> {
     Ok(Resource {
         arn: arn(DESCRIBE, cluster.db_cluster_arn())?,

@@ -16,8 +16,8 @@ use crate::{
 
 const DESCRIBE: Operation = rds::DESCRIBE_DB_INSTANCES;
 
-/// The most that AWS gives on a page.
-const PER_PAGE: i32 = 100;
+/// The maximum page size of `DescribeDBInstances`.
+const MAX_PAGE_SIZE: i32 = 100;
 
 pub(crate) async fn list(session: &Session) -> Listing {
     read(session, Vec::new()).await
@@ -31,13 +31,13 @@ pub(crate) async fn look_up(session: &Session, arns: &[Arn]) -> Listing {
 
 async fn read(session: &Session, filters: Vec<Filter>) -> Listing {
     let mut listing = ListingBuilder::default();
-    let end = pages(session, filters, &mut listing).await;
+    let end = read_pages(session, filters, &mut listing).await;
     listing.finish(end)
 }
 
-async fn pages(session: &Session, filters: Vec<Filter>, listing: &mut ListingBuilder) -> Result<(), Gap> {
+async fn read_pages(session: &Session, filters: Vec<Filter>, listing: &mut ListingBuilder) -> Result<(), Gap> {
     let filters = (!filters.is_empty()).then_some(filters);
-    let request = session.rds().describe_db_instances().set_filters(filters).max_records(PER_PAGE);
+    let request = session.rds().describe_db_instances().set_filters(filters).max_records(MAX_PAGE_SIZE);
     let mut pages = Paginator::new(DESCRIBE);
     while let Some(marker) = pages.next_page() {
         let page = session.send(DESCRIBE, request.clone().set_marker(marker).send()).await?;
@@ -49,35 +49,35 @@ async fn pages(session: &Session, filters: Vec<Filter>, listing: &mut ListingBui
     Ok(())
 }
 
-/// Neptune's and DocumentDB's are among them, under names of RDS; they are read nowhere else.
+/// Converts a DB instance. RDS also returns the instances of Neptune and DocumentDB, with ARNs of RDS. They are not listed elsewhere.
 fn resource(instance: &DbInstance) -> Result<Resource, Gap> {
-    let name = arn(DESCRIBE, instance.db_instance_arn())?;
+    let arn = arn(DESCRIBE, instance.db_instance_arn())?;
     Ok(Resource {
-        links: links(&name, instance),
-        arn: name,
+        links: links(&arn, instance),
+        arn,
         created_at: instance.instance_create_time().and_then(timestamp),
         tags: Tags::Known(tag_set(instance.tag_list().iter().map(|tag| (tag.key(), tag.value())))),
         usage: usage(instance),
     })
 }
 
-fn links(name: &Arn, instance: &DbInstance) -> Relationships {
-    let home = name.as_str().strip_suffix(name.resource());
-    let cluster = home.zip(instance.db_cluster_identifier());
-    let parent = cluster.and_then(|(home, cluster)| format!("{home}cluster:{cluster}").parse().ok());
+fn links(arn: &Arn, instance: &DbInstance) -> Relationships {
+    let prefix = arn.as_str().strip_suffix(arn.resource());
+    let cluster = prefix.zip(instance.db_cluster_identifier());
+    let parent = cluster.and_then(|(prefix, cluster)| format!("{prefix}cluster:{cluster}").parse().ok());
     let groups = instance.vpc_security_groups().iter();
     let groups = groups.map(|group| (RelationshipKind::SecurityGroup, group.vpc_security_group_id()));
     let vpc = (RelationshipKind::Vpc, instance.db_subnet_group().and_then(|group| group.vpc_id()));
     Relationships::to(parent, groups.chain([vpc]))
 }
 
-/// The hours of an instance class. None of a database that does not run, for its storage is billed all the same, and none of
-/// Neptune's and DocumentDB's, which have the same classes on bills of their own.
+/// Returns the usage in hours of the instance class. `None` for a database that is not running, because only its storage is
+/// billed. `None` for Neptune and DocumentDB, which have the same classes but are billed as other services.
 fn usage(instance: &DbInstance) -> Option<Usage> {
     let engine = instance.engine().unwrap_or_default();
-    let others = engine == "neptune" || engine == "docdb";
+    let is_other_service = engine == "neptune" || engine == "docdb";
     let stopped = matches!(instance.db_instance_status(), Some("stopped" | "stopping" | "deleting"));
-    let class = instance.db_instance_class().filter(|_| !others && !stopped)?;
+    let class = instance.db_instance_class().filter(|_| !is_other_service && !stopped)?;
     let driver = if instance.multi_az() == Some(true) { format!("Multi-AZ {class}") } else { class.to_owned() };
     Some(Usage { driver, quantity: 1 })
 }
@@ -108,8 +108,8 @@ mod tests {
     /// other engines such as DocumentDB have no cost driver.
     #[test]
     fn stopped_database_has_no_instance_hours() {
-        let class = |engine: &str, status: &str, twice: bool| {
-            let instance = DbInstance::builder().engine(engine).db_instance_status(status).multi_az(twice);
+        let class = |engine: &str, status: &str, multi_az: bool| {
+            let instance = DbInstance::builder().engine(engine).db_instance_status(status).multi_az(multi_az);
             usage(&instance.db_instance_class("db.m5.large").build()).map(|usage| usage.driver)
         };
         assert_eq!(class("postgres", "available", false).as_deref(), Some("db.m5.large"));

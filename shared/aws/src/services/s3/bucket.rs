@@ -1,4 +1,4 @@
-//! S3 buckets, region by region.
+//! S3 buckets, which are listed for each region.
 
 use aws_sdk_s3::{error::ProvideErrorMetadata, types::Bucket};
 use tagledger_model::{
@@ -15,13 +15,13 @@ use crate::{
     tags::{self, InlineTags, TagFetch},
 };
 
-// The permission to list buckets is not named as the call.
+// The IAM action of `ListBuckets` is `s3:ListAllMyBuckets`.
 const LIST: Operation = s3::LIST_BUCKETS;
 
 const GET_TAGS: Operation = s3::GET_BUCKET_TAGGING;
 
-/// The most that AWS gives on a page. Without any parameter it would not say where the buckets are.
-const PER_PAGE: i32 = 10_000;
+/// The maximum page size of `ListBuckets`.
+const MAX_PAGE_SIZE: i32 = 10_000;
 
 pub(crate) async fn list(session: &Session) -> Listing {
     let mut listing = ListingBuilder::default();
@@ -33,20 +33,20 @@ pub(crate) async fn look_up(session: &Session, arns: &[Arn]) -> Listing {
     tags::look_up::<BucketTags>(session, arns).await
 }
 
-/// Where those of the buckets are that the session's account has, by one list of all its buckets.
+/// Returns the scopes of those buckets that the account of the session owns. It lists all buckets of the account.
 ///
 /// # Errors
-/// Its buckets could not be listed.
+/// A gap if the buckets could not be listed.
 pub(crate) async fn locate(session: &Session, arns: &[Arn]) -> Result<Vec<(Arn, Scope)>, Gap> {
-    // Only with some parameter AWS says where buckets are.
     let prefix = if let [only] = arns { only.resource() } else { "" };
     let request = session.s3().list_buckets().set_prefix((!prefix.is_empty()).then(|| prefix.to_owned()));
     let (mut located, mut pages) = (Vec::new(), Paginator::new(LIST));
     while let Some(token) = pages.next_page() {
-        let request = request.clone().max_buckets(PER_PAGE).set_continuation_token(token);
+        // Without a parameter, S3 does not return the regions of the buckets.
+        let request = request.clone().max_buckets(MAX_PAGE_SIZE).set_continuation_token(token);
         let page = session.send(LIST, request.send()).await?;
         for bucket in page.buckets() {
-            let arn = untagged(&session.partition, bucket)?.arn;
+            let arn = tag_fetch(&session.partition, bucket)?.arn;
             if arns.contains(&arn) {
                 located.push((arn, scope(session, bucket)?));
             }
@@ -57,19 +57,19 @@ pub(crate) async fn locate(session: &Session, arns: &[Arn]) -> Result<Vec<(Arn, 
 }
 
 fn scope(session: &Session, bucket: &Bucket) -> Result<Scope, Gap> {
-    let region = bucket.bucket_region().and_then(|given| canonical(given).parse().ok());
-    let region = region.ok_or_else(|| malformed_response(LIST, "AWS did not say in which region a bucket is"))?;
+    let region = bucket.bucket_region().and_then(|location| canonical_region(location).parse().ok());
+    let region = region.ok_or_else(|| malformed_response(LIST, "AWS returned a bucket without its region"))?;
     Ok(Scope { account: session.account.clone(), region, resource_type: ResourceType::S3Bucket })
 }
 
 async fn read(session: &Session, listing: &mut ListingBuilder) -> Result<(), Gap> {
-    let request = session.s3().list_buckets().bucket_region(session.region.as_str()).max_buckets(PER_PAGE);
+    let request = session.s3().list_buckets().bucket_region(session.region.as_str()).max_buckets(MAX_PAGE_SIZE);
     let mut pages = Paginator::new(LIST);
     while let Some(token) = pages.next_page() {
         let page = session.send(LIST, request.clone().set_continuation_token(token).send()).await?;
         let mut listed = Vec::new();
         for bucket in page.buckets().iter().filter(|bucket| is_in(&session.region, bucket)) {
-            match untagged(&session.partition, bucket) {
+            match tag_fetch(&session.partition, bucket) {
                 Ok(bucket) => listed.push(bucket),
                 Err(gap) => listing.record_gap(gap),
             }
@@ -80,13 +80,13 @@ async fn read(session: &Session, listing: &mut ListingBuilder) -> Result<(), Gap
     Ok(())
 }
 
-/// Whether a bucket belongs to the region's list. One without a region is there because it was asked for.
+/// Whether a bucket is in the region. A bucket without a region is, because S3 returned it for this region.
 fn is_in(region: &Region, bucket: &Bucket) -> bool {
-    bucket.bucket_region().is_none_or(|given| canonical(given) == region.as_str())
+    bucket.bucket_region().is_none_or(|location| canonical_region(location) == region.as_str())
 }
 
-/// The two regions that S3 had names for before regions were named.
-fn canonical(location: &str) -> &str {
+/// Returns the region name of a location. S3 still returns the older names of two regions.
+fn canonical_region(location: &str) -> &str {
     match location {
         "" | "US" => "us-east-1",
         "EU" => "eu-west-1",
@@ -94,7 +94,7 @@ fn canonical(location: &str) -> &str {
     }
 }
 
-fn untagged(partition: &Partition, bucket: &Bucket) -> Result<TagFetch, Gap> {
+fn tag_fetch(partition: &Partition, bucket: &Bucket) -> Result<TagFetch, Gap> {
     let name = bucket.name().map(|name| format!("arn:{partition}:s3:::{name}"));
     Ok(TagFetch {
         arn: arn(LIST, name.as_deref())?,
@@ -103,16 +103,18 @@ fn untagged(partition: &Partition, bucket: &Bucket) -> Result<TagFetch, Gap> {
     })
 }
 
-/// Tags through `s3:GetBucketTagging`.
+/// Fetches tags through `s3:GetBucketTagging`.
 struct BucketTags;
 
 impl InlineTags for BucketTags {
     async fn fetch(session: &Session, arn: &Arn) -> Result<Option<TagSet>, Gap> {
-        // A name that was given up may be a stranger's by now.
+        // After a bucket is deleted, another account can create a bucket with the same name.
         let owner = session.account.as_str();
         let request = session.s3().get_bucket_tagging().bucket(arn.resource()).expected_bucket_owner(owner);
         match session.send_raw(GET_TAGS, request.send()).await {
-            Ok(answer) => Ok(Some(tag_set(answer.tag_set().iter().map(|tag| (Some(tag.key()), Some(tag.value())))))),
+            Ok(response) => {
+                Ok(Some(tag_set(response.tag_set().iter().map(|tag| (Some(tag.key()), Some(tag.value()))))))
+            }
             Err(error) => match error.code() {
                 Some("NoSuchTagSet") => Ok(Some(TagSet::default())),
                 Some("NoSuchBucket") => Ok(None),
@@ -142,7 +144,7 @@ mod tests {
     #[test]
     fn bucket_arn_uses_account_partition() {
         let bucket = Bucket::builder().name("logs.example").build();
-        let listed = untagged(&"aws-cn".parse().unwrap(), &bucket).unwrap();
+        let listed = tag_fetch(&"aws-cn".parse().unwrap(), &bucket).unwrap();
         assert_eq!(listed.arn.as_str(), "arn:aws-cn:s3:::logs.example");
     }
 }
