@@ -209,8 +209,8 @@ mod aws {
     }
 
     fn check_clock(findings: &mut Findings, clocks: Option<ClockSkew>) {
-        let Some(ClockSkew { aws, here }) = clocks else { return };
-        let ahead = here.duration_since(aws).as_secs();
+        let Some(ClockSkew { aws, local }) = clocks else { return };
+        let ahead = local.duration_since(aws).as_secs();
         if ahead.abs() > MAX_SKEW_SECONDS {
             let which = if ahead > 0 { "ahead of" } else { "behind" };
             let message =
@@ -226,7 +226,7 @@ mod aws {
         let granted = probes.iter().filter(|probe| probe.outcome == Ok(ProbeOutcome::Granted)).count();
         let untested: Vec<&str> = probes
             .iter()
-            .filter(|probe| probe.outcome == Ok(ProbeOutcome::Nothing))
+            .filter(|probe| probe.outcome == Ok(ProbeOutcome::NotTested))
             .map(|probe| probe.action)
             .collect();
         let untested = match untested.as_slice() {

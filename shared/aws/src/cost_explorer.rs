@@ -1,6 +1,6 @@
-//! Cost Explorer: what was spent, and which tags bills are split by.
+//! Cost Explorer: costs, and the status of cost allocation tags.
 //!
-//! Every page of an answer is a request, and AWS charges for each, so nothing is asked twice.
+//! Each page of a response is a request, and AWS charges for each request, so no question is sent twice.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -27,23 +27,24 @@ const GET_RESOURCES: Operation = Operation::new("ce:GetCostAndUsageWithResources
 
 pub(crate) const LIST_TAGS: Operation = Operation::new("ce:ListCostAllocationTags", COST_EXPLORER);
 
-/// How much of what is billed was used, in the unit of its usage type.
+/// The metric of the used quantity, in the unit of the usage type.
 const USAGE_QUANTITY: &str = "UsageQuantity";
 
-/// The most keys that can be asked for at once.
-const KEYS_PER_REQUEST: usize = 100;
+/// The maximum number of tag keys in one `ListCostAllocationTags` request.
+const MAX_KEYS_PER_REQUEST: usize = 100;
 
-/// The region in which a partition has Cost Explorer.
+/// Returns the region of the Cost Explorer endpoint of a partition.
 ///
 /// # Errors
-/// It has none.
+/// A gap if the partition has no Cost Explorer.
 pub(crate) fn region(partition: &str) -> Result<Region, Gap> {
     let name = match partition {
         "aws-cn" => "cn-northwest-1",
         "aws" => "us-east-1",
         other => {
-            let message =
-                format!("partition {other} has no Cost Explorer: its bills are with an account of another one");
+            let message = format!(
+                "partition {other} has no Cost Explorer; its costs are on the bill of an account in another partition"
+            );
             let gap = listing_builder::malformed_response(GET_COST, &message);
             return Err(Gap { reason: GapReason::NotEnabled, ..gap });
         }
@@ -51,37 +52,37 @@ pub(crate) fn region(partition: &str) -> Result<Region, Gap> {
     name.parse().map_err(|_| listing_builder::malformed_response(GET_COST, name))
 }
 
-/// Asks, and reads to the last page or until that many requests were made.
+/// Sends a question, and reads all pages of the response. It stops with an error after `max_requests` requests.
 pub(crate) async fn query_costs(session: &Session, question: &BillQuestion, max_requests: u64) -> CostQueryResult {
     let mut requests = 0;
-    let answer = read(session, question, max_requests, &mut requests).await;
-    CostQueryResult { requests, response: answer }
+    let response = read_pages(session, question, max_requests, &mut requests).await;
+    CostQueryResult { requests, response }
 }
 
-async fn read(
+async fn read_pages(
     session: &Session,
     question: &BillQuestion,
     max_requests: u64,
     requests: &mut u64,
 ) -> Result<CostQueryResponse, CostQueryError> {
-    let request = Request::of(question).map_err(CostQueryError::Gap)?;
-    let (mut pages, mut collected) = (Paginator::new(request.operation), Collected::default());
+    let request = Request::from_question(question).map_err(CostQueryError::Gap)?;
+    let (mut pages, mut collected) = (Paginator::new(request.operation), CollectedLines::default());
     while let Some(token) = pages.next_page() {
         if *requests >= max_requests {
             return Err(CostQueryError::PageLimit);
         }
         *requests += 1;
-        let (results, next) = request.page(session, token).await.map_err(CostQueryError::Gap)?;
+        let (results, next) = request.send_page(session, token).await.map_err(CostQueryError::Gap)?;
         results.iter().try_for_each(|result| collected.add(result, question)).map_err(CostQueryError::Gap)?;
         pages.advance(next.as_deref()).map_err(CostQueryError::Gap)?;
     }
-    Ok(collected.answer())
+    Ok(collected.into_response())
 }
 
-/// A question as it is sent. Single resources have a call of their own, with the same parameters.
+/// The parameters of a request. Costs of single resources have their own operation, with the same parameters.
 struct Request {
     operation: Operation,
-    of_resources: bool,
+    by_resource: bool,
     period: DateInterval,
     granularity: Granularity,
     metrics: Vec<String>,
@@ -89,17 +90,17 @@ struct Request {
     filter: Option<Expression>,
 }
 
-/// Results of a page, and the token of the next one.
-type PageOf = (Vec<ResultByTime>, Option<String>);
+/// The results of a page, and the token of the next page.
+type ResultPage = (Vec<ResultByTime>, Option<String>);
 
 impl Request {
-    fn of(question: &BillQuestion) -> Result<Self, Gap> {
-        let units = question.group_by.contains(&Dimension::UsageType).then_some(USAGE_QUANTITY);
-        let of_resources = question.group_by.contains(&Dimension::Resource);
-        let metrics = [Metric::NetAmortized.as_str(), Metric::Amortized.as_str()].into_iter().chain(units);
+    fn from_question(question: &BillQuestion) -> Result<Self, Gap> {
+        let quantity = question.group_by.contains(&Dimension::UsageType).then_some(USAGE_QUANTITY);
+        let by_resource = question.group_by.contains(&Dimension::Resource);
+        let metrics = [Metric::NetAmortized.as_str(), Metric::Amortized.as_str()].into_iter().chain(quantity);
         Ok(Self {
-            operation: if of_resources { GET_RESOURCES } else { GET_COST },
-            of_resources,
+            operation: if by_resource { GET_RESOURCES } else { GET_COST },
+            by_resource,
             period: interval(question.days)?,
             granularity: match question.granularity {
                 TimeGranularity::Day => Granularity::Daily,
@@ -111,9 +112,9 @@ impl Request {
         })
     }
 
-    async fn page(&self, session: &Session, token: Option<String>) -> Result<PageOf, Gap> {
+    async fn send_page(&self, session: &Session, token: Option<String>) -> Result<ResultPage, Gap> {
         let client = session.cost_explorer();
-        // The two calls have the same parameters in types of their own.
+        // The two operations have the same parameters, but the SDK has different types for them.
         macro_rules! send {
             ($call:ident) => {{
                 let call = client
@@ -128,7 +129,7 @@ impl Request {
                 Ok((page.results_by_time().to_vec(), page.next_page_token().map(str::to_owned)))
             }};
         }
-        if self.of_resources { send!(get_cost_and_usage_with_resources) } else { send!(get_cost_and_usage) }
+        if self.by_resource { send!(get_cost_and_usage_with_resources) } else { send!(get_cost_and_usage) }
     }
 }
 
@@ -151,25 +152,27 @@ fn group_by(dimension: &Dimension) -> GroupDefinition {
 }
 
 fn expression(condition: &Condition) -> Expression {
-    let all = |of: &[Condition]| Some(of.iter().map(expression).collect());
+    let expressions = |conditions: &[Condition]| Some(conditions.iter().map(expression).collect());
     let dimension =
         |key, values: &[String]| DimensionValues::builder().key(key).set_values(Some(values.to_vec())).build();
-    let new = Expression::builder();
+    let builder = Expression::builder();
     match condition {
-        Condition::All(of) => new.set_and(all(of)),
-        Condition::Any(of) => new.set_or(all(of)),
-        Condition::Not(of) => new.not(expression(of)),
-        Condition::Services(names) => new.dimensions(dimension(Key::Service, names)),
-        Condition::RecordTypes(names) => new.dimensions(dimension(Key::RecordType, names)),
-        Condition::TagAbsent(key) => new.tags(TagValues::builder().key(key).match_options(MatchOption::Absent).build()),
+        Condition::All(conditions) => builder.set_and(expressions(conditions)),
+        Condition::Any(conditions) => builder.set_or(expressions(conditions)),
+        Condition::Not(condition) => builder.not(expression(condition)),
+        Condition::Services(names) => builder.dimensions(dimension(Key::Service, names)),
+        Condition::RecordTypes(names) => builder.dimensions(dimension(Key::RecordType, names)),
+        Condition::TagAbsent(key) => {
+            builder.tags(TagValues::builder().key(key).match_options(MatchOption::Absent).build())
+        }
         Condition::TagValues(key, values) => {
-            new.tags(TagValues::builder().key(key).set_values(Some(values.clone())).build())
+            builder.tags(TagValues::builder().key(key).set_values(Some(values.clone())).build())
         }
     }
     .build()
 }
 
-/// A line with both amounts that were asked for: which of them counts is decided when all are there.
+/// A cost row with both amounts. Which of them is used depends on all rows, so it is decided after the last page.
 struct Line {
     day: Date,
     groups: Vec<String>,
@@ -178,32 +181,33 @@ struct Line {
     units: i64,
 }
 
-/// What has been read so far.
+/// The lines of the pages that were read so far.
 #[derive(Default)]
-struct Collected {
+struct CollectedLines {
     lines: Vec<Line>,
     estimated: BTreeSet<Date>,
 }
 
-impl Collected {
+impl CollectedLines {
     fn add(&mut self, result: &ResultByTime, question: &BillQuestion) -> Result<(), Gap> {
-        let odd = |what: &str| listing_builder::malformed_response(GET_COST, &format!("the answer has {what}"));
+        let malformed = |what: &str| listing_builder::malformed_response(GET_COST, &format!("the response has {what}"));
         let start = result.time_period().map(DateInterval::start).unwrap_or_default();
-        let day: Date = start.parse().map_err(|_| odd("a period without its day"))?;
+        let day: Date = start.parse().map_err(|_| malformed("a period without a start date"))?;
         if result.estimated() {
             self.estimated.insert(day);
         }
         for group in result.groups() {
             if group.keys().len() != question.group_by.len() {
-                return Err(odd("a group with other keys than were asked for"));
+                return Err(malformed("a group with other keys than requested"));
             }
-            self.lines.push(line(day, group, question).ok_or_else(|| odd("an amount that is none"))?);
+            self.lines.push(line(day, group, question).ok_or_else(|| malformed("an invalid amount"))?);
         }
         Ok(())
     }
 
-    /// Accounts that are not told net amounts get the others for everything: the two are never mixed.
-    fn answer(self) -> CostQueryResponse {
+    /// Returns all rows in one metric, because amounts of different metrics must not be added. It is the gross amount if any row
+    /// has no net amount.
+    fn into_response(self) -> CostQueryResponse {
         let net = self.lines.iter().all(|line| line.net.is_some());
         let metric = if net { Metric::NetAmortized } else { Metric::Amortized };
         let row = |line: Line| {
@@ -216,14 +220,14 @@ impl Collected {
 
 fn line(day: Date, group: &Group, question: &BillQuestion) -> Option<Line> {
     let metrics = group.metrics()?;
-    let told = |metric: Metric| amount(metrics, metric.as_str());
-    let (net, gross) = (told(Metric::NetAmortized)?, told(Metric::Amortized)?);
+    let amount_of = |metric: Metric| amount(metrics, metric.as_str());
+    let (net, gross) = (amount_of(Metric::NetAmortized)?, amount_of(Metric::Amortized)?);
     let units = amount(metrics, USAGE_QUANTITY)?.map_or(0, |(_, units)| units.micros());
-    let groups = group.keys().iter().zip(&question.group_by).map(|(key, by)| plain(key, by).to_owned()).collect();
+    let groups = group.keys().iter().zip(&question.group_by).map(|(key, by)| group_value(key, by).to_owned()).collect();
     (net.is_some() || gross.is_some()).then_some(Line { day, groups, net, gross, units })
 }
 
-/// The amount of a metric, if it is told; nothing when what is told is no amount.
+/// Returns the unit and the amount of a metric, or `Some(None)` if the metric is absent. `None` if the amount is invalid.
 fn amount(metrics: &HashMap<String, MetricValue>, metric: &str) -> Option<Option<(String, Amount)>> {
     let Some((unit, text)) = metrics.get(metric).and_then(|value| Some((value.unit()?, value.amount()?))) else {
         return Some(None);
@@ -231,22 +235,25 @@ fn amount(metrics: &HashMap<String, MetricValue>, metric: &str) -> Option<Option
     Some(Some((unit.to_owned(), text.parse().ok()?)))
 }
 
-/// A tag's value without its key, which stands before it: `Owner$anna`.
-fn plain<'k>(key: &'k str, by: &Dimension) -> &'k str {
+/// Returns the value of a group. For tags, Cost Explorer puts the key before the value: `Owner$anna`.
+fn group_value<'k>(key: &'k str, by: &Dimension) -> &'k str {
     match by {
         Dimension::Tag(name) => key.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix('$')).unwrap_or(key),
         _ => key,
     }
 }
 
-/// Whether bills are split by these keys. Only the account that pays may ask.
+/// Returns the cost allocation status of these tag keys. Only the payer account has the permission.
+///
+/// # Errors
+/// The gap of a failed request.
 pub(crate) async fn list_allocation_tags(session: &Session, keys: &[String]) -> Result<Vec<AllocationTag>, Gap> {
     let unknown = |key: &String| AllocationTag { key: key.clone(), status: TagStatus::Unknown };
     let mut tags: Vec<AllocationTag> = keys.iter().map(unknown).collect();
-    for keys in keys.chunks(KEYS_PER_REQUEST) {
+    for keys in keys.chunks(MAX_KEYS_PER_REQUEST) {
         let request = session.cost_explorer().list_cost_allocation_tags().r#type(CostAllocationTagType::UserDefined);
-        let answer = session.send(LIST_TAGS, request.set_tag_keys(Some(keys.to_vec())).send()).await?;
-        for found in answer.cost_allocation_tags() {
+        let response = session.send(LIST_TAGS, request.set_tag_keys(Some(keys.to_vec())).send()).await?;
+        for found in response.cost_allocation_tags() {
             let active = *found.status() == CostAllocationTagStatus::Active;
             for tag in tags.iter_mut().filter(|tag| tag.key == found.tag_key()) {
                 tag.status = if active { TagStatus::Active } else { TagStatus::Inactive };
@@ -284,9 +291,9 @@ mod tests {
     /// estimated days are recorded.
     #[test]
     fn net_amortized_cost_is_preferred() {
-        let mut collected = Collected::default();
+        let mut collected = CollectedLines::default();
         collected.add(&result(&[("NetAmortizedCost", "1.25"), ("AmortizedCost", "2")]), &question()).unwrap();
-        let answer = collected.answer();
+        let response = collected.into_response();
         let row = CostRow {
             day: Date::constant(2026, 11, 3),
             groups: vec!["AWS Lambda".to_owned(), "an$na".to_owned()],
@@ -294,32 +301,32 @@ mod tests {
             amount: Amount::from_micros(1_250_000),
             units: 0,
         };
-        assert_eq!((answer.rows, answer.metric), (vec![row], Metric::NetAmortized));
-        assert_eq!(answer.estimated.into_iter().collect::<Vec<_>>(), [Date::constant(2026, 11, 3)]);
+        assert_eq!((response.rows, response.metric), (vec![row], Metric::NetAmortized));
+        assert_eq!(response.estimated.into_iter().collect::<Vec<_>>(), [Date::constant(2026, 11, 3)]);
     }
 
     /// If any row has no net amortized cost, all rows use the amortized cost, so that the sums use one metric.
     #[test]
     fn missing_net_cost_falls_back_for_all_rows() {
-        let mut collected = Collected::default();
+        let mut collected = CollectedLines::default();
         collected.add(&result(&[("NetAmortizedCost", "1"), ("AmortizedCost", "2")]), &question()).unwrap();
         collected.add(&result(&[("AmortizedCost", "3")]), &question()).unwrap();
-        let answer = collected.answer();
-        assert_eq!(answer.metric, Metric::Amortized);
-        assert_eq!(answer.rows.iter().map(|row| row.amount.micros()).sum::<i64>(), 5_000_000);
+        let response = collected.into_response();
+        assert_eq!(response.metric, Metric::Amortized);
+        assert_eq!(response.rows.iter().map(|row| row.amount.micros()).sum::<i64>(), 5_000_000);
     }
 
     /// A response with an unexpected number of groups, an invalid amount or no metric is rejected.
     #[test]
     fn malformed_cost_response_is_rejected() {
         let other = BillQuestion { group_by: vec![Dimension::Service], ..question() };
-        let odd = [
+        let malformed = [
             (result(&[("AmortizedCost", "3")]), other),
             (result(&[("AmortizedCost", "three")]), question()),
             (result(&[]), question()),
         ];
-        for (result, question) in odd {
-            assert!(Collected::default().add(&result, &question).is_err(), "{result:?}");
+        for (result, question) in malformed {
+            assert!(CollectedLines::default().add(&result, &question).is_err(), "{result:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Whether each permission is there: the smallest request of every operation that a scan makes.
+//! Permission probes: the smallest request of each operation that a scan calls.
 
 use std::future::Future;
 
@@ -18,50 +18,50 @@ use crate::{
     accounts, client::Aws, cloud_trail, cost_explorer, session::Session, settings::MemberAccounts, wire::query,
 };
 
-/// What came of one permission.
+/// The result of probing one permission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PermissionProbe {
-    /// The account that was asked.
+    /// The account that received the request.
     pub account: AccountId,
-    /// As IAM names it.
+    /// The IAM action, such as `ec2:DescribeVolumes`.
     pub action: &'static str,
-    /// Whether AWS answered; why it did not.
+    /// The outcome, or the gap of a failed request.
     pub outcome: Result<ProbeOutcome, Gap>,
 }
 
-/// How a permission that was not refused stands.
+/// The outcome of a probe that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeOutcome {
-    /// AWS answered.
+    /// The request succeeded.
     Granted,
-    /// There was nothing to ask about, such as no bucket whose tags could be read.
-    Nothing,
+    /// The account has no resource to test the permission with, such as a bucket whose tags could be read.
+    NotTested,
 }
 
-/// What time it is here and for AWS.
+/// The time of AWS and of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockSkew {
-    /// As AWS dated its answer.
+    /// The `Date` header of a response.
     pub aws: Timestamp,
-    /// When that came.
-    pub here: Timestamp,
+    /// The time of this machine when the response arrived.
+    pub local: Timestamp,
 }
 
 const REGIONS: &str = "ec2:DescribeRegions";
 
-/// The probes of one account in one region.
-struct Probing<'s> {
+/// Probes the permissions of one account in one region.
+struct Prober<'s> {
     session: &'s Session,
     probes: Vec<PermissionProbe>,
 }
 
 impl Aws {
-    /// Tries every permission of a scan in the configured region, for the caller's account and for those that it enters.
-    /// `costs`: also those of Cost Explorer, at USD 0.01 each.
+    /// Probes all permissions of a scan in the configured region, for the caller's account and the member accounts. With `costs`,
+    /// also those of Cost Explorer, which charges USD 0.01 for each request.
     pub async fn probe(&self, costs: bool, now: fn() -> Timestamp) -> (Vec<PermissionProbe>, Option<ClockSkew>) {
         let (own, region) = (&self.caller().id, self.default_region());
         let mut probes = self.probe_account(own, region).await;
-        let clocks = self.sessions.last_response_date(REGIONS).map(|aws| ClockSkew { aws, here: now() });
+        let clocks = self.sessions.last_response_date(REGIONS).map(|aws| ClockSkew { aws, local: now() });
         match &self.accounts {
             MemberAccounts::None => {}
             MemberAccounts::Listed(members) => {
@@ -87,15 +87,15 @@ impl Aws {
 
     async fn probe_account(&self, account: &AccountId, region: &Region) -> Vec<PermissionProbe> {
         let session = self.sessions.get(account, region).await;
-        let mut probing = Probing { session: &session, probes: Vec::new() };
+        let mut prober = Prober { session: &session, probes: Vec::new() };
         let regions = accounts::list_regions(&session).await.map(drop);
-        let entered = regions.is_ok();
-        probing.add(REGIONS, regions);
-        // A role that cannot be assumed would be told fifteen times.
-        if entered {
-            probing.inventory().await;
+        let accessible = regions.is_ok();
+        prober.add_result(REGIONS, regions);
+        // If the role cannot be assumed, every other probe would report the same error.
+        if accessible {
+            prober.probe_inventory().await;
         }
-        probing.probes
+        prober.probes
     }
 
     async fn probe_costs(&self, now: Timestamp) -> Vec<PermissionProbe> {
@@ -106,23 +106,23 @@ impl Aws {
                 return vec![PermissionProbe { account, action, outcome: Err(gap) }];
             }
         };
-        let mut probing = Probing { session: &session, probes: Vec::new() };
-        probing.costs(now).await;
-        probing.probes
+        let mut prober = Prober { session: &session, probes: Vec::new() };
+        prober.probe_costs(now).await;
+        prober.probes
     }
 }
 
-impl Probing<'_> {
-    fn add(&mut self, action: &'static str, answered: Result<(), Gap>) {
-        let outcome = answered.map(|()| ProbeOutcome::Granted);
+impl Prober<'_> {
+    fn add_result(&mut self, action: &'static str, result: Result<(), Gap>) {
+        let outcome = result.map(|()| ProbeOutcome::Granted);
         self.probes.push(PermissionProbe { account: self.session.account.clone(), action, outcome });
     }
 
-    fn nothing(&mut self, action: &'static str) {
+    fn add_not_tested(&mut self, action: &'static str) {
         self.probes.push(PermissionProbe {
             account: self.session.account.clone(),
             action,
-            outcome: Ok(ProbeOutcome::Nothing),
+            outcome: Ok(ProbeOutcome::NotTested),
         });
     }
 
@@ -134,87 +134,86 @@ impl Probing<'_> {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let answered = self.session.send(operation, request).await;
-        let (answer, outcome) = match answered {
-            Ok(answer) => (Some(answer), Ok(())),
+        let (response, result) = match self.session.send(operation, request).await {
+            Ok(response) => (Some(response), Ok(())),
             Err(gap) => (None, Err(gap)),
         };
-        self.add(operation.name, outcome);
-        answer
+        self.add_result(operation.name, result);
+        response
     }
 
-    async fn inventory(&mut self) {
+    async fn probe_inventory(&mut self) {
         let session = self.session;
-        let few = || query::Request::default().max_results(5);
-        self.send(ec2::DESCRIBE_INSTANCES, session.ec2().describe_instances(few())).await;
-        self.send(ec2::DESCRIBE_VOLUMES, session.ec2().describe_volumes(few())).await;
+        let request = || query::Request::default().max_results(5);
+        self.send(ec2::DESCRIBE_INSTANCES, session.ec2().describe_instances(request())).await;
+        self.send(ec2::DESCRIBE_VOLUMES, session.ec2().describe_volumes(request())).await;
         let databases = session.rds().describe_db_instances().max_records(20).send();
         self.send(rds::DESCRIBE_DB_INSTANCES, databases).await;
         let clusters = session.rds().describe_db_clusters().max_records(20).send();
         self.send(rds::DESCRIBE_DB_CLUSTERS, clusters).await;
-        self.functions().await;
-        self.containers().await;
-        self.buckets().await;
+        self.probe_functions().await;
+        self.probe_containers().await;
+        self.probe_buckets().await;
         let tagged = session.tagging().get_resources().resources_per_page(1).send();
         self.send(GET_RESOURCES, tagged).await;
-        self.events().await;
+        self.probe_events().await;
     }
 
-    async fn events(&mut self) {
-        let named =
+    async fn probe_events(&mut self) {
+        let by_name =
             LookupAttribute::builder().attribute_key(LookupAttributeKey::EventName).attribute_value("RunInstances");
-        let Ok(named) = named.build() else { return };
-        let events = self.session.cloud_trail().lookup_events().lookup_attributes(named).max_results(1).send();
-        self.send(cloud_trail::LOOK_UP, events).await;
+        let Ok(by_name) = by_name.build() else { return };
+        let events = self.session.cloud_trail().lookup_events().lookup_attributes(by_name).max_results(1).send();
+        self.send(cloud_trail::LOOKUP_EVENTS, events).await;
     }
 
-    async fn functions(&mut self) {
+    async fn probe_functions(&mut self) {
         let session = self.session;
         let listed = session.lambda().list_functions().max_items(1).send();
         let listed = self.send(lambda::LIST_FUNCTIONS, listed).await;
         let function = listed.and_then(|page| page.functions().first()?.function_arn().map(str::to_owned));
-        let Some(function) = function else { return self.nothing(lambda::LIST_TAGS.name) };
+        let Some(function) = function else { return self.add_not_tested(lambda::LIST_TAGS.name) };
         self.send(lambda::LIST_TAGS, session.lambda().list_tags().resource(function).send()).await;
     }
 
-    async fn containers(&mut self) {
+    async fn probe_containers(&mut self) {
         let session = self.session;
         let listed = session.ecs().list_clusters().max_results(1).send();
         let listed = self.send(ecs::LIST_CLUSTERS, listed).await;
         let Some(cluster) = listed.and_then(|page| page.cluster_arns().first().cloned()) else {
             return [ecs::DESCRIBE_CLUSTERS, ecs::LIST_SERVICES, ecs::DESCRIBE_SERVICES]
                 .into_iter()
-                .for_each(|operation| self.nothing(operation.name));
+                .for_each(|operation| self.add_not_tested(operation.name));
         };
         let described = session.ecs().describe_clusters().clusters(&cluster).send();
         self.send(ecs::DESCRIBE_CLUSTERS, described).await;
         let services = session.ecs().list_services().cluster(&cluster).max_results(1).send();
         let services = self.send(ecs::LIST_SERVICES, services).await;
         let Some(service) = services.and_then(|page| page.service_arns().first().cloned()) else {
-            return self.nothing(ecs::DESCRIBE_SERVICES.name);
+            return self.add_not_tested(ecs::DESCRIBE_SERVICES.name);
         };
         let described = session.ecs().describe_services().cluster(&cluster).services(service).send();
         self.send(ecs::DESCRIBE_SERVICES, described).await;
     }
 
-    async fn buckets(&mut self) {
+    async fn probe_buckets(&mut self) {
         let session = self.session;
         let listed = session.s3().list_buckets().bucket_region(session.region.as_str()).max_buckets(1).send();
         let listed = self.send(s3::LIST_BUCKETS, listed).await;
         let bucket = listed.and_then(|page| page.buckets().first()?.name().map(str::to_owned));
         let operation = s3::GET_BUCKET_TAGGING;
-        let Some(bucket) = bucket else { return self.nothing(operation.name) };
-        let answered = session.send_raw(operation, session.s3().get_bucket_tagging().bucket(bucket).send()).await;
-        let answered = match answered {
+        let Some(bucket) = bucket else { return self.add_not_tested(operation.name) };
+        let response = session.send_raw(operation, session.s3().get_bucket_tagging().bucket(bucket).send()).await;
+        let result = match response {
             Ok(_) => Ok(()),
-            // That there are no tags is an answer.
+            // The permission is granted, and the bucket has no tags.
             Err(error) if error.code() == Some("NoSuchTagSet") => Ok(()),
             Err(error) => Err(session.gap_from_error(operation, &error)),
         };
-        self.add(operation.name, answered);
+        self.add_result(operation.name, result);
     }
 
-    async fn costs(&mut self, now: Timestamp) {
+    async fn probe_costs(&mut self, now: Timestamp) {
         let session = self.session;
         let tags = session.cost_explorer().list_cost_allocation_tags().r#type(CostAllocationTagType::UserDefined);
         self.send(cost_explorer::LIST_TAGS, tags.max_results(1).send()).await;

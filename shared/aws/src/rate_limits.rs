@@ -1,29 +1,30 @@
-//! How fast AWS may be asked: token buckets per account, region and family of calls.
+//! Rate limits of requests to AWS: one token bucket for each account, region and API family.
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tagledger_model::{AccountId, Region, ResourceType, api::RateFamily};
 
-/// CloudTrail. All readers of the trail share it.
+/// CloudTrail. AWS counts the requests of all clients of an account and region.
 pub(crate) const CLOUD_TRAIL: RateFamily = RateFamily::new("cloudtrail", 2, 2);
 
 /// Cost Explorer. AWS publishes no rate.
 pub(crate) const COST_EXPLORER: RateFamily = RateFamily::new("cost explorer", 5, 20);
 
-/// `ec2:DescribeRegions`, which has neither pages nor filters and therefore the smaller bucket of EC2.
+/// `ec2:DescribeRegions`. EC2 has a smaller bucket for requests without pagination and filters.
 pub(crate) const EC2_REGIONS: RateFamily = RateFamily::new("ec2 regions", 10, 50);
 
 /// Organizations. AWS publishes no rate.
 pub(crate) const ORGANIZATIONS: RateFamily = RateFamily::new("organizations", 5, 5);
 
-/// All families: those above, and those of the resource types.
+/// Returns all API families: those above, and those of the resource types.
 fn families() -> impl Iterator<Item = RateFamily> {
-    let of_types = ResourceType::ALL.iter().flat_map(|kind| kind.spec().operations()).map(|operation| operation.family);
-    [CLOUD_TRAIL, COST_EXPLORER, EC2_REGIONS, ORGANIZATIONS].into_iter().chain(of_types)
+    let of_resource_types =
+        ResourceType::ALL.iter().flat_map(|kind| kind.spec().operations()).map(|operation| operation.family);
+    [CLOUD_TRAIL, COST_EXPLORER, EC2_REGIONS, ORGANIZATIONS].into_iter().chain(of_resource_types)
 }
 
-/// The quota at a share, in percent, of the rate of AWS.
+/// Returns the quota at a percentage of the rate of AWS.
 fn quota(family: RateFamily, percent: u32) -> Option<Quota> {
     let percent = percent.clamp(1, 100);
     let interval = Duration::from_secs(100) / (family.per_second * percent);
@@ -31,20 +32,20 @@ fn quota(family: RateFamily, percent: u32) -> Option<Quota> {
     Some(Quota::with_period(interval)?.allow_burst(burst))
 }
 
-/// All token buckets of all accounts and regions.
+/// The token buckets of all accounts and regions.
 #[derive(Debug)]
 pub(crate) struct RateLimits {
     families: BTreeMap<RateFamily, DefaultKeyedRateLimiter<(AccountId, Region)>>,
 }
 
 impl RateLimits {
-    /// BucketTags at this share, in percent, of AWS's rates.
+    /// Creates the limits at a percentage of the rates of AWS.
     pub(crate) fn new(percent: u32) -> Self {
         let limiter = |family: RateFamily| Some((family, RateLimiter::keyed(quota(family, percent)?)));
         Self { families: families().filter_map(limiter).collect() }
     }
 
-    /// Waits until the family's bucket of that account and region has a token, and takes it.
+    /// Waits until the bucket of the family, account and region has a token, and takes it.
     pub(crate) async fn acquire(&self, family: RateFamily, account: &AccountId, region: &Region) {
         if let Some(limiter) = self.families.get(&family) {
             limiter.until_key_ready(&(account.clone(), region.clone())).await;
@@ -94,7 +95,7 @@ mod tests {
         let limits = RateLimits::new(1);
         assert!(families().all(|family| limits.families.contains_key(&family)));
         let names: BTreeSet<&str> = limits.families.keys().map(|family| family.name).collect();
-        assert_eq!(names.len(), limits.families.len(), "a name stands for one family");
+        assert_eq!(names.len(), limits.families.len(), "two families have the same name");
     }
 
     /// Requests of one region and API family do not reduce the allowance of other regions or families.

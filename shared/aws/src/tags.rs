@@ -16,7 +16,7 @@ use tagledger_model::{
 
 use crate::{listing_builder::ListingBuilder, paginator::Paginator, session::Session};
 
-/// The most ARNs that `tag:GetResources` takes.
+/// The maximum number of ARNs in one `tag:GetResources` request.
 pub(crate) const ARNS_PER_REQUEST: usize = 100;
 
 /// Number of concurrent requests for the tags of single resources of one scope.
