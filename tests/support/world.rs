@@ -85,7 +85,7 @@ impl World {
     /// Asserts that no call went to an operation that the fake does not serve.
     #[track_caller]
     pub(crate) fn asks_only_what_is_served(&self) {
-        let unknown: Vec<_> = self.fake.request_log().unknown().cloned().collect();
+        let unknown: Vec<_> = self.fake.request_log().unsupported().cloned().collect();
         assert_eq!(unknown, [], "operations without which the scan should do");
     }
 }

@@ -73,8 +73,8 @@ impl<'a> AccountRegion<'a> {
     /// Finds a region of an account of the estate. A region that the account does not list is disabled, except `us-east-1`.
     pub(crate) fn find(estate: &'a Estate, account_id: &str, region: &'a str) -> Option<Self> {
         let (account_no, account) = estate.accounts.iter().enumerate().find(|(_, a)| a.id == account_id)?;
-        let known = account.regions.iter().enumerate().find(|(_, r)| r.name == region);
-        let (region_no, counts, opt_in) = match known {
+        let listed = account.regions.iter().enumerate().find(|(_, r)| r.name == region);
+        let (region_no, counts, opt_in) = match listed {
             Some((no, found)) => (no, found.counts, found.opt_in),
             None if region == "us-east-1" => (255, Counts::default(), OptIn::NotRequired),
             None => (255, Counts::default(), OptIn::NotOptedIn),
@@ -101,7 +101,7 @@ impl<'a> AccountRegion<'a> {
         kind.count(&self.counts)
     }
 
-    /// The id or name of a resource; an index past the count names a resource that was deleted.
+    /// Returns the ID or name of a resource. An index past the count belongs to a deleted resource.
     pub(crate) fn id(&self, kind: Kind, index: usize) -> String {
         let hex = || format!("0{:04x}{:02x}{index:010x}", self.account_no, self.region_no);
         match kind {
@@ -116,7 +116,7 @@ impl<'a> AccountRegion<'a> {
         }
     }
 
-    /// The resource's ARN, in the form in which AWS gives it.
+    /// Returns the ARN of a resource in the format of AWS.
     pub(crate) fn arn(&self, kind: Kind, index: usize) -> String {
         let id = self.id(kind, index);
         let partition = &self.estate.partition;
@@ -125,7 +125,7 @@ impl<'a> AccountRegion<'a> {
             Kind::Instance => format!("{}:instance/{id}", regional("ec2")),
             Kind::Volume => format!("{}:volume/{id}", regional("ec2")),
             Kind::Cluster => format!("{}:cluster/{id}", regional("ecs")),
-            Kind::Service if self.short_arn(index) => format!("{}:service/{id}", regional("ecs")),
+            Kind::Service if self.has_short_arn(index) => format!("{}:service/{id}", regional("ecs")),
             Kind::Service => {
                 format!("{}:service/{}/{id}", regional("ecs"), self.id(Kind::Cluster, self.cluster_of(index)))
             }
@@ -136,21 +136,21 @@ impl<'a> AccountRegion<'a> {
         }
     }
 
-    /// The kind and index that an id or ARN names here; the index of a deleted resource is past the count.
+    /// Returns the type and index of the resource with an ARN. The index of a deleted resource is past the count.
     pub(crate) fn find_arn(&self, arn: &str) -> Option<(Kind, usize)> {
         Kind::ALL.into_iter().find_map(|kind| {
-            let index = self.index(kind, arn)?;
+            let index = self.parse_index(kind, arn)?;
             (self.arn(kind, index) == arn).then_some((kind, index))
         })
     }
 
-    /// The index that an id names here, existing or not.
+    /// Returns the index of the resource with an ID, whether it exists or not.
     pub(crate) fn find_id(&self, kind: Kind, id: &str) -> Option<usize> {
-        let index = self.index(kind, id)?;
+        let index = self.parse_index(kind, id)?;
         (self.id(kind, index) == id).then_some(index)
     }
 
-    fn index(&self, kind: Kind, name: &str) -> Option<usize> {
+    fn parse_index(&self, kind: Kind, name: &str) -> Option<usize> {
         if matches!(kind, Kind::Instance | Kind::Volume) {
             let digits = name.get(name.len().checked_sub(10)?..)?;
             return usize::from_str_radix(digits, 16).ok();
@@ -158,55 +158,55 @@ impl<'a> AccountRegion<'a> {
         name.rsplit('-').next()?.parse().ok()
     }
 
-    /// The recipe of a resource: its place in `estate.recipes`, 0 when there are none.
+    /// Returns the index of a resource's recipe in `estate.recipes`, or 0 if there are no recipes.
     pub(crate) fn recipe(&self, index: usize) -> usize {
         index.checked_rem(self.estate.recipes.len()).unwrap_or(0)
     }
 
-    /// A resource's tags.
+    /// Returns the tags of a resource.
     pub(crate) fn tags(&self, kind: Kind, index: usize) -> Vec<(String, String)> {
         let Some(recipe) = self.estate.recipes.get(self.recipe(index)) else { return Vec::new() };
-        if !self.taggable(kind, index) {
+        if !self.is_taggable(kind, index) {
             return Vec::new();
         }
         recipe.tags.iter().map(|(key, value)| (key.clone(), value.replace("{n}", &index.to_string()))).collect()
     }
 
     /// Whether GetResources returns the resource, because it has or had tags.
-    pub(crate) fn ever_tagged(&self, kind: Kind, index: usize) -> bool {
+    pub(crate) fn was_ever_tagged(&self, kind: Kind, index: usize) -> bool {
         let recipe = self.estate.recipes.get(self.recipe(index));
-        self.taggable(kind, index) && recipe.is_some_and(|recipe| recipe.once_tagged || !recipe.tags.is_empty())
+        self.is_taggable(kind, index) && recipe.is_some_and(|recipe| recipe.once_tagged || !recipe.tags.is_empty())
     }
 
-    pub(crate) fn taggable(&self, kind: Kind, index: usize) -> bool {
-        kind != Kind::Service || !self.short_arn(index)
+    pub(crate) fn is_taggable(&self, kind: Kind, index: usize) -> bool {
+        kind != Kind::Service || !self.has_short_arn(index)
     }
 
-    fn short_arn(&self, service: usize) -> bool {
-        every(self.estate.traps.short_arn_every, service)
+    fn has_short_arn(&self, service: usize) -> bool {
+        is_every(self.estate.traps.short_arn_every, service)
     }
 
-    /// The cluster that an active service runs in.
+    /// Returns the index of the cluster that an active service runs in.
     pub(crate) fn cluster_of(&self, service: usize) -> usize {
         service.checked_rem(self.counts.clusters).unwrap_or(0)
     }
 
-    /// Seconds since 1970 at which a resource was created.
+    /// Returns the creation time in seconds since the Unix epoch.
     pub(crate) fn created_second(&self, index: usize) -> i64 {
         let index = i64::try_from(index).unwrap_or(i64::MAX);
         self.estate.created_from.saturating_add(self.estate.created_step.saturating_mul(index))
     }
 
-    /// The creation time in RFC 3339, whole seconds, `Z`.
+    /// Returns the creation time in RFC 3339, in UTC and without fractions of a second.
     pub(crate) fn created(&self, index: usize) -> String {
         Timestamp::from_second(self.created_second(index)).unwrap_or(Timestamp::MAX).to_string()
     }
 
-    pub(crate) fn stopped(&self, instance: usize) -> bool {
-        every(self.estate.traps.stopped_every, instance)
+    pub(crate) fn is_stopped(&self, instance: usize) -> bool {
+        is_every(self.estate.traps.stopped_every, instance)
     }
 
-    /// The engine of a DB instance or cluster.
+    /// Returns the engine of a DB instance or cluster.
     pub(crate) fn engine(&self, kind: Kind, index: usize) -> &'a str {
         let traps = &self.estate.traps;
         let engines = if kind == Kind::DbCluster { &traps.cluster_engines } else { &traps.db_engines };
@@ -214,14 +214,15 @@ impl<'a> AccountRegion<'a> {
     }
 }
 
-fn every(period: usize, index: usize) -> bool {
+/// Whether an index is the last one of a period. A period of 0 has no end.
+fn is_every(period: usize, index: usize) -> bool {
     index.checked_rem(period).is_some_and(|rest| rest + 1 == period)
 }
 
 /// A list in which one deleted resource follows after every `every` active ones. With `0` there are no deleted ones.
 #[derive(Clone, Copy)]
 pub(crate) struct InterleavedList {
-    pub(crate) live: usize,
+    pub(crate) active: usize,
     pub(crate) every: usize,
 }
 
@@ -236,15 +237,15 @@ pub(crate) enum ListEntry {
 
 impl InterleavedList {
     pub(crate) fn len(self) -> usize {
-        self.live + self.live.checked_div(self.every).unwrap_or(0)
+        self.active + self.active.checked_div(self.every).unwrap_or(0)
     }
 
-    pub(crate) fn at(self, place: usize) -> ListEntry {
+    pub(crate) fn at(self, position: usize) -> ListEntry {
         let period = self.every + 1;
-        match (self.every, place % period == self.every) {
-            (0, _) => ListEntry::Active(place),
-            (_, true) => ListEntry::Deleted(place / period),
-            (_, false) => ListEntry::Active(place - place / period),
+        match (self.every, position % period == self.every) {
+            (0, _) => ListEntry::Active(position),
+            (_, true) => ListEntry::Deleted(position / period),
+            (_, false) => ListEntry::Active(position - position / period),
         }
     }
 }

@@ -13,39 +13,39 @@ use crate::{
     protocol::{Call, Outcome, Reply},
 };
 
-/// What the account that pays is billed beside its resources, and how its bill is told.
+/// The costs of the payer account that are not of resources, and the settings of Cost Explorer.
 #[derive(Debug, Clone)]
 pub struct Billing {
-    /// Keys that are activated as cost allocation tags: bills know no other.
+    /// The tag keys that are activated as cost allocation tags. Costs can be grouped only by these.
     pub activated: Vec<String>,
-    /// Keys that billing knows and that are not activated.
+    /// The tag keys that Cost Explorer lists as inactive.
     pub inactive: Vec<String>,
-    /// Lines of every day that are no resource's.
+    /// The lines of each day that belong to no resource.
     pub extra: Vec<ExtraLine>,
-    /// Groups on a page.
+    /// The number of groups on a page.
     pub page: usize,
-    /// Days from this one on may still change.
+    /// The first day whose costs are estimated.
     pub open_from: Option<Date>,
-    /// Whether net amounts are told; the others are a tenth more.
+    /// Whether responses contain net amounts. Gross amounts are 10% higher.
     pub net: bool,
-    /// The first day for which single resources are told; none when the account has not opted in.
+    /// The first day with costs of single resources. `None` if the account has not enabled them.
     pub resources_from: Option<Date>,
 }
 
-/// A line of every day.
+/// A cost line of each day.
 #[derive(Debug, Clone)]
 pub struct ExtraLine {
-    /// As the bill names it.
+    /// The name of the service on the bill.
     pub service: String,
-    /// Such as `Tax`.
+    /// The record type, such as `Tax`.
     pub record_type: String,
-    /// Whose.
+    /// The ID of the account.
     pub account: String,
-    /// Where; `NoRegion` when nowhere.
+    /// The region, or `NoRegion`.
     pub region: String,
-    /// ISO 4217.
+    /// The currency code of ISO 4217.
     pub currency: String,
-    /// Hundred-millionths of the currency's unit a day.
+    /// The amount per day in billionths of the currency unit.
     pub nano: i64,
 }
 
@@ -63,23 +63,23 @@ impl Default for Billing {
     }
 }
 
-/// The metric that tells how much was used.
+/// The metric of the used quantity.
 const QUANTITY: &str = "UsageQuantity";
 
-/// What a sum is of: the keys that were grouped by, and the currency.
+/// The keys of a group, and its currency.
 type Group = (Vec<String>, String);
 
 /// The sum of a group in a period.
-type Place<'a> = (Period, &'a Group, Sum);
+type PeriodSum<'a> = (Period, &'a Group, Sum);
 
-/// A day's sum.
+/// The sum of one day.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sum {
     nano: i64,
     used: Used,
 }
 
-/// Days that one result tells together, the last one not included.
+/// The days of one result. The end is exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Period {
     first: Date,
@@ -91,8 +91,8 @@ impl Period {
         i64::from((self.end - self.first).get_days())
     }
 
-    /// What was used in it, in thousand-millionths.
-    fn units(self, used: Used) -> i64 {
+    /// Returns the quantity that was used in the period, in billionths.
+    fn quantity(self, used: Used) -> i64 {
         used.hours * self.days() + used.gigabytes * self.days() / i64::from(self.first.days_in_month())
     }
 }
@@ -110,12 +110,13 @@ struct Line<'a> {
     sum: Sum,
 }
 
-pub(crate) fn answer(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
+/// Handles a call of this service.
+pub(crate) fn handle(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     match call.operation.as_str() {
         "GetCostAndUsage" => get_cost_and_usage(account_region, call),
         "GetCostAndUsageWithResources" => get_cost_and_usage_with_resources(account_region, call),
         "ListCostAllocationTags" => list_cost_allocation_tags(account_region, call),
-        _ => Err(ApiError::unknown(call)),
+        _ => Err(ApiError::unsupported(call)),
     }
 }
 
@@ -132,12 +133,16 @@ fn list_cost_allocation_tags(account_region: &AccountRegion<'_>, call: &Call) ->
         ));
     }
     let billing = &account_region.estate.billing;
-    let of = |keys: &[String], status: &str| -> Vec<Value> {
-        let asked = call.field_list("TagKeys");
-        let wanted = keys.iter().filter(|key| asked.as_ref().is_none_or(|asked| asked.contains(&key.as_str())));
-        wanted.map(|key| json!({"TagKey": key, "Type": "UserDefined", "Status": status})).collect()
+    let tags_with_status = |keys: &[String], status: &str| -> Vec<Value> {
+        let requested = call.field_list("TagKeys");
+        let is_requested = |key: &str| requested.as_ref().is_none_or(|requested| requested.contains(&key));
+        keys.iter()
+            .filter(|key| is_requested(key))
+            .map(|key| json!({"TagKey": key, "Type": "UserDefined", "Status": status}))
+            .collect()
     };
-    let tags = [of(&billing.activated, "Active"), of(&billing.inactive, "Inactive")].concat();
+    let active = tags_with_status(&billing.activated, "Active");
+    let tags = [active, tags_with_status(&billing.inactive, "Inactive")].concat();
     let items = tags.len();
     Ok(Reply { body: json!({ "CostAllocationTags": tags }).to_string(), items })
 }
@@ -169,14 +174,14 @@ fn get_cost_and_usage(account_region: &AccountRegion<'_>, call: &Call) -> Outcom
         return Err(invalid("Metrics are missing or not known."));
     }
     let groups = groups(account_region, call, &by)?;
-    let places: Vec<Place<'_>> =
+    let sums: Vec<PeriodSum<'_>> =
         periods.iter().flat_map(|period| groups.iter().map(|(group, sum)| (*period, group, *sum))).collect();
     let scope = call.scope(&format!("{:?}{:?}", call.json.get("TimePeriod"), call.json.get("Filter")));
     let token = call.field("NextPageToken");
     let paging =
         Paging { scope: &scope, token, size: account_region.estate.billing.page, effect: call.effect.as_ref() };
-    let page = paging.page(places.len()).ok_or_else(|| invalid("The NextPageToken is invalid."))?;
-    let shown = places.get(page.places).unwrap_or_default();
+    let page = paging.page(sums.len()).ok_or_else(|| invalid("The NextPageToken is invalid."))?;
+    let shown = sums.get(page.range).unwrap_or_default();
     let mut body = json!({"GroupDefinitions": by, "ResultsByTime": results(account_region, &periods, shown, &metrics)});
     if let (Some(next), Some(body)) = (page.next, body.as_object_mut()) {
         body.insert("NextPageToken".to_owned(), Value::String(next));
@@ -195,20 +200,21 @@ fn periods(call: &Call) -> Result<Vec<Period>, ApiError> {
     let next = match call.field("Granularity") {
         Some("DAILY") => |day: Date| day.saturating_add(1.day()),
         Some("MONTHLY") => |day: Date| day.first_of_month().saturating_add(1.month()),
-        _ => return Err(invalid("The fake knows DAILY and MONTHLY only.")),
+        _ => return Err(invalid("The fake implements only DAILY and MONTHLY.")),
     };
     let firsts = std::iter::successors(Some(start), |first| Some(next(*first))).take_while(|first| *first < end);
     Ok(firsts.map(|first| Period { first, end: next(first).min(end) }).collect())
 }
 
-/// A day's lines that the filter leaves, summed by group and currency. The account that pays sees everybody's.
+/// Returns the sums of one day by group and currency, for the lines that match the filter. The payer account sees the costs of
+/// all accounts.
 fn groups(account_region: &AccountRegion<'_>, call: &Call, by: &[Value]) -> Result<Vec<(Group, Sum)>, ApiError> {
     let estate = account_region.estate;
     let filter = call.json.get("Filter");
     let mut sums: BTreeMap<Group, Sum> = BTreeMap::new();
     let mut add = |line: &Line<'_>| -> Result<(), ApiError> {
-        if filter.map_or(Ok(true), |filter| meets(line, filter))? {
-            let keys = by.iter().map(|by| key(line, by)).collect::<Result<_, _>>()?;
+        if filter.map_or(Ok(true), |filter| matches_filter(line, filter))? {
+            let keys = by.iter().map(|by| group_key(line, by)).collect::<Result<_, _>>()?;
             let sum = sums.entry((keys, line.currency.to_owned())).or_default();
             sum.nano += line.sum.nano;
             sum.used.hours += line.sum.used.hours;
@@ -216,15 +222,20 @@ fn groups(account_region: &AccountRegion<'_>, call: &Call, by: &[Value]) -> Resu
         }
         Ok(())
     };
-    let pays = call.account == estate.home;
-    for (no, account) in estate.accounts.iter().enumerate().filter(|(_, account)| pays || account.id == call.account) {
-        for place in AccountRegion::all(estate, no, account).filter(|place| place.enabled && !account.suspended) {
+    let is_payer = call.account == estate.home;
+    for (no, account) in
+        estate.accounts.iter().enumerate().filter(|(_, account)| is_payer || account.id == call.account)
+    {
+        for account_region in
+            AccountRegion::all(estate, no, account).filter(|region| region.enabled && !account.suspended)
+        {
             for kind in Kind::ALL {
-                (0..place.count(kind)).try_for_each(|index| add(&of_resource(&place, kind, index)))?;
+                (0..account_region.count(kind))
+                    .try_for_each(|index| add(&resource_line(&account_region, kind, index)))?;
             }
         }
     }
-    for extra in estate.billing.extra.iter().filter(|extra| pays || extra.account == call.account) {
+    for extra in estate.billing.extra.iter().filter(|extra| is_payer || extra.account == call.account) {
         add(&Line {
             service: &extra.service,
             record_type: &extra.record_type,
@@ -240,26 +251,26 @@ fn groups(account_region: &AccountRegion<'_>, call: &Call, by: &[Value]) -> Resu
     Ok(sums.into_iter().collect())
 }
 
-fn of_resource<'a>(place: &AccountRegion<'a>, kind: Kind, index: usize) -> Line<'a> {
-    let mut tags = place.tags(kind, index);
-    tags.retain(|(key, _)| place.estate.billing.activated.contains(key));
+fn resource_line<'a>(account_region: &AccountRegion<'a>, kind: Kind, index: usize) -> Line<'a> {
+    let mut tags = account_region.tags(kind, index);
+    tags.retain(|(key, _)| account_region.estate.billing.activated.contains(key));
     Line {
         service: service_of(kind.name()),
         record_type: "Usage",
-        account: &place.account.id,
-        region: place.region,
+        account: &account_region.account.id,
+        region: account_region.region,
         currency: "USD",
         tags,
-        usage_type: usage_type(place, kind, index),
-        resource: billed_resource_id(place, kind, index),
+        usage_type: usage_type(account_region, kind, index),
+        resource: billed_resource_id(account_region, kind, index),
         sum: match kind {
-            Kind::Instance if place.stopped(index) => Sum::default(),
+            Kind::Instance if account_region.is_stopped(index) => Sum::default(),
             _ => Sum { nano: daily_nano(kind.name(), index), used: Used::daily(kind, index) },
         },
     }
 }
 
-fn key(line: &Line<'_>, by: &Value) -> Result<String, ApiError> {
+fn group_key(line: &Line<'_>, by: &Value) -> Result<String, ApiError> {
     let name = by.get("Key").and_then(Value::as_str).unwrap_or_default();
     match by.get("Type").and_then(Value::as_str) {
         Some("TAG") => Ok(format!("{name}${}", line.tag(name).unwrap_or_default())),
@@ -270,7 +281,7 @@ fn key(line: &Line<'_>, by: &Value) -> Result<String, ApiError> {
 
 impl Line<'_> {
     fn tag(&self, key: &str) -> Option<&str> {
-        self.tags.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
+        self.tags.iter().find(|(tag_key, _)| tag_key == key).map(|(_, value)| value.as_str())
     }
 
     fn dimension(&self, name: &str) -> Result<&str, ApiError> {
@@ -281,57 +292,61 @@ impl Line<'_> {
             "REGION" => self.region,
             "USAGE_TYPE" => &self.usage_type,
             "RESOURCE_ID" => &self.resource,
-            _ => return Err(invalid("The fake does not know this dimension.")),
+            _ => return Err(invalid("The fake does not implement this dimension.")),
         })
     }
 }
 
-fn meets(line: &Line<'_>, filter: &Value) -> Result<bool, ApiError> {
-    let several = |name: &str| filter.get(name).and_then(Value::as_array);
-    let values = |of: &Value| -> Vec<String> {
-        let listed = of.get("Values").and_then(Value::as_array).cloned().unwrap_or_default();
+fn matches_filter(line: &Line<'_>, filter: &Value) -> Result<bool, ApiError> {
+    let expressions = |name: &str| filter.get(name).and_then(Value::as_array);
+    let values = |part: &Value| -> Vec<String> {
+        let listed = part.get("Values").and_then(Value::as_array).cloned().unwrap_or_default();
         listed.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect()
     };
-    if let Some(all) = several("And") {
-        return at_least_two(all)?.iter().try_fold(true, |sum, one| Ok(meets(line, one)? && sum));
+    if let Some(all) = expressions("And") {
+        return at_least_two(all)?.iter().try_fold(true, |matched, part| Ok(matches_filter(line, part)? && matched));
     }
-    if let Some(any) = several("Or") {
-        return at_least_two(any)?.iter().try_fold(false, |sum, one| Ok(meets(line, one)? || sum));
+    if let Some(any) = expressions("Or") {
+        return at_least_two(any)?.iter().try_fold(false, |matched, part| Ok(matches_filter(line, part)? || matched));
     }
     if let Some(not) = filter.get("Not") {
-        return Ok(!meets(line, not)?);
+        return Ok(!matches_filter(line, not)?);
     }
     if let Some(dimensions) = filter.get("Dimensions") {
         let name = dimensions.get("Key").and_then(Value::as_str).unwrap_or_default();
         let value = line.dimension(name)?;
-        return Ok(values(dimensions).iter().any(|one| one == value));
+        return Ok(values(dimensions).iter().any(|other| other == value));
     }
     let Some(tags) = filter.get("Tags") else { return Err(invalid("An expression has none of the known parts.")) };
     let value = line.tag(tags.get("Key").and_then(Value::as_str).unwrap_or_default());
     let absent = tags.get("MatchOptions").is_some_and(|options| *options == json!(["ABSENT"]));
-    Ok(if absent { value.is_none() } else { value.is_some_and(|value| values(tags).iter().any(|one| one == value)) })
+    Ok(if absent {
+        value.is_none()
+    } else {
+        value.is_some_and(|value| values(tags).iter().any(|other| other == value))
+    })
 }
 
 fn at_least_two(list: &[Value]) -> Result<&[Value], ApiError> {
     if list.len() < 2 { Err(invalid("And and Or need two expressions at least.")) } else { Ok(list) }
 }
 
-/// Every period is told, with those of its groups that stand on the page.
+/// Returns a result for each period, with its groups on the page.
 fn results(
     account_region: &AccountRegion<'_>,
     periods: &[Period],
-    shown: &[Place<'_>],
+    shown: &[PeriodSum<'_>],
     metrics: &[&str],
 ) -> Vec<Value> {
     let billing = &account_region.estate.billing;
-    let group = |(period, (keys, currency), sum): &Place<'_>| {
-        let told = metrics.iter().filter(|metric| billing.net || !metric.starts_with("Net"));
+    let group = |(period, (keys, currency), sum): &PeriodSum<'_>| {
+        let returned = metrics.iter().filter(|metric| billing.net || !metric.starts_with("Net"));
         let value = |metric: &str| match metric {
-            QUANTITY => decimal(period.units(sum.used), "N/A"),
+            QUANTITY => decimal(period.quantity(sum.used), "N/A"),
             net if net.starts_with("Net") => decimal(sum.nano * period.days(), currency),
             _ => decimal(sum.nano * period.days() / 10 * 11, currency),
         };
-        let metrics: BTreeMap<&str, Value> = told.map(|metric| (*metric, value(metric))).collect();
+        let metrics: BTreeMap<&str, Value> = returned.map(|metric| (*metric, value(metric))).collect();
         json!({"Keys": keys, "Metrics": metrics})
     };
     let result = |period: &Period| {

@@ -12,15 +12,16 @@ use crate::{
     response_details::{INSTANCE, VOLUME},
 };
 
-const PAGE: usize = 1000;
-const FILTER_VALUES: usize = 200;
+const MAX_PAGE_SIZE: usize = 1000;
+const MAX_FILTER_VALUES: usize = 200;
 
-pub(crate) fn answer(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
+/// Handles a call of this service.
+pub(crate) fn handle(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     match call.operation.as_str() {
         "DescribeRegions" => describe_regions(account_region, call),
         "DescribeInstances" => describe_instances(account_region, call),
         "DescribeVolumes" => describe_volumes(account_region, call),
-        _ => Err(ApiError::unknown(call)),
+        _ => Err(ApiError::unsupported(call)),
     }
 }
 
@@ -42,12 +43,15 @@ fn describe_regions(account_region: &AccountRegion<'_>, call: &Call) -> Outcome 
     }
     let all = call.param("AllRegions") == Some("true");
     let names = call.param_list("RegionName");
-    let asked = |name: &str| names.is_empty() || names.contains(&name);
-    let listed =
-        account_region.account.regions.iter().filter(|r| (all || r.opt_in != OptIn::NotOptedIn) && asked(&r.name));
+    let is_requested = |name: &str| names.is_empty() || names.contains(&name);
+    let listed = account_region
+        .account
+        .regions
+        .iter()
+        .filter(|r| (all || r.opt_in != OptIn::NotOptedIn) && is_requested(&r.name));
     let regions: Vec<String> = listed
         .map(|region| {
-            let (name, status) = (escape(&region.name), region.opt_in.wire());
+            let (name, status) = (escape(&region.name), region.opt_in.as_str());
             format!(
                 "<item><regionName>{name}</regionName><regionEndpoint>ec2.{name}.amazonaws.com</regionEndpoint>\
                  <optInStatus>{status}</optInStatus></item>"
@@ -58,37 +62,37 @@ fn describe_regions(account_region: &AccountRegion<'_>, call: &Call) -> Outcome 
     Ok(Reply { body: document("DescribeRegions", &content), items: regions.len() })
 }
 
-/// The filters of the call: name and values.
+/// Returns the names and values of the filters of a call.
 fn filters(call: &Call) -> Vec<(&str, Vec<&str>)> {
-    let named = (1..).map_while(|n| Some((n, call.param(&format!("Filter.{n}.Name"))?)));
-    named.map(|(n, name)| (name, call.param_list(&format!("Filter.{n}.Value")))).collect()
+    let filters = (1..).map_while(|n| Some((n, call.param(&format!("Filter.{n}.Name"))?)));
+    filters.map(|(n, name)| (name, call.param_list(&format!("Filter.{n}.Value")))).collect()
 }
 
-/// Refuses filters that the call does not have, and more values than EC2 takes.
-fn known_filters(filters: &[(&str, Vec<&str>)], known: &[&str]) -> Result<(), ApiError> {
+/// Returns an error for filters that the operation does not have, and for too many filter values.
+fn check_filters(filters: &[(&str, Vec<&str>)], supported: &[&str]) -> Result<(), ApiError> {
     for (name, values) in filters {
-        if !known.contains(name) {
+        if !supported.contains(name) {
             return Err(invalid(format!("The filter '{name}' is invalid")));
         }
-        if values.len() > FILTER_VALUES {
+        if values.len() > MAX_FILTER_VALUES {
             return Err(ApiError::new(400, "FilterLimitExceeded", "The maximum length for a filter value list is 200"));
         }
     }
     Ok(())
 }
 
-/// The index of an instance; that of a deleted one is past the count.
-fn number(mix: InterleavedList, place: ListEntry) -> usize {
-    match place {
+/// Returns the index of an instance. The index of a deleted one is past the count.
+fn entry_index(list: InterleavedList, entry: ListEntry) -> usize {
+    match entry {
         ListEntry::Active(index) => index,
-        ListEntry::Deleted(number) => mix.live + number,
+        ListEntry::Deleted(number) => list.active + number,
     }
 }
 
-/// The page asked for, within AWS's limits, of the places that are wanted.
-fn page(call: &Call, ids: &[&str], list: &str, len: usize, wanted: impl Fn(usize) -> bool) -> Result<Page, ApiError> {
+/// Returns the requested page of the entries that match the filters, within the limits of AWS.
+fn page(call: &Call, ids: &[&str], list: &str, len: usize, matches: impl Fn(usize) -> bool) -> Result<Page, ApiError> {
     let size = call.number("MaxResults").map_err(invalid)?;
-    if let Some(size) = size.filter(|size| !(5..=PAGE).contains(size)) {
+    if let Some(size) = size.filter(|size| !(5..=MAX_PAGE_SIZE).contains(size)) {
         let bound = if size < 5 { "greater than 5" } else { "smaller than 1000" };
         return Err(invalid(format!(
             "Value ( {size} ) for parameter maxResults is invalid. Expecting a value {bound}."
@@ -99,13 +103,13 @@ fn page(call: &Call, ids: &[&str], list: &str, len: usize, wanted: impl Fn(usize
         return Err(ApiError::new(400, "InvalidParameterCombination", message));
     }
     let scope = call.scope(&format!("{list}{:?}", filters(call)));
-    let size = size.unwrap_or(PAGE);
+    let size = size.unwrap_or(MAX_PAGE_SIZE);
     let paging = Paging { scope: &scope, token: call.param("NextToken"), size, effect: call.effect.as_ref() };
     let bad_token = || ApiError::new(400, "InvalidNextToken", "The specified NextToken is not valid.");
-    paging.page_where(len, wanted).ok_or_else(bad_token)
+    paging.page_where(len, matches).ok_or_else(bad_token)
 }
 
-/// The indexes that ids name; EC2 refuses the whole call when one is unknown or malformed.
+/// Returns the indexes of resources with these IDs. EC2 rejects the call if one ID is unknown or malformed.
 fn indexes(account_region: &AccountRegion<'_>, kind: Kind, ids: &[&str], len: usize) -> Result<Vec<usize>, ApiError> {
     let (code, word, prefix) = match kind {
         Kind::Volume => ("InvalidVolume", "volume", "vol-"),
@@ -122,54 +126,54 @@ fn indexes(account_region: &AccountRegion<'_>, kind: Kind, ids: &[&str], len: us
     ids.iter().map(index).collect()
 }
 
-fn state(account_region: &AccountRegion<'_>, place: ListEntry) -> (u8, &'static str) {
-    match place {
+fn state(account_region: &AccountRegion<'_>, entry: ListEntry) -> (u8, &'static str) {
+    match entry {
         ListEntry::Deleted(_) => (48, "terminated"),
-        ListEntry::Active(index) if account_region.stopped(index) => (80, "stopped"),
+        ListEntry::Active(index) if account_region.is_stopped(index) => (80, "stopped"),
         ListEntry::Active(_) => (16, "running"),
     }
 }
 
 fn describe_instances(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
-    let mix = InterleavedList {
-        live: account_region.count(Kind::Instance),
+    let list = InterleavedList {
+        active: account_region.count(Kind::Instance),
         every: account_region.estate.traps.terminated_every,
     };
     let filters = filters(call);
-    known_filters(&filters, &["instance-id", "instance-state-name"])?;
-    let wanted = |place: ListEntry| {
+    check_filters(&filters, &["instance-id", "instance-state-name"])?;
+    let matches = |entry: ListEntry| {
         filters.iter().all(|(name, values)| match *name {
-            "instance-id" => values.contains(&account_region.id(Kind::Instance, number(mix, place)).as_str()),
-            _ => values.contains(&state(account_region, place).1),
+            "instance-id" => values.contains(&account_region.id(Kind::Instance, entry_index(list, entry)).as_str()),
+            _ => values.contains(&state(account_region, entry).1),
         })
     };
     let ids = call.param_list("InstanceId");
-    let page = page(call, &ids, "instances", mix.len(), |at| wanted(mix.at(at)))?;
-    let places: Vec<(usize, ListEntry)> = if ids.is_empty() {
-        page.places.map(|at| (at, mix.at(at))).collect()
+    let page = page(call, &ids, "instances", list.len(), |position| matches(list.at(position)))?;
+    let entries: Vec<(usize, ListEntry)> = if ids.is_empty() {
+        page.range.map(|position| (position, list.at(position))).collect()
     } else {
-        let by_index = |index: usize| match index.checked_sub(mix.live) {
+        let by_index = |index: usize| match index.checked_sub(list.active) {
             Some(deleted) => (index, ListEntry::Deleted(deleted)),
             None => (index, ListEntry::Active(index)),
         };
-        indexes(account_region, Kind::Instance, &ids, mix.len())?.into_iter().map(by_index).collect()
+        indexes(account_region, Kind::Instance, &ids, list.len())?.into_iter().map(by_index).collect()
     };
-    let places: Vec<(usize, ListEntry)> = places.into_iter().filter(|(_, place)| wanted(*place)).collect();
+    let entries: Vec<(usize, ListEntry)> = entries.into_iter().filter(|(_, entry)| matches(*entry)).collect();
     let next = page.next.filter(|_| ids.is_empty());
     let content = format!(
         "<reservationSet>{}</reservationSet>{}",
-        reservations(account_region, &places),
+        reservations(account_region, &entries),
         optional("nextToken", next.as_deref())
     );
-    Ok(Reply { body: document("DescribeInstances", &content), items: places.len() })
+    Ok(Reply { body: document("DescribeInstances", &content), items: entries.len() })
 }
 
-/// Neighbouring instances share a reservation; a page's border may part it, as AWS's does.
-fn reservations(account_region: &AccountRegion<'_>, places: &[(usize, ListEntry)]) -> String {
+/// Renders adjacent instances as one reservation. A reservation can be split between two pages, as in AWS.
+fn reservations(account_region: &AccountRegion<'_>, entries: &[(usize, ListEntry)]) -> String {
     let size = account_region.estate.traps.reservation_size.max(1);
     let mut out = String::new();
-    for group in places.chunk_by(|(a, _), (b, _)| a / size == b / size) {
-        let number = group.first().map_or(0, |(at, _)| at / size);
+    for group in entries.chunk_by(|(a, _), (b, _)| a / size == b / size) {
+        let number = group.first().map_or(0, |(position, _)| position / size);
         let account = escape(&account_region.account.id);
         // Writing to a string cannot fail.
         write!(
@@ -177,15 +181,15 @@ fn reservations(account_region: &AccountRegion<'_>, places: &[(usize, ListEntry)
             "<item><reservationId>r-{number:017x}</reservationId><ownerId>{account}</ownerId><groupSet/><instancesSet>"
         )
         .ok();
-        group.iter().for_each(|(_, place)| out.push_str(&instance(account_region, *place)));
+        group.iter().for_each(|(_, entry)| out.push_str(&instance(account_region, *entry)));
         out.push_str("</instancesSet></item>");
     }
     out
 }
 
-fn instance(account_region: &AccountRegion<'_>, place: ListEntry) -> String {
-    let index = number(InterleavedList { live: account_region.count(Kind::Instance), every: 0 }, place);
-    let (code, name) = state(account_region, place);
+fn instance(account_region: &AccountRegion<'_>, entry: ListEntry) -> String {
+    let index = entry_index(InterleavedList { active: account_region.count(Kind::Instance), every: 0 }, entry);
+    let (code, name) = state(account_region, entry);
     let (id, launched, region) =
         (account_region.id(Kind::Instance, index), account_region.created(index), escape(account_region.region));
     let (kind, tags) = (instance_type(index), tag_set(account_region, Kind::Instance, index));
@@ -209,15 +213,15 @@ fn tag_set(account_region: &AccountRegion<'_>, kind: Kind, index: usize) -> Stri
 
 fn describe_volumes(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     let filters = filters(call);
-    known_filters(&filters, &["volume-id"])?;
-    let wanted =
+    check_filters(&filters, &["volume-id"])?;
+    let matches =
         |index: usize| filters.iter().all(|(_, ids)| ids.contains(&account_region.id(Kind::Volume, index).as_str()));
     let len = account_region.count(Kind::Volume);
     let ids = call.param_list("VolumeId");
-    let page = page(call, &ids, "volumes", len, wanted)?;
+    let page = page(call, &ids, "volumes", len, matches)?;
     let listed: Vec<usize> =
-        if ids.is_empty() { page.places.collect() } else { indexes(account_region, Kind::Volume, &ids, len)? };
-    let listed: Vec<usize> = listed.into_iter().filter(|index| wanted(*index)).collect();
+        if ids.is_empty() { page.range.collect() } else { indexes(account_region, Kind::Volume, &ids, len)? };
+    let listed: Vec<usize> = listed.into_iter().filter(|index| matches(*index)).collect();
     let volumes: String = listed.iter().map(|index| volume(account_region, *index)).collect();
     let next = page.next.filter(|_| ids.is_empty());
     let content = format!("<volumeSet>{volumes}</volumeSet>{}", optional("nextToken", next.as_deref()));

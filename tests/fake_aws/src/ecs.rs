@@ -9,18 +9,19 @@ use crate::{
     protocol::{Call, Outcome, Reply, json_tags},
 };
 
-const PAGE: usize = 100;
-const DEFAULT_SERVICES: usize = 10;
-const DESCRIBED_SERVICES: usize = 10;
+const MAX_PAGE_SIZE: usize = 100;
+const DEFAULT_SERVICES_PAGE_SIZE: usize = 10;
+const MAX_DESCRIBED_SERVICES: usize = 10;
 
-pub(crate) fn answer(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
+/// Handles a call of this service.
+pub(crate) fn handle(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     match call.operation.as_str() {
         "ListClusters" => list_clusters(account_region, call),
         "DescribeClusters" => describe_clusters(account_region, call),
         "ListServices" => list_services(account_region, call),
         "DescribeServices" => describe_services(account_region, call),
         "ListTagsForResource" => list_tags(account_region, call),
-        _ => Err(ApiError::unknown(call)),
+        _ => Err(ApiError::unsupported(call)),
     }
 }
 
@@ -29,35 +30,38 @@ fn invalid(message: impl Into<String>) -> ApiError {
 }
 
 fn page(call: &Call, list: &str, default: usize, len: usize) -> Result<Page, ApiError> {
-    let size =
-        call.page_size("maxResults", default, PAGE).ok_or_else(|| invalid("maxResults must be from 1 to 100"))?;
+    let size = call
+        .page_size("maxResults", default, MAX_PAGE_SIZE)
+        .ok_or_else(|| invalid("maxResults must be from 1 to 100"))?;
     let scope = call.scope(list);
     let paging = Paging { scope: &scope, token: call.field("nextToken"), size, effect: call.effect.as_ref() };
     paging.page(len).ok_or_else(|| invalid("Invalid token"))
 }
 
-/// A thing's state, and its index: that of an inactive one is past the count.
-fn place(place: ListEntry, live: usize) -> (usize, &'static str) {
-    match place {
+/// Returns the index and the status of an entry. The index of an inactive one is past the count.
+fn index_and_status(entry: ListEntry, active: usize) -> (usize, &'static str) {
+    match entry {
         ListEntry::Active(index) => (index, "ACTIVE"),
-        ListEntry::Deleted(number) => (live + number, "INACTIVE"),
+        ListEntry::Deleted(number) => (active + number, "INACTIVE"),
     }
 }
 
 fn clusters(account_region: &AccountRegion<'_>) -> InterleavedList {
-    InterleavedList { live: account_region.count(Kind::Cluster), every: account_region.estate.traps.inactive_every }
+    InterleavedList { active: account_region.count(Kind::Cluster), every: account_region.estate.traps.inactive_every }
 }
 
 fn list_clusters(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
-    let mix = clusters(account_region);
-    let page = page(call, "clusters", PAGE, mix.len())?;
-    let arns: Vec<String> =
-        page.places.map(|at| account_region.arn(Kind::Cluster, place(mix.at(at), mix.live).0)).collect();
+    let list = clusters(account_region);
+    let page = page(call, "clusters", MAX_PAGE_SIZE, list.len())?;
+    let arns: Vec<String> = page
+        .range
+        .map(|position| account_region.arn(Kind::Cluster, index_and_status(list.at(position), list.active).0))
+        .collect();
     let items = arns.len();
     Ok(Reply { body: json!({"clusterArns": arns, "nextToken": page.next}).to_string(), items })
 }
 
-/// The cluster that a name or ARN stands for, inactive ones too.
+/// Returns the index of the cluster with a name or ARN, including inactive ones.
 fn find_cluster(account_region: &AccountRegion<'_>, name: &str) -> Option<usize> {
     let by_arn = account_region.find_arn(name).filter(|(kind, _)| *kind == Kind::Cluster).map(|(_, index)| index);
     by_arn
@@ -65,19 +69,19 @@ fn find_cluster(account_region: &AccountRegion<'_>, name: &str) -> Option<usize>
         .filter(|index| *index < clusters(account_region).len())
 }
 
-fn with_tags(call: &Call) -> bool {
+fn includes_tags(call: &Call) -> bool {
     call.field_list("include").is_some_and(|fields| fields.contains(&"TAGS"))
 }
 
 fn describe_clusters(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     let names = call.field_list("clusters").unwrap_or_else(|| vec!["default"]);
-    if names.len() > PAGE {
+    if names.len() > MAX_PAGE_SIZE {
         return Err(invalid("clusters can have at most 100 items."));
     }
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for name in names {
         match find_cluster(account_region, name) {
-            Some(index) => found.push(cluster(account_region, index, with_tags(call))),
+            Some(index) => found.push(cluster(account_region, index, includes_tags(call))),
             None => failures.push(failure(name)),
         }
     }
@@ -97,7 +101,7 @@ fn cluster(account_region: &AccountRegion<'_>, index: usize, with_tags: bool) ->
         "registeredContainerInstancesCount": 0,
         "runningTasksCount": 0,
         "pendingTasksCount": 0,
-        "activeServicesCount": services(account_region, index).live,
+        "activeServicesCount": services(account_region, index).active,
         "tags": if with_tags { tags(account_region, Kind::Cluster, index) } else { json!([]) },
     })
 }
@@ -106,60 +110,60 @@ fn tags(account_region: &AccountRegion<'_>, kind: Kind, index: usize) -> Value {
     json_tags(account_region.tags(kind, index), "key", "value")
 }
 
-/// The services of a cluster: every so-manieth of the region's, beginning with the cluster's own number.
+/// Returns the services of a cluster. With `n` clusters, it has every `n`th service of the region, starting at its own index.
 fn services(account_region: &AccountRegion<'_>, cluster: usize) -> InterleavedList {
     let (total, clusters) = (account_region.count(Kind::Service), account_region.count(Kind::Cluster));
-    let live = match total.checked_sub(cluster + 1).filter(|_| cluster < clusters) {
+    let active = match total.checked_sub(cluster + 1).filter(|_| cluster < clusters) {
         Some(rest) => rest / clusters + 1,
         None => 0,
     };
-    InterleavedList { live, every: account_region.estate.traps.inactive_every }
+    InterleavedList { active, every: account_region.estate.traps.inactive_every }
 }
 
-/// The region-wide index of a cluster's service.
-fn service_index(account_region: &AccountRegion<'_>, cluster: usize, at: ListEntry) -> usize {
+/// Returns the index in the region of a service of a cluster.
+fn service_index(account_region: &AccountRegion<'_>, cluster: usize, entry: ListEntry) -> usize {
     let clusters = account_region.count(Kind::Cluster);
-    match at {
+    match entry {
         ListEntry::Active(number) => cluster + number * clusters,
         ListEntry::Deleted(number) => first_deleted_index(account_region) + cluster + number * clusters,
     }
 }
 
-/// Where the indexes of inactive services begin: past the live ones, at the first cluster.
+/// Returns the first index of inactive services. It is past the active ones and belongs to the first cluster.
 fn first_deleted_index(account_region: &AccountRegion<'_>) -> usize {
     account_region.count(Kind::Service).next_multiple_of(account_region.count(Kind::Cluster).max(1))
 }
 
-fn cluster_asked(account_region: &AccountRegion<'_>, call: &Call) -> Result<usize, ApiError> {
+fn requested_cluster(account_region: &AccountRegion<'_>, call: &Call) -> Result<usize, ApiError> {
     let found = find_cluster(account_region, call.field("cluster").unwrap_or("default"));
     found.ok_or_else(|| ApiError::new(400, "ClusterNotFoundException", "Cluster not found."))
 }
 
 fn list_services(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
-    let cluster = cluster_asked(account_region, call)?;
-    let mix = services(account_region, cluster);
-    let page = page(call, &format!("services/{cluster}"), DEFAULT_SERVICES, mix.len())?;
+    let cluster = requested_cluster(account_region, call)?;
+    let list = services(account_region, cluster);
+    let page = page(call, &format!("services/{cluster}"), DEFAULT_SERVICES_PAGE_SIZE, list.len())?;
     let arns: Vec<String> = page
-        .places
-        .map(|at| account_region.arn(Kind::Service, service_index(account_region, cluster, mix.at(at))))
+        .range
+        .map(|position| account_region.arn(Kind::Service, service_index(account_region, cluster, list.at(position))))
         .collect();
     let items = arns.len();
     Ok(Reply { body: json!({"serviceArns": arns, "nextToken": page.next}).to_string(), items })
 }
 
 fn describe_services(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
-    let cluster = cluster_asked(account_region, call)?;
+    let cluster = requested_cluster(account_region, call)?;
     let names = call.field_list("services").unwrap_or_default();
     if names.is_empty() {
         return Err(invalid("Services cannot be empty."));
     }
-    if names.len() > DESCRIBED_SERVICES {
+    if names.len() > MAX_DESCRIBED_SERVICES {
         return Err(invalid("services can have at most 10 items."));
     }
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for name in names {
         match find_service(account_region, cluster, name) {
-            Some(index) => found.push(service(account_region, cluster, index, with_tags(call))),
+            Some(index) => found.push(service(account_region, cluster, index, includes_tags(call))),
             None => failures.push(failure(name)),
         }
     }
@@ -167,12 +171,12 @@ fn describe_services(account_region: &AccountRegion<'_>, call: &Call) -> Outcome
     Ok(Reply { body: json!({"services": found, "failures": failures}).to_string(), items })
 }
 
-/// The service of the cluster that a name or ARN stands for, inactive ones too.
+/// Returns the index of the service of a cluster with a name or ARN, including inactive ones.
 fn find_service(account_region: &AccountRegion<'_>, cluster: usize, name: &str) -> Option<usize> {
     let by_arn = account_region.find_arn(name).filter(|(kind, _)| *kind == Kind::Service).map(|(_, index)| index);
     let index = by_arn.or_else(|| account_region.find_id(Kind::Service, name))?;
-    let mix = services(account_region, cluster);
-    let deleted = mix.len() - mix.live;
+    let list = services(account_region, cluster);
+    let deleted = list.len() - list.active;
     let exists = index < account_region.count(Kind::Service)
         || (0..deleted).any(|number| service_index(account_region, cluster, ListEntry::Deleted(number)) == index);
     (exists && account_region.cluster_of(index) == cluster).then_some(index)
@@ -203,7 +207,7 @@ fn list_tags(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     let Some((kind, index)) = found.filter(|(kind, _)| matches!(kind, Kind::Cluster | Kind::Service)) else {
         return Err(invalid("The specified resource is not found."));
     };
-    if !account_region.taggable(kind, index) {
+    if !account_region.is_taggable(kind, index) {
         return Err(invalid("Long arn format must be used for tagging operations"));
     }
     let tags = account_region.tags(kind, index);

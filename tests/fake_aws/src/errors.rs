@@ -11,24 +11,24 @@ use crate::{
     protocol::{Call, Service, escape},
 };
 
-/// Stands in the documents; the one that tells requests apart is in the headers.
+/// The request ID in all documents. The headers contain a unique ID.
 pub(crate) const REQUEST_ID: &str = "00000000-0000-4000-8000-000000000000";
 
-/// An error answer.
+/// An error response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {
     pub(crate) status: u16,
     pub(crate) code: String,
     pub(crate) message: String,
-    /// Further XML elements of S3 errors; `x-amz-bucket-region` headers are made of `Region`.
+    /// Further XML elements of S3 errors. `Region` is also the value of the header `x-amz-bucket-region`.
     pub(crate) details: Vec<(&'static str, String)>,
-    /// False when the fake does not serve the operation.
-    pub(crate) known: bool,
+    /// Whether the fake implements the operation.
+    pub(crate) supported: bool,
 }
 
 impl ApiError {
     pub(crate) fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
-        Self { status, code: code.to_owned(), message: message.into(), details: Vec::new(), known: true }
+        Self { status, code: code.to_owned(), message: message.into(), details: Vec::new(), supported: true }
     }
 
     pub(crate) fn with(mut self, element: &'static str, text: &str) -> Self {
@@ -36,14 +36,14 @@ impl ApiError {
         self
     }
 
-    /// The answer to an operation that the fake does not serve; 501 is a status that no SDK retries.
-    pub(crate) fn unknown(call: &Call) -> Self {
-        let message = format!("The fake does not serve {}:{}.", call.service.name(), call.operation);
-        Self { known: false, ..Self::new(501, "NotImplemented", message) }
+    /// Returns the error for an operation that the fake does not implement. No SDK retries the status 501.
+    pub(crate) fn unsupported(call: &Call) -> Self {
+        let message = format!("The fake does not implement {}:{}.", call.service.name(), call.operation);
+        Self { supported: false, ..Self::new(501, "NotImplemented", message) }
     }
 }
 
-/// The error that an effect amounts to; `None` for effects on a right answer.
+/// Returns the error of an effect. `None` for effects that change a successful response.
 pub(crate) fn from_effect(effect: &Effect, call: &Call) -> Option<ApiError> {
     Some(match effect {
         Effect::Throttle => throttle(call.service),
@@ -87,7 +87,7 @@ fn denied(service: Service, message: String) -> ApiError {
     ApiError::new(status, code, message)
 }
 
-/// Refuses the call as IAM does, for the reason given.
+/// Returns the error of IAM for a denied call.
 pub(crate) fn deny(call: &Call, reason: &str) -> ApiError {
     let action = call.action();
     denied(call.service, format!("{} {reason} {action} action", not_authorized(call)))
@@ -130,7 +130,7 @@ fn expired(service: Service) -> ApiError {
     ApiError::new(status, code, "The security token included in the request is expired")
 }
 
-/// What a service answers in a region that the account has not enabled.
+/// Returns the error of a service in a region that the account has not enabled.
 pub(crate) fn not_enabled(service: Service) -> ApiError {
     let invalid = "The security token included in the request is invalid.";
     match service {
@@ -142,7 +142,7 @@ pub(crate) fn not_enabled(service: Service) -> ApiError {
     }
 }
 
-/// The error as the service's protocol carries it.
+/// Renders an error in the protocol of the service.
 pub(crate) fn render(error: &ApiError, service: Service) -> Response<Body> {
     let mut response = Response::builder().status(error.status);
     let body = match service {

@@ -1,74 +1,74 @@
-//! The estate that the fake serves: counts and rules, from which every resource is computed by its index.
+//! The estate that the fake serves. Every resource is computed from its index by counts and rules.
 
 use crate::{costs::Billing, expected_resources::ExpectedResource};
 
-/// What the fake holds. Nothing is stored per resource, so a million instances cost nothing.
+/// The accounts and resources of the fake. No resource is stored, so a million instances need no memory.
 ///
-/// All counts are of resources that a correct scanner reports. Terminated instances and inactive ECS clusters and
-/// services come on top of them, as [`Traps`] says.
+/// All counts are numbers of resources that a correct scanner reports. [`Traps`] adds terminated instances and inactive ECS
+/// clusters and services.
 #[derive(Debug, Clone)]
 pub struct Estate {
-    /// The caller's own account, which is also the organization's management account; twelve digits.
+    /// The ID of the caller's account, which is also the management account of the organization.
     pub home: String,
-    /// The partition that all accounts live in: `aws`, `aws-cn`, `aws-us-gov`.
+    /// The partition of all accounts: `aws`, `aws-cn` or `aws-us-gov`.
     pub partition: String,
-    /// Every account of the organization, `home` among them.
+    /// All accounts of the organization, including `home`.
     pub accounts: Vec<AccountEstate>,
-    /// The tags in turn: resource `n` of a type in a region is tagged by recipe `n % recipes.len()`.
+    /// The recipes for tags. Resource `n` of a type and region has the tags of recipe `n % recipes.len()`.
     pub recipes: Vec<Recipe>,
-    /// The things that careless scanners get wrong.
+    /// The special cases that incorrect scanners handle wrongly.
     pub traps: Traps,
-    /// What AssumeRole demands.
+    /// The conditions of `AssumeRole`.
     pub trust: Trust,
-    /// How it is billed.
+    /// The costs and the settings of Cost Explorer.
     pub billing: Billing,
-    /// Whether the home account manages an organization; without one ListAccounts is refused.
+    /// Whether the home account manages an organization. If not, `ListAccounts` is rejected.
     pub organization: bool,
-    /// The ARN of who created the resources of each recipe, in turn; without any the trail is empty.
+    /// The ARNs of the principals that created the resources of each recipe, in turn. If it is empty, CloudTrail has no events.
     pub creators: Vec<String>,
-    /// Creation time of each type's first resource, in seconds since 1970.
+    /// The creation time of the first resource of each type, in seconds since the Unix epoch.
     pub created_from: i64,
-    /// Seconds between the creation of one resource and the next of its type and region.
+    /// The seconds between the creation of two consecutive resources of a type and region.
     pub created_step: i64,
 }
 
 /// One account.
 #[derive(Debug, Clone)]
 pub struct AccountEstate {
-    /// Twelve digits.
+    /// The account ID with twelve digits.
     pub id: String,
     /// Its name in the organization.
     pub name: String,
-    /// Suspended accounts are listed by the organization but nobody can assume a role in them.
+    /// Whether the account is suspended. The organization lists it, but no role can be assumed in it.
     pub suspended: bool,
-    /// Its regions; kept in the order of their names, for S3 lists buckets in that order.
+    /// The regions in the order of their names, because S3 lists buckets in this order.
     pub regions: Vec<RegionEstate>,
 }
 
 /// One region of an account.
 #[derive(Debug, Clone)]
 pub struct RegionEstate {
-    /// Such as `eu-west-1`.
+    /// The name, such as `eu-west-1`.
     pub name: String,
-    /// Whether the account may use it.
+    /// Whether the account has enabled it.
     pub opt_in: OptIn,
-    /// How many resources it holds.
+    /// The number of its resources.
     pub counts: Counts,
 }
 
-/// A region's status for an account, as DescribeRegions names it.
+/// The opt-in status of a region in `DescribeRegions`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OptIn {
-    /// Enabled for everybody.
+    /// Enabled in all accounts.
     NotRequired,
-    /// Enabled by choice.
+    /// Enabled by the account.
     OptedIn,
-    /// Not enabled: regional calls are refused.
+    /// Not enabled. Regional calls are rejected.
     NotOptedIn,
 }
 
 impl OptIn {
-    pub(crate) fn wire(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::NotRequired => "opt-in-not-required",
             Self::OptedIn => "opted-in",
@@ -77,7 +77,7 @@ impl OptIn {
     }
 }
 
-/// How many resources of each type a region holds.
+/// The number of resources of each type in a region.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// EC2 instances that are not terminated.
@@ -86,7 +86,7 @@ pub struct Counts {
     pub volumes: usize,
     /// ECS clusters that are active.
     pub clusters: usize,
-    /// ECS services that are active, dealt out to the active clusters in turn; none without a cluster.
+    /// ECS services that are active. They are distributed evenly to the active clusters. Without a cluster there are none.
     pub services: usize,
     /// Lambda functions.
     pub functions: usize,
@@ -99,7 +99,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// The same number of every type.
+    /// Returns the same count for each type.
     pub fn each(n: usize) -> Self {
         Self {
             instances: n,
@@ -114,40 +114,40 @@ impl Counts {
     }
 }
 
-/// The tags of every so-manieth resource.
+/// The tags of some of the resources.
 #[derive(Debug, Clone, Default)]
 pub struct Recipe {
-    /// Keys and values; `{n}` in a value stands for the resource's index.
+    /// Keys and values. `{n}` in a value is replaced by the index of the resource.
     pub tags: Vec<(String, String)>,
-    /// With no tags: whether the resource had some once, so that GetResources returns it with an empty list.
+    /// Whether a resource without tags had tags before. `GetResources` returns such a resource with an empty list.
     pub once_tagged: bool,
 }
 
 impl Recipe {
-    /// A recipe with these tags.
+    /// Creates a recipe with these tags.
     pub fn of(tags: &[(&str, &str)]) -> Self {
         let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         Self { tags, once_tagged: false }
     }
 
-    /// No tags now, but some in the past.
+    /// Creates a recipe of resources that had tags before, but have none now.
     pub fn once_tagged() -> Self {
         Self { tags: Vec::new(), once_tagged: true }
     }
 }
 
-/// What is mixed in to catch careless scanners. Zero means never.
+/// Special cases that incorrect scanners handle wrongly. A period of 0 means none.
 #[derive(Debug, Clone)]
 pub struct Traps {
-    /// After every so many live instances stands a terminated one.
+    /// The number of instances after which a terminated instance follows.
     pub terminated_every: usize,
-    /// Every so-manieth live instance is stopped.
+    /// One of this many instances is stopped.
     pub stopped_every: usize,
-    /// After every so many active ECS clusters, and services of a cluster, stands an INACTIVE one.
+    /// The number of active ECS clusters, and of active services of a cluster, after which an inactive one follows.
     pub inactive_every: usize,
-    /// Every so-manieth ECS service still has the old short ARN, and so cannot be tagged.
+    /// One of this many ECS services has the old short ARN, so it cannot be tagged.
     pub short_arn_every: usize,
-    /// How many instances a reservation holds; at least one.
+    /// The number of instances in a reservation, at least 1.
     pub reservation_size: usize,
     /// Engines of DB instances, in turn.
     pub db_engines: Vec<String>,
@@ -170,17 +170,17 @@ impl Default for Traps {
     }
 }
 
-/// What AssumeRole demands; anything goes where a field is `None`.
+/// The conditions of `AssumeRole`. A field with `None` is not checked.
 #[derive(Debug, Clone, Default)]
 pub struct Trust {
     /// The only role that can be assumed.
     pub role_name: Option<String>,
-    /// The external id that must be sent.
+    /// The required external ID.
     pub external_id: Option<String>,
 }
 
 impl Estate {
-    /// An empty estate with one untagged recipe; add accounts, then recipes.
+    /// Creates an estate without accounts and recipes.
     pub fn new(home: &str) -> Self {
         Self {
             home: home.to_owned(),
@@ -204,14 +204,14 @@ impl Estate {
         self
     }
 
-    /// Adds a recipe to those taken in turn.
+    /// Adds a recipe.
     #[must_use]
     pub fn with_recipe(mut self, recipe: Recipe) -> Self {
         self.recipes.push(recipe);
         self
     }
 
-    /// Moves the estate to another partition, such as `aws-cn`; its regions are to be that partition's.
+    /// Sets the partition, such as `aws-cn`. The regions of the accounts must belong to it.
     #[must_use]
     pub fn with_partition(mut self, partition: &str) -> Self {
         self.partition = partition.to_owned();
@@ -225,36 +225,36 @@ impl Estate {
         self
     }
 
-    /// What a scanner must report, no more and no less: every resource of the enabled regions of the accounts that are
-    /// not suspended, in the order of accounts, regions, types and indexes.
+    /// Returns exactly the resources that a scanner must report: those in the enabled regions of accounts that are not suspended,
+    /// in the order of accounts, regions, types and indexes.
     pub fn resources(&self) -> impl Iterator<Item = ExpectedResource> + '_ {
         crate::expected_resources::resources(self)
     }
 
-    /// How many resources [`Estate::resources`] yields, by arithmetic.
+    /// Returns the number of resources of [`Estate::resources`], computed from the counts.
     pub fn total(&self) -> usize {
         crate::expected_resources::total(self)
     }
 
-    /// The estate as the JSON document that `tests/aws/seed_moto.py` reads.
+    /// Returns the JSON document that `tests/aws/seed_moto.py` reads.
     pub fn to_seed_json(&self) -> serde_json::Value {
         crate::expected_resources::seed_json(self)
     }
 }
 
 impl AccountEstate {
-    /// An active account without regions.
+    /// Creates an active account without regions.
     pub fn new(id: &str) -> Self {
         Self { id: id.to_owned(), name: format!("account-{id}"), suspended: false, regions: Vec::new() }
     }
 
-    /// Adds a region that needs no opting in.
+    /// Adds a region that is enabled in all accounts.
     #[must_use]
     pub fn with_region(self, name: &str, counts: Counts) -> Self {
         self.with_region_status(name, OptIn::NotRequired, counts)
     }
 
-    /// Adds a region with its status.
+    /// Adds a region with this opt-in status.
     #[must_use]
     pub fn with_region_status(mut self, name: &str, opt_in: OptIn, counts: Counts) -> Self {
         self.regions.push(RegionEstate { name: name.to_owned(), opt_in, counts });
@@ -262,7 +262,7 @@ impl AccountEstate {
         self
     }
 
-    /// The same account, suspended.
+    /// Marks the account as suspended.
     #[must_use]
     pub fn suspended(mut self) -> Self {
         self.suspended = true;

@@ -14,7 +14,7 @@ pub struct ExpectedResource {
     pub account: String,
     /// The region, also for a bucket.
     pub region: String,
-    /// Such as `ec2:instance`.
+    /// The resource type, such as `ec2:instance`.
     pub resource_type: &'static str,
     /// The ARN that AWS returns.
     pub arn: String,
@@ -22,7 +22,7 @@ pub struct ExpectedResource {
     pub tags: Vec<(String, String)>,
     /// The creation time in RFC 3339 with whole seconds. `None` for types whose creation time AWS does not return.
     pub created_at: Option<String>,
-    /// The place of its recipe in [`Estate::recipes`].
+    /// The index of its recipe in [`Estate::recipes`].
     pub recipe: usize,
     /// False for ECS services with the old short ARN.
     pub taggable: bool,
@@ -50,16 +50,16 @@ fn scanned_regions(estate: &Estate) -> impl Iterator<Item = AccountRegion<'_>> {
 }
 
 fn resource(account_region: &AccountRegion<'_>, kind: Kind, index: usize) -> ExpectedResource {
-    let dated = !matches!(kind, Kind::Cluster | Kind::Function);
+    let has_creation_time = !matches!(kind, Kind::Cluster | Kind::Function);
     ExpectedResource {
         account: account_region.account.id.clone(),
         region: account_region.region.to_owned(),
         resource_type: kind.name(),
         arn: account_region.arn(kind, index),
         tags: account_region.tags(kind, index),
-        created_at: dated.then(|| account_region.created(index)),
+        created_at: has_creation_time.then(|| account_region.created(index)),
         recipe: account_region.recipe(index),
-        taggable: account_region.taggable(kind, index),
+        taggable: account_region.is_taggable(kind, index),
     }
 }
 
@@ -88,7 +88,7 @@ fn seed(account_region: &AccountRegion<'_>, kind: Kind, index: usize) -> Value {
         "tags": account_region.tags(kind, index),
     });
     let detail = match kind {
-        Kind::Instance if account_region.stopped(index) => Some(("state", "stopped".to_owned())),
+        Kind::Instance if account_region.is_stopped(index) => Some(("state", "stopped".to_owned())),
         Kind::Instance => Some(("state", "running".to_owned())),
         Kind::DbCluster | Kind::DbInstance => Some(("engine", account_region.engine(kind, index).to_owned())),
         Kind::Service => Some(("cluster", account_region.id(Kind::Cluster, account_region.cluster_of(index)))),

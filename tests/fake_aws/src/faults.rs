@@ -5,37 +5,37 @@ use std::{
     time::Duration,
 };
 
-/// How a call goes wrong.
+/// The effect of a fault on a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// The service's own throttling code and status.
+    /// The throttling error of the service.
     Throttle,
-    /// The identity lacks the permission.
+    /// The caller does not have the permission.
     Deny,
     /// A service control policy denies the action.
     DenyByScp,
-    /// The service failed.
+    /// An internal error of the service.
     ServerError,
-    /// The caller's session is over.
+    /// The credentials of the caller have expired.
     ExpiredToken,
-    /// What the service answers in a region that the account has not enabled.
+    /// The error of the service in a region that the account has not enabled.
     NotEnabled,
-    /// The right answer, late.
+    /// The correct response after a delay.
     Slow(Duration),
-    /// The connection is closed in the middle of a body whose length was declared.
+    /// The connection is closed before the body reaches its declared length.
     Cut,
-    /// A complete HTTP answer whose document (XML or JSON) ends in the middle.
+    /// A complete HTTP response with a truncated XML or JSON document.
     TruncatedXml,
-    /// A page without items but with a token; the token leads on to the items.
+    /// A page without items, whose token returns the page with the items.
     EmptyPageWithToken,
-    /// The page's token is the one that asked for it.
+    /// A page whose next token is the token of the page itself.
     RepeatedToken,
-    /// GetResources also returns resources that were deleted.
+    /// `GetResources` also returns deleted resources.
     Ghosts,
 }
 
 impl Effect {
-    /// The name under which the ledger lists it.
+    /// Returns the name of the effect in the request log.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Throttle => "throttle",
@@ -54,17 +54,17 @@ impl Effect {
     }
 }
 
-/// Which of the matching calls a rule hits; the first call is number one.
+/// Which of the matching calls a rule applies to. The first call has the number 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum When {
+enum Occurrence {
     Always,
     Nth(u64),
     First(u64),
     Every(u64),
 }
 
-impl When {
-    fn hits(self, nth: u64) -> bool {
+impl Occurrence {
+    fn includes(self, nth: u64) -> bool {
         match self {
             Self::Always => true,
             Self::Nth(n) => nth == n,
@@ -74,9 +74,9 @@ impl When {
     }
 }
 
-/// One line of the plan: an effect, the calls it is about, and which of them it hits.
+/// A rule of the fault plan: an effect, and the calls that it applies to.
 ///
-/// A new rule is about every call and hits all of them; each method narrows it.
+/// A new rule applies to all calls. Each method restricts it.
 #[derive(Debug, Clone)]
 pub struct Rule {
     effect: Effect,
@@ -85,13 +85,21 @@ pub struct Rule {
     account: Option<String>,
     region: Option<String>,
     resource: Option<String>,
-    when: When,
+    occurrence: Occurrence,
 }
 
 impl Rule {
-    /// A rule that hits every call.
+    /// Creates a rule that applies to all calls.
     pub fn new(effect: Effect) -> Self {
-        Self { effect, service: None, operation: None, account: None, region: None, resource: None, when: When::Always }
+        Self {
+            effect,
+            service: None,
+            operation: None,
+            account: None,
+            region: None,
+            resource: None,
+            occurrence: Occurrence::Always,
+        }
     }
 
     /// Only calls to the service with this signing name (`ec2`, `rds`, `s3`, `lambda`, `ecs`, `tagging`, `sts`,
@@ -133,42 +141,43 @@ impl Rule {
     /// Only the n-th matching call, counted from one.
     #[must_use]
     pub fn nth(mut self, n: u64) -> Self {
-        self.when = When::Nth(n);
+        self.occurrence = Occurrence::Nth(n);
         self
     }
 
     /// Only the first n matching calls.
     #[must_use]
     pub fn first(mut self, n: u64) -> Self {
-        self.when = When::First(n);
+        self.occurrence = Occurrence::First(n);
         self
     }
 
     /// Only every k-th matching call.
     #[must_use]
     pub fn every(mut self, k: u64) -> Self {
-        self.when = When::Every(k);
+        self.occurrence = Occurrence::Every(k);
         self
     }
 
     fn matches(&self, target: &Target<'_>) -> bool {
-        let same = |wanted: &Option<String>, given: &str| wanted.as_deref().is_none_or(|wanted| wanted == given);
-        same(&self.service, target.service)
-            && same(&self.operation, target.operation)
-            && same(&self.account, target.account)
-            && same(&self.region, target.region)
-            && self.resource.as_deref().is_none_or(|wanted| target.text.contains(wanted))
+        let equals =
+            |selected: &Option<String>, value: &str| selected.as_deref().is_none_or(|selected| selected == value);
+        equals(&self.service, target.service)
+            && equals(&self.operation, target.operation)
+            && equals(&self.account, target.account)
+            && equals(&self.region, target.region)
+            && self.resource.as_deref().is_none_or(|text| target.text.contains(text))
     }
 }
 
-/// The plan. Where several rules hit a call, the first of them takes effect.
+/// The fault plan. If several rules apply to a call, the first of them takes effect.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
     rules: Vec<Rule>,
 }
 
 impl Faults {
-    /// Nothing goes wrong.
+    /// Creates a plan without faults.
     pub fn none() -> Self {
         Self::default()
     }
@@ -181,7 +190,7 @@ impl Faults {
     }
 }
 
-/// What rules are matched against.
+/// The properties of a call that rules are matched against.
 pub(crate) struct Target<'a> {
     pub(crate) service: &'a str,
     pub(crate) operation: &'a str,
@@ -190,7 +199,7 @@ pub(crate) struct Target<'a> {
     pub(crate) text: &'a str,
 }
 
-/// A plan with its counters.
+/// A fault plan with the counters of its rules: matching calls, and calls that the rule was applied to.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     rules: Vec<(Rule, AtomicU64, AtomicU64)>,
@@ -198,24 +207,24 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn new(faults: Faults) -> Self {
-        let counted = |rule| (rule, AtomicU64::new(0), AtomicU64::new(0));
-        Self { rules: faults.rules.into_iter().map(counted).collect() }
+        let with_counters = |rule| (rule, AtomicU64::new(0), AtomicU64::new(0));
+        Self { rules: faults.rules.into_iter().map(with_counters).collect() }
     }
 
-    /// Counts the call with every rule about it, and returns the effect that hits it.
+    /// Counts the call for every matching rule, and returns the effect of the first rule that applies.
     pub(crate) fn next_effect(&self, target: &Target<'_>) -> Option<Effect> {
-        let mut struck = None;
-        for (rule, seen, hits) in self.rules.iter().filter(|(rule, ..)| rule.matches(target)) {
-            let nth = seen.fetch_add(1, Ordering::Relaxed) + 1;
-            if struck.is_none() && rule.when.hits(nth) {
+        let mut effect = None;
+        for (rule, matched, hits) in self.rules.iter().filter(|(rule, ..)| rule.matches(target)) {
+            let nth = matched.fetch_add(1, Ordering::Relaxed) + 1;
+            if effect.is_none() && rule.occurrence.includes(nth) {
                 hits.fetch_add(1, Ordering::Relaxed);
-                struck = Some(rule.effect.clone());
+                effect = Some(rule.effect.clone());
             }
         }
-        struck
+        effect
     }
 
-    /// How often each rule took effect.
+    /// Returns the number of times that each rule was applied.
     pub(crate) fn hits(&self) -> Vec<u64> {
         self.rules.iter().map(|(.., hits)| hits.load(Ordering::Relaxed)).collect()
     }

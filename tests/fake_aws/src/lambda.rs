@@ -1,4 +1,4 @@
-//! Lambda: functions, at most fifty on a page, and their tags. REST with JSON.
+//! Lambda: functions, with at most 50 on a page, and their tags. REST with JSON.
 
 use axum::http::Method;
 use serde_json::{Map, Value, json};
@@ -10,11 +10,11 @@ use crate::{
     protocol::{Call, Outcome, Reply},
 };
 
-const PAGE: usize = 50;
+const MAX_PAGE_SIZE: usize = 50;
 const FUNCTIONS: &str = "/2015-03-31/functions";
 const TAGS: &str = "/2017-03-31/tags/";
 
-/// The operation that a request is; `None` when the fake serves none of that path.
+/// Returns the operation of a request. `None` if the fake does not implement it.
 pub(crate) fn operation(method: &Method, path: &str) -> Option<String> {
     let name = match *method {
         Method::GET if path.trim_end_matches('/') == FUNCTIONS => "ListFunctions",
@@ -24,11 +24,12 @@ pub(crate) fn operation(method: &Method, path: &str) -> Option<String> {
     Some(name.to_owned())
 }
 
-pub(crate) fn answer(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
+/// Handles a call of this service.
+pub(crate) fn handle(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     match call.operation.as_str() {
         "ListFunctions" => list_functions(account_region, call),
         "ListTags" => list_tags(account_region, call),
-        _ => Err(ApiError::unknown(call)),
+        _ => Err(ApiError::unsupported(call)),
     }
 }
 
@@ -38,19 +39,19 @@ fn invalid(message: impl Into<String>) -> ApiError {
 
 fn list_functions(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     if call.param("FunctionVersion").is_some() {
-        return Err(ApiError::unknown(call));
+        return Err(ApiError::unsupported(call));
     }
-    let asked = call.number("MaxItems").map_err(invalid)?.unwrap_or(PAGE);
-    if !(1..=10_000).contains(&asked) {
+    let requested = call.number("MaxItems").map_err(invalid)?.unwrap_or(MAX_PAGE_SIZE);
+    if !(1..=10_000).contains(&requested) {
         return Err(invalid(format!(
-            "Value ({asked}) for parameter MaxItems is invalid. It must be between 1 and 10000"
+            "Value ({requested}) for parameter MaxItems is invalid. It must be between 1 and 10000"
         )));
     }
     let scope = call.scope("functions");
-    let size = asked.min(PAGE);
+    let size = requested.min(MAX_PAGE_SIZE);
     let paging = Paging { scope: &scope, token: call.param("Marker"), size, effect: call.effect.as_ref() };
     let page = paging.page(account_region.count(Kind::Function)).ok_or_else(|| invalid("Invalid marker"))?;
-    let functions: Vec<Value> = page.places.map(|index| function(account_region, index)).collect();
+    let functions: Vec<Value> = page.range.map(|index| function(account_region, index)).collect();
     let items = functions.len();
     Ok(Reply { body: json!({"Functions": functions, "NextMarker": page.next}).to_string(), items })
 }
@@ -69,7 +70,7 @@ fn function(account_region: &AccountRegion<'_>, index: usize) -> Value {
         "Version": "$LATEST",
         "PackageType": "Zip",
         "Architectures": ["x86_64"],
-        "Description": "Takes orders from the queue, checks the stock, and hands them on.",
+        "Description": "Reads orders from the queue, checks the stock, and forwards them.",
         "CodeSha256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
         "VpcConfig": {
             "SubnetIds": ["subnet-00000000000000001", "subnet-00000000000000002"],

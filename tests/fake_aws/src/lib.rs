@@ -15,7 +15,7 @@
 //! // Point the SDK at `fake.endpoint()` with any static key, scan, and compare with `fake.estate().resources()`.
 //! assert_eq!(fake.estate().resources().count(), 120);
 //! assert_eq!(fake.request_log().count("lambda", "ListFunctions"), 0);
-//! assert_eq!(fake.request_log().unknown().count(), 0);
+//! assert_eq!(fake.request_log().unsupported().count(), 0);
 //! # Ok::<(), std::io::Error>(())
 //! # })?;
 //! # Ok::<(), std::io::Error>(())

@@ -1,4 +1,4 @@
-//! Organizations: the accounts, twenty a page. awsJson 1.1.
+//! Organizations: the accounts, with at most 20 on a page. awsJson 1.1.
 
 use serde_json::{Value, json};
 
@@ -10,12 +10,13 @@ use crate::{
     protocol::{Call, Outcome, Reply},
 };
 
-const PAGE: usize = 20;
+const MAX_PAGE_SIZE: usize = 20;
 
-pub(crate) fn answer(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
+/// Handles a call of this service.
+pub(crate) fn handle(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     match call.operation.as_str() {
         "ListAccounts" => list_accounts(account_region, call),
-        _ => Err(ApiError::unknown(call)),
+        _ => Err(ApiError::unsupported(call)),
     }
 }
 
@@ -28,11 +29,11 @@ fn list_accounts(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
         return Err(errors::deny(call, "because the account is not the management account, for the"));
     }
     let invalid = || ApiError::new(400, "InvalidInputException", "You specified an invalid value.");
-    let size = call.page_size("MaxResults", PAGE, PAGE).ok_or_else(invalid)?;
+    let size = call.page_size("MaxResults", MAX_PAGE_SIZE, MAX_PAGE_SIZE).ok_or_else(invalid)?;
     let scope = call.scope("accounts");
     let paging = Paging { scope: &scope, token: call.field("NextToken"), size, effect: call.effect.as_ref() };
     let page = paging.page(account_region.estate.accounts.len()).ok_or_else(invalid)?;
-    let listed = account_region.estate.accounts.get(page.places).unwrap_or_default();
+    let listed = account_region.estate.accounts.get(page.range).unwrap_or_default();
     let accounts: Vec<Value> = listed.iter().map(|account| member(account_region, account)).collect();
     let items = accounts.len();
     let mut body = json!({"Accounts": accounts});

@@ -7,22 +7,22 @@ const INSTANCE_TYPES: [&str; 7] =
 
 const CLASSES: [&str; 3] = ["db.t3.micro", "db.m5.large", "db.r5.large"];
 
-/// The type of an instance; all of a type cost the same.
+/// Returns the type of an instance. All instances of a type have the same cost.
 pub(crate) fn instance_type(index: usize) -> &'static str {
     INSTANCE_TYPES.get(index % 7).copied().unwrap_or_default()
 }
 
-/// The class of a database; all of a class cost the same.
-pub(crate) fn class(index: usize) -> &'static str {
+/// Returns the class of a database. All databases of a class have the same cost.
+pub(crate) fn instance_class(index: usize) -> &'static str {
     CLASSES.get(index % 3).copied().unwrap_or_default()
 }
 
-/// The gigabytes of a volume; each costs the same.
+/// Returns the size of a volume in gigabytes. Each gigabyte has the same cost.
 pub fn volume_size(index: usize) -> u32 {
     8 + 10 * u32::try_from(index % 5).unwrap_or_default()
 }
 
-/// What a resource that runs costs a day, in thousand-millionths of a dollar.
+/// Returns the cost of a running resource per day, in billionths of a dollar.
 pub fn daily_nano(resource_type: &str, index: usize) -> i64 {
     let number = i64::try_from(index % 1_000).unwrap_or_default();
     match resource_type {
@@ -37,7 +37,7 @@ pub fn daily_nano(resource_type: &str, index: usize) -> i64 {
     }
 }
 
-/// The service on whose bill a resource stands.
+/// Returns the service of the costs of a resource type.
 pub fn service_of(resource_type: &str) -> &'static str {
     match resource_type {
         "ec2:instance" => "Amazon Elastic Compute Cloud - Compute",
@@ -49,7 +49,7 @@ pub fn service_of(resource_type: &str) -> &'static str {
     }
 }
 
-/// What is used, in thousand-millionths: hours a day, and gigabytes that are there.
+/// The used quantities in billionths: hours per day, and stored gigabytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Used {
     pub(crate) hours: i64,
@@ -66,9 +66,9 @@ impl Used {
     }
 }
 
-/// As a bill calls what a resource uses.
+/// Returns the usage type of a resource on the bill.
 pub(crate) fn usage_type(account_region: &AccountRegion<'_>, kind: Kind, index: usize) -> String {
-    // AWS's own abbreviations: the first regions have odd ones.
+    // AWS abbreviates the names of regions in usage types. The oldest regions have special abbreviations.
     let region = match account_region.region {
         "us-east-1" => String::new(),
         "eu-west-1" => "EU-".to_owned(),
@@ -77,8 +77,8 @@ pub(crate) fn usage_type(account_region: &AccountRegion<'_>, kind: Kind, index: 
     match kind {
         Kind::Instance => format!("{region}BoxUsage:{}", instance_type(index)),
         Kind::Volume => format!("{region}EBS:VolumeUsage.gp3"),
-        // All databases have a second one in another zone.
-        Kind::DbInstance => format!("{region}Multi-AZUsage:{}", class(index)),
+        // All databases are Multi-AZ deployments.
+        Kind::DbInstance => format!("{region}Multi-AZUsage:{}", instance_class(index)),
         Kind::DbCluster => format!("{region}Aurora:StorageUsage"),
         Kind::Bucket => format!("{region}TimedStorage-ByteHrs"),
         Kind::Function => format!("{region}Lambda-GB-Second"),
@@ -86,7 +86,8 @@ pub(crate) fn usage_type(account_region: &AccountRegion<'_>, kind: Kind, index: 
     }
 }
 
-/// As a bill names a resource: EC2 by ids, S3 by buckets, containers by tasks, a cluster's storage by an id of its own.
+/// Returns the resource ID on the bill: the ID for EC2, the name for S3, the ARN of a task for ECS, and a separate ID for the
+/// storage of a DB cluster.
 pub(crate) fn billed_resource_id(account_region: &AccountRegion<'_>, kind: Kind, index: usize) -> String {
     match kind {
         Kind::Instance | Kind::Volume | Kind::Bucket => account_region.id(kind, index),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{errors::ApiError, estate::Estate, faults::Effect};
 
-/// The services that the fake knows.
+/// The services that the fake implements. `Other` stands for all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
     CloudTrail,
@@ -24,7 +24,7 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    fn of(signing_name: &str) -> Self {
+    fn from_signing_name(signing_name: &str) -> Self {
         match signing_name {
             "cloudtrail" => Self::CloudTrail,
             "ce" => Self::CostExplorer,
@@ -68,56 +68,59 @@ impl Service {
         }
     }
 
-    /// Services whose calls a region that is not enabled refuses.
-    pub(crate) fn regional(self) -> bool {
+    /// Whether the calls of the service are rejected in regions that are not enabled.
+    pub(crate) fn is_regional(self) -> bool {
         !matches!(self, Self::CostExplorer | Self::Organizations | Self::Sts | Self::Other)
     }
 }
 
-/// One request, read.
+/// A parsed request.
 pub(crate) struct Call {
     pub(crate) service: Service,
-    /// The name that the request was signed with; tells [`Service::Other`] apart.
+    /// The service name in the signature, which also identifies the service of [`Service::Other`].
     pub(crate) signing_name: String,
     pub(crate) operation: String,
     pub(crate) account: String,
     /// The partition of the caller.
     pub(crate) partition: String,
     pub(crate) region: String,
-    /// The role that the credentials were assumed for.
+    /// Whether the credentials are those of an assumed role.
     pub(crate) assumed: bool,
-    /// Percent-decoded.
+    /// The percent-decoded path.
     pub(crate) path: String,
-    /// Of the query string and of a form body.
+    /// The parameters of the query string and of a form body.
     pub(crate) params: Vec<(String, String)>,
-    /// The JSON body; null where there is none.
+    /// The JSON body, or null if the body is not JSON.
     pub(crate) json: Value,
     pub(crate) bucket_owner: Option<String>,
-    /// The fault that hit the call, for effects that change a right answer.
+    /// The injected fault, for effects that change a successful response.
     pub(crate) effect: Option<Effect>,
-    /// Path, query and body, for rules about a resource.
+    /// The decoded path, query and body. Fault rules search a resource in it.
     pub(crate) text: String,
 }
 
-/// A right answer: the document, and how many items it holds.
+/// A successful response: the document and the number of its items.
 pub(crate) struct Reply {
     pub(crate) body: String,
     pub(crate) items: usize,
 }
 
-/// What a service answers.
+/// The result of a call.
 pub(crate) type Outcome = Result<Reply, ApiError>;
 
 const ROLE_KEY: &str = "ASIAFAKE";
 
-/// The access key id of a role of the account.
+/// Returns the access key ID of a role in the account.
 pub(crate) fn role_key(account: &str) -> String {
     format!("{ROLE_KEY}{account}")
 }
 
 impl Call {
-    /// Reads a request; the error is AWS's answer to one that is not signed.
-    pub(crate) fn read(
+    /// Parses a request.
+    ///
+    /// # Errors
+    /// The error of AWS for a request without a signature.
+    pub(crate) fn parse(
         method: &Method,
         uri: &Uri,
         headers: &HeaderMap,
@@ -125,16 +128,16 @@ impl Call {
         estate: &Estate,
     ) -> Result<Self, ApiError> {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let (key, region, signing_name) = scope(header("authorization"))
+        let (key, region, signing_name) = credential_scope(header("authorization"))
             .ok_or_else(|| ApiError::new(403, "MissingAuthenticationToken", "Missing Authentication Token"))?;
         let role = key.strip_prefix(ROLE_KEY);
         let form = header("content-type").starts_with("application/x-www-form-urlencoded");
-        let mut params = pairs(uri.query().unwrap_or_default());
-        params.extend(if form { pairs(body) } else { Vec::new() });
+        let mut params = parse_pairs(uri.query().unwrap_or_default());
+        params.extend(if form { parse_pairs(body) } else { Vec::new() });
         let path = decode(uri.path(), false);
         let bucket_owner = headers.get("x-amz-expected-bucket-owner").and_then(|value| value.to_str().ok());
         let mut call = Self {
-            service: Service::of(signing_name),
+            service: Service::from_signing_name(signing_name),
             signing_name: signing_name.to_owned(),
             operation: String::new(),
             account: role.unwrap_or(&estate.home).to_owned(),
@@ -156,46 +159,46 @@ impl Call {
         self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The values of a numbered list: `InstanceId.1`, `InstanceId.2`, ...
+    /// Returns the values of a numbered list: `InstanceId.1`, `InstanceId.2`, and so on.
     pub(crate) fn param_list(&self, name: &str) -> Vec<&str> {
         (1..).map_while(|n| self.param(&format!("{name}.{n}"))).collect()
     }
 
-    /// A whole number among the parameters; the error says which was none.
+    /// Returns an integer parameter. The error message names the parameter and its invalid value.
     pub(crate) fn number(&self, name: &str) -> Result<Option<usize>, String> {
         let parse = |text: &str| text.parse().map_err(|_| format!("Value ({text}) for parameter {name} is invalid."));
         self.param(name).map(parse).transpose()
     }
 
-    /// A text field of the JSON body.
+    /// Returns a string field of the JSON body.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.json.get(name).and_then(Value::as_str)
     }
 
-    /// A list of texts in the JSON body; `None` when the field is absent.
+    /// Returns a list of strings in the JSON body. `None` if the field is absent.
     pub(crate) fn field_list(&self, name: &str) -> Option<Vec<&str>> {
         self.json.get(name).and_then(Value::as_array).map(|list| list.iter().filter_map(Value::as_str).collect())
     }
 
-    /// A number in the JSON body, or `default` where it is absent; `None` outside `1..=max`.
+    /// Returns a number in the JSON body, or `default` if it is absent. `None` if it is not in `1..=max`.
     pub(crate) fn page_size(&self, name: &str, default: usize, max: usize) -> Option<usize> {
         let Some(given) = self.json.get(name).filter(|value| !value.is_null()) else { return Some(default) };
         given.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| (1..=max).contains(n))
     }
 
-    /// Whether an EC2 call asks for a page or a selection, which the larger bucket serves.
-    pub(crate) fn paged_or_filtered(&self) -> bool {
+    /// Whether an EC2 call has pagination or filters. Such calls have a larger token bucket.
+    pub(crate) fn is_paged_or_filtered(&self) -> bool {
         self.params.iter().any(|(key, _)| key == "MaxResults" || key == "NextToken" || key.starts_with("Filter."))
     }
 
-    /// The IAM action: `ec2:DescribeInstances`.
+    /// Returns the IAM action, such as `ec2:DescribeInstances`.
     pub(crate) fn action(&self) -> String {
         let service = if self.service == Service::Tagging { "tag" } else { self.signing_name.as_str() };
         let operation = if self.operation == "ListBuckets" { "ListAllMyBuckets" } else { self.operation.as_str() };
         format!("{service}:{operation}")
     }
 
-    /// Who calls.
+    /// Returns the ARN of the caller.
     pub(crate) fn caller_arn(&self) -> String {
         let Self { partition, account, .. } = self;
         match self.assumed {
@@ -204,14 +207,14 @@ impl Call {
         }
     }
 
-    /// What tokens of this list are tied to.
+    /// Returns the scope of the page tokens of a list.
     pub(crate) fn scope(&self, list: &str) -> String {
         format!("{}/{}/{}/{list}", self.account, self.region, self.action())
     }
 }
 
-/// Access key, region and service of a SigV4 `Authorization` header.
-fn scope(authorization: &str) -> Option<(&str, &str, &str)> {
+/// Returns the access key, region and service of a SigV4 `Authorization` header.
+fn credential_scope(authorization: &str) -> Option<(&str, &str, &str)> {
     let (_, credential) = authorization.split_once("Credential=")?;
     let mut parts = credential.split(',').next()?.split('/');
     let (key, _date, region, service) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -219,15 +222,15 @@ fn scope(authorization: &str) -> Option<(&str, &str, &str)> {
 }
 
 fn operation(call: &Call, method: &Method, target: &str) -> String {
-    let known = match call.service {
+    let supported = match call.service {
         Service::S3 => crate::s3::operation(method, &call.path, &call.params),
         Service::Lambda => crate::lambda::operation(method, &call.path),
         _ => target.rsplit_once('.').map(|(_, name)| name.to_owned()).or_else(|| call.param("Action").map(Into::into)),
     };
-    known.unwrap_or_else(|| format!("{method} {}", call.path))
+    supported.unwrap_or_else(|| format!("{method} {}", call.path))
 }
 
-fn pairs(query: &str) -> Vec<(String, String)> {
+fn parse_pairs(query: &str) -> Vec<(String, String)> {
     let parts = query.split('&').filter(|part| !part.is_empty());
     parts
         .map(|part| part.split_once('=').unwrap_or((part, "")))
@@ -235,7 +238,7 @@ fn pairs(query: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Percent-decodes; a `+` is a blank only in queries and forms.
+/// Decodes percent-encoded text. A `+` is a space only in queries and forms.
 fn decode(text: &str, form: bool) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -258,7 +261,7 @@ fn hex_byte(text: &[u8]) -> Option<u8> {
     u8::from_str_radix(digits, 16).ok()
 }
 
-/// Text as it stands between XML tags.
+/// Escapes text for XML.
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -274,7 +277,7 @@ pub(crate) fn escape(text: &str) -> String {
     out
 }
 
-/// A list of tags in XML, with the element names that the service uses.
+/// Renders tags as XML with the element names of the service.
 pub(crate) fn xml_tags(tags: &[(String, String)], item: &str, key: &str, value: &str) -> String {
     let mut out = String::new();
     for (k, v) in tags {
@@ -284,12 +287,12 @@ pub(crate) fn xml_tags(tags: &[(String, String)], item: &str, key: &str, value: 
     out
 }
 
-/// An optional element.
+/// Renders an XML element, or nothing if there is no text.
 pub(crate) fn optional(name: &str, text: Option<&str>) -> String {
     text.map_or_else(String::new, |text| format!("<{name}>{}</{name}>", escape(text)))
 }
 
-/// A list of tags in JSON, with the member names that the service uses.
+/// Renders tags as JSON with the field names of the service.
 pub(crate) fn json_tags(tags: Vec<(String, String)>, key: &str, value: &str) -> Value {
     let object = |(k, v)| {
         Value::Object([(key.to_owned(), Value::String(k)), (value.to_owned(), Value::String(v))].into_iter().collect())

@@ -1,23 +1,23 @@
-//! RDS: DB instances and clusters, those of Neptune and DocumentDB among them. Query protocol.
+//! RDS: DB instances and clusters, including those of Neptune and DocumentDB. Query protocol.
 
 use crate::{
     account_region::{AccountRegion, Kind},
     errors::{self, ApiError},
     pagination::Paging,
-    prices::class,
+    prices::instance_class,
     protocol::{Call, Outcome, Reply, escape, optional, xml_tags},
     response_details::DB_INSTANCE,
 };
 
-const PAGE: usize = 100;
+const MAX_PAGE_SIZE: usize = 100;
 
-/// How one of the two lists is named on the wire.
+/// The names of one of the two lists in the protocol.
 struct List {
     kind: Kind,
     operation: &'static str,
     plural: &'static str,
     element: &'static str,
-    missing: &'static str,
+    not_found: &'static str,
     filter: &'static str,
 }
 
@@ -26,7 +26,7 @@ const INSTANCES: List = List {
     operation: "DescribeDBInstances",
     plural: "DBInstances",
     element: "DBInstance",
-    missing: "DBInstanceNotFound",
+    not_found: "DBInstanceNotFound",
     filter: "db-instance-id",
 };
 
@@ -35,15 +35,16 @@ const CLUSTERS: List = List {
     operation: "DescribeDBClusters",
     plural: "DBClusters",
     element: "DBCluster",
-    missing: "DBClusterNotFoundFault",
+    not_found: "DBClusterNotFoundFault",
     filter: "db-cluster-id",
 };
 
-pub(crate) fn answer(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
+/// Handles a call of this service.
+pub(crate) fn handle(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     match call.operation.as_str() {
         "DescribeDBInstances" => describe(account_region, call, &INSTANCES),
         "DescribeDBClusters" => describe(account_region, call, &CLUSTERS),
-        _ => Err(ApiError::unknown(call)),
+        _ => Err(ApiError::unsupported(call)),
     }
 }
 
@@ -52,8 +53,8 @@ fn invalid(message: impl Into<String>) -> ApiError {
 }
 
 fn describe(account_region: &AccountRegion<'_>, call: &Call, list: &List) -> Outcome {
-    let size = call.number("MaxRecords").map_err(invalid)?.unwrap_or(PAGE);
-    if !(20..=PAGE).contains(&size) {
+    let size = call.number("MaxRecords").map_err(invalid)?.unwrap_or(MAX_PAGE_SIZE);
+    if !(20..=MAX_PAGE_SIZE).contains(&size) {
         return Err(invalid(format!("Invalid value {size} for MaxRecords. Must be between 20 and 100")));
     }
     let (indexes, next) = selection(account_region, call, list, size)?;
@@ -70,7 +71,7 @@ fn describe(account_region: &AccountRegion<'_>, call: &Call, list: &List) -> Out
     Ok(Reply { body, items })
 }
 
-/// The database asked for by its identifier or ARN, or a page of all.
+/// Returns the databases with the requested identifiers or ARNs, or a page of all databases.
 fn selection(
     account_region: &AccountRegion<'_>,
     call: &Call,
@@ -81,7 +82,7 @@ fn selection(
     if let Some(id) = call.param(&format!("{}Identifier", list.element)) {
         let by_arn = account_region.find_arn(id).filter(|(kind, _)| *kind == list.kind).map(|(_, index)| index);
         let found = by_arn.or_else(|| account_region.find_id(list.kind, id)).filter(|index| *index < len);
-        let missing = || ApiError::new(404, list.missing, format!("{} {id} not found.", list.element));
+        let missing = || ApiError::new(404, list.not_found, format!("{} {id} not found.", list.element));
         return found.map(|index| (vec![index], None)).ok_or_else(missing);
     }
     if let Some(ids) = filtered(call, list)? {
@@ -89,16 +90,16 @@ fn selection(
             |id: &str| account_region.find_arn(id).filter(|(kind, _)| *kind == list.kind).map(|(_, index)| index);
         let index =
             |id: &&str| by_arn(id).or_else(|| account_region.find_id(list.kind, id)).filter(|index| *index < len);
-        // A filter passes over names that it does not find.
+        // Unlike a request for one identifier, a filter ignores identifiers that do not exist.
         return Ok((ids.iter().filter_map(index).collect(), None));
     }
     let scope = call.scope(list.plural);
     let paging = Paging { scope: &scope, token: call.param("Marker"), size, effect: call.effect.as_ref() };
     let page = paging.page(len).ok_or_else(|| invalid("Invalid or expired value for Marker."))?;
-    Ok((page.places.collect(), page.next))
+    Ok((page.range.collect(), page.next))
 }
 
-/// The identifiers of the one filter that is served; none without a filter.
+/// Returns the identifiers in the filter. `None` if there is no filter.
 fn filtered<'c>(call: &'c Call, list: &List) -> Result<Option<Vec<&'c str>>, ApiError> {
     let Some(name) = call.param("Filters.Filter.1.Name") else { return Ok(None) };
     if name != list.filter || call.param("Filters.Filter.2.Name").is_some() {
@@ -116,16 +117,16 @@ fn database(account_region: &AccountRegion<'_>, list: &List, index: usize) -> St
     let (id, arn) = (account_region.id(list.kind, index), escape(&account_region.arn(list.kind, index)));
     let (engine, created) = (escape(account_region.engine(list.kind, index)), account_region.created(index));
     let tags = xml_tags(&account_region.tags(list.kind, index), "Tag", "Key", "Value");
-    let own = match list.kind {
+    let details = match list.kind {
         Kind::DbCluster => format!("<Status>available</Status><ClusterCreateTime>{created}</ClusterCreateTime>"),
         _ => format!(
             "<DBInstanceStatus>available</DBInstanceStatus><InstanceCreateTime>{created}</InstanceCreateTime>\
              <DBInstanceClass>{}</DBInstanceClass>{DB_INSTANCE}",
-            class(index)
+            instance_class(index)
         ),
     };
     format!(
         "<{element}><{element}Identifier>{id}</{element}Identifier><{element}Arn>{arn}</{element}Arn>\
-         <Engine>{engine}</Engine>{own}<TagList>{tags}</TagList></{element}>"
+         <Engine>{engine}</Engine>{details}<TagList>{tags}</TagList></{element}>"
     )
 }

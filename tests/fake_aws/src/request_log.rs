@@ -2,51 +2,51 @@
 
 use std::collections::BTreeMap;
 
-/// One answered request.
+/// One request and its response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The service by the name that requests are signed with: `ec2`, `ecs`, `lambda`, `tagging`, ...
+    /// The service name in the signature, such as `ec2`, `ecs`, `lambda` or `tagging`.
     pub service: String,
-    /// Such as `DescribeInstances`; method and path where no operation of that path is known.
+    /// The operation, such as `DescribeInstances`, or the method and path if the fake does not implement it.
     pub operation: String,
     /// The account of the caller's credentials.
     pub account: String,
     /// The region that the request was signed for.
     pub region: String,
-    /// HTTP status of the answer.
+    /// The HTTP status of the response.
     pub status: u16,
-    /// Resources in the answer; accounts, regions or tags where those are what was asked for.
+    /// The number of resources, accounts, regions or tags in the response.
     pub items: usize,
-    /// The fault that hit it, by the name of its effect; `rate limit` for the token buckets.
+    /// The name of the injected fault. `rate limit` if a token bucket was empty.
     pub fault: Option<&'static str>,
-    /// Whether the fake serves the operation at all; an unknown one was answered 501.
-    pub known: bool,
+    /// Whether the fake implements the operation. If not, the status is 501.
+    pub supported: bool,
 }
 
-/// The requests so far, in the order of their answers.
+/// The requests so far, in the order of their responses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestLog {
-    /// Each request.
+    /// All requests.
     pub requests: Vec<Request>,
 }
 
 impl RequestLog {
-    /// How many requests there were.
+    /// Returns the number of requests.
     pub fn len(&self) -> usize {
         self.requests.len()
     }
 
-    /// Whether there was none.
+    /// Whether there were no requests.
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty()
     }
 
-    /// How many requests called the operation of the service.
+    /// Returns the number of requests to the operation of the service.
     pub fn count(&self, service: &str, operation: &str) -> usize {
         self.requests.iter().filter(|r| r.service == service && r.operation == operation).count()
     }
 
-    /// The number of requests by `service:Operation`.
+    /// Returns the number of requests to each operation, with keys such as `ec2:DescribeInstances`.
     pub fn counts(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for request in &self.requests {
@@ -55,13 +55,13 @@ impl RequestLog {
         counts
     }
 
-    /// Requests that a fault or a rate limit hit.
+    /// Returns the requests that failed because of a fault or a rate limit.
     pub fn faulted(&self) -> impl Iterator<Item = &Request> {
         self.requests.iter().filter(|request| request.fault.is_some())
     }
 
-    /// Requests for operations that the fake does not serve.
-    pub fn unknown(&self) -> impl Iterator<Item = &Request> {
-        self.requests.iter().filter(|request| !request.known)
+    /// Returns the requests for operations that the fake does not implement.
+    pub fn unsupported(&self) -> impl Iterator<Item = &Request> {
+        self.requests.iter().filter(|request| !request.supported)
     }
 }

@@ -1,7 +1,7 @@
 //! Response fields that a scan does not use. They make the responses as long as those of AWS, with nested lists whose `item`
 //! elements are not resources.
 
-/// Of an EC2 instance.
+/// The fields of an EC2 instance.
 pub(crate) const INSTANCE: &str = "\
 <keyName>deploy</keyName><clientToken>9f4c1d52-7c1e-4bb0-9a51-2f5f6a0c7d11</clientToken>\
 <privateIpAddress>10.20.31.17</privateIpAddress><ipAddress>203.0.113.25</ipAddress>\
@@ -50,7 +50,7 @@ pub(crate) const INSTANCE: &str = "\
 <networkPerformanceOptions><bandwidthWeighting>default</bandwidthWeighting></networkPerformanceOptions>\
 <operator><managed>false</managed></operator>";
 
-/// Of an EBS volume.
+/// The fields of an EBS volume.
 pub(crate) const VOLUME: &str = "\
 <attachmentSet><item><volumeId>vol-0aaaaaaaaaaaaaaa1</volumeId><instanceId>i-0ddddddddddddddd1</instanceId>\
 <device>/dev/xvda</device><status>attached</status><attachTime>2026-03-04T05:06:08.000Z</attachTime>\
@@ -59,7 +59,7 @@ pub(crate) const VOLUME: &str = "\
 <kmsKeyId>arn:aws:kms:eu-west-1:111122223333:key/8c1c7f0e-6b1f-4a51-9d42-1d1f1f6f2a10</kmsKeyId>\
 <operator><managed>false</managed></operator>";
 
-/// Of an RDS instance.
+/// The fields of an RDS instance.
 pub(crate) const DB_INSTANCE: &str = "\
 <MasterUsername>dba</MasterUsername><Endpoint><Address>shop.abcdefghijkl.eu-west-1.rds.amazonaws.com</Address>\
 <Port>5432</Port><HostedZoneId>Z29XKXDKYMONMX</HostedZoneId></Endpoint><AllocatedStorage>200</AllocatedStorage>\

@@ -9,11 +9,11 @@ use crate::{
     protocol::{Call, Outcome, Reply, escape, optional, xml_tags},
 };
 
-const PAGE: usize = 10_000;
+const MAX_PAGE_SIZE: usize = 10_000;
 const PARAMETERS: [&str; 4] = ["max-buckets", "continuation-token", "prefix", "bucket-region"];
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
-/// The operation that a request is; `None` when the fake serves none of that path.
+/// Returns the operation of a request. `None` if the fake does not implement it.
 pub(crate) fn operation(method: &Method, path: &str, params: &[(String, String)]) -> Option<String> {
     let tagging = params.iter().any(|(key, _)| key == "tagging");
     let bucket = path.trim_matches('/');
@@ -25,11 +25,12 @@ pub(crate) fn operation(method: &Method, path: &str, params: &[(String, String)]
     Some(name.to_owned())
 }
 
-pub(crate) fn answer(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
+/// Handles a call of this service.
+pub(crate) fn handle(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     match call.operation.as_str() {
         "ListBuckets" => list_buckets(account_region, call),
         "GetBucketTagging" => get_bucket_tagging(account_region, call),
-        _ => Err(ApiError::unknown(call)),
+        _ => Err(ApiError::unsupported(call)),
     }
 }
 
@@ -37,13 +38,13 @@ fn invalid(argument: &str, message: &str) -> ApiError {
     ApiError::new(400, "InvalidArgument", message).with("ArgumentName", argument)
 }
 
-/// The account's buckets of all enabled regions, in the order of their names.
+/// The buckets of an account in all enabled regions, in the order of their names.
 struct Buckets<'a> {
     account_regions: Vec<AccountRegion<'a>>,
 }
 
 impl<'a> Buckets<'a> {
-    fn of(account_region: &AccountRegion<'a>, region: Option<&str>) -> Self {
+    fn in_regions(account_region: &AccountRegion<'a>, region: Option<&str>) -> Self {
         let regions = account_region.regions_of_account().filter(|account_region| account_region.enabled);
         Self {
             account_regions: regions
@@ -56,48 +57,49 @@ impl<'a> Buckets<'a> {
         self.account_regions.iter().map(|account_region| account_region.count(Kind::Bucket)).sum()
     }
 
-    fn at(&self, mut place: usize) -> Option<(&AccountRegion<'a>, usize)> {
+    fn at(&self, mut position: usize) -> Option<(&AccountRegion<'a>, usize)> {
         for account_region in &self.account_regions {
             let count = account_region.count(Kind::Bucket);
-            if place < count {
-                return Some((account_region, place));
+            if position < count {
+                return Some((account_region, position));
             }
-            place -= count;
+            position -= count;
         }
         None
     }
 
-    fn name(&self, place: usize) -> Option<String> {
-        self.at(place).map(|(account_region, index)| account_region.id(Kind::Bucket, index))
+    fn name(&self, position: usize) -> Option<String> {
+        self.at(position).map(|(account_region, index)| account_region.id(Kind::Bucket, index))
     }
 }
 
 fn list_buckets(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
-    let asked = call.number("max-buckets").map_err(|message| invalid("max-buckets", &message))?;
-    if asked.is_some_and(|size| !(1..=PAGE).contains(&size)) {
+    let size = call.number("max-buckets").map_err(|message| invalid("max-buckets", &message))?;
+    if size.is_some_and(|size| !(1..=MAX_PAGE_SIZE).contains(&size)) {
         return Err(invalid("max-buckets", "Argument max-buckets must be an integer between 1 and 10000"));
     }
     let region = call.param("bucket-region");
     if region.is_some_and(|region| region != call.region) {
         return Err(invalid("bucket-region", "Argument bucket-region must be the region of the endpoint"));
     }
-    let buckets = Buckets::of(account_region, region);
-    if asked.is_none() && buckets.len() > PAGE {
+    let buckets = Buckets::in_regions(account_region, region);
+    if size.is_none() && buckets.len() > MAX_PAGE_SIZE {
         let message = "Accounts with a quota above 10,000 buckets must list them page by page.";
         return Err(ApiError::new(400, "InvalidRequest", message));
     }
     let prefix = call.param("prefix").unwrap_or_default();
-    let wanted = |place: usize| prefix.is_empty() || buckets.name(place).is_some_and(|name| name.starts_with(prefix));
+    let matches =
+        |position: usize| prefix.is_empty() || buckets.name(position).is_some_and(|name| name.starts_with(prefix));
     let scope = call.scope(&format!("buckets/{region:?}/{prefix}"));
     let token = call.param("continuation-token");
-    let paging = Paging { scope: &scope, token, size: asked.unwrap_or(PAGE), effect: call.effect.as_ref() };
+    let paging = Paging { scope: &scope, token, size: size.unwrap_or(MAX_PAGE_SIZE), effect: call.effect.as_ref() };
     let bad_token = || invalid("continuation-token", "The continuation token provided is incorrect");
-    let page = paging.page_where(buckets.len(), wanted).ok_or_else(bad_token)?;
+    let page = paging.page_where(buckets.len(), matches).ok_or_else(bad_token)?;
     let with_region = PARAMETERS.iter().any(|name| call.param(name).is_some());
     let listed: Vec<String> = page
-        .places
-        .filter(|place| wanted(*place))
-        .filter_map(|place| buckets.at(place))
+        .range
+        .filter(|position| matches(*position))
+        .filter_map(|position| buckets.at(position))
         .map(|(account_region, index)| bucket(account_region, index, with_region))
         .collect();
     let body = format!(
@@ -118,14 +120,14 @@ fn bucket(account_region: &AccountRegion<'_>, index: usize, with_region: bool) -
 
 fn get_bucket_tagging(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     let name = call.path.trim_matches('/');
-    let (owner, index) = find(account_region, name).ok_or_else(|| {
+    let (owner, index) = find_bucket(account_region, name).ok_or_else(|| {
         ApiError::new(404, "NoSuchBucket", "The specified bucket does not exist").with("BucketName", name)
     })?;
     if owner.region != call.region {
-        return Err(misdirected(call, name, owner.region));
+        return Err(wrong_region(call, name, owner.region));
     }
-    let expected = call.bucket_owner.as_deref().is_none_or(|id| id == owner.account.id);
-    if owner.account.id != call.account || !expected {
+    let is_expected_owner = call.bucket_owner.as_deref().is_none_or(|id| id == owner.account.id);
+    if owner.account.id != call.account || !is_expected_owner {
         return Err(errors::deny(call, "because no resource-based policy allows the"));
     }
     let tags = owner.tags(Kind::Bucket, index);
@@ -139,8 +141,8 @@ fn get_bucket_tagging(account_region: &AccountRegion<'_>, call: &Call) -> Outcom
     Ok(Reply { body, items: tags.len() })
 }
 
-/// Bucket names are global, so the bucket may be another account's.
-fn find<'a>(account_region: &AccountRegion<'a>, name: &str) -> Option<(AccountRegion<'a>, usize)> {
+/// Returns the owner and the index of a bucket. Bucket names are global, so the owner may be another account.
+fn find_bucket<'a>(account_region: &AccountRegion<'a>, name: &str) -> Option<(AccountRegion<'a>, usize)> {
     let all = account_region.estate.accounts.iter().enumerate();
     all.flat_map(|(no, account)| AccountRegion::all(account_region.estate, no, account)).find_map(|account_region| {
         let index = account_region.find_id(Kind::Bucket, name)?;
@@ -148,9 +150,8 @@ fn find<'a>(account_region: &AccountRegion<'a>, name: &str) -> Option<(AccountRe
     })
 }
 
-/// S3 tells a client at the wrong region where to go, in one of two ways: us-east-1 finds fault with the signature,
-/// other regions redirect.
-fn misdirected(call: &Call, bucket: &str, region: &str) -> ApiError {
+/// Returns the error for a request in the wrong region. In us-east-1, S3 rejects the signature. In other regions, it redirects.
+fn wrong_region(call: &Call, bucket: &str, region: &str) -> ApiError {
     if call.region == "us-east-1" {
         let message =
             format!("The authorization header is malformed; the region 'us-east-1' is wrong; expecting '{region}'");

@@ -6,7 +6,8 @@ const HOME: &str = "111122223333";
 const MEMBER: &str = "444455556666";
 const SUSPENDED: &str = "777788889999";
 
-/// Recipes that cover what tagging gets wrong: good, misspelt, empty, blank, none, once tagged, awkward characters.
+/// Recipes for common tagging errors: correct tags, a misspelled key, an empty value, a placeholder, no tags, tags that were
+/// removed, and special characters.
 fn recipes() -> Vec<Recipe> {
     vec![
         Recipe::of(&[("CostCenter", "CC-1042"), ("Environment", "production"), ("Owner", "payments@example.com")]),
@@ -19,7 +20,7 @@ fn recipes() -> Vec<Recipe> {
     ]
 }
 
-/// Tags as an enterprise has them, some eight a resource; now and then a required one is missing or misspelt.
+/// Tags as in an enterprise, about eight for each resource. Sometimes a required tag is missing or misspelled.
 fn enterprise_recipe(n: usize) -> Recipe {
     let (team, application) = (format!("team-{}", n % 25), format!("application-{}", n % 60));
     let owner = format!("{team}@example.com");
@@ -43,8 +44,8 @@ fn enterprise_recipe(n: usize) -> Recipe {
 }
 
 impl Estate {
-    /// Two accounts in three regions and 432 resources with every trap on; a suspended account and a region that is
-    /// not opted in come on top.
+    /// Two accounts in three regions with 432 resources and all traps. There is also a suspended account, and a region that is not
+    /// enabled.
     pub fn small() -> Self {
         let counts = Counts { clusters: 2, ..Counts::each(10) };
         let traps =
@@ -58,8 +59,8 @@ impl Estate {
         estate
     }
 
-    /// Two accounts in three regions and some 2,000 resources, without anything that moto cannot hold: the same
-    /// inventory can be seeded there: no DocumentDB, and no `aws:` keys, which no caller may set.
+    /// Two accounts in three regions with about 2,000 resources that moto can also store. So there is no DocumentDB, and there are
+    /// no `aws:` keys, which callers cannot set.
     pub fn contract() -> Self {
         let counts = Counts {
             instances: 110,
@@ -85,7 +86,7 @@ impl Estate {
         estate
     }
 
-    /// One account and region with a million instances, and some thousands of everything else.
+    /// One account and region with a million instances, 100 ECS clusters, and 5,000 resources of each other type.
     pub fn large() -> Self {
         let counts = Counts { instances: 1_000_000, clusters: 100, ..Counts::each(5_000) };
         let mut estate = Self::new(HOME).with_account(AccountEstate::new(HOME).with_region("us-east-1", counts));
@@ -93,10 +94,10 @@ impl Estate {
         estate
     }
 
-    /// An organization of 50 accounts in four regions each, with about so many resources of all types, as enterprises
-    /// mix them.
+    /// An organization with 50 accounts in four regions each. `resources` is the approximate number of resources, in the
+    /// proportions of an enterprise.
     pub fn enterprise(resources: usize) -> Self {
-        let share = |of_thousand: usize| (resources * of_thousand / 200_000).max(1);
+        let share = |per_thousand: usize| (resources * per_thousand / 200_000).max(1);
         let counts = Counts {
             instances: share(300),
             volumes: share(400),

@@ -30,17 +30,17 @@ use crate::{
     s3, sts, tagging,
 };
 
-/// The largest request body that is read, in bytes; the SDKs' are far smaller.
-const BODY_LIMIT: usize = 1 << 20;
+/// The maximum size of a request body in bytes. The requests of the SDKs are much smaller.
+const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// What all requests share.
+/// The state that all requests share.
 pub(crate) struct Fake {
     pub(crate) estate: Estate,
     pub(crate) plan: RwLock<Arc<Plan>>,
     pub(crate) limited: AtomicBool,
     limits: Limits,
-    ledger: Mutex<RequestLog>,
-    answered: AtomicU64,
+    request_log: Mutex<RequestLog>,
+    request_count: AtomicU64,
 }
 
 impl Fake {
@@ -50,8 +50,8 @@ impl Fake {
             plan: RwLock::new(Arc::new(plan)),
             limited: AtomicBool::new(false),
             limits: Limits::default(),
-            ledger: Mutex::default(),
-            answered: AtomicU64::new(0),
+            request_log: Mutex::default(),
+            request_count: AtomicU64::new(0),
         }
     }
 
@@ -60,15 +60,15 @@ impl Fake {
     }
 
     pub(crate) fn request_log(&self) -> RequestLog {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.request_log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn clear_request_log(&self) {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).requests.clear();
+        self.request_log.lock().unwrap_or_else(PoisonError::into_inner).requests.clear();
     }
 
     fn record(&self, request: Request) {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).requests.push(request);
+        self.request_log.lock().unwrap_or_else(PoisonError::into_inner).requests.push(request);
     }
 
     fn next_effect(&self, call: &Call) -> Option<Effect> {
@@ -81,46 +81,46 @@ impl Fake {
         })
     }
 
-    fn throttled(&self, call: &Call) -> bool {
+    fn is_throttled(&self, call: &Call) -> bool {
         self.limited.load(Ordering::Relaxed) && !self.limits.admit(call, Instant::now())
     }
 
-    fn serve(&self, call: &Call) -> Outcome {
+    fn call_service(&self, call: &Call) -> Outcome {
         let Some(account_region) = AccountRegion::find(&self.estate, &call.account, &call.region) else {
             return Err(errors::not_enabled(call.service));
         };
-        if call.service.regional() && !account_region.enabled {
+        if call.service.is_regional() && !account_region.enabled {
             return Err(errors::not_enabled(call.service));
         }
         match call.service {
-            Service::CloudTrail => cloud_trail::answer(&account_region, call),
-            Service::CostExplorer => costs::answer(&account_region, call),
-            Service::Ec2 => ec2::answer(&account_region, call),
-            Service::Ecs => ecs::answer(&account_region, call),
-            Service::Lambda => lambda::answer(&account_region, call),
-            Service::Organizations => organizations::answer(&account_region, call),
-            Service::Rds => rds::answer(&account_region, call),
-            Service::S3 => s3::answer(&account_region, call),
-            Service::Sts => sts::answer(&account_region, call),
-            Service::Tagging => tagging::answer(&account_region, call),
-            Service::Other => Err(ApiError::unknown(call)),
+            Service::CloudTrail => cloud_trail::handle(&account_region, call),
+            Service::CostExplorer => costs::handle(&account_region, call),
+            Service::Ec2 => ec2::handle(&account_region, call),
+            Service::Ecs => ecs::handle(&account_region, call),
+            Service::Lambda => lambda::handle(&account_region, call),
+            Service::Organizations => organizations::handle(&account_region, call),
+            Service::Rds => rds::handle(&account_region, call),
+            Service::S3 => s3::handle(&account_region, call),
+            Service::Sts => sts::handle(&account_region, call),
+            Service::Tagging => tagging::handle(&account_region, call),
+            Service::Other => Err(ApiError::unsupported(call)),
         }
     }
 }
 
-/// Answers any request.
+/// Handles an HTTP request.
 pub(crate) async fn handle(State(fake): State<Arc<Fake>>, request: HttpRequest) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
+    let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
         return errors::render(&ApiError::new(413, "RequestEntityTooLarge", "The body is too large."), Service::Other);
     };
     let text = String::from_utf8_lossy(&body);
-    let read = Call::read(&head.method, &head.uri, &head.headers, &text, &fake.estate);
-    let mut response = match read {
-        Ok(call) => answer(&fake, call).await,
+    let parsed = Call::parse(&head.method, &head.uri, &head.headers, &text, &fake.estate);
+    let mut response = match parsed {
+        Ok(call) => respond(&fake, call).await,
         Err(error) => errors::render(&error, Service::Ec2),
     };
-    let id = format!("{:08x}-0000-4000-8000-000000000000", fake.answered.fetch_add(1, Ordering::Relaxed));
+    let id = format!("{:08x}-0000-4000-8000-000000000000", fake.request_count.fetch_add(1, Ordering::Relaxed));
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-amz-request-id", id.clone());
         response.headers_mut().insert("x-amzn-requestid", id);
@@ -128,10 +128,10 @@ pub(crate) async fn handle(State(fake): State<Arc<Fake>>, request: HttpRequest) 
     response
 }
 
-async fn answer(fake: &Fake, mut call: Call) -> Response<Body> {
+async fn respond(fake: &Fake, mut call: Call) -> Response<Body> {
     let mut effect = fake.next_effect(&call);
     let mut fault = effect.as_ref().map(Effect::name);
-    if effect.is_none() && fake.throttled(&call) {
+    if effect.is_none() && fake.is_throttled(&call) {
         (effect, fault) = (Some(Effect::Throttle), Some("rate limit"));
     }
     if let Some(Effect::Slow(time)) = &effect {
@@ -139,18 +139,18 @@ async fn answer(fake: &Fake, mut call: Call) -> Response<Body> {
     }
     let error = effect.as_ref().and_then(|effect| errors::from_effect(effect, &call));
     call.effect = effect;
-    let outcome = error.map_or_else(|| fake.serve(&call), Err);
-    fake.record(entry(&call, &outcome, fault));
+    let outcome = error.map_or_else(|| fake.call_service(&call), Err);
+    fake.record(log_entry(&call, &outcome, fault));
     match outcome {
         Ok(reply) => render(reply, &call),
         Err(error) => errors::render(&error, call.service),
     }
 }
 
-fn entry(call: &Call, outcome: &Outcome, fault: Option<&'static str>) -> Request {
-    let (status, items, known) = match outcome {
+fn log_entry(call: &Call, outcome: &Outcome, fault: Option<&'static str>) -> Request {
+    let (status, items, supported) = match outcome {
         Ok(reply) => (200, reply.items, true),
-        Err(error) => (error.status, 0, error.known),
+        Err(error) => (error.status, 0, error.supported),
     };
     Request {
         service: call.signing_name.clone(),
@@ -160,7 +160,7 @@ fn entry(call: &Call, outcome: &Outcome, fault: Option<&'static str>) -> Request
         status,
         items,
         fault,
-        known,
+        supported,
     }
 }
 
@@ -170,7 +170,7 @@ fn render(reply: Reply, call: &Call) -> Response<Body> {
     let half = body.slice(..declared / 2);
     let mut response = match call.effect {
         Some(Effect::Cut) => {
-            let mut response = Response::new(cut(half));
+            let mut response = Response::new(cut_off_body(half));
             response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(declared));
             response
         }
@@ -184,11 +184,11 @@ fn render(reply: Reply, call: &Call) -> Response<Body> {
     response
 }
 
-/// A body that breaks off after its first half. The pause lets that half leave before the connection is closed.
-fn cut(half: Bytes) -> Body {
-    let broken = stream::once(async {
+/// Returns a body that fails after its first half. The pause ensures that this half is sent before the connection is closed.
+fn cut_off_body(half: Bytes) -> Body {
+    let failure = stream::once(async {
         tokio::time::sleep(Duration::from_millis(20)).await;
         Err(io::Error::from(io::ErrorKind::ConnectionAborted))
     });
-    Body::from_stream(stream::iter([Ok(half)]).chain(broken))
+    Body::from_stream(stream::iter([Ok(half)]).chain(failure))
 }

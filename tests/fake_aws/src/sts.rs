@@ -6,11 +6,12 @@ use crate::{
     protocol::{Call, Outcome, Reply, escape, role_key},
 };
 
-pub(crate) fn answer(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
+/// Handles a call of this service.
+pub(crate) fn handle(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     match call.operation.as_str() {
         "GetCallerIdentity" => Ok(caller_identity(call)),
         "AssumeRole" => assume_role(account_region, call),
-        _ => Err(ApiError::unknown(call)),
+        _ => Err(ApiError::unsupported(call)),
     }
 }
 
@@ -24,14 +25,15 @@ fn caller_identity(call: &Call) -> Reply {
 fn assume_role(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     let arn = call.param("RoleArn").unwrap_or_default();
     let session = call.param("RoleSessionName").unwrap_or_default();
-    let Some((account, role)) = role_of(&account_region.estate.partition, arn).filter(|_| !session.is_empty()) else {
+    let Some((account, role)) = parse_role_arn(&account_region.estate.partition, arn).filter(|_| !session.is_empty())
+    else {
         return Err(ApiError::new(
             400,
             "ValidationError",
             "RoleArn and RoleSessionName must be given and well-formed.",
         ));
     };
-    if !trusted(account_region, call, account, role) {
+    if !is_trusted(account_region, call, account, role) {
         let message =
             format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {arn}", call.caller_arn());
         return Err(ApiError::new(403, "AccessDenied", message));
@@ -49,19 +51,21 @@ fn assume_role(account_region: &AccountRegion<'_>, call: &Call) -> Outcome {
     Ok(Reply { body: document("AssumeRole", &result), items: 1 })
 }
 
-fn role_of<'a>(partition: &str, arn: &'a str) -> Option<(&'a str, &'a str)> {
+fn parse_role_arn<'a>(partition: &str, arn: &'a str) -> Option<(&'a str, &'a str)> {
     let rest = arn.strip_prefix("arn:")?.strip_prefix(partition)?.strip_prefix(":iam::")?;
     let (account, role) = rest.split_once(":role/")?;
     Some((account, role.rsplit('/').next()?))
 }
 
-/// No role exists in the home account, as AWS Organizations makes none in the management account.
-fn trusted(account_region: &AccountRegion<'_>, call: &Call, account: &str, role: &str) -> bool {
+/// Whether the role can be assumed. The home account has no role, because AWS Organizations creates none in the management
+/// account.
+fn is_trusted(account_region: &AccountRegion<'_>, call: &Call, account: &str, role: &str) -> bool {
     let estate = account_region.estate;
     let member = estate.accounts.iter().any(|a| a.id == account && !a.suspended && a.id != estate.home);
-    let named = estate.trust.role_name.as_deref().is_none_or(|name| name == role);
-    let known = estate.trust.external_id.as_deref().is_none_or(|id| call.param("ExternalId") == Some(id));
-    member && named && known && call.account == estate.home
+    let is_role_trusted = estate.trust.role_name.as_deref().is_none_or(|name| name == role);
+    let is_external_id_valid =
+        estate.trust.external_id.as_deref().is_none_or(|id| call.param("ExternalId") == Some(id));
+    member && is_role_trusted && is_external_id_valid && call.account == estate.home
 }
 
 fn document(operation: &str, result: &str) -> String {

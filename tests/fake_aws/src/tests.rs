@@ -15,7 +15,7 @@ use crate::{AccountEstate, Counts, Estate, FakeAws, Faults, Recipe, Rule};
 const HOME: &str = "111122223333";
 const KEY: &str = "AKIAFAKEFAKEFAKEFAKE";
 
-/// One request: what an SDK would have put together.
+/// A request as an SDK would send it.
 struct Ask {
     service: &'static str,
     region: &'static str,
@@ -49,7 +49,7 @@ impl Ask {
         self
     }
 
-    /// Sends it; the raw answer, head and body.
+    /// Sends the request, and returns the raw response.
     async fn raw(&self, fake: &FakeAws) -> String {
         let mut stream = TcpStream::connect(fake.endpoint().trim_start_matches("http://")).await.unwrap();
         let Self { service, region, key, head, body } = self;
@@ -59,12 +59,12 @@ impl Ask {
             body.len()
         );
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
-        String::from_utf8(answer).unwrap()
+        let mut response = Vec::new();
+        stream.read_to_end(&mut response).await.unwrap();
+        String::from_utf8(response).unwrap()
     }
 
-    /// Sends it; status and body.
+    /// Sends the request, and returns the status and the body.
     async fn send(&self, fake: &FakeAws) -> (u16, String) {
         let raw = self.raw(fake).await;
         let (head, body) = raw.split_once("\r\n\r\n").unwrap();

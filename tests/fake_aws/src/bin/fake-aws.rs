@@ -1,4 +1,4 @@
-//! Runs the fake by itself, to point the AWS CLI, boto3 or TagLedger at; or prints an estate to seed moto with.
+//! Runs the fake as a process for the AWS CLI, boto3 or TagLedger, or prints an estate as seed data for moto.
 
 use std::{
     env,
@@ -11,7 +11,7 @@ use fake_aws::{Estate, FakeAws, Faults};
 const USAGE: &str =
     "usage: fake-aws [--port N] [--estate small|contract|large|enterprise] [--rate-limits] [--seed-json]";
 
-/// What the command line asks for.
+/// The options of the command line.
 struct Options {
     port: u16,
     estate: Estate,

@@ -1,21 +1,21 @@
-//! The arithmetic of an estate.
+//! Tests of the expected resources of an estate.
 
 use crate::{
     Estate,
     account_region::{InterleavedList, ListEntry},
 };
 
-/// Dead items are placed after every given number of live items, and every live item appears exactly once.
+/// One deleted entry follows after every given number of active entries, and every active resource appears exactly once.
 #[test]
 fn dead_items_interleave_without_losing_live() {
-    let mix = InterleavedList { live: 10, every: 3 };
-    let places: Vec<ListEntry> = (0..mix.len()).map(|at| mix.at(at)).collect();
+    let list = InterleavedList { active: 10, every: 3 };
+    let places: Vec<ListEntry> = (0..list.len()).map(|at| list.at(at)).collect();
     assert_eq!(places.len(), 13);
     assert_eq!(places[3], ListEntry::Deleted(0));
     let live: Vec<usize> =
         places.iter().filter_map(|p| if let ListEntry::Active(i) = p { Some(*i) } else { None }).collect();
     assert_eq!(live, (0..10).collect::<Vec<_>>());
-    assert_eq!(InterleavedList { live: 4, every: 0 }.at(3), ListEntry::Active(3));
+    assert_eq!(InterleavedList { active: 4, every: 0 }.at(3), ListEntry::Active(3));
 }
 
 /// The expected resources exclude suspended accounts and regions that are not opted in, and untaggable ECS services

@@ -1,4 +1,4 @@
-//! What goes wrong, and what the ledger says of it.
+//! Tests of injected faults and of the request log.
 
 use std::time::{Duration, Instant};
 
@@ -96,20 +96,20 @@ async fn ghosts_appear_only_in_tagging_api() {
     let arns: Vec<String> = fake.estate().resources().map(|resource| resource.arn).collect();
     let unknown = page["ResourceTagMappingList"].as_array().unwrap().iter();
     let unknown: Vec<&Value> = unknown.filter(|m| !arns.iter().any(|arn| m["ResourceARN"] == **arn)).collect();
-    assert_eq!(unknown.len(), 2, "two of three deleted_resources were ever tagged");
-    let asked = json!({"ResourceARNList": [unknown[0]["ResourceARN"]]});
-    assert_eq!(tagging(&asked).value(&fake).await["ResourceTagMappingList"].as_array().unwrap().len(), 1);
+    assert_eq!(unknown.len(), 2, "two of three deleted resources were ever tagged");
+    let request = json!({"ResourceARNList": [unknown[0]["ResourceARN"]]});
+    assert_eq!(tagging(&request).value(&fake).await["ResourceTagMappingList"].as_array().unwrap().len(), 1);
     fake.set_faults(Faults::none());
-    assert_eq!(tagging(&asked).value(&fake).await["ResourceTagMappingList"], json!([]));
+    assert_eq!(tagging(&request).value(&fake).await["ResourceTagMappingList"], json!([]));
 }
 
 /// The slow fault delays a response by the configured time, and the response is still successful.
 #[tokio::test]
 async fn slow_fault_delays_correct_response() {
     let fake = faulty(Rule::new(Effect::Slow(Duration::from_millis(80)))).await;
-    let begun = Instant::now();
+    let started = Instant::now();
     assert_eq!(Ask::form("ec2", "Action=DescribeVolumes").send(&fake).await.0, 200);
-    assert!(begun.elapsed() >= Duration::from_millis(80));
+    assert!(started.elapsed() >= Duration::from_millis(80));
 }
 
 /// Lambda calls of one region share a rate limit with a burst of 15, and calls in another region are not affected.
@@ -117,11 +117,11 @@ async fn slow_fault_delays_correct_response() {
 async fn lambda_rate_limit_is_shared_per_region() {
     let fake = start(estate(Counts::each(1))).await.with_rate_limits();
     let ask = Ask::get("lambda", "/2015-03-31/functions");
-    let mut refused = 0;
+    let mut throttled = 0;
     for _ in 0..60 {
-        refused += usize::from(ask.send(&fake).await.0 == 429);
+        throttled += usize::from(ask.send(&fake).await.0 == 429);
     }
-    assert!(refused > 0, "sixty calls at once passed a bucket of fifteen");
+    assert!(throttled > 0, "sixty calls at once passed a bucket of fifteen");
     assert_eq!(Ask::get("lambda", "/2015-03-31/functions").region("eu-west-1").send(&fake).await.0, 200);
     assert!(fake.request_log().faulted().all(|request| request.fault == Some("rate limit")));
 }
@@ -135,12 +135,12 @@ async fn request_log_records_unsupported_operations() {
     Ask::form("ec2", "Action=RunInstances").send(&fake).await;
     Ask::get("s3", "/bucket/key").send(&fake).await;
     Ask::json("dynamodb", "DynamoDB_20120810.ListTables", &json!({})).send(&fake).await;
-    let ledger = fake.request_log();
-    assert_eq!(ledger.count("ec2", "DescribeVolumes"), 1);
-    assert_eq!(ledger.requests[0].items, 3);
-    let unknown: Vec<_> = ledger.unknown().map(|r| (r.service.as_str(), r.operation.as_str(), r.status)).collect();
+    let log = fake.request_log();
+    assert_eq!(log.count("ec2", "DescribeVolumes"), 1);
+    assert_eq!(log.requests[0].items, 3);
+    let unsupported: Vec<_> = log.unsupported().map(|r| (r.service.as_str(), r.operation.as_str(), r.status)).collect();
     assert_eq!(
-        unknown,
+        unsupported,
         [("ec2", "RunInstances", 501), ("s3", "GET /bucket/key", 501), ("dynamodb", "ListTables", 501)]
     );
     fake.clear_request_log();

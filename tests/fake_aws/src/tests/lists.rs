@@ -1,4 +1,4 @@
-//! AWS's lists: page sizes, tokens, limits, and what each leaves out.
+//! Tests of the list operations: page sizes, page tokens, limits and omitted resources.
 
 use serde_json::{Value, json};
 
@@ -152,8 +152,8 @@ async fn ecs_services_page_and_report_inactive() {
     assert_eq!(arns.len(), 25 + 6);
     let (mut active, mut inactive) = (0, 0);
     for ten in arns.chunks(10) {
-        let asked = json!({"cluster": "cluster-0000001", "services": ten, "include": ["TAGS"]});
-        let described = ecs("DescribeServices", &asked).value(&fake).await;
+        let request = json!({"cluster": "cluster-0000001", "services": ten, "include": ["TAGS"]});
+        let described = ecs("DescribeServices", &request).value(&fake).await;
         assert_eq!(described["failures"], json!([]));
         for service in described["services"].as_array().unwrap() {
             assert!(ten.contains(&service["serviceArn"]), "{service}");
@@ -187,8 +187,8 @@ async fn get_resources_lists_ever_tagged_resources() {
     assert_eq!(found.len(), 8 * 40, "two of three recipes were ever tagged");
     assert_eq!(found.iter().filter(|mapping| mapping["Tags"] == json!([])).count(), 8 * 20);
     let arns: Vec<&Value> = found.iter().map(|mapping| &mapping["ResourceARN"]).collect();
-    let asked = tagging(&json!({"ResourceARNList": arns[..100]})).value(&fake).await;
-    assert_eq!(asked["ResourceTagMappingList"].as_array().unwrap().len(), 100);
+    let response = tagging(&json!({"ResourceARNList": arns[..100]})).value(&fake).await;
+    assert_eq!(response["ResourceTagMappingList"].as_array().unwrap().len(), 100);
     for body in [json!({"ResourceARNList": arns[..101]}), json!({"ResourceARNList": arns[..1], "ResourcesPerPage": 10})]
     {
         assert_eq!(tagging(&body).send(&fake).await.0, 400);
@@ -208,8 +208,8 @@ async fn assumed_role_is_limited_to_its_account() {
     };
     let (_, body) = assume("444455556666").send(&fake).await;
     let key = text(&body, "AccessKeyId").unwrap();
-    let (_, who) = Ask::form("sts", "Action=GetCallerIdentity").key(key).send(&fake).await;
-    assert_eq!(text(&who, "Account"), Some("444455556666"));
+    let (_, identity) = Ask::form("sts", "Action=GetCallerIdentity").key(key).send(&fake).await;
+    assert_eq!(text(&identity, "Account"), Some("444455556666"));
     for account in ["777788889999", "123456789012", HOME] {
         assert_eq!(assume(account).send(&fake).await.0, 403, "{account}");
     }
