@@ -49,7 +49,7 @@ impl Effect {
             Self::TruncatedXml => "truncated document",
             Self::EmptyPageWithToken => "empty page",
             Self::RepeatedToken => "repeated token",
-            Self::Ghosts => "deleted_resources",
+            Self::Ghosts => "deleted resources",
         }
     }
 }
