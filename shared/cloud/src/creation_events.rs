@@ -1,4 +1,4 @@
-//! Records of who created which resource.
+//! Creation events, which record the creators of resources.
 
 use tagledger_model::{account::Creation, inventory::Gap};
 

@@ -69,7 +69,7 @@ impl Simulated {
         Self::from_estate(Estate { seed, size, last, day: DAYS })
     }
 
-    /// The same company on another day, 0 to 90.
+    /// Returns the same company on another day, 0 to 90.
     pub fn on_day(&self, day: u16) -> Self {
         Self::from_estate(self.estate.on_day(day))
     }
@@ -83,7 +83,7 @@ impl Simulated {
         }
     }
 
-    /// The date of the company's day.
+    /// Returns the date of the simulated day.
     pub fn date(&self) -> Date {
         self.estate.date()
     }
@@ -116,7 +116,7 @@ impl Cloud for Simulated {
 
     async fn list(&self, scope: &Scope) -> Listing {
         let count = self.estate.resource_count(scope);
-        // As if each page had a hundred resources.
+        // The requests are counted as for pages with 100 resources.
         self.list_requests.fetch_add(1 + u64::from(count / 100), Ordering::Relaxed);
         if !company::has_scope(scope) {
             let message = format!("the simulated company does not use {scope}");
@@ -156,7 +156,7 @@ impl Cloud for Simulated {
         }
         self.cost_requests.fetch_add(1, Ordering::Relaxed);
         let lines = self.cost_lines(question.days);
-        CostQueryResult { requests: 1, response: Ok(spending::answer(question, &lines, self.date())) }
+        CostQueryResult { requests: 1, response: Ok(spending::query_lines(question, &lines, self.date())) }
     }
 
     fn payer_account(&self) -> Option<AccountId> {

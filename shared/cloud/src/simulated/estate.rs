@@ -23,17 +23,17 @@ pub(crate) struct Estate {
     pub(crate) size: u32,
     /// The date of day 90.
     pub(crate) last: Date,
-    /// 0 to 90.
+    /// The simulated day, 0 to 90.
     pub(crate) day: u16,
 }
 
 impl Estate {
-    /// The same estate on another day, 0 to 90.
+    /// Returns the same estate on another day, 0 to 90.
     pub(crate) fn on_day(&self, day: u16) -> Self {
         Self { day: day.min(DAYS), ..*self }
     }
 
-    /// The date of the estate's day.
+    /// Returns the date of the simulated day.
     pub(crate) fn date(&self) -> Date {
         self.date_of(i32::from(self.day))
     }
@@ -42,13 +42,13 @@ impl Estate {
         self.last.saturating_sub((i32::from(DAYS) - day).days())
     }
 
-    /// The number of resources that a scope has over all days together.
+    /// Returns the number of different resources that a scope has on all days together.
     pub(crate) fn resource_count(&self, scope: &Scope) -> u32 {
         let parts = u64::from(self.size) * company::share(scope);
         u32::try_from(parts / company::TOTAL_SHARES).unwrap_or(u32::MAX)
     }
 
-    /// The resource with this number, or `None` if it does not exist on the estate's day.
+    /// Returns the resource with this number. `None` if it does not exist on the simulated day.
     pub(crate) fn resource(&self, scope: &Scope, number: u32) -> Option<Resource> {
         let mut rng = Rng::new(self.seed, &scope.to_string(), number);
         let created = tagging_errors::creation_day(&mut rng);

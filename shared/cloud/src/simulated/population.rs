@@ -6,10 +6,10 @@ use tagledger_model::ResourceType;
 pub(crate) struct Population {
     /// The part of the estate, in parts of [`SUM_OF_SHARES`].
     pub(crate) share: u64,
-    /// Sizes, with the cost of a day in cents. The size of a type with a cost driver is the driver; that of a volume is the
-    /// driver and the number of gigabytes.
+    /// Sizes, with the cost per day in cents. For a type with a cost driver, the size is the driver. For volumes, it is the driver
+    /// and the number of gigabytes.
     pub(crate) sizes: &'static [(&'static str, i64)],
-    /// One in so many is stopped; none is if this is zero.
+    /// One of this many resources is stopped. None if it is 0.
     pub(crate) stopped_one_in: u32,
     /// Whether the resources have a security group, a role and a VPC.
     pub(crate) is_connected: bool,
@@ -27,7 +27,7 @@ const fn sum_shares() -> u64 {
     sum
 }
 
-/// The resources of a type.
+/// Returns the population of a resource type.
 pub(crate) const fn population(resource_type: ResourceType) -> Population {
     match resource_type {
         ResourceType::Ec2Instance => Population {

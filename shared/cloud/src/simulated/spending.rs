@@ -50,10 +50,10 @@ const OTHER_COSTS: &[(&str, &str, i64)] = &[
 pub(crate) fn cost_lines(estate: &Estate, days: Days) -> Vec<CostLine> {
     let mut lines = Vec::new();
     for day in 0..=estate.day {
-        let then = estate.on_day(day);
-        let date = then.date();
+        let past_estate = estate.on_day(day);
+        let date = past_estate.date();
         if date >= days.first && date < days.end {
-            scopes().for_each(|scope| add_resource_costs(&then, &scope, date, &mut lines));
+            scopes().for_each(|scope| add_resource_costs(&past_estate, &scope, date, &mut lines));
             lines.extend(
                 OTHER_COSTS.iter().map(|(service, record_type, cents)| other_cost(date, service, record_type, *cents)),
             );
@@ -88,9 +88,9 @@ fn add_resource_costs(estate: &Estate, scope: &Scope, date: Date, lines: &mut Ve
 }
 
 /// Answers a cost query from the cost lines of its days. Costs of the current month are estimated, as they are at AWS.
-pub(crate) fn answer(question: &BillQuestion, lines: &[CostLine], today: Date) -> CostQueryResponse {
+pub(crate) fn query_lines(question: &BillQuestion, lines: &[CostLine], today: Date) -> CostQueryResponse {
     let mut sums: BTreeMap<(Date, Vec<String>), (Amount, i64)> = BTreeMap::new();
-    for line in lines.iter().filter(|line| question.filter.as_ref().is_none_or(|only| line.meets(only))) {
+    for line in lines.iter().filter(|line| question.filter.as_ref().is_none_or(|condition| line.matches(condition))) {
         let groups = question.group_by.iter().map(|dimension| line.group(dimension).to_owned()).collect();
         let day = match question.granularity {
             TimeGranularity::Day => line.day,
@@ -170,12 +170,12 @@ impl CostLine {
         }
     }
 
-    fn meets(&self, condition: &Condition) -> bool {
+    fn matches(&self, condition: &Condition) -> bool {
         let contains = |names: &[String], name: &str| names.iter().any(|candidate| candidate == name);
         match condition {
-            Condition::All(conditions) => conditions.iter().all(|condition| self.meets(condition)),
-            Condition::Any(conditions) => conditions.iter().any(|condition| self.meets(condition)),
-            Condition::Not(condition) => !self.meets(condition),
+            Condition::All(conditions) => conditions.iter().all(|condition| self.matches(condition)),
+            Condition::Any(conditions) => conditions.iter().any(|condition| self.matches(condition)),
+            Condition::Not(condition) => !self.matches(condition),
             Condition::Services(names) => contains(names, self.service),
             Condition::RecordTypes(names) => contains(names, self.record_type),
             Condition::TagAbsent(key) => self.tags.get(key).is_none(),

@@ -7,14 +7,16 @@ use crate::{
 
 /// One deleted entry follows after every given number of active entries, and every active resource appears exactly once.
 #[test]
-fn dead_items_interleave_without_losing_live() {
+fn deleted_entries_interleave_with_active_ones() {
     let list = InterleavedList { active: 10, every: 3 };
-    let places: Vec<ListEntry> = (0..list.len()).map(|at| list.at(at)).collect();
-    assert_eq!(places.len(), 13);
-    assert_eq!(places[3], ListEntry::Deleted(0));
-    let live: Vec<usize> =
-        places.iter().filter_map(|p| if let ListEntry::Active(i) = p { Some(*i) } else { None }).collect();
-    assert_eq!(live, (0..10).collect::<Vec<_>>());
+    let entries: Vec<ListEntry> = (0..list.len()).map(|position| list.at(position)).collect();
+    assert_eq!(entries.len(), 13);
+    assert_eq!(entries[3], ListEntry::Deleted(0));
+    let active: Vec<usize> = entries
+        .iter()
+        .filter_map(|entry| if let ListEntry::Active(index) = entry { Some(*index) } else { None })
+        .collect();
+    assert_eq!(active, (0..10).collect::<Vec<_>>());
     assert_eq!(InterleavedList { active: 4, every: 0 }.at(3), ListEntry::Active(3));
 }
 
