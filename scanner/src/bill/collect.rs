@@ -56,8 +56,8 @@ fn plan_months(recorded: &[RecordedMonth], terms: &str, today: Date) -> Vec<Days
     new.into_iter().chain(changed).collect()
 }
 
-/// Collects the bill. `budget`: the number of requests a day, including the requests that were already sent today. `shared`:
-/// where scanners share the months that they have read.
+/// Collects the bill. `budget` is the number of requests per day, including those that were already sent today. `shared` is the
+/// cache in which scanners share the months that they have read.
 pub(crate) async fn collect_bill<C: Cloud>(
     cloud: &C,
     policy: &Policy,
@@ -68,26 +68,30 @@ pub(crate) async fn collect_bill<C: Cloud>(
 ) -> BillCollection {
     let mut collection = BillCollection { asked_at: now, ..BillCollection::default() };
     let Some(payer) = cloud.payer_account() else { return collection };
-    let (terms, left) = (TagScope::from_policy(policy), budget.saturating_sub(recorded.requests_today));
-    let (payer, name) = (payer.to_string(), String::new());
-    let mut planner = QuestionPlanner { cloud, terms, payer, name, left, requests: 0, now };
+    let (tag_scope, remaining_requests) =
+        (TagScope::from_policy(policy), budget.saturating_sub(recorded.requests_today));
+    let (payer, scope_fingerprint) = (payer.to_string(), String::new());
+    let mut planner =
+        QuestionPlanner { cloud, tag_scope, payer, scope_fingerprint, remaining_requests, requests: 0, now };
     collection.tags = planner.read_allocation_tags(recorded).await;
-    planner.name = planner.terms.fingerprint(&planner.payer, collection.tags.as_ref().unwrap_or(&recorded.tags));
-    let mut cache = CachedToday::new(shared, &planner.payer, &planner.name, now);
-    let (months, read) = cache.load(plan_months(&recorded.months, &planner.name, day_of(now))).await;
+    planner.scope_fingerprint =
+        planner.tag_scope.fingerprint(&planner.payer, collection.tags.as_ref().unwrap_or(&recorded.tags));
+    let mut cache = CachedToday::new(shared, &planner.payer, &planner.scope_fingerprint, now);
+    let (months, read) = cache.load(plan_months(&recorded.months, &planner.scope_fingerprint, day_of(now))).await;
     collection.months = read;
     let mut months: VecDeque<Days> = months.into();
     // The expiry of a tag value is evaluated on the last day of a month, so each month needs its own questions.
     let mut max_months = if policy.depends_on_date() { 1 } else { MAX_MONTHS };
-    let mut needs = Needs { questions: planner.terms.max_questions() as u64, per_month: recorded.needs };
+    let mut needs = RequestNeeds { questions: planner.tag_scope.max_questions() as u64, per_month: recorded.needs };
     while !months.is_empty() {
         // The costs of resources are read after the newest months and before older months, because most questions need them.
         if collection.singles.is_none() && !collection.months.is_empty() {
             collection.singles = planner.collect_resource_costs_if_due(recorded, &collection.months, now).await;
         }
-        let before = planner.requests;
-        let first = if collection.months.is_empty() { FIRST_MONTHS } else { MAX_MONTHS };
-        let span = take_consecutive(&months, needs.months_for(planner.left).min(max_months).min(first));
+        let requests_before = planner.requests;
+        let max_in_request = if collection.months.is_empty() { FIRST_MONTHS } else { MAX_MONTHS };
+        let span =
+            take_consecutive(&months, needs.months_for(planner.remaining_requests).min(max_months).min(max_in_request));
         let read = if span.is_empty() { Err(CostQueryError::PageLimit) } else { planner.read_months(&span).await };
         match read {
             Ok(read) => {
@@ -112,7 +116,7 @@ pub(crate) async fn collect_bill<C: Cloud>(
             Err(CostQueryError::PageLimit) => {
                 // The requests for incomplete months are lost. The recorded need prevents the same attempt with a budget that is too
                 // small.
-                let spent = planner.requests - before;
+                let spent = planner.requests - requests_before;
                 needs.per_month = needs.per_month.max((2 * spent).div_ceil(span.len().max(1) as u64));
                 collection.gap = Some(planner.budget_gap(budget, needs.requests_per_month(), months.len(), now));
                 break;
@@ -127,7 +131,7 @@ pub(crate) async fn collect_bill<C: Cloud>(
     collection
 }
 
-/// The next consecutive months, newest first; at most `max` months.
+/// Returns the next consecutive months, newest first, with at most `max` months.
 fn take_consecutive(months: &VecDeque<Days>, max: usize) -> Vec<Days> {
     let mut span: Vec<Days> = Vec::new();
     for days in months.iter().take(max) {
@@ -139,25 +143,25 @@ fn take_consecutive(months: &VecDeque<Days>, max: usize) -> Vec<Days> {
     span
 }
 
-/// Known minimum numbers of requests.
-struct Needs {
+/// The known minimum numbers of requests.
+struct RequestNeeds {
     /// One request for each question, for any number of months.
     questions: u64,
     /// For one month; 0 when unknown.
     per_month: u64,
 }
 
-impl Needs {
+impl RequestNeeds {
     fn requests_per_month(&self) -> u64 {
         self.questions.max(self.per_month)
     }
 
-    /// The number of months that `left` requests suffice for.
-    fn months_for(&self, left: u64) -> usize {
-        if left < self.requests_per_month() {
+    /// Returns the number of months that can be read with this number of requests.
+    fn months_for(&self, requests: u64) -> usize {
+        if requests < self.requests_per_month() {
             return 0;
         }
-        left.checked_div(self.per_month).map_or(usize::MAX, |months| usize::try_from(months).unwrap_or(usize::MAX))
+        requests.checked_div(self.per_month).map_or(usize::MAX, |months| usize::try_from(months).unwrap_or(usize::MAX))
     }
 }
 
@@ -178,11 +182,11 @@ mod tests {
         format!("{text}T02:00:00Z").parse().unwrap()
     }
 
-    fn recorded_month(first: Date, end: Date, open: bool, asked: &str) -> RecordedMonth {
-        let open_from = open.then_some(first);
+    fn recorded_month(first: Date, end: Date, is_open: bool, asked_at: &str) -> RecordedMonth {
+        let open_from = is_open.then_some(first);
         let terms = "t".to_owned();
         let (payer, policy_digest) = ("111122223333".to_owned(), "d".to_owned());
-        let (days, asked_at, metric) = (Days { first, end }, at(asked), Metric::NetAmortized);
+        let (days, asked_at, metric) = (Days { first, end }, at(asked_at), Metric::NetAmortized);
         RecordedMonth { days, open_from, asked_at, metric, payer, policy_digest, terms }
     }
 
@@ -206,22 +210,22 @@ mod tests {
     /// different tag scope causes all months to be requested.
     #[test]
     fn only_open_months_are_refreshed_once_a_day() {
-        let mut book: Vec<RecordedMonth> = (1..=13)
+        let mut recorded: Vec<RecordedMonth> = (1..=13)
             .map(|back| Days::of_month(Date::constant(2026, 11, 1).saturating_sub(back.months())))
             .map(|days| recorded_month(days.first, days.end, days.first == Date::constant(2026, 10, 1), "2026-11-23"))
             .collect();
-        book.push(recorded_month(Date::constant(2026, 11, 1), Date::constant(2026, 11, 23), true, "2026-11-23"));
+        recorded.push(recorded_month(Date::constant(2026, 11, 1), Date::constant(2026, 11, 23), true, "2026-11-23"));
         let today = Date::constant(2026, 11, 24);
         let open = BTreeSet::from(["2026-10-01".to_owned(), "2026-11-01".to_owned()]);
-        assert_eq!(first_days(&book, "t", today), open);
-        assert_eq!(first_days(&book, "other terms", today).len(), 14);
-        for month in &mut book {
+        assert_eq!(first_days(&recorded, "t", today), open);
+        assert_eq!(first_days(&recorded, "other", today).len(), 14);
+        for month in &mut recorded {
             month.asked_at = at("2026-11-24");
             month.days.end = month.days.end.max(Days::of_month(month.days.first).end.min(today));
         }
-        assert_eq!(first_days(&book, "t", today), BTreeSet::new());
+        assert_eq!(first_days(&recorded, "t", today), BTreeSet::new());
         let later = Date::constant(2026, 12, 24);
-        assert_eq!(first_days(&book, "t", later).len(), 14, "final months are requested again after a month");
+        assert_eq!(first_days(&recorded, "t", later).len(), 14, "final months are requested again after a month");
     }
 
     /// Only consecutive months are combined into one request, and only as many as the remaining request budget allows.
@@ -233,7 +237,7 @@ mod tests {
         assert_eq!(take_consecutive(&months, 1), [month(11)]);
         let later: VecDeque<Days> = [8, 7, 6].map(month).into();
         assert_eq!(take_consecutive(&later, 2), [8, 7].map(month));
-        let needs = |questions, per_month, left| Needs { questions, per_month }.months_for(left);
+        let needs = |questions, per_month, left| RequestNeeds { questions, per_month }.months_for(left);
         assert_eq!(needs(7, 0, 6), 0);
         assert_eq!((needs(7, 0, 7), needs(7, 4, 9)), (usize::MAX, 2));
         assert_eq!((needs(7, 30, 29), needs(7, 30, 50)), (0, 1));
@@ -243,8 +247,8 @@ mod tests {
     #[test]
     fn unknown_months_precede_open_months() {
         let today = Date::constant(2026, 11, 24);
-        let book = [recorded_month(Date::constant(2026, 11, 1), Date::constant(2026, 11, 23), true, "2026-11-23")];
-        let months = plan_months(&book, "t", today);
+        let recorded = [recorded_month(Date::constant(2026, 11, 1), Date::constant(2026, 11, 23), true, "2026-11-23")];
+        let months = plan_months(&recorded, "t", today);
         assert_eq!((months[0].first, months[13].first), (Date::constant(2026, 10, 1), Date::constant(2026, 11, 1)));
     }
 }

@@ -11,15 +11,15 @@ use tagledger_cost::{
 use tagledger_ledger::{BillGap, BillLine, BillPart, MonthBill, RecordedBill};
 use tagledger_model::inventory::{Gap, GapReason};
 
-/// Asks the questions of a scan within the request budget.
+/// Sends the questions of a scan within the request budget.
 pub(crate) struct QuestionPlanner<'a, C> {
     pub(crate) cloud: &'a C,
-    pub(crate) terms: TagScope<'a>,
+    pub(crate) tag_scope: TagScope<'a>,
     pub(crate) payer: String,
-    /// The name of the tag scope.
-    pub(crate) name: String,
+    /// The fingerprint of the tag scope.
+    pub(crate) scope_fingerprint: String,
     /// Requests that remain in the budget of the day.
-    pub(crate) left: u64,
+    pub(crate) remaining_requests: u64,
     /// Requests that were sent.
     pub(crate) requests: u64,
     /// The clock of the scan.
@@ -29,12 +29,12 @@ pub(crate) struct QuestionPlanner<'a, C> {
 impl<C: Cloud> QuestionPlanner<'_, C> {
     /// Reads which required keys are cost allocation tags, once a day. None when the recorded tags remain valid.
     pub(crate) async fn read_allocation_tags(&mut self, recorded: &RecordedBill) -> Option<Vec<AllocationTag>> {
-        let keys: Vec<String> = self.terms.keys().map(str::to_owned).collect();
-        if keys.is_empty() || self.left == 0 || recorded.requests_today > 0 {
+        let keys: Vec<String> = self.tag_scope.keys().map(str::to_owned).collect();
+        if keys.is_empty() || self.remaining_requests == 0 || recorded.requests_today > 0 {
             return None;
         }
         let requests = self.tag_requests();
-        self.left = self.left.saturating_sub(requests);
+        self.remaining_requests = self.remaining_requests.saturating_sub(requests);
         self.requests += requests;
         // A member account has no access. The recorded tags remain, because other tags would cause all months to be requested
         // again.
@@ -43,33 +43,33 @@ impl<C: Cloud> QuestionPlanner<'_, C> {
 
     /// Number of requests that reading the allocation tags takes.
     fn tag_requests(&self) -> u64 {
-        (self.terms.keys().count() as u64).div_ceil(100)
+        (self.tag_scope.keys().count() as u64).div_ceil(100)
     }
 
     /// Reads consecutive months, newest first, with one set of questions.
     pub(crate) async fn read_months(&mut self, span: &[Days]) -> Result<Vec<MonthBill>, CostQueryError> {
-        let before = self.requests;
+        let requests_before = self.requests;
         let (Some(newest), Some(oldest)) = (span.first(), span.last()) else { return Ok(Vec::new()) };
         let days = Days { first: oldest.first, end: newest.end };
         let mut sums = Sums::default();
-        let charges = self.ask(&TagScope::charges_question(days)).await?;
+        let charges = self.send_question(&TagScope::charges_question(days)).await?;
         let estimated = charges.estimated.clone();
         let services = used_services(&charges);
         sums.add(BillPart::Charges, charges)?;
         let mut invalid = BTreeMap::new();
-        for question in self.terms.tag_value_questions(days, &services) {
-            let answer = self.ask(&question).await?;
-            self.add_values(&question, answer, &mut sums, &mut invalid)?;
+        for question in self.tag_scope.tag_value_questions(days, &services) {
+            let response = self.send_question(&question).await?;
+            self.add_values(&question, response, &mut sums, &mut invalid)?;
         }
-        if let Some(question) = self.terms.region_question(days, &services) {
-            sums.add(BillPart::Places, self.ask(&question).await?)?;
+        if let Some(question) = self.tag_scope.region_question(days, &services) {
+            sums.add(BillPart::Places, self.send_question(&question).await?)?;
         }
         let gaps = [BillPart::GapByService, BillPart::GapByPlace].into_iter();
-        for (part, question) in gaps.zip(self.terms.gap_questions(days, &services, &sort_by_spend(invalid))) {
-            sums.add(part, self.ask(&question).await?)?;
+        for (part, question) in gaps.zip(self.tag_scope.gap_questions(days, &services, &sort_by_spend(invalid))) {
+            sums.add(part, self.send_question(&question).await?)?;
         }
         let metric = sums.metric.unwrap_or(Metric::NetAmortized);
-        let requests = (self.requests - before).div_ceil(span.len() as u64);
+        let requests = (self.requests - requests_before).div_ceil(span.len() as u64);
         let lines = sums.into_lines();
         let month = |days: &Days| {
             let within = |day: &Date| *day >= days.first && *day < days.end;
@@ -79,7 +79,7 @@ impl<C: Cloud> QuestionPlanner<'_, C> {
                 open_from: estimated.iter().copied().find(within),
                 metric,
                 payer: self.payer.clone(),
-                terms: self.name.clone(),
+                terms: self.scope_fingerprint.clone(),
                 requests,
                 lines: lines.iter().filter(|line| within(&line.day)).cloned().collect(),
             }
@@ -87,10 +87,10 @@ impl<C: Cloud> QuestionPlanner<'_, C> {
         Ok(span.iter().map(month).collect())
     }
 
-    /// Asks one question.
-    pub(crate) async fn ask(&mut self, question: &BillQuestion) -> Result<CostQueryResponse, CostQueryError> {
-        let result = self.cloud.query_costs(question, self.left).await;
-        self.left = self.left.saturating_sub(result.requests);
+    /// Sends one question.
+    pub(crate) async fn send_question(&mut self, question: &BillQuestion) -> Result<CostQueryResponse, CostQueryError> {
+        let result = self.cloud.query_costs(question, self.remaining_requests).await;
+        self.remaining_requests = self.remaining_requests.saturating_sub(result.requests);
         self.requests += result.requests;
         let response = result.response?;
         if !response.has_exact_sums() {
@@ -106,16 +106,16 @@ impl<C: Cloud> QuestionPlanner<'_, C> {
     fn add_values(
         &self,
         question: &BillQuestion,
-        answer: CostQueryResponse,
+        response: CostQueryResponse,
         sums: &mut Sums,
         invalid: &mut InvalidValueSpend,
     ) -> Result<(), CostQueryError> {
-        sums.check_metric(&answer)?;
+        sums.check_metric(&response)?;
         let last = question.days.last();
-        for row in answer.rows {
+        for row in response.rows {
             for (dimension, value) in question.group_by.iter().zip(row.groups) {
                 let Dimension::Tag(key) = dimension else { continue };
-                if !value.is_empty() && !self.terms.allows(key, &value, last) {
+                if !value.is_empty() && !self.tag_scope.allows(key, &value, last) {
                     *invalid.entry((key.clone(), value.clone())).or_default() += row.amount;
                 }
                 sums.add_line((row.day, BillPart::Values, key.clone(), value, row.currency.clone()), row.amount);
@@ -124,7 +124,7 @@ impl<C: Cloud> QuestionPlanner<'_, C> {
         Ok(())
     }
 
-    /// The gap that says that the budget is exhausted.
+    /// Creates the gap for an exhausted request budget.
     pub(crate) fn budget_gap(&self, budget: u64, needs: u64, months: usize, now: Timestamp) -> BillGap {
         let minimum = needs + self.tag_requests();
         let message = if budget < minimum {
@@ -133,9 +133,9 @@ impl<C: Cloud> QuestionPlanner<'_, C> {
                  TAGLEDGER_COST_REQUEST_BUDGET to {minimum} or more"
             )
         } else {
-            let left = self.left;
+            let remaining = self.remaining_requests;
             format!(
-                "{months} months are not read yet; {left} requests of the daily budget of {budget} remain, and the scans of the \
+                "{months} months are not read yet; {remaining} requests of the daily budget of {budget} remain, and the scans of the \
                  next days continue"
             )
         };
@@ -157,7 +157,7 @@ fn sort_by_spend(spend: InvalidValueSpend) -> InvalidValues {
     invalid
 }
 
-/// The services with usage charges.
+/// Returns the services with usage charges.
 fn used_services(charges: &CostQueryResponse) -> BilledServices {
     let names = charges.rows.iter().filter_map(|row| match row.groups.as_slice() {
         [service, record_type] => {
@@ -178,9 +178,9 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, part: BillPart, answer: CostQueryResponse) -> Result<(), CostQueryError> {
-        self.check_metric(&answer)?;
-        for row in answer.rows {
+    fn add(&mut self, part: BillPart, response: CostQueryResponse) -> Result<(), CostQueryError> {
+        self.check_metric(&response)?;
+        for row in response.rows {
             let mut groups = row.groups.into_iter();
             let (a, b) = (groups.next().unwrap_or_default(), groups.next().unwrap_or_default());
             self.add_line((row.day, part, a, b, row.currency), row.amount);
@@ -192,12 +192,12 @@ impl Sums {
         *self.lines.entry(line).or_default() += amount;
     }
 
-    /// Answers with different metrics cannot be combined.
-    fn check_metric(&mut self, answer: &CostQueryResponse) -> Result<(), CostQueryError> {
-        if answer.rows.is_empty() || *self.metric.get_or_insert(answer.metric) == answer.metric {
+    /// Returns an error if the responses have different metrics, because their amounts must not be added.
+    fn check_metric(&mut self, response: &CostQueryResponse) -> Result<(), CostQueryError> {
+        if response.rows.is_empty() || *self.metric.get_or_insert(response.metric) == response.metric {
             return Ok(());
         }
-        let message = "some answers have net amounts and some do not".to_owned();
+        let message = "some responses have net amounts and some do not".to_owned();
         let operation = "ce:GetCostAndUsage".to_owned();
         Err(CostQueryError::Gap(Gap { reason: GapReason::Failed, operation, message }))
     }

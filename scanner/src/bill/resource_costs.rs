@@ -38,14 +38,14 @@ impl<C: Cloud> QuestionPlanner<'_, C> {
         let age = |basis: &RecordedBasis| number_of(today) - number_of(day_of(basis.asked_at));
         let refresh_days = if open { 1 } else { REFRESH_DAYS };
         let is_fresh = basis.is_some_and(|basis| basis.days == days && age(basis) < refresh_days);
-        if is_fresh || self.left < 2 * MIN_REQUESTS {
+        if is_fresh || self.remaining_requests < 2 * MIN_REQUESTS {
             return None;
         }
-        let reserved = self.left - self.left / 2;
-        self.left /= 2;
+        let reserved = self.remaining_requests - self.remaining_requests / 2;
+        self.remaining_requests /= 2;
         let has_resource_ids = basis.is_some_and(|basis| basis.named && age(basis) < RETENTION_DAYS);
         let costs = self.read_resource_costs(days, today, has_resource_ids).await;
-        self.left += reserved;
+        self.remaining_requests += reserved;
         costs
     }
 
@@ -77,12 +77,12 @@ impl<C: Cloud> QuestionPlanner<'_, C> {
 
     async fn read_usage(&mut self, days: Days) -> Result<(CostQueryResponse, CostQueryResponse), CostQueryError> {
         let [by_account, by_region] = usage_questions(days);
-        Ok((self.ask(&by_account).await?, self.ask(&by_region).await?))
+        Ok((self.send_question(&by_account).await?, self.send_question(&by_region).await?))
     }
 
     async fn read_charges(&mut self, today: Date, currency: &str) -> Result<Option<ResourceCharges>, CostQueryError> {
         let question = resource_question(today);
-        let charges = collect_resource_charges(question.days, self.ask(&question).await?, currency);
+        let charges = collect_resource_charges(question.days, self.send_question(&question).await?, currency);
         Ok((!charges.resources.is_empty()).then_some(charges))
     }
 }

@@ -1,4 +1,4 @@
-//! Reads from CloudTrail who created resources. CloudTrail is read by scope and period while the resources are listed, never
+//! Reads the creators of resources from CloudTrail. CloudTrail is read by scope and period while the resources are listed, never
 //! for a single resource.
 
 use std::{collections::HashMap, time::Duration};
