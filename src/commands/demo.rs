@@ -45,24 +45,24 @@ const SCAN_HOUR: i8 = 23;
 pub(crate) async fn run(arguments: DemoArguments) -> Result<ExitCode, Failure> {
     let guard = tagledger_server::door(guard_settings(arguments.listen, None, None).await?)?;
     // The address is reserved before the ledger is written, so that a second demo does not replace the ledger of the first.
-    let reserved = std::net::TcpListener::bind(arguments.listen);
-    let reserved = reserved.map_err(|source| HttpError { address: arguments.listen, source })?;
+    let listener = std::net::TcpListener::bind(arguments.listen);
+    let listener = listener.map_err(|source| HttpError { address: arguments.listen, source })?;
     let store = create_store()?;
     let policy = Policy::parse(POLICY).map_err(|errors| Failure::Policy { path: "built-in".into(), errors })?;
     let yesterday = day_of(now()).saturating_sub(1.day());
     let estate = Simulated::new(SEED, arguments.resources, yesterday);
     let snapshots = record_history(&estate, &store, Arc::new(policy)).await?;
     let max_age = Duration::from_secs(14 * 24 * 3600);
-    let ledger = AppState::new(&store, None, max_age, now).with_lookup(Arc::new(estate));
-    let ledger = Arc::new(ledger);
+    let state = AppState::new(&store, None, max_age, now).with_lookup(Arc::new(estate));
+    let state = Arc::new(state);
     let reader = LedgerReader::new(&store);
-    let mut printed = Ok(());
-    drop(reserved);
-    serve_http(ledger, guard, cancel_on_signal(), |address| {
-        printed = print_summary(&snapshots, &reader, &store, address)
+    let mut summary_result = Ok(());
+    drop(listener);
+    serve_http(state, guard, cancel_on_signal(), |address| {
+        summary_result = print_summary(&snapshots, &reader, &store, address)
     })
     .await?;
-    printed?;
+    summary_result?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -31,21 +31,21 @@ fn print_report(report: &EvaluationReport) {
         report.snapshot_id
     ));
     print_line("predicted by a model that was trained without one fifth of the estate, which contains the resource.");
-    let part = |title: &str, note: &str, of: fn(&TagEvaluation) -> &ReliabilityReport| {
+    let print_part = |title: &str, note: &str, select: fn(&TagEvaluation) -> &ReliabilityReport| {
         print_line("");
         print_line(title);
         print_line(format!("  {note}"));
         print_line("");
-        print_line("  tag                       cases  accuracy  answered  of these right   Brier   calibration error");
-        report.tags.iter().chain([&report.overall]).for_each(|tag| print_row(tag, of(tag)));
+        print_line("  tag                       cases  accuracy  coverage       precision   Brier   calibration error");
+        report.tags.iter().chain([&report.overall]).for_each(|tag| print_row(tag, select(tag)));
     };
-    part(
-        "With whole groups hidden",
-        "The tag is hidden in the whole stack, scaling group or cluster of the resource; its other tags are not hidden.",
+    print_part(
+        "With the tag hidden in the complete group",
+        "The tag is hidden in the complete stack, scaling group or cluster of the resource; its other tags are not hidden.",
         |tag| &tag.whole_groups_hidden,
     );
-    part(
-        "As tags are missing here",
+    print_part(
+        "With tags hidden as they are missing in this ledger",
         "Other tags are hidden as on resources that have the tag missing. This is the expected accuracy of suggest_tags.",
         |tag| &tag.as_tags_are_missing,
     );
@@ -61,12 +61,12 @@ fn format_percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0))
 }
 
-fn print_row(tag: &TagEvaluation, grades: &ReliabilityReport) {
+fn print_row(tag: &TagEvaluation, metrics: &ReliabilityReport) {
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
     let (accuracy, coverage, precision) =
-        (format_percent(grades.accuracy), format_percent(grades.coverage), format_percent(grades.precision));
-    let (brier, error) = (number(grades.brier), number(grades.expected_calibration_error));
-    let (name, cases) = (tag_name(tag), format_number(grades.cases));
+        (format_percent(metrics.accuracy), format_percent(metrics.coverage), format_percent(metrics.precision));
+    let (brier, error) = (number(metrics.brier), number(metrics.expected_calibration_error));
+    let (name, cases) = (tag_name(tag), format_number(metrics.cases));
     print_line(format!(
         "  {name:<22} {cases:>8}  {accuracy:>8}  {coverage:>8}  {precision:>14}  {brier:>6}  {error:>18}"
     ));
@@ -75,28 +75,29 @@ fn print_row(tag: &TagEvaluation, grades: &ReliabilityReport) {
 /// Prints the accuracy of simpler rules.
 fn print_baselines(report: &EvaluationReport) {
     print_line("");
-    print_line("Accuracy of the most frequent value, for comparison with whole groups hidden");
+    print_line("Accuracy of the most frequent value, for comparison, with the tag hidden in the complete group");
     print_line("");
     print_line("  tag                     in the estate  in the account  in the VPC");
     for tag in report.tags.iter().chain([&report.overall]) {
-        let of = tag.baselines;
-        let [estate, account, vpc] = [of.estate_majority, of.account_majority, of.vpc_majority].map(format_percent);
+        let baselines = tag.baselines;
+        let [estate, account, vpc] =
+            [baselines.estate_majority, baselines.account_majority, baselines.vpc_majority].map(format_percent);
         print_line(format!("  {:<22} {estate:>14}  {account:>14}  {vpc:>10}", tag_name(tag)));
     }
 }
 
-fn print_reliability(grades: &ReliabilityReport) {
+fn print_reliability(metrics: &ReliabilityReport) {
     print_line("");
-    print_line("Share of correct values by confidence, as tags are missing here");
+    print_line("Share of correct values by confidence, with tags hidden as they are missing in this ledger");
     print_line("");
-    print_line("  confidence    values  mean confidence   right");
-    for bin in &grades.reliability {
-        let (confidence, right) = (format_percent(Some(bin.confidence)), format_percent(Some(bin.right)));
+    print_line("  confidence    values  mean confidence  correct");
+    for bin in &metrics.reliability {
+        let (confidence, correct) = (format_percent(Some(bin.confidence)), format_percent(Some(bin.right)));
         let values = format_number(bin.suggestions);
-        print_line(format!("  {:.1} to {:.1}  {values:>8}  {confidence:>15}  {right:>6}", bin.from, bin.to));
+        print_line(format!("  {:.1} to {:.1}  {values:>8}  {confidence:>15}  {correct:>7}", bin.from, bin.to));
     }
     print_line("");
-    for threshold in &grades.at_thresholds {
+    for threshold in &metrics.at_thresholds {
         let (precision, bound) = (format_percent(threshold.precision), format_percent(threshold.lower_bound));
         let values = format_count(threshold.suggestions, "value");
         print_line(format!(

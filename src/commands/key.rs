@@ -44,10 +44,10 @@ fn create(path: &Path, name: &str, scopes: &[Scope], accounts: &[AccountId], exp
     Ok(())
 }
 
-fn revoke(path: &Path, which: &str) -> Result<(), Failure> {
-    let revoked = ApiKeyFile::revoke(path, which, now())?;
+fn revoke(path: &Path, id_or_name: &str) -> Result<(), Failure> {
+    let revoked = ApiKeyFile::revoke(path, id_or_name, now())?;
     if revoked.is_empty() {
-        print_line(format!("No active key has the ID or name {which}."));
+        print_line(format!("No active key has the ID or name {id_or_name}."));
         return Ok(());
     }
     print_line(format!(

@@ -20,19 +20,20 @@ pub(crate) async fn run(mut arguments: ScannerArguments) -> Result<ExitCode, Fai
     let settings = super::serve::guard_settings(listen, Some(arguments.guard.clone()), control_key).await?;
     let guard = control_guard(settings)?;
     let daemon = Daemon::<Aws>::new(daemon_settings(arguments)?);
-    let end = super::serve::cancel_on_signal();
+    let shutdown = super::serve::cancel_on_signal();
     // The control port remains open until the running scan has ended, so that its result can be read.
-    let closed = CancellationToken::new();
-    let served = tokio::spawn(serve_control(std::sync::Arc::clone(&daemon), guard, closed.clone(), |_| {}));
-    let watched = end.clone();
-    let served = tokio::spawn(async move {
-        let served = served.await;
-        watched.cancel();
-        served
+    let close_port = CancellationToken::new();
+    let port = tokio::spawn(serve_control(std::sync::Arc::clone(&daemon), guard, close_port.clone(), |_| {}));
+    let token = shutdown.clone();
+    // If the control port fails, the daemon stops.
+    let port = tokio::spawn(async move {
+        let result = port.await;
+        token.cancel();
+        result
     });
-    daemon.run(end).await;
-    closed.cancel();
-    match served.await {
+    daemon.run(shutdown).await;
+    close_port.cancel();
+    match port.await {
         Ok(Ok(Err(error))) => Err(error.into()),
         _ => Ok(ExitCode::SUCCESS),
     }

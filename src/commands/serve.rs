@@ -13,22 +13,22 @@ use crate::{
     failure::Failure,
 };
 
-/// A process of a desktop client has no health check.
+/// The maximum age of a process of a desktop client, which has no health check.
 const UNLIMITED_AGE: Duration = Duration::from_secs(u64::MAX);
 
 pub(crate) async fn http(arguments: ServerArguments) -> Result<ExitCode, Failure> {
     let max_age = Duration::from_secs(u64::from(arguments.max_age_hours) * 3600);
     let guard = tagledger_server::door(guard_settings(arguments.listen, Some(arguments.guard), None).await?)?;
     let mut state = open_state(&arguments.store.store, &arguments.policy.policy, &arguments.access, max_age)?;
-    let end = cancel_on_signal();
+    let shutdown = cancel_on_signal();
     if let Some(url) = arguments.redis.redis_url {
-        state = state.with_redis_cache(RedisCache::open(&url, end.clone())?);
+        state = state.with_redis_cache(RedisCache::open(&url, shutdown.clone())?);
     }
     let audit = open_audit(&arguments.audit)?;
     if let Some(audit) = &audit {
         state = state.with_audit(Arc::clone(audit));
     }
-    serve_http(Arc::new(state), guard, end, |_| {}).await?;
+    serve_http(Arc::new(state), guard, shutdown, |_| {}).await?;
     audit.iter().for_each(|audit| audit.flush());
     Ok(ExitCode::SUCCESS)
 }
@@ -104,12 +104,12 @@ pub(super) async fn guard_settings(
     Ok(GuardSettings { keys: Some(keys.keys), oauth, names, a_minute, ..local_only })
 }
 
-/// A token that Ctrl-C or SIGTERM cancels.
+/// Returns a token that is cancelled by Ctrl-C or SIGTERM.
 pub(super) fn cancel_on_signal() -> CancellationToken {
-    let end = CancellationToken::new();
-    let ended = end.clone();
+    let shutdown = CancellationToken::new();
+    let token = shutdown.clone();
     tokio::spawn(async move {
-        let terminated = async {
+        let termination = async {
             match signal(SignalKind::terminate()) {
                 Ok(mut signal) => drop(signal.recv().await),
                 Err(_) => std::future::pending().await,
@@ -117,9 +117,9 @@ pub(super) fn cancel_on_signal() -> CancellationToken {
         };
         tokio::select! {
             _ = tokio::signal::ctrl_c() => {}
-            () = terminated => {}
+            () = termination => {}
         }
-        ended.cancel();
+        token.cancel();
     });
-    end
+    shutdown
 }

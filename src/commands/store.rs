@@ -102,10 +102,10 @@ fn print_stats(store: &Path, stats: &LedgerStats) {
     ));
     match stats.span {
         Some((first, last)) => {
-            let thinned =
+            let pruned =
                 if stats.pruned > 0 { format!(", {} pruned", format_number(stats.pruned)) } else { String::new() };
             print_line(format!(
-                "  Snapshots   {} from {} to {}{thinned}",
+                "  Snapshots   {} from {} to {}{pruned}",
                 format_count(stats.retained, "snapshot"),
                 day_of(first),
                 day_of(last)
