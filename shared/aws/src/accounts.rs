@@ -5,7 +5,6 @@ use aws_sdk_organizations::{
     types as organizations,
     types::{AccountState, AccountStatus},
 };
-use aws_smithy_types::retry::RetryConfig;
 use tagledger_cloud::{AccountRegion, Accounts};
 use tagledger_model::{
     AccountId, Arn, Partition,
@@ -15,6 +14,7 @@ use tagledger_model::{
 };
 
 use crate::{
+    config::limit_attempts,
     error_mapping, listing_builder,
     paginator::Paginator,
     rate_limits::{EC2_REGIONS, ORGANIZATIONS},
@@ -34,7 +34,7 @@ const DESCRIBE_REGIONS: Operation = Operation::new("ec2:DescribeRegions", EC2_RE
 const MAX_IDENTIFY_ATTEMPTS: u32 = 6;
 
 /// Maximum page size of `ListAccounts`.
-const ACCOUNTS_PER_PAGE: i32 = 20;
+const MAX_PAGE_SIZE: i32 = 20;
 
 /// Identifies the account of the credentials through STS.
 ///
@@ -42,8 +42,7 @@ const ACCOUNTS_PER_PAGE: i32 = 20;
 /// A gap if STS cannot be reached or rejects the credentials.
 pub(crate) async fn identify_caller(config: &SdkConfig, shared: &Shared) -> Result<Account, Gap> {
     shared.calls.count("sts:GetCallerIdentity");
-    let retries = config.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
-    let retries = retries.clone().with_max_attempts(retries.max_attempts().min(MAX_IDENTIFY_ATTEMPTS));
+    let retries = limit_attempts(config, MAX_IDENTIFY_ATTEMPTS);
     let sts_config = aws_sdk_sts::config::Builder::from(config).retry_config(retries).build();
     let identity = aws_sdk_sts::Client::from_conf(sts_config).get_caller_identity().send().await;
     let identity = identity
@@ -100,7 +99,7 @@ pub(crate) async fn list_organization(session: &Session, mut caller: Account) ->
 async fn add_members(session: &Session, members: &mut Vec<Account>) -> Result<(), Gap> {
     let mut pages = Paginator::new(LIST_ACCOUNTS);
     while let Some(token) = pages.next_page() {
-        let request = session.organizations().list_accounts().max_results(ACCOUNTS_PER_PAGE).set_next_token(token);
+        let request = session.organizations().list_accounts().max_results(MAX_PAGE_SIZE).set_next_token(token);
         let page = session.send(LIST_ACCOUNTS, request.send()).await?;
         members.extend(page.accounts().iter().filter(|a| is_active(a)).filter_map(|a| member(a, &session.partition)));
         pages.advance(page.next_token())?;
@@ -108,8 +107,8 @@ async fn add_members(session: &Session, members: &mut Vec<Account>) -> Result<()
     Ok(())
 }
 
-/// Whether a role can be assumed in the account, which is not so in closed and suspended accounts. `State` is the successor
-/// of the field `Status`.
+/// Whether a role can be assumed in the account. This is not possible in closed and suspended accounts. The field `State`
+/// replaces the field `Status`.
 fn is_active(account: &organizations::Account) -> bool {
     match (account.state(), account.status()) {
         (Some(state), _) => *state == AccountState::Active,
@@ -129,8 +128,8 @@ fn member(account: &organizations::Account, partition: &Partition) -> Option<Acc
 /// A gap if the regions could not be listed.
 pub(crate) async fn list_regions(session: &Session) -> Result<Vec<AccountRegion>, Gap> {
     let request = query::Request::default().all_regions();
-    let answer = session.send(DESCRIBE_REGIONS, session.ec2().describe_regions(request)).await?;
-    let mut regions: Vec<_> = answer.items.iter().filter_map(account_region).collect();
+    let response = session.send(DESCRIBE_REGIONS, session.ec2().describe_regions(request)).await?;
+    let mut regions: Vec<_> = response.items.iter().filter_map(account_region).collect();
     regions.sort_by(|a, b| a.region.cmp(&b.region));
     if regions.is_empty() {
         return Err(listing_builder::malformed_response(DESCRIBE_REGIONS, "AWS returned no region"));
@@ -148,7 +147,7 @@ mod tests {
     use super::*;
     use crate::wire::query::xml;
 
-    /// The account and the partition of the caller come from its ARN. An invalid ARN gives no account.
+    /// The account and the partition of the caller come from its ARN. An invalid ARN results in no account.
     #[test]
     fn caller_account_and_partition_come_from_arn() {
         let arn = "arn:aws-us-gov:sts::123456789012:assumed-role/scanner/i-0abc";

@@ -72,6 +72,13 @@ fn retry_config(loaded: &SdkConfig, set_in_environment: bool, max_attempts: u32)
         .with_max_backoff(MAX_BACKOFF)
 }
 
+/// Returns the configured retries with a lower maximum number of attempts.
+pub(crate) fn limit_attempts(config: &SdkConfig, max_attempts: u32) -> RetryConfig {
+    let retries = config.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
+    let attempts = retries.max_attempts().min(max_attempts);
+    retries.with_max_attempts(attempts)
+}
+
 /// Returns the configured region.
 ///
 /// # Errors

@@ -31,6 +31,11 @@ impl ListingBuilder {
         self.gap.get_or_insert(gap);
     }
 
+    /// Returns the converted items, and records the gaps of those that could not be converted.
+    pub(crate) fn collect_ok<T>(&mut self, results: impl IntoIterator<Item = Result<T, Gap>>) -> Vec<T> {
+        results.into_iter().filter_map(|result| result.map_err(|gap| self.record_gap(gap)).ok()).collect()
+    }
+
     /// Returns the listing. `end` is the result of reading the last page.
     pub(crate) fn finish(mut self, end: Result<(), Gap>) -> Listing {
         if let Err(gap) = end {

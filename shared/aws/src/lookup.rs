@@ -54,7 +54,7 @@ async fn look_up_batch(
 }
 
 fn timeout_gap(resource_type: ResourceType) -> Gap {
-    let message = "AWS did not answer in time".to_owned();
+    let message = "AWS did not respond in time".to_owned();
     Gap { reason: GapReason::Failed, operation: resource_type.as_str().to_owned(), message }
 }
 

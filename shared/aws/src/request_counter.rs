@@ -55,13 +55,13 @@ impl CallMetrics {
         Arc::clone(operations.entry(operation).or_default())
     }
 
-    /// The time at AWS when it last responded to this operation.
+    /// Returns the `Date` header of the last response to this operation.
     pub(crate) fn last_response_date(&self, operation: &'static str) -> Option<Timestamp> {
         let seconds = self.counters(operation).last_date.load(Ordering::Relaxed);
         Timestamp::from_second(seconds).ok().filter(|at| *at != Timestamp::UNIX_EPOCH)
     }
 
-    /// The counts of all operations.
+    /// Returns the counts of all operations.
     pub(crate) fn operation_calls(&self) -> Vec<OperationCalls> {
         let operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
         let read = |(operation, counters): (&&'static str, &Arc<Counters>)| OperationCalls {

@@ -11,13 +11,13 @@ use aws_config::{SdkConfig, sts::AssumeRoleProvider};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime::client::retries::{RetryPartition, TokenBucket};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
-use aws_smithy_types::{error::metadata::ProvideErrorMetadata, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_smithy_types::{error::metadata::ProvideErrorMetadata, timeout::TimeoutConfig};
 use jiff::Timestamp;
 use tagledger_cloud::OperationCalls;
 use tagledger_model::{AccountId, Partition, Region, ResourceType, account::Account, api::Operation, inventory::Gap};
 
 use crate::{
-    config::new_identity_cache,
+    config::{limit_attempts, new_identity_cache},
     endpoint_override::custom_endpoint,
     error_mapping,
     request_counter::{RequestCounter, Shared},
@@ -27,7 +27,7 @@ use crate::{
 /// Maximum number of attempts of a request to Cost Explorer, because AWS charges for each.
 const MAX_PAID_ATTEMPTS: u32 = 4;
 
-/// Timeout of one attempt of such a request.
+/// Timeout of one attempt of a request to Cost Explorer.
 const PAID_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// After `tag:GetResources` was denied, it is not called again for this time.
@@ -250,12 +250,10 @@ impl Session {
     /// AWS may charge for every attempt, so there are few. Their timeout is long, because large queries take long.
     pub(crate) fn cost_explorer(&self) -> &aws_sdk_costexplorer::Client {
         self.clients.cost_explorer.get_or_init(|| {
-            let retries = self.config.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
-            let attempts = retries.max_attempts().min(MAX_PAID_ATTEMPTS);
             let timeouts = TimeoutConfig::builder().operation_attempt_timeout(PAID_ATTEMPT_TIMEOUT).build();
             let config = aws_sdk_costexplorer::config::Builder::from(&self.config)
                 .retry_partition(self.retries.clone())
-                .retry_config(retries.with_max_attempts(attempts))
+                .retry_config(limit_attempts(&self.config, MAX_PAID_ATTEMPTS))
                 .timeout_config(timeouts);
             aws_sdk_costexplorer::Client::from_conf(config.build())
         })

@@ -69,7 +69,7 @@ async fn fetch_in_bulk(session: &Session, batch: &[TagFetch]) -> Option<Vec<Reso
             if matches!(gap.reason, GapReason::Denied | GapReason::DeniedByScp | GapReason::NotEnabled) {
                 session.remember_tagging_denied();
             }
-            tracing::debug!(account = %session.account, region = %session.region, %gap, "falling back to reading tags one by one");
+            tracing::debug!(account = %session.account, region = %session.region, %gap, "reading tags one by one");
             None
         }
     }

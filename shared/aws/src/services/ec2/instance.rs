@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::wire::query::xml::Instance;
 
-    /// Running and pending instances use one hour per hour, stopping and stopped ones use none. The usage is unknown
+    /// Running and pending instances have a quantity of 1, stopping and stopped ones have 0. The usage is unknown
     /// without an instance type.
     #[test]
     fn stopped_instance_has_no_usage_hours() {

@@ -49,7 +49,7 @@ async fn read(session: &Session, listing: &mut ListingBuilder) -> Result<(), Gap
         match describe(session, &arns).await {
             Ok(described) => described.into_iter().for_each(|cluster| listing.add_described(DESCRIBE, cluster)),
             Err(gap) => {
-                tracing::debug!(account = %session.account, region = %session.region, %gap, "falling back to reading tags one by one");
+                tracing::debug!(account = %session.account, region = %session.region, %gap, "reading tags one by one");
                 let listed = tag_fetches(LIST, &arns, listing);
                 listing.extend(tags::fetch::<EcsTags>(session, listed).await);
             }

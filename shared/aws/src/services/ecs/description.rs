@@ -79,14 +79,11 @@ fn gap_from_failure(operation: Operation, failure: Option<&Failure>) -> Option<G
 
 /// Converts listed ARNs to resources whose tags are still to be fetched. Invalid ARNs are recorded as a gap.
 pub(crate) fn tag_fetches(operation: Operation, arns: &[String], listing: &mut ListingBuilder) -> Vec<TagFetch> {
-    let mut fetches = Vec::with_capacity(arns.len());
-    for text in arns {
-        match arn(operation, Some(text)) {
-            Ok(arn) => fetches.push(TagFetch { links: links(&arn), arn, created_at: None }),
-            Err(gap) => listing.record_gap(gap),
-        }
-    }
-    fetches
+    let convert = |text: &String| {
+        let arn = arn(operation, Some(text))?;
+        Ok(TagFetch { links: links(&arn), arn, created_at: None })
+    };
+    listing.collect_ok(arns.iter().map(convert))
 }
 
 impl ListingBuilder {

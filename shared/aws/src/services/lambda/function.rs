@@ -46,12 +46,7 @@ async fn read_pages(session: &Session, listing: &mut ListingBuilder, listed: &mu
     let mut pages = Paginator::new(LIST);
     while let Some(marker) = pages.next_page() {
         let page = session.send(LIST, request.clone().set_marker(marker).send()).await?;
-        for function in page.functions() {
-            match tag_fetch(function) {
-                Ok(function) => listed.push(function),
-                Err(gap) => listing.record_gap(gap),
-            }
-        }
+        listed.extend(listing.collect_ok(page.functions().iter().map(tag_fetch)));
         if listed.len() >= tags::ARNS_PER_REQUEST {
             listing.extend(tags::fetch::<FunctionTags>(session, std::mem::take(listed)).await);
         }

@@ -49,7 +49,8 @@ async fn read_pages(session: &Session, filters: Vec<Filter>, listing: &mut Listi
     Ok(())
 }
 
-/// Converts a DB cluster. RDS also returns the clusters of Neptune and DocumentDB, with ARNs of RDS. They are not listed elsewhere.
+/// Converts a DB cluster. RDS also returns the clusters of Neptune and DocumentDB, with ARNs of RDS. They are not listed
+/// elsewhere.
 fn resource(cluster: &DbCluster) -> Result<Resource, Gap> {
     Ok(Resource {
         arn: arn(DESCRIBE, cluster.db_cluster_arn())?,

@@ -49,7 +49,8 @@ async fn read_pages(session: &Session, filters: Vec<Filter>, listing: &mut Listi
     Ok(())
 }
 
-/// Converts a DB instance. RDS also returns the instances of Neptune and DocumentDB, with ARNs of RDS. They are not listed elsewhere.
+/// Converts a DB instance. RDS also returns the instances of Neptune and DocumentDB, with ARNs of RDS. They are not listed
+/// elsewhere.
 fn resource(instance: &DbInstance) -> Result<Resource, Gap> {
     let arn = arn(DESCRIBE, instance.db_instance_arn())?;
     Ok(Resource {

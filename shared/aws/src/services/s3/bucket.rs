@@ -67,13 +67,8 @@ async fn read(session: &Session, listing: &mut ListingBuilder) -> Result<(), Gap
     let mut pages = Paginator::new(LIST);
     while let Some(token) = pages.next_page() {
         let page = session.send(LIST, request.clone().set_continuation_token(token).send()).await?;
-        let mut listed = Vec::new();
-        for bucket in page.buckets().iter().filter(|bucket| is_in(&session.region, bucket)) {
-            match tag_fetch(&session.partition, bucket) {
-                Ok(bucket) => listed.push(bucket),
-                Err(gap) => listing.record_gap(gap),
-            }
-        }
+        let in_region = page.buckets().iter().filter(|bucket| is_in(&session.region, bucket));
+        let listed = listing.collect_ok(in_region.map(|bucket| tag_fetch(&session.partition, bucket)));
         listing.extend(tags::fetch::<BucketTags>(session, listed).await);
         pages.advance(page.continuation_token())?;
     }
