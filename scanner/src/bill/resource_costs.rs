@@ -96,9 +96,9 @@ fn last_complete_month(recorded: &RecordedBill, read: &[MonthBill], payer: &str)
 }
 
 /// The currency with the most spend.
-fn main_currency(answer: &CostQueryResponse) -> String {
+fn main_currency(response: &CostQueryResponse) -> String {
     let mut sums: BTreeMap<&str, Amount> = BTreeMap::new();
-    for row in &answer.rows {
+    for row in &response.rows {
         *sums.entry(&row.currency).or_default() += row.amount;
     }
     sums.into_iter().max_by_key(|(_, amount)| *amount).map_or_else(|| "USD".to_owned(), |(name, _)| name.to_owned())

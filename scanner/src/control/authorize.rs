@@ -10,8 +10,8 @@ use axum::{
 use serde_json::json;
 use tagledger_http::{Principal, Scope};
 
-/// An error response: what is wrong and what to do.
-pub(crate) fn refusal(status: StatusCode, error: &str) -> Response {
+/// Creates an error response. The text contains the error and its remedy.
+pub(crate) fn error_response(status: StatusCode, error: &str) -> Response {
     (status, Json(json!({ "error": error }))).into_response()
 }
 
@@ -19,12 +19,12 @@ pub(crate) fn refusal(status: StatusCode, error: &str) -> Response {
 pub(crate) async fn authorize(request: Request, next: Next) -> Response {
     match request.extensions().get::<Principal>() {
         Some(principal) if !principal.may(Scope::Rescan) => {
-            refusal(StatusCode::FORBIDDEN, "the key does not have the scope `rescan`, which this port requires")
+            error_response(StatusCode::FORBIDDEN, "the key does not have the scope `rescan`, which this port requires")
         }
         Some(Principal { accounts: Some(_), .. }) => {
             let error =
                 "the key is limited to some accounts, and this port covers all accounts; use a key without accounts";
-            refusal(StatusCode::FORBIDDEN, error)
+            error_response(StatusCode::FORBIDDEN, error)
         }
         _ => next.run(request).await,
     }

@@ -20,7 +20,7 @@ use tracing::info;
 
 use crate::{
     control::{
-        authorize::{authorize, refusal},
+        authorize::{authorize, error_response},
         health::health,
         metrics, rescan_request,
         state::{Control, Shared, next_scheduled},
@@ -48,10 +48,10 @@ pub(crate) fn router<C: Cloud>(control: Arc<Control<C>>, request_guard: Arc<Requ
         .route("/metrics", get(metrics::<C>))
         .fallback(async || {
             let paths = "POST /rescan, GET /scans, GET and DELETE /scans/{id}, GET /health, GET /metrics";
-            refusal(StatusCode::NOT_FOUND, &format!("no such path; the paths are {paths}"))
+            error_response(StatusCode::NOT_FOUND, &format!("no such path; the paths are {paths}"))
         })
         .method_not_allowed_fallback(async || {
-            refusal(StatusCode::METHOD_NOT_ALLOWED, "this path does not have this method")
+            error_response(StatusCode::METHOD_NOT_ALLOWED, "this path does not have this method")
         })
         .layer(middleware::from_fn(authorize))
         .layer(middleware::from_fn_with_state(request_guard, guard))
@@ -61,12 +61,12 @@ pub(crate) fn router<C: Cloud>(control: Arc<Control<C>>, request_guard: Arc<Requ
 async fn rescan<C: Cloud>(State(control): Shared<C>, body: Bytes) -> Response {
     let filter = match rescan_request::parse_body(&body) {
         Ok(filter) => filter,
-        Err(error) => return refusal(StatusCode::BAD_REQUEST, &error),
+        Err(error) => return error_response(StatusCode::BAD_REQUEST, &error),
     };
     let narrowed = !filter.is_empty();
-    let lacks_full_scan = narrowed && control.daemon.newest_full().is_none();
+    let full_scan_missing = narrowed && control.daemon.newest_full().is_none();
     let admit = || match control.rescans.check() {
-        _ if lacks_full_scan => Err(JobRejected::NoFullScan),
+        _ if full_scan_missing => Err(JobRejected::NoFullScan),
         Ok(()) => Ok(()),
         Err(_) => Err(JobRejected::TooMany),
     };
@@ -79,11 +79,11 @@ async fn rescan<C: Cloud>(State(control): Shared<C>, body: Bytes) -> Response {
                 let note = "only the requested scopes are scanned; the other scopes are carried over from the previous snapshot";
                 body.insert("note".to_owned(), note.into());
             }
-            let mut answer = (StatusCode::ACCEPTED, Json(body)).into_response();
+            let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
             if let Ok(location) = HeaderValue::from_str(&location) {
-                answer.headers_mut().insert(header::LOCATION, location);
+                response.headers_mut().insert(header::LOCATION, location);
             }
-            answer
+            response
         }
         Err(JobRejected::Running(id)) => {
             let error = "a scan is running; wait until it finishes, or cancel it with DELETE /scans/{scan_id}";
@@ -91,13 +91,16 @@ async fn rescan<C: Cloud>(State(control): Shared<C>, body: Bytes) -> Response {
         }
         Err(JobRejected::NoFullScan) => {
             let error = "the complete estate was never scanned; send POST /rescan without a body first";
-            refusal(StatusCode::CONFLICT, error)
+            error_response(StatusCode::CONFLICT, error)
         }
-        Err(JobRejected::ShuttingDown) => refusal(StatusCode::SERVICE_UNAVAILABLE, "the scanner is shutting down"),
+        Err(JobRejected::ShuttingDown) => {
+            error_response(StatusCode::SERVICE_UNAVAILABLE, "the scanner is shutting down")
+        }
         Err(JobRejected::TooMany) => {
-            let mut answer = refusal(StatusCode::TOO_MANY_REQUESTS, "too many rescans; one rescan a minute is allowed");
-            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
-            answer
+            let mut response =
+                error_response(StatusCode::TOO_MANY_REQUESTS, "too many rescans; one rescan a minute is allowed");
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+            response
         }
     }
 }
@@ -110,11 +113,11 @@ async fn scans<C: Cloud>(State(control): Shared<C>) -> Response {
 
 async fn scan<C: Cloud>(State(control): Shared<C>, Path(id): Path<String>) -> Response {
     let Some(job) = control.daemon.jobs.get(&id) else { return unknown_scan() };
-    let mut answer = summary(&job, control.daemon.now());
-    if let Some(answer) = answer.as_object_mut() {
-        answer.insert("scopes".to_owned(), json!(job.scopes()));
+    let mut response = summary(&job, control.daemon.now());
+    if let Some(response) = response.as_object_mut() {
+        response.insert("scopes".to_owned(), json!(job.scopes()));
     }
-    Json(answer).into_response()
+    Json(response).into_response()
 }
 
 async fn cancel<C: Cloud>(State(control): Shared<C>, Path(id): Path<String>) -> Response {
@@ -125,14 +128,14 @@ async fn cancel<C: Cloud>(State(control): Shared<C>, Path(id): Path<String>) -> 
             (StatusCode::ACCEPTED, Json(json!({ "scan_id": id, "note": note }))).into_response()
         }
         Cancelled::TooLate => {
-            refusal(StatusCode::CONFLICT, "the scan has finished or is committing; its snapshot is retained")
+            error_response(StatusCode::CONFLICT, "the scan has finished or is committing; its snapshot is retained")
         }
         Cancelled::Unknown => unknown_scan(),
     }
 }
 
 fn unknown_scan() -> Response {
-    refusal(StatusCode::NOT_FOUND, "no such scan; GET /scans lists the last 100 scans since the scanner started")
+    error_response(StatusCode::NOT_FOUND, "no such scan; GET /scans lists the last 100 scans since the scanner started")
 }
 
 fn summary(job: &Job, now: Timestamp) -> Value {

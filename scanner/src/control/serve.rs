@@ -19,7 +19,7 @@ const LIMITS: Limits = Limits { connections: 64, head: Duration::from_secs(5) };
 const PORT: Port = Port {
     // A rescan request can name all accounts of a large organization.
     body: 1 << 18,
-    refusal: authorize::refusal,
+    refusal: authorize::error_response,
     remedy: "set TAGLEDGER_CONTROL_KEY to a long random string, or run `tagledger key create --scopes rescan`",
 };
 

@@ -44,8 +44,8 @@ fn enterprise_recipe(n: usize) -> Recipe {
 }
 
 impl Estate {
-    /// Two accounts in three regions with 432 resources and all traps. There is also a suspended account, and a region that is not
-    /// enabled.
+    /// Two accounts in three regions with 432 resources and all traps. There is also a suspended account, and
+    /// a region that is not enabled.
     pub fn small() -> Self {
         let counts = Counts { clusters: 2, ..Counts::each(10) };
         let traps =
@@ -59,8 +59,8 @@ impl Estate {
         estate
     }
 
-    /// Two accounts in three regions with about 2,000 resources that moto can also store. So there is no DocumentDB, and there are
-    /// no `aws:` keys, which callers cannot set.
+    /// Two accounts in three regions with about 2,000 resources that moto can also store. So there is no
+    /// DocumentDB, and there are no `aws:` keys, which callers cannot set.
     pub fn contract() -> Self {
         let counts = Counts {
             instances: 110,
