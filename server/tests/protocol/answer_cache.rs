@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::asked::{Asked, Nights, instances};
+use crate::test_server::{TestServer, TestLedger, instances};
 
 const GOOD: [(&str, &str); 2] = [("CostCenter", "Sales"), ("Owner", "ann@example.com")];
 
@@ -12,9 +12,9 @@ const GOOD: [(&str, &str); 2] = [("CostCenter", "Sales"), ("Owner", "ann@example
 /// again is answered with its own data.
 #[tokio::test]
 async fn answers_are_stable_within_snapshot() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     nights.append(1, vec![instances([("i-1".to_owned(), vec![])])]);
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     let first = server.ask("check_tag_compliance", json!({})).await;
     assert_eq!(server.ask("check_tag_compliance", json!({})).await, first);
     assert_eq!(first.0["compliance_score"], json!(0.0));
@@ -34,11 +34,11 @@ async fn answers_are_stable_within_snapshot() {
 /// Cached answers that name the policy file change within five seconds after the file changes.
 #[tokio::test]
 async fn policy_file_change_invalidates_answers() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     nights.append(1, vec![instances([("i-1".to_owned(), vec![])])]);
     let file = nights.policy_file();
     let text = std::fs::read_to_string(&file).unwrap();
-    let server = Asked::following(&nights, &file).await;
+    let server = TestServer::following(&nights, &file).await;
     let version = async || server.ask("get_tagging_policy", json!({})).await.0["version"].clone();
     assert_eq!((version().await, version().await), (json!("1.0"), json!("1.0")));
     std::fs::write(&file, text.replace("\"version\": \"1.0\"", "\"version\": \"2.0\"")).unwrap();
@@ -58,10 +58,10 @@ async fn policy_file_change_invalidates_answers() {
 /// is cached.
 #[tokio::test]
 async fn suggestions_are_cached_only_after_training() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     let estate = (0..30).map(|n| (format!("i-{n:02}"), if n < 20 { GOOD.to_vec() } else { vec![] }));
     nights.append(1, vec![instances(estate)]);
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     let at_hand = async || {
         let page = server.send("GET", "/metrics", "", "").await.body;
         page.lines().find_map(|line| line.strip_prefix("tagledger_answers_at_hand_total ")).unwrap().to_owned()

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tagledger_policy::Policy;
 
 use crate::{
-    asked::{Asked, Nights},
-    script::{CHANGED, Company, MAY, Night, day_of, denied, until, way, year},
+    test_server::{TestServer, TestLedger},
+    scripted_year::{CHANGED, Company, MAY, Night, day_of, denied, until, way, year},
 };
 
 const TOOL: &str = "get_violation_history";
@@ -34,7 +34,7 @@ fn median(mut of: Vec<i64>) -> Option<f64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn points_match_scripted_year() {
     let (nights, script) = year();
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     for (group_by, days_back) in [("month", 365), ("week", 365), ("day", 100), ("week", 30)] {
         let (answer, _) = server.ask(TOOL, json!({"group_by": group_by, "days_back": days_back})).await;
         let last = script.last().unwrap();
@@ -96,7 +96,7 @@ fn slope_of(points: &[(i64, f64)]) -> f64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn trend_uses_one_policy_and_common_scopes() {
     let (nights, script) = year();
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     let (answer, _) = server.ask(TOOL, json!({"group_by": "week", "days_back": 365})).await;
     assert_eq!(answer["trend"], "improving");
     let changed = day_of(CHANGED);
@@ -129,13 +129,13 @@ async fn trend_uses_one_policy_and_common_scopes() {
 /// Points with fewer scopes are marked as partial, and the trend uses only the scopes that every point has.
 #[tokio::test(flavor = "multi_thread")]
 async fn partial_points_are_marked_and_excluded() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     let mut company = Company::default();
     company.day(1);
     for night in [219, 220, 221, 222, 223] {
         nights.append(night, ["eu-west-1", "us-east-1"].map(|region| company.listing(night, region)).to_vec());
     }
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     let (answer, _) = server.ask(TOOL, json!({"group_by": "day", "days_back": 5})).await;
     let points = answer["history"].as_array().unwrap();
     let marks: Vec<_> = points.iter().map(|point| point["coverage"].as_str().unwrap()).collect();
@@ -150,7 +150,7 @@ async fn partial_points_are_marked_and_excluded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn finding_and_tag_filters_split_history() {
     let (nights, script) = year();
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     let ask = async |finding: Value| {
         server.ask(TOOL, json!({"days_back": 365, "group_by": "month", "finding": finding})).await.0
     };
@@ -181,7 +181,7 @@ async fn finding_and_tag_filters_split_history() {
 async fn as_of_selects_snapshot_of_that_day() {
     let (nights, script) = year();
     // The server's clock stands at the second of November.
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     let day = Date::constant(2026, 11, 1);
     let told = server.ask("check_tag_compliance", json!({"as_of": day.to_string()})).await.0;
     assert_eq!((&told["as_of"]["snapshot_id"], &told["total_resources"]), (&json!(1), &json!(script[0].total)));
@@ -193,7 +193,7 @@ async fn as_of_selects_snapshot_of_that_day() {
     assert!(refused.contains("the oldest is from 2026-11-01"), "{refused}");
     let refused = server.refused("check_tag_compliance", json!({"as_of": "yesterday"})).await;
     assert!(refused.contains("`yesterday` is not a date"), "{refused}");
-    let late = Asked::at(&nights, "2028-01-01T12:00:00Z").await;
+    let late = TestServer::at(&nights, "2028-01-01T12:00:00Z").await;
     for night in script.iter().step_by(37) {
         let told = late.ask("check_tag_compliance", json!({"as_of": night.day.to_string()})).await.0;
         let counts =
@@ -205,7 +205,7 @@ async fn as_of_selects_snapshot_of_that_day() {
             ["no_tags", "missing_required_tags"].map(|kind| pages["totals"][kind].as_u64().unwrap()).iter().sum();
         assert_eq!(pages["untagged_resources"].as_array().unwrap().len() as u64, lacking.min(100), "{pages}");
     }
-    // Nights 101 to 103 were missed.
+    // TestLedger 101 to 103 were missed.
     let between = day_of(102);
     let told = late.ask("check_tag_compliance", json!({"as_of": between.to_string()})).await.0;
     assert_eq!(told["as_of"]["snapshot_id"], 100);
@@ -223,10 +223,10 @@ const DRAFT: &str = r#"{"version": "2", "last_updated": "2026-01-01T00:00:00Z", 
 #[tokio::test(flavor = "multi_thread")]
 async fn as_of_equals_ledger_ending_there() {
     let (all, _) = year();
-    let late = Asked::at(&all, "2028-01-01T12:00:00Z").await;
+    let late = TestServer::at(&all, "2028-01-01T12:00:00Z").await;
     for night in [37, CHANGED + 1, 219, 300] {
         let (nights, script) = until(night);
-        let then = Asked::at(&nights, "2028-01-01T12:00:00Z").await;
+        let then = TestServer::at(&nights, "2028-01-01T12:00:00Z").await;
         let day = script.last().unwrap().day.to_string();
         let draft: Value = serde_json::from_str(DRAFT).unwrap();
         for (tool, arguments) in [
@@ -316,7 +316,7 @@ fn windows(script: &[Night]) -> Vec<(&Night, &Night)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn change_causes_match_script_and_add_up() {
     let (nights, script) = year();
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     let mut seen = BTreeSet::new();
     for (a, b) in windows(&script) {
         let between = json!({"from": a.day.to_string(), "to": b.day.to_string()});
@@ -355,7 +355,7 @@ async fn change_causes_match_script_and_add_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn drift_matches_script_in_order() {
     let (nights, script) = year();
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     for (a, b) in windows(&script) {
         let mut expected: BTreeMap<(&str, Option<&str>, Option<&str>), u64> = BTreeMap::new();
         for (id, (region, old)) in &a.known {

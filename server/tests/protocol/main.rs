@@ -1,45 +1,45 @@
 //! The server in this process, asked over a socket, on ledgers that the tests write themselves.
 
 #[cfg(test)]
-mod access;
+mod auth;
 #[cfg(test)]
 mod answer_cache;
 #[cfg(test)]
-mod asked;
+mod test_server;
 #[cfg(test)]
-mod gap;
+mod cost_attribution_gap;
 #[cfg(test)]
-mod generated;
+mod fuzz;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
-mod hostile;
+mod prompt_injection;
 #[cfg(test)]
-mod live;
+mod lookup;
 #[cfg(test)]
-mod pages;
+mod pagination;
 #[cfg(test)]
-mod plan;
+mod remediation;
 #[cfg(test)]
 mod redis_cache;
 #[cfg(test)]
 #[path = "../../../tests/support/redis.rs"]
 mod redis_server;
 #[cfg(test)]
-mod reference;
+mod tool_reference;
 #[cfg(test)]
 mod request_guard;
 #[cfg(test)]
-mod script;
+mod scripted_year;
 #[cfg(test)]
-mod simulate;
+mod policy_simulation;
 #[cfg(test)]
-mod slow;
+mod slow_clients;
 #[cfg(test)]
 mod subscriptions;
 #[cfg(test)]
-mod suggest;
+mod suggestions;
 #[cfg(test)]
-mod surface;
+mod prompts_and_resources;
 #[cfg(test)]
-mod untrusted;
+mod untrusted_text;

@@ -20,34 +20,34 @@ use tagledger_server::{AppState, RedisCache, door};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    asked::{Asked, Nights, instances, loopback, noon},
-    live::arn,
+    test_server::{TestServer, TestLedger, instances, loopback, noon},
+    lookup::arn,
     redis_server::Redis,
 };
 
 const TOOL: &str = "check_tag_compliance";
 
-fn ledger() -> Nights {
-    let nights = Nights::new();
+fn ledger() -> TestLedger {
+    let nights = TestLedger::new();
     nights.append(1, vec![instances((0..40).map(|n| (format!("i-{n:02}"), vec![("Team", "x")])))]);
     nights
 }
 
 /// A server that shares its answers through the Redis on that port.
-async fn sharing(nights: &Nights, port: u16) -> Asked {
+async fn sharing(nights: &TestLedger, port: u16) -> TestServer {
     let cache = RedisCache::open(&format!("redis://127.0.0.1:{port}/0"), CancellationToken::new()).unwrap();
     let ledger = AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon).with_redis_cache(cache);
-    Asked::behind(door(loopback()).unwrap(), ledger).await
+    TestServer::behind(door(loopback()).unwrap(), ledger).await
 }
 
-async fn metric(server: &Asked, name: &str) -> f64 {
+async fn metric(server: &TestServer, name: &str) -> f64 {
     let page = server.send("GET", "/metrics", "", "").await.body;
     let line = page.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
     line.unwrap_or_else(|| panic!("no {name} in {page}")).parse().unwrap()
 }
 
 /// Waits until a metric has a value; says how long that took.
-async fn becomes(server: &Asked, name: &str, value: f64) -> Duration {
+async fn becomes(server: &TestServer, name: &str, value: f64) -> Duration {
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(10) {
         if metric(server, name).await == value {
@@ -64,7 +64,7 @@ fn question(n: u64) -> Value {
 }
 
 /// Asks so many new questions of a server and of one without Redis; all answers are the same, and none takes long.
-async fn answers_rightly(server: &Asked, alone: &Asked, questions: std::ops::Range<u64>) {
+async fn answers_rightly(server: &TestServer, alone: &TestServer, questions: std::ops::Range<u64>) {
     for n in questions {
         let began = Instant::now();
         let (_, told) = server.ask(TOOL, question(n)).await;
@@ -115,7 +115,7 @@ async fn answers_are_shared_byte_for_byte() {
 #[tokio::test]
 async fn killed_redis_costs_no_answer() {
     let (nights, mut redis) = (ledger(), Redis::start());
-    let (server, alone) = (sharing(&nights, redis.port).await, Asked::of(&nights).await);
+    let (server, alone) = (sharing(&nights, redis.port).await, TestServer::of(&nights).await);
     becomes(&server, "tagledger_redis_up", 1.0).await;
     answers_rightly(&server, &alone, 0..10).await;
     redis.kill();
@@ -133,7 +133,7 @@ async fn killed_redis_costs_no_answer() {
 #[tokio::test]
 async fn hanging_redis_costs_no_answer() {
     let (nights, redis) = (ledger(), Redis::start());
-    let (server, alone) = (sharing(&nights, redis.port).await, Asked::of(&nights).await);
+    let (server, alone) = (sharing(&nights, redis.port).await, TestServer::of(&nights).await);
     becomes(&server, "tagledger_redis_up", 1.0).await;
     redis.signal("-STOP");
     answers_rightly(&server, &alone, 0..20).await;
@@ -147,7 +147,7 @@ async fn hanging_redis_costs_no_answer() {
 #[tokio::test]
 async fn foreign_values_and_full_redis_change_no_answer() {
     let (nights, redis) = (ledger(), Redis::start());
-    let (first, alone) = (sharing(&nights, redis.port).await, Asked::of(&nights).await);
+    let (first, alone) = (sharing(&nights, redis.port).await, TestServer::of(&nights).await);
     becomes(&first, "tagledger_redis_up", 1.0).await;
     answers_rightly(&first, &alone, 0..10).await;
     has_keys(&redis, 10).await;
@@ -188,7 +188,7 @@ async fn protocol_garbage_changes_no_answer() {
             drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n$-9\r\n\xff\xfe*99999999999\r\n"));
         }
     });
-    let (server, alone) = (sharing(&nights, port).await, Asked::of(&nights).await);
+    let (server, alone) = (sharing(&nights, port).await, TestServer::of(&nights).await);
     tokio::time::sleep(Duration::from_millis(100)).await;
     answers_rightly(&server, &alone, 0..30).await;
     assert_eq!(metric(&server, "tagledger_redis_up").await, 0.0);
@@ -242,7 +242,7 @@ async fn lookup_results_are_shared_through_redis() {
         let cache = RedisCache::open(&format!("redis://127.0.0.1:{}/0", redis.port), CancellationToken::new()).unwrap();
         let ledger = AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon);
         let ledger = ledger.with_redis_cache(cache).with_lookup(Arc::<Counting>::clone(cloud));
-        servers.push(Asked::behind(door(loopback()).unwrap(), ledger).await);
+        servers.push(TestServer::behind(door(loopback()).unwrap(), ledger).await);
         becomes(&servers[servers.len() - 1], "tagledger_redis_up", 1.0).await;
     }
     let asked = || clouds.each_ref().map(|cloud| cloud.0.load(Ordering::Relaxed));

@@ -7,8 +7,8 @@ use tagledger_http::{GuardSettings, Scope as Right};
 use tagledger_server::door;
 
 use crate::{
-    access::{bearer, behind_keys, call, key, new, two_accounts},
-    asked::{Asked, loopback},
+    auth::{bearer, behind_keys, call, key, new, two_accounts},
+    test_server::{TestServer, loopback},
 };
 
 /// Only configured values of `Host` and `Origin` are accepted. Others get status 403 with the name of the setting, and
@@ -39,7 +39,7 @@ async fn unknown_host_or_origin_gets_403() {
 #[tokio::test]
 async fn malformed_bodies_get_json_rpc_errors() {
     let nights = two_accounts();
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     for broken in ["", "{", "nonsense", "{\"jsonrpc\": \"2.0\",}", "\u{0}"] {
         let reply = server.send("POST", "/mcp", "", broken).await;
         assert_eq!(reply.status, 400, "{broken:?}: {reply:?}");

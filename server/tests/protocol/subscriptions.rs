@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::asked::{Asked, Nights, instances};
+use crate::test_server::{TestServer, TestLedger, instances};
 
 const NEWEST: &str = "tagledger://snapshot/newest";
 
@@ -22,7 +22,7 @@ fn night(n: i32) -> Vec<(tagledger_model::inventory::Scope, tagledger_model::inv
 struct Stream(BufReader<TcpStream>);
 
 impl Stream {
-    async fn open(asked: &Asked, notifications: Value) -> Self {
+    async fn open(asked: &TestServer, notifications: Value) -> Self {
         let meta = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
@@ -67,9 +67,9 @@ impl Stream {
 /// resource then contains the new snapshot.
 #[tokio::test]
 async fn commit_notifies_subscriber() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     nights.append(1, night(3));
-    let asked = Asked::of(&nights).await;
+    let asked = TestServer::of(&nights).await;
     tokio::time::sleep(Duration::from_millis(400)).await;
     let mut stream = Stream::open(&asked, json!({"resourceSubscriptions": [NEWEST]})).await;
     for n in 2..=3 {
@@ -88,9 +88,9 @@ async fn commit_notifies_subscriber() {
 /// A client that subscribed to another URI receives no notification of a new snapshot.
 #[tokio::test]
 async fn other_subscriptions_get_no_notification() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     nights.append(1, night(3));
-    let asked = Asked::of(&nights).await;
+    let asked = TestServer::of(&nights).await;
     tokio::time::sleep(Duration::from_millis(400)).await;
     let mut other = Stream::open(&asked, json!({"resourceSubscriptions": ["tagledger://other"]})).await;
     let mut stream = Stream::open(&asked, json!({"resourceSubscriptions": [NEWEST]})).await;
@@ -102,9 +102,9 @@ async fn other_subscriptions_get_no_notification() {
 /// `tagledger://snapshot/newest` contains the same score, snapshot, policy and coverage as `check_tag_compliance`.
 #[tokio::test]
 async fn newest_resource_matches_check_tool() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     nights.append(1, vec![instances([("i-1".to_owned(), vec![("CostCenter", "Sales")]), ("i-2".to_owned(), vec![])])]);
-    let asked = Asked::of(&nights).await;
+    let asked = TestServer::of(&nights).await;
     let newest = asked.resource(NEWEST).await;
     let (tool, _) = asked.ask("check_tag_compliance", json!({})).await;
     for field in ["compliance_score", "as_of", "policy", "coverage"] {
@@ -116,7 +116,7 @@ async fn newest_resource_matches_check_tool() {
 /// Before the first scan, `tagledger://snapshot/newest` contains no snapshot and a note that names `tagledger scan`.
 #[tokio::test]
 async fn newest_resource_without_ledger_names_scan() {
-    let asked = Asked::of(&Nights::new()).await;
+    let asked = TestServer::of(&TestLedger::new()).await;
     let newest = asked.resource(NEWEST).await;
     assert_eq!(newest["snapshot"], Value::Null);
     assert!(newest["note"].as_str().unwrap().contains("tagledger scan"), "{newest}");
@@ -125,9 +125,9 @@ async fn newest_resource_without_ledger_names_scan() {
 /// A ledger that is deleted and created again notifies its subscribers, and the resource contains the new data.
 #[tokio::test]
 async fn recreated_ledger_notifies_subscriber() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     nights.append(1, night(3));
-    let asked = Asked::of(&nights).await;
+    let asked = TestServer::of(&nights).await;
     tokio::time::sleep(Duration::from_millis(400)).await;
     let mut stream = Stream::open(&asked, json!({"resourceSubscriptions": [NEWEST]})).await;
     nights.delete();
@@ -141,9 +141,9 @@ async fn recreated_ledger_notifies_subscriber() {
 /// A shutdown of the server closes the streams of its subscribers within ten seconds.
 #[tokio::test]
 async fn shutdown_closes_subscriber_streams() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     nights.append(1, night(3));
-    let asked = Asked::of(&nights).await;
+    let asked = TestServer::of(&nights).await;
     let mut stream = Stream::open(&asked, json!({"resourceSubscriptions": [NEWEST]})).await;
     let begun = Instant::now();
     timeout(Duration::from_secs(10), asked.end()).await.expect("the server ends");

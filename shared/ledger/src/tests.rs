@@ -2,21 +2,21 @@
 
 pub(crate) mod bill;
 pub(crate) mod bill_as_of;
-pub(crate) mod carried;
-pub(crate) mod current_state;
-pub(crate) mod files;
+pub(crate) mod carry_over;
+pub(crate) mod cached_answers;
+pub(crate) mod ledger_file;
 pub(crate) mod hash_collisions;
-pub(crate) mod insights;
-pub(crate) mod kept_verdicts;
+pub(crate) mod snapshot_insights;
+pub(crate) mod evaluation;
 pub(crate) mod memo;
-pub(crate) mod newcomers;
-pub(crate) mod nights;
-pub(crate) mod pages;
+pub(crate) mod new_resources;
+pub(crate) mod snapshots;
+pub(crate) mod resource_pages;
 pub(crate) mod resource_costs;
 pub(crate) mod snapshot_diff;
-pub(crate) mod statement_steps;
-pub(crate) mod upgrades;
-pub(crate) mod upkeep;
+pub(crate) mod query_cost;
+pub(crate) mod migrations;
+pub(crate) mod maintenance;
 
 use std::path::PathBuf;
 
@@ -57,14 +57,14 @@ const OWNERLESS: &[(&str, &str)] = &[("owner ", "a@b.example"), ("Environment", 
 const BARE: &[(&str, &str)] = &[];
 
 /// A ledger in a folder of its own, with nights on consecutive days.
-pub(crate) struct Book {
+pub(crate) struct TestLedger {
     folder: tempfile::TempDir,
     policy: Policy,
     app_version: &'static str,
     nights: i64,
 }
 
-impl Book {
+impl TestLedger {
     fn new() -> Self {
         let (folder, policy) = (tempfile::tempdir().unwrap(), Policy::parse(POLICY).unwrap());
         Self { folder, policy, app_version: "test", nights: 0 }
@@ -196,8 +196,8 @@ fn broken(resources: Vec<Resource>) -> Listing {
 }
 
 /// Two nights that fill every table and show every state.
-fn representative() -> Book {
-    let mut book = Book::new();
+fn representative() -> TestLedger {
+    let mut book = TestLedger::new();
     let buckets = scope("eu-west-1", "s3:bucket");
     let volumes = scope("eu-west-1", "ec2:volume");
     let volume = Resource {

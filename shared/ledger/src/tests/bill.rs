@@ -13,7 +13,7 @@ use crate::{
         bill_query::{self, sum_lines},
     },
     model::bill::{BillCollection, BillGap, BillLine, BillPart, Line, MonthBill},
-    tests::{Book, GOOD, POLICY, instance, instances, representative, resource_costs, whole},
+    tests::{TestLedger, GOOD, POLICY, instance, instances, representative, resource_costs, whole},
     write::writer::LedgerWriter,
 };
 
@@ -75,7 +75,7 @@ pub(crate) fn earlier_harvest() -> BillCollection {
 }
 
 /// Nine days of different lines, some of them nothing.
-fn nine_days() -> Book {
+fn nine_days() -> TestLedger {
     let mut lines = Vec::new();
     for day in 1..=9_i8 {
         let on = date(2025, 12, 3 * day);
@@ -87,7 +87,7 @@ fn nine_days() -> Book {
             lines.push((on, BillPart::GapByService, service, "111122223333", "CNY", 10 * micros));
         }
     }
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let months = vec![month(date(2025, 12, 1), None, &lines)];
     book.write(&[(instances(), whole(vec![instance("1", GOOD)]))], |night| {
         night.bill(&BillCollection { months, singles: None, tags: None, gap: None, ..harvest() })
@@ -128,7 +128,7 @@ fn cached_sums_equal_ledger_and_omit_partial_days() {
     assert!(told_of > 500, "{told_of}");
 }
 
-fn charges(book: &Book, first: Date, end: Date) -> Vec<(String, i64)> {
+fn charges(book: &TestLedger, first: Date, end: Date) -> Vec<(String, i64)> {
     let bill = book.reader().read(|view| bill_query::load_bill(view, Days { first, end })).unwrap();
     let sum = |(currency, _): (String, Amount)| {
         let charges = bill.sums_in(&currency).charges;

@@ -10,7 +10,7 @@ use tagledger_cost::{AllocationTag, Amount, Days, Metric, TagStatus};
 use crate::{
     cost::{bill_as_of, bill_query},
     model::bill::{Bill, BillCollection, BillGap, BillLine, BillPart, MonthBill},
-    tests::{Book, representative, upgrades},
+    tests::{TestLedger, representative, migrations},
     write::writer::LedgerWriter,
 };
 
@@ -77,7 +77,7 @@ fn collection_of(months: &[Month], tags: u8, night: i64) -> BillCollection {
 }
 
 /// The recorded bill as text.
-fn describe(book: &Book) -> String {
+fn describe(book: &TestLedger) -> String {
     let recorded = book.reader().read(|view| {
         let billed = bill_query::load_billed_months(view, all_days())?;
         let billed: Vec<_> =
@@ -87,7 +87,7 @@ fn describe(book: &Book) -> String {
     recorded.unwrap()
 }
 
-fn describe_as_of(book: &Book, snapshot: i64) -> Option<String> {
+fn describe_as_of(book: &TestLedger, snapshot: i64) -> Option<String> {
     let recorded = book.reader().read(|view| {
         let snapshot = view.snapshot(snapshot)?.expect("a retained snapshot");
         let Some(then) = bill_as_of::load(view, &snapshot)? else { return Ok(None) };
@@ -113,7 +113,7 @@ proptest! {
     fn bill_at_snapshot_equals_bill_recorded_then(
         nights in prop::collection::vec((months(), 0_u8..4, any::<bool>()), 1..9),
     ) {
-        let mut book = Book::new();
+        let mut book = TestLedger::new();
         let mut recorded = Vec::new();
         for (night, (months, tags, asked)) in (0_i64..).zip(&nights) {
             book.write(&[], |writing| if *asked { writing.bill(&collection_of(months, *tags, night)) } else { Ok(()) });
@@ -129,7 +129,7 @@ proptest! {
 /// needs and leaves at most one version of each line between two of them.
 #[test]
 fn pruning_preserves_bill_of_retained_snapshots() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let mut recorded = Vec::new();
     for night in 0_i64..40 {
         let micros = 1 + night % 7;
@@ -169,7 +169,7 @@ fn pruning_preserves_bill_of_retained_snapshots() {
 /// returns none.
 #[test]
 fn version_5_knows_bill_from_its_newest_snapshot_on() {
-    let mut book = upgrades::kept(5);
+    let mut book = migrations::kept(5);
     let before = bill_of_version_5();
     drop(LedgerWriter::open(&book.path()).unwrap());
     book.nights = 2;

@@ -7,13 +7,13 @@ use crate::{
     error::LedgerError,
     query::compliance,
     read::filter::Filter,
-    tests::{Book, GOOD, OWNERLESS, SHORT, instance, instances, whole},
+    tests::{TestLedger, GOOD, OWNERLESS, SHORT, instance, instances, whole},
     write::{transaction::SnapshotHeader, writer::LedgerWriter},
 };
 
 /// A ledger with one snapshot of three instances, in which `change` then replaces stored values.
-fn changed_book(change: &str) -> Book {
-    let mut book = Book::new();
+fn changed_book(change: &str) -> TestLedger {
+    let mut book = TestLedger::new();
     book.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", SHORT), instance("3", OWNERLESS)]))]);
     let db = Connection::open(book.path()).unwrap();
     db.pragma_update(None, "ignore_check_constraints", true).unwrap();
@@ -22,7 +22,7 @@ fn changed_book(change: &str) -> Book {
 }
 
 /// Records the same instances again, evaluated by another version of the program.
-fn record_again(book: &Book) -> Result<(), LedgerError> {
+fn record_again(book: &TestLedger) -> Result<(), LedgerError> {
     let mut writer = LedgerWriter::open(&book.path()).unwrap();
     let started_at = Timestamp::constant(1_800_000_000, 0);
     let mut snapshot = writer.begin(SnapshotHeader { started_at, policy: &book.policy, app_version: "another" })?;
@@ -52,7 +52,7 @@ fn collision_with_stored_value_fails_scan() {
 /// A resource that a list contains twice is recorded once.
 #[test]
 fn repeated_resource_in_listing_is_recorded_once() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let summary = book.night(&[(instances(), whole(vec![instance("1", GOOD), instance("1", GOOD)]))]);
     assert_eq!((summary.tally.total(), summary.scopes[0].resources), (1, 1));
 }

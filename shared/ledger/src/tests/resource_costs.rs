@@ -16,7 +16,7 @@ use crate::{
     },
     query::{missing_tags, policy_simulation, remediation, spend},
     read::{filter::Filter, session::ReadSession},
-    tests::{BARE, Book, GOOD, OWNERLESS, POLICY, SHORT, account, bucket, instance, instances, scope, tagged, whole},
+    tests::{BARE, TestLedger, GOOD, OWNERLESS, POLICY, SHORT, account, bucket, instance, instances, scope, tagged, whole},
 };
 
 pub(crate) const EC2: &str = "Amazon Elastic Compute Cloud - Compute";
@@ -97,7 +97,7 @@ pub(crate) fn harvest(singles: ResourceCosts, charges: &[(&str, &str)]) -> BillC
 }
 
 /// Every lacking resource with its cost, in the order of costs.
-fn told(book: &Book) -> Vec<(String, Option<String>)> {
+fn told(book: &TestLedger) -> Vec<(String, Option<String>)> {
     let page = book.reader().read(|view| {
         let newest = view.newest()?.unwrap();
         missing_tags::list_by_cost(view, &newest, &Filter::default(), ScopeFilter::default(), PageStart::FIRST, 50)
@@ -114,7 +114,7 @@ fn cost(resource: &str, amount: &str) -> (String, Option<String>) {
 /// resource. A stopped instance costs 0.
 #[test]
 fn pool_cost_is_divided_by_billed_units() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     // 2,000 hours were billed in a month of 720: of machines that are gone too.
     let pools = vec![pool("ec2:instance", "m5.large", "200", 2_000)];
     let found = whole(vec![machine("1", BARE, 1), machine("2", BARE, 0), machine("3", GOOD, 1)]);
@@ -126,7 +126,7 @@ fn pool_cost_is_divided_by_billed_units() {
 /// costs sum to the billed amount, also after a later snapshot without a new bill adds a resource.
 #[test]
 fn pool_cost_of_grown_fleet_stays_within_billed_amount() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let pools = vec![pool("ec2:instance", "m5.large", "200", 720)];
     let found = (0..4).map(|n| machine(&n.to_string(), BARE, 1)).collect();
     book.write(&[(instances(), whole(found))], |night| night.bill(&harvest(shared(pools), &[(EC2, "200")])));
@@ -141,7 +141,7 @@ fn pool_cost_of_grown_fleet_stays_within_billed_amount() {
 /// costs included, from the state at its start.
 #[test]
 fn open_read_session_ignores_new_snapshot() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let estate = |tags: &'static [(&str, &str)]| whole((0..40).map(|n| machine(&n.to_string(), tags, 1)).collect());
     let pools = vec![pool("ec2:instance", "m5.large", "400", 720)];
     book.write(&[(instances(), estate(BARE))], |night| night.bill(&harvest(shared(pools), &[(EC2, "400")])));
@@ -173,7 +173,7 @@ fn open_read_session_ignores_new_snapshot() {
 /// has an unknown cost instead of zero.
 #[test]
 fn volumes_share_pool_by_size_and_unbilled_type_has_no_cost() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let volume = |id: &str, driver: &str, quantity| Resource {
         arn: format!("arn:aws:ec2:eu-west-1:111122223333:volume/vol-{id}").parse().unwrap(),
         usage: Some(Usage { driver: driver.to_owned(), quantity }),
@@ -193,7 +193,7 @@ fn volumes_share_pool_by_size_and_unbilled_type_has_no_cost() {
 /// the bill does not list has an unknown cost.
 #[test]
 fn billed_resource_gets_its_share_of_service_charge() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let buckets = scope("eu-west-1", "s3:bucket");
     let mut singles = costs(NOVEMBER);
     let charges = singles.charges.as_mut().unwrap();
@@ -228,7 +228,7 @@ fn billed_resource_gets_its_share_of_service_charge() {
 /// not attribute. Fixed and regressed spend is measured against the tags at the billed month.
 #[test]
 fn current_tags_spend_and_remediation() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     book.nights = -40; // in November
     let misspelt = &[("owner", "a@b.example"), ("Environment", "production")];
     let pools = vec![pool("ec2:instance", "m5.large", "500", 3_600)];
@@ -252,7 +252,7 @@ fn current_tags_spend_and_remediation() {
 /// they do not exceed the amount of the month.
 #[test]
 fn credits_never_raise_cost_above_bill() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let mut singles = costs(NOVEMBER);
     let named = |id: &str, amount| (EC2.to_owned(), id.to_owned(), usd(amount));
     let charges = singles.charges.as_mut().unwrap();
@@ -273,7 +273,7 @@ fn credits_never_raise_cost_above_bill() {
 /// pool.
 #[test]
 fn service_without_billed_resources_uses_its_pool() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let mut singles = costs(NOVEMBER);
     let charges = singles.charges.as_mut().unwrap();
     charges.services = vec![(EC2.to_owned(), usd("50")), (S3.to_owned(), usd("1"))];
@@ -300,7 +300,7 @@ proptest! {
         pools in prop::array::uniform3((1_i64..5_000_000_000, 0_i64..40_000)),
         named in any::<bool>(),
     ) {
-        let mut book = Book::new();
+        let mut book = TestLedger::new();
         let driver = |n: usize| format!("m{n}.large");
         let found = resources.iter().enumerate().map(|(n, (of, quantity, tags))| Resource {
             usage: Some(Usage { driver: driver(*of), quantity: *quantity }),

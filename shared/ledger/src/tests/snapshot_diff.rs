@@ -15,7 +15,7 @@ use crate::{
         session::{LedgerReader, ReadSession},
     },
     tests::{
-        BARE, Book, GOOD, OWNERLESS, SHORT, broken, bucket, instance, instances,
+        BARE, TestLedger, GOOD, OWNERLESS, SHORT, broken, bucket, instance, instances,
         resource_costs::{harvest, pool, shared},
         scope, tagged, whole,
     },
@@ -25,8 +25,8 @@ use crate::{
 
 /// Snapshots of 40 instances: in each some are retagged or renamed, some are removed and some are new. The first bill lists no
 /// resources and has cost pools of machines of two sizes.
-fn restless(nights: usize) -> Book {
-    let mut book = Book::new();
+fn restless(nights: usize) -> TestLedger {
+    let mut book = TestLedger::new();
     let pools = vec![pool("ec2:instance", "m0.large", "900", 9_000), pool("ec2:instance", "m1.large", "500", 7_200)];
     book.write(&estate(0), |night| night.bill(&harvest(shared(pools), &[("Compute", "1400")])));
     (1..nights).for_each(|night| drop(book.night(&estate(night))));
@@ -113,7 +113,7 @@ fn warm(reader: &LedgerReader) {
 
 /// Asserts that a reader with a loaded cache returns the same diff of each two snapshots as one without. Returns the number of tag
 /// changes, of renames, and of resources with costs.
-fn assert_same_diffs(book: &Book, warm: &LedgerReader, nights: &[i64]) -> [usize; 3] {
+fn assert_same_diffs(book: &TestLedger, warm: &LedgerReader, nights: &[i64]) -> [usize; 3] {
     let cold = book.reader();
     let mut counts = [0; 3];
     for (place, later) in nights.iter().enumerate() {
@@ -174,8 +174,8 @@ fn diff_is_the_same_with_and_without_cache() {
 /// limit.
 #[test]
 fn change_count_includes_new_and_removed_resources() {
-    let mut book = Book::new();
-    let night = |book: &mut Book, found: &[(&str, &[(&str, &str)])]| {
+    let mut book = TestLedger::new();
+    let night = |book: &mut TestLedger, found: &[(&str, &[(&str, &str)])]| {
         let found = found.iter().map(|(id, tags)| instance(id, tags)).collect();
         book.night(&[(instances(), whole(found))])
     };
@@ -195,7 +195,7 @@ fn change_count_includes_new_and_removed_resources() {
 /// cache, for every filter. In a snapshot of a narrowed scan, the carried-over scopes are listed as well.
 #[test]
 fn coverage_is_the_same_with_and_without_cache() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let [here, there] = ["eu-west-1", "eu-north-1"].map(|region| scope(region, "s3:bucket"));
     let bucket = |name: &str| bucket(name, tagged(GOOD));
     let all = [

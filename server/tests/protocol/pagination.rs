@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tagledger_cost::{Amount, Days, Metric, ResourceCharges, ResourceCosts};
 use tagledger_ledger::{BillCollection, BillLine, BillPart, MonthBill};
 
-use crate::asked::{ACCOUNT, Asked, Nights, instances};
+use crate::test_server::{ACCOUNT, TestServer, TestLedger, instances};
 
 const TOOLS: [(&str, &str); 2] =
     [("check_tag_compliance", "violations"), ("find_untagged_resources", "untagged_resources")];
@@ -22,7 +22,7 @@ fn shown(pages: &[Value], rows: &str) -> Vec<String> {
 }
 
 /// Night 1: 0 to 29 without tags. Later: the first five are gone, the next five are tagged well, and others come.
-fn night(nights: &Nights, number: u32) {
+fn night(nights: &TestLedger, number: u32) {
     let well = vec![("CostCenter", "Sales"), ("Owner", "ada@example.com")];
     let tagged = ids(5..10).into_iter().map(|id| (id, if number == 1 { Vec::new() } else { well.clone() }));
     let newer = if number == 1 { 0 } else { 10 * number };
@@ -36,9 +36,9 @@ fn night(nights: &Nights, number: u32) {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_stay_on_first_snapshot() {
     for (tool, rows) in TOOLS {
-        let nights = Nights::new();
+        let nights = TestLedger::new();
         night(&nights, 1);
-        let server = Asked::of(&nights).await;
+        let server = TestServer::of(&nights).await;
         let mut number = 1;
         let pages = server
             .pages(tool, rows, 7, || {
@@ -60,9 +60,9 @@ async fn pages_stay_on_first_snapshot() {
 /// A call without a page token is answered from the newest snapshot.
 #[tokio::test(flavor = "multi_thread")]
 async fn call_without_cursor_uses_newest_snapshot() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     night(&nights, 1);
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     for (number, lacking) in [(1, ids(0..30)), (2, ids((10..30).chain(100..120))), (3, ids((10..30).chain(100..130)))] {
         if number > 1 {
             night(&nights, number);
@@ -79,10 +79,10 @@ async fn call_without_cursor_uses_newest_snapshot() {
 /// A page of an older snapshot shows the tags that the resources had in that snapshot.
 #[tokio::test(flavor = "multi_thread")]
 async fn older_page_shows_tags_of_its_snapshot() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     let tagged = |value| instances(ids(0..4).into_iter().map(move |id| (id, vec![("Owner", value)])));
     nights.append(1, vec![tagged("before")]);
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     let mut number = 1;
     let pages = server
         .pages("find_untagged_resources", "untagged_resources", 1, || {
@@ -97,7 +97,7 @@ async fn older_page_shows_tags_of_its_snapshot() {
 }
 
 /// As many as AWS allows, as long as AWS allows, on every resource.
-fn longest_tags(nights: &Nights) {
+fn longest_tags(nights: &TestLedger) {
     let keys: Vec<String> = (10..60).map(|n| format!("{n}{}", "k".repeat(126))).collect();
     let value = "v".repeat(256);
     let tags = || keys.iter().map(|key| (key.as_str(), value.as_str())).collect::<Vec<_>>();
@@ -108,9 +108,9 @@ fn longest_tags(nights: &Nights) {
 /// every resource.
 #[tokio::test]
 async fn default_page_fits_model_context() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     longest_tags(&nights);
-    let asked = Asked::of(&nights).await;
+    let asked = TestServer::of(&nights).await;
     for (tool, rows) in TOOLS {
         let (answer, _) = asked.ask(tool, json!({})).await;
         let bytes = answer.to_string().len();
@@ -167,12 +167,12 @@ fn named_bill(number: u32) -> BillCollection {
 #[tokio::test(flavor = "multi_thread")]
 async fn cost_order_is_refused_after_new_bill() {
     for (tool, rows) in [("find_untagged_resources", "untagged_resources"), ("suggest_tags_bulk", "resources")] {
-        let nights = Nights::new();
+        let nights = TestLedger::new();
         // Each has one value of its own in another spelling, so that there is something to suggest.
         let spelt = |n: u32| (format!("i-{n:017x}"), vec![("cost-center", "sales")]);
         let estate = || vec![instances((0..30).map(spelt))];
         nights.append_billed(1, estate(), &named_bill(1));
-        let server = Asked::at(&nights, "2028-01-01T12:00:00Z").await;
+        let server = TestServer::at(&nights, "2028-01-01T12:00:00Z").await;
         let mut asked = json!({"limit": 4, "as_of": "2026-11-01"});
         let (first, _) = server.ask(tool, asked.clone()).await;
         let costly: Vec<String> = (26..30).rev().map(|n| format!("i-{n:017x}")).collect();

@@ -8,8 +8,8 @@ use tagledger_model::{
 };
 
 use crate::{
-    asked::{ACCOUNT, Asked, Nights, REGION, scope},
-    untrusted::{FLAG, LONGEST, MARK, hides, texts},
+    test_server::{ACCOUNT, TestServer, TestLedger, REGION, scope},
+    untrusted_text::{FLAG, LONGEST, MARK, hides, texts},
 };
 
 /// Words to an agent, and ends of what it reads.
@@ -119,7 +119,7 @@ impl Lookup for Now {
     }
 }
 
-async fn server(nights: &Nights) -> Asked {
+async fn server(nights: &TestLedger) -> TestServer {
     let all = hostile();
     let list = |found: Vec<Resource>| (scope("ec2:instance"), Listing { resources: found, gap: None });
     let with = |n: usize, text: &str| resource(n, vec![("Owner", text), ("Team", text), ("Name", text), (text, text)]);
@@ -129,7 +129,7 @@ async fn server(nights: &Nights) -> Asked {
     );
     nights.append(2, vec![list(all.iter().enumerate().map(|(n, text)| with(n, text)).collect())]);
     nights.learn();
-    Asked::looking_through(nights, Now(all)).await
+    TestServer::looking_through(nights, Now(all)).await
 }
 
 /// Fields that hold what others wrote, wherever they stand.
@@ -176,7 +176,7 @@ fn keeps_to_leaves(what: &str, answer: &Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn injection_texts_stay_in_leaf_fields() {
     assert!(hostile().len() >= 60, "{}", hostile().len());
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     let server = server(&nights).await;
     let arns: Vec<String> =
         (0..hostile().len()).map(|n| format!("arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-{n:017x}")).collect();

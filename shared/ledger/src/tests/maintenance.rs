@@ -20,7 +20,7 @@ use crate::{
     query::{compliance, policy_simulation, remediation, tag_groups},
     read::{filter::Filter, session::LedgerReader},
     tests::{
-        BARE, Book, GOOD, OWNERLESS, SHORT, account, broken, bucket, instance, instances, representative, scope,
+        BARE, TestLedger, GOOD, OWNERLESS, SHORT, account, broken, bucket, instance, instances, representative, scope,
         tagged, whole,
     },
     write::{transaction::SnapshotHeader, writer::LedgerWriter},
@@ -40,8 +40,8 @@ impl Random {
 }
 
 /// Nights of 24 instances and 6 buckets, each night some other ones tagged otherwise, gone or new.
-fn lively(nights: i64) -> Book {
-    let mut book = Book::new();
+fn lively(nights: i64) -> TestLedger {
+    let mut book = TestLedger::new();
     for night in 0..nights {
         book.night(&lively_estate(night));
     }
@@ -81,7 +81,7 @@ fn answers(reader: &LedgerReader, id: i64) -> Result<Option<String>, LedgerError
     })
 }
 
-pub(crate) fn faults(book: &Book) -> Vec<String> {
+pub(crate) fn faults(book: &TestLedger) -> Vec<String> {
     book.reader().check(true, |_| {}).unwrap().faults
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn faults(book: &Book) -> Vec<String> {
 /// The report contains the number of snapshots and a matching checksum.
 #[test]
 fn scanned_ledger_passes_verification() {
-    for book in [Book::new(), representative(), lively(25)] {
+    for book in [TestLedger::new(), representative(), lively(25)] {
         drop(LedgerWriter::open(&book.path()).unwrap());
         assert_eq!(faults(&book), Vec::<String>::new());
     }
@@ -178,7 +178,7 @@ fn pruned_ledger_grows_like_an_unpruned_one() {
 /// permanently.
 #[test]
 fn pruning_deletes_rows_unused_by_retained_snapshots() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     for night in 0..60 {
         let run = night.to_string();
         let tags = [("Owner", "a@b.example"), ("Run", run.as_str())];

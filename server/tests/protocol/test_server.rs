@@ -47,12 +47,12 @@ pub(crate) fn noon() -> Timestamp {
 }
 
 /// A ledger in a folder of its own.
-pub(crate) struct Nights {
+pub(crate) struct TestLedger {
     folder: TempDir,
     policy: Policy,
 }
 
-impl Nights {
+impl TestLedger {
     pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap(), policy: Policy::parse(POLICY).unwrap() }
     }
@@ -160,25 +160,25 @@ pub(crate) fn loopback() -> GuardSettings {
 }
 
 /// The server, on a port of its own until it is dropped.
-pub(crate) struct Asked {
+pub(crate) struct TestServer {
     address: SocketAddr,
     end: DropGuard,
     serving: JoinHandle<()>,
 }
 
-impl Asked {
-    pub(crate) async fn of(nights: &Nights) -> Self {
+impl TestServer {
+    pub(crate) async fn of(nights: &TestLedger) -> Self {
         Self::serving(AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon)).await
     }
 
     /// The server with a way to look at resources.
-    pub(crate) async fn looking_through(nights: &Nights, cloud: impl Lookup) -> Self {
+    pub(crate) async fn looking_through(nights: &TestLedger, cloud: impl Lookup) -> Self {
         let ledger = AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon);
         Self::serving(ledger.with_lookup(Arc::new(cloud))).await
     }
 
     /// The server at another time, which all servers of this process then share.
-    pub(crate) async fn at(nights: &Nights, now: &str) -> Self {
+    pub(crate) async fn at(nights: &TestLedger, now: &str) -> Self {
         static NOW: std::sync::OnceLock<Timestamp> = std::sync::OnceLock::new();
         NOW.get_or_init(|| now.parse().unwrap());
         let clock = || *NOW.get().unwrap();
@@ -186,7 +186,7 @@ impl Asked {
     }
 
     /// The server with a policy file that it follows.
-    pub(crate) async fn following(nights: &Nights, policy: &Path) -> Self {
+    pub(crate) async fn following(nights: &TestLedger, policy: &Path) -> Self {
         Self::serving(AppState::new(&nights.store(), Some(policy), Duration::from_secs(36 * 3600), noon)).await
     }
 

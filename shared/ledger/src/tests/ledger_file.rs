@@ -5,7 +5,7 @@ use crate::{
     error::{ErrorContext, LedgerError, Operation},
     index::tag_sets,
     read::{partition, session::LedgerReader},
-    tests::{Book, instances, representative, whole},
+    tests::{TestLedger, instances, representative, whole},
     warmup,
     write::{transaction::SnapshotHeader, writer::LedgerWriter},
 };
@@ -28,7 +28,7 @@ fn representative_ledger_fills_every_table() {
 /// The error for a ledger file that does not exist tells the user to run `tagledger scan`.
 #[test]
 fn missing_ledger_error_names_scan_command() {
-    let error = Book::new().reader().read(|view| view.newest()).unwrap_err();
+    let error = TestLedger::new().reader().read(|view| view.newest()).unwrap_err();
     assert!(error.to_string().contains("run `tagledger scan`"), "{error}");
 }
 
@@ -46,7 +46,7 @@ fn newer_schema_version_is_refused_and_unchanged() {
 /// The writer refuses a file that is not an SQLite database and does not overwrite it.
 #[test]
 fn non_sqlite_file_is_refused_and_unchanged() {
-    let book = Book::new();
+    let book = TestLedger::new();
     std::fs::write(book.path(), "dear diary, ".repeat(500)).unwrap();
     let error = LedgerWriter::open(&book.path()).unwrap_err();
     assert!(error.to_string().contains("it is not a ledger"), "{error}");
@@ -56,7 +56,7 @@ fn non_sqlite_file_is_refused_and_unchanged() {
 /// The writer refuses the SQLite database of another program and does not change the file.
 #[test]
 fn foreign_database_is_refused_and_unchanged() {
-    let book = Book::new();
+    let book = TestLedger::new();
     book.sql().execute_batch("CREATE TABLE mine (x); PRAGMA user_version = 3").unwrap();
     let before = std::fs::read(book.path()).unwrap();
     let error = LedgerWriter::open(&book.path()).unwrap_err();
@@ -83,7 +83,7 @@ fn damaged_ledger_is_refused_and_unchanged() {
 /// A database file without tables, as a killed process can leave it, is accepted and becomes a ledger with snapshot 1.
 #[test]
 fn empty_database_file_becomes_a_ledger() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     book.sql().execute_batch("PRAGMA journal_mode = WAL").unwrap();
     assert!(std::fs::metadata(book.path()).unwrap().len() > 0);
     assert_eq!(book.night(&[]).snapshot.id, 1);

@@ -11,7 +11,7 @@ use crate::{
         session::{LedgerReader, ReadSession},
     },
     tests::{
-        BARE, Book, GOOD, OWNERLESS, POLICY, SHORT, bucket, gap, instance, instances, pages,
+        BARE, TestLedger, GOOD, OWNERLESS, POLICY, SHORT, bucket, gap, instance, instances, resource_pages,
         resource_costs::{EC2, costs, harvest, machine, pool, shared, usd},
         scope, tagged, whole,
     },
@@ -50,7 +50,7 @@ fn simulation_and_backlog_are_the_same_with_cache() {
     let mut dear = 0;
     // The index has at most 24 entries.
     for (instances_now, named) in [(17, false), (17, true), (30, false)] {
-        let mut book = Book::new();
+        let mut book = TestLedger::new();
         // The cost of one machine does not fit into an entry.
         let mut singles = shared(vec![pool("ec2:instance", "m5.large", "30000", 9_000)]);
         if named {
@@ -102,7 +102,7 @@ fn simulation_and_backlog_are_the_same_with_cache() {
 /// even with a cache that was loaded while it was the newest.
 #[test]
 fn simulation_of_past_snapshot_has_no_costs() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let estate = |tags: &'static [(&str, &str)], there: std::ops::Range<usize>| {
         [(instances(), whole(there.map(|n| machine(&n.to_string(), tags, 1)).collect()))]
     };
@@ -128,7 +128,7 @@ fn simulation_of_past_snapshot_has_no_costs() {
 /// newest snapshot does not read that value and succeeds.
 #[test]
 fn simulation_does_not_read_tags_pruned_from_file() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let tags: &[(&str, &str)] = &[("Owner", "gone@b.example"), ("Environment", "staging")];
     book.night(&[(instances(), whole(vec![instance("1", tags)]))]);
     (1..15).for_each(|_| drop(book.night(&[(instances(), whole(vec![instance("1", GOOD)]))])));
@@ -150,9 +150,9 @@ fn simulation_does_not_read_tags_pruned_from_file() {
 /// loaded cache.
 #[test]
 fn diff_reports_moved_bucket_in_later_region() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let regions = ["eu-west-1", "us-east-1"].map(|region| scope(region, "s3:bucket"));
-    let night = |book: &mut Book, here: Vec<Resource>, there: Vec<Resource>| {
+    let night = |book: &mut TestLedger, here: Vec<Resource>, there: Vec<Resource>| {
         book.night(&[(regions[0].clone(), whole(here)), (regions[1].clone(), whole(there))]);
     };
     let gone = bucket("gone", tagged(GOOD));
@@ -180,9 +180,9 @@ fn diff_reports_moved_bucket_in_later_region() {
 /// policy simulation. The backlogs of all parts sum to the backlog of the complete estate.
 #[test]
 fn backlog_of_filtered_parts_sums_to_total() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     for night in 0..3 {
-        pages::varied(&mut book, night);
+        resource_pages::varied(&mut book, night);
     }
     let parts =
         ["ec2:instance", "s3:bucket"].map(|kind| Filter { types: vec![kind.parse().unwrap()], ..Filter::default() });

@@ -8,12 +8,12 @@ use tagledger_model::inventory::Resource;
 
 use crate::{
     db::{connection::open_read_only, sql},
-    tests::{BARE, Book, GOOD, OWNERLESS, SHORT, instance, instances, whole},
+    tests::{BARE, TestLedger, GOOD, OWNERLESS, SHORT, instance, instances, whole},
 };
 
 /// A snapshot of instances, three in four of which have findings, and a second one in which one in fifty changed.
-fn estate(resources: usize) -> Book {
-    let mut book = Book::new();
+fn estate(resources: usize) -> TestLedger {
+    let mut book = TestLedger::new();
     let all = |changed: bool| -> Vec<Resource> {
         let tags = |n: usize| [SHORT, BARE, OWNERLESS, GOOD][(n + usize::from(changed && n.is_multiple_of(50))) % 4];
         (0..resources).map(|n| instance(&format!("{n:x}"), tags(n))).collect()
@@ -24,7 +24,7 @@ fn estate(resources: usize) -> Book {
 }
 
 /// The steps of a statement and the number of its rows.
-fn steps(book: &Book, text: &str, parameters: &[&dyn ToSql]) -> (i32, usize) {
+fn steps(book: &TestLedger, text: &str, parameters: &[&dyn ToSql]) -> (i32, usize) {
     let connection = open_read_only(&book.path()).unwrap();
     let mut statement = connection.prepare(text).unwrap();
     let mut rows = statement.query(parameters).unwrap();
@@ -45,7 +45,7 @@ fn page_cost_is_independent_of_offset_and_size() {
     for (name, text) in [("worst, same rank", sql::WORST_SAME), ("lacking, same rank", sql::LACKING_SAME)] {
         let narrow: &dyn ToSql = if text == sql::WORST_SAME { &3 } else { &Null };
         for rank in [1, 2, (1 << 16) + 2] {
-            let asked = |book: &Book, key: i64| steps(book, text, &[&2, &Null, &Null, &Null, &rank, &key, narrow, &51]);
+            let asked = |book: &TestLedger, key: i64| steps(book, text, &[&2, &Null, &Null, &Null, &rank, &key, narrow, &51]);
             let (cost, rows) = asked(&large, middle);
             assert!(cost < 60 * 51 + 200, "{name}, rank {rank}: {cost} steps for {rows} rows");
             let (elsewhere, _) = asked(&large, i64::MAX);
@@ -292,7 +292,7 @@ const BUDGETS: &[(&str, Budget, &str)] = &[
     ("PLACE_OF", Fixed(15), "KEY"),
 ];
 
-fn parameters(book: &Book, words: &str) -> Vec<Value> {
+fn parameters(book: &TestLedger, words: &str) -> Vec<Value> {
     let value = |word: &str| match word {
         "-" => Value::Null,
         "KEY" => Value::Integer(book.number("SELECT min(key) FROM current")),
@@ -305,7 +305,7 @@ fn parameters(book: &Book, words: &str) -> Vec<Value> {
 }
 
 /// Of every statement, on a connection that may write, and nothing of it is kept.
-fn cost(book: &Book, text: &str, words: &str) -> i32 {
+fn cost(book: &TestLedger, text: &str, words: &str) -> i32 {
     let connection = book.sql();
     connection.execute_batch("PRAGMA foreign_keys = OFF; BEGIN").unwrap();
     let mut statement = connection.prepare(text).unwrap();

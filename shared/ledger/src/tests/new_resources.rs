@@ -5,7 +5,7 @@ use tagledger_model::inventory::{Listing, Scope};
 use crate::{
     query::compliance,
     read::filter::Filter,
-    tests::{BARE, Book, GOOD, OWNERLESS, SHORT, bucket, instance, instances, scope, tagged, whole},
+    tests::{BARE, TestLedger, GOOD, OWNERLESS, SHORT, bucket, instance, instances, scope, tagged, whole},
 };
 
 fn in_region(region: &str) -> Scope {
@@ -23,7 +23,7 @@ fn bare(count: usize, name: &str) -> Listing {
 fn bucket_listed_in_two_regions_is_one_resource() {
     // Both wait together, or the first is written before the second is seen, alone or with others that wait.
     for between in [0, 5, 8, 20] {
-        let mut book = Book::new();
+        let mut book = TestLedger::new();
         let (former, latter) = (in_region("us-east-1"), in_region("eu-west-1"));
         let summary = book.night(&[
             (former.clone(), bare(1, "b")),
@@ -54,7 +54,7 @@ fn first_snapshot_is_independent_of_scope_order() {
         (in_region("eu-west-1"), bare(6, "north")),
     ];
     let says = |scopes: &[(Scope, Listing)]| {
-        let mut book = Book::new();
+        let mut book = TestLedger::new();
         let summary = book.night(scopes);
         let violations = book.number("SELECT sum(key % 1000003) FROM violation");
         (summary.snapshot.fingerprint, summary.tally, summary.changes, violations)

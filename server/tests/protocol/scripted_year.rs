@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use jiff::{ToSpan, civil::Date};
 use tagledger_model::inventory::{Gap, GapReason, Listing, Relationships, Resource, Scope, Tags};
 
-use crate::asked::{ACCOUNT, Nights, scope};
+use crate::test_server::{ACCOUNT, TestLedger, scope};
 
 const NIGHTS: i32 = 365;
 
@@ -194,7 +194,7 @@ impl Truth {
     }
 }
 
-pub(crate) fn year() -> (Nights, Vec<Night>) {
+pub(crate) fn year() -> (TestLedger, Vec<Night>) {
     let (nights, told) = until(NIGHTS);
     let sum = |of: fn(&Night) -> u64| told.iter().map(of).sum::<u64>();
     let eventful = [sum(|night| night.reopened), sum(|night| night.fixed), sum(|night| night.otherwise)];
@@ -203,8 +203,8 @@ pub(crate) fn year() -> (Nights, Vec<Night>) {
 }
 
 /// The same up to a night.
-pub(crate) fn until(last: i32) -> (Nights, Vec<Night>) {
-    let (mut nights, mut company, mut truth) = (Nights::new(), Company::default(), Truth::default());
+pub(crate) fn until(last: i32) -> (TestLedger, Vec<Night>) {
+    let (mut nights, mut company, mut truth) = (TestLedger::new(), Company::default(), Truth::default());
     let mut told = Vec::new();
     for night in 1..=last {
         company.day(night);

@@ -6,7 +6,7 @@ use std::{fmt::Write, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::asked::{Asked, Nights, instances};
+use crate::test_server::{TestServer, TestLedger, instances};
 
 const HEAD: &str = "# Tools
 
@@ -73,9 +73,9 @@ fn write_fields(out: &mut String, title: &str, schema: &Value, known: &[&str]) {
 /// `docs/tools.md` equals the text that is generated from the schemas of the tools.
 #[tokio::test]
 async fn tool_reference_matches_schemas() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     nights.append(1, vec![instances([])]);
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     let listed = server.request("tools/list", json!({})).await;
     let mut made = HEAD.to_owned();
     for tool in listed["result"]["tools"].as_array().unwrap() {

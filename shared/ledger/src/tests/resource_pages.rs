@@ -11,7 +11,7 @@ use crate::{
     },
     query::{compliance, missing_tags, policy_simulation, remediation, resource_by_arn, tag_groups},
     read::{filter::Filter, session::ReadSession},
-    tests::{BARE, Book, GOOD, OWNERLESS, SHORT, account, bucket, instance, instances, scope, tagged, whole},
+    tests::{BARE, TestLedger, GOOD, OWNERLESS, SHORT, account, bucket, instance, instances, scope, tagged, whole},
     warmup,
 };
 
@@ -28,7 +28,7 @@ fn estate() -> Vec<(Scope, Listing)> {
 
 /// Reads all pages of a snapshot, newest when none is named.
 fn all_pages(
-    book: &Book,
+    book: &TestLedger,
     id: Option<i64>,
     limit: usize,
     ask: impl Fn(&ReadSession<'_>, &Snapshot, PageStart, usize) -> ResourcePage,
@@ -56,7 +56,7 @@ fn worst(view: &ReadSession<'_>, snapshot: &Snapshot, at: PageStart, limit: usiz
 /// Pages of any size list every resource with findings exactly once, ordered by decreasing number of errors.
 #[test]
 fn any_page_size_lists_each_resource_once_worst_first() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     book.night(&estate());
     let by_hundred = all_pages(&book, None, 100, worst);
     assert_eq!(by_hundred.len(), 20, "25 resources, of which 5 are as they should be");
@@ -73,7 +73,7 @@ fn errors(row: &ResourceRow) -> usize {
 /// The pages of a past snapshot do not change when a later snapshot adds, removes or retags resources.
 #[test]
 fn page_of_past_snapshot_ignores_later_changes() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     book.night(&estate());
     let then = all_pages(&book, None, 4, worst);
     let mut later = estate();
@@ -89,7 +89,7 @@ fn page_of_past_snapshot_ignores_later_changes() {
 /// violation the time of the snapshot that first recorded it.
 #[test]
 fn row_has_exact_tags_and_first_seen_time() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let odd = [("Owner", "tbd"), ("Environment", "production"), ("Name", "w 1"), ("k", ""), ("ключ", "значение")];
     book.night(&[(instances(), whole(vec![instance("1", &odd)]))]);
     let first_night = book.reader().read(|view| view.newest()).unwrap().unwrap().started_at;
@@ -106,7 +106,7 @@ fn row_has_exact_tags_and_first_seen_time() {
 /// two groups separately.
 #[test]
 fn untagged_resources_precede_missing_tags() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     book.night(&estate());
     let lacking = |view: &ReadSession<'_>, snapshot: &Snapshot, at, limit| {
         compliance::list_missing_tags(view, snapshot, &Filter::default(), OrderByMissingTags::default(), at, limit)
@@ -131,7 +131,7 @@ fn age_filter_counts_match_listed_pages() {
         created_at: created(n),
         ..instance(&format!("{n:x}"), [BARE, OWNERLESS, GOOD][usize::try_from(n % 3).unwrap()])
     };
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     book.night(&[(instances(), whole((0..90).map(of_age).collect()))]);
     book.night(&[(instances(), whole((5..95).map(of_age).collect()))]);
     for snapshot in [1, 2] {
@@ -174,7 +174,7 @@ fn age_filter_counts_match_listed_pages() {
 /// A filter for a region that the ledger has never recorded returns an empty page and no error.
 #[test]
 fn filter_for_unknown_region_finds_nothing() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     book.night(&estate());
     let nowhere = Filter { regions: vec!["us-east-1".parse().unwrap()], ..Filter::default() };
     let page = book
@@ -187,7 +187,7 @@ fn filter_for_unknown_region_finds_nothing() {
 /// filter that admits everything.
 #[test]
 fn finding_counts_match_between_rollups_and_facts() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     book.night(&estate());
     let here = Filter { regions: vec!["eu-west-1".parse().unwrap()], ..Filter::default() };
     let both = book.reader().read(|view| {
@@ -238,7 +238,7 @@ fn list_pages(view: &ReadSession<'_>, snapshot: &Snapshot) -> Vec<ResourceRow> {
 }
 
 /// Writes a snapshot in which some resources are new, some are removed and some are retagged.
-pub(crate) fn varied(book: &mut Book, night: usize) {
+pub(crate) fn varied(book: &mut TestLedger, night: usize) {
     let tags = [GOOD, SHORT, OWNERLESS, BARE];
     let kind = |number: usize| tags[(number * 3 + night * (number % 3)) % 4];
     let there = |number: &usize| !(number + night).is_multiple_of(9);
@@ -251,7 +251,7 @@ pub(crate) fn varied(book: &mut Book, night: usize) {
 /// was the newest.
 #[test]
 fn backlog_of_past_snapshot_is_unchanged() {
-    let (mut book, everywhere) = (Book::new(), Filter::default());
+    let (mut book, everywhere) = (TestLedger::new(), Filter::default());
     let mut first_answers = Vec::new();
     for night in 0..6 {
         varied(&mut book, night);
@@ -279,7 +279,7 @@ fn backlog_of_past_snapshot_is_unchanged() {
 /// filters and orders.
 #[test]
 fn past_pages_match_with_and_without_cache() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     // One reader preloads its cache for each snapshot, the other does not.
     let (warm, cold) = (book.reader(), book.reader());
     let mut first_answers: Vec<(Snapshot, Vec<ResourceRow>)> = Vec::new();
@@ -319,7 +319,7 @@ fn past_pages_match_with_and_without_cache() {
 /// began.
 #[test]
 fn resource_by_arn_has_violation_start_times() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     book.night(&[(instances(), whole(vec![instance("1", SHORT)]))]);
     book.night(&[(instances(), whole(vec![instance("1", BARE)]))]);
     let named = |view: &ReadSession<'_>| {

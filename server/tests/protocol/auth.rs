@@ -8,8 +8,8 @@ use tagledger_model::inventory::{Listing, Relationships, Resource, Scope, Tags};
 use tagledger_server::{AppState, door};
 
 use crate::{
-    asked::{ACCOUNT, Asked, Nights, REGION, Reply, instances, loopback, noon},
-    live::{Now, arn},
+    test_server::{ACCOUNT, TestServer, TestLedger, REGION, Reply, instances, loopback, noon},
+    lookup::{Now, arn},
 };
 
 const OTHER: &str = "222222222222";
@@ -31,8 +31,8 @@ const POLICY: &str = r#"{
 }"#;
 
 /// One good instance in one account, two bad ones and a bucket in another.
-pub(crate) fn two_accounts() -> Nights {
-    let mut nights = Nights::new();
+pub(crate) fn two_accounts() -> TestLedger {
+    let mut nights = TestLedger::new();
     nights.judge_by(POLICY);
     let of_other = |resource_type: &str, names: &[&str]| {
         let scope = Scope {
@@ -74,11 +74,11 @@ pub(crate) fn key(file: &Path, new: NewKey) -> String {
     ApiKeyFile::create(file, new, noon()).unwrap().1
 }
 
-pub(crate) async fn behind_keys(nights: &Nights, settings: GuardSettings) -> Asked {
+pub(crate) async fn behind_keys(nights: &TestLedger, settings: GuardSettings) -> TestServer {
     let now = [("i-good", GOOD.to_vec())];
     let ledger = AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon);
     let ledger = ledger.with_lookup(std::sync::Arc::new(Now(now.into_iter().collect())));
-    Asked::behind(door(settings).unwrap(), ledger).await
+    TestServer::behind(door(settings).unwrap(), ledger).await
 }
 
 pub(crate) fn call(tool: &str, arguments: &Value) -> String {
@@ -90,7 +90,7 @@ pub(crate) fn bearer(key: &str) -> String {
     format!("Authorization: Bearer {key}\r\n")
 }
 
-async fn with_key(server: &Asked, key: &str, tool: &str, arguments: Value) -> Value {
+async fn with_key(server: &TestServer, key: &str, tool: &str, arguments: Value) -> Value {
     let Reply { status, body, .. } = server.send("POST", "/mcp", &bearer(key), &call(tool, &arguments)).await;
     assert_eq!(status, 200, "{tool}: {body}");
     serde_json::from_str::<Value>(&body).unwrap()["result"].take()

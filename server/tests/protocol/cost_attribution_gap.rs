@@ -8,7 +8,7 @@ use tagledger_cost::{AllocationTag, Amount, Days, Metric, TagStatus};
 use tagledger_ledger::{BillCollection, BillGap, BillLine, BillPart, LedgerWriter, MonthBill};
 use tagledger_model::inventory::{Listing, Scope};
 
-use crate::asked::{ACCOUNT, Asked, Nights, REGION, instances};
+use crate::test_server::{ACCOUNT, TestServer, TestLedger, REGION, instances};
 
 const TOOL: &str = "get_cost_attribution_gap";
 const EC2: &str = "Amazon Elastic Compute Cloud - Compute";
@@ -62,8 +62,8 @@ fn estate() -> Vec<(Scope, Listing)> {
 }
 
 /// A first reading, a credit that comes late, a night that asks nothing, and one that is refused.
-fn ledger(until: i32) -> Nights {
-    let nights = Nights::new();
+fn ledger(until: i32) -> TestLedger {
+    let nights = TestLedger::new();
     let refused = BillGap {
         asked_at: at("2026-11-04T23:00:00Z"),
         reason: "denied".to_owned(),
@@ -100,7 +100,7 @@ fn told(answer: &Value) -> (Value, Value, Value) {
 #[tokio::test]
 async fn cost_gap_as_of_equals_ledger_ending_there() {
     let (all, none) = (ledger(5), Value::Null);
-    let server = Asked::at(&all, "2028-01-01T12:00:00Z").await;
+    let server = TestServer::at(&all, "2028-01-01T12:00:00Z").await;
     for (number, right) in [
         (2, (json!(100.0), json!(40.0), none.clone())),
         (3, (json!(103.0), json!(30.0), none.clone())),
@@ -108,7 +108,7 @@ async fn cost_gap_as_of_equals_ledger_ending_there() {
         (5, (json!(103.0), json!(30.0), json!("ce:GetCostAndUsage: not any more"))),
     ] {
         let ended = ledger(number);
-        let then = Asked::at(&ended, "2028-01-01T12:00:00Z").await;
+        let then = TestServer::at(&ended, "2028-01-01T12:00:00Z").await;
         for grouping in ["by_resource_type", "by_region", "by_account"] {
             let day = format!("2026-11-0{number}");
             let (mut now, _) = server.ask(TOOL, json!({"as_of": day, "grouping": grouping})).await;
@@ -131,11 +131,11 @@ async fn cost_gap_as_of_equals_ledger_ending_there() {
 /// snapshot is answered.
 #[tokio::test]
 async fn unrecorded_past_bill_is_refused() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/ledger/src/tests/ledgers/version-5.sqlite");
     std::fs::copy(kept, nights.store()).unwrap();
     drop(LedgerWriter::open(&nights.store()).unwrap());
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     let refused = server.refused(TOOL, json!({"as_of": "2026-01-02"})).await;
     assert!(refused.contains("was written by an earlier version of TagLedger"), "{refused}");
     let (newest, _) = server.ask(TOOL, json!({"as_of": "2026-01-03"})).await;

@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::asked::{Asked, Nights, instances, loopback, noon};
+use crate::test_server::{TestServer, TestLedger, instances, loopback, noon};
 
 const REQUESTS: u64 = 100_000;
 const CONNECTIONS: u64 = 4;
@@ -208,7 +208,7 @@ fn memory() -> u64 {
 /// and memory grows by less than 160 MiB. The server still answers afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http_requests_neither_panic_nor_leak() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     let some = |n: i32| {
         (0..n).map(|n| (format!("i-{n:03}"), vec![("CostCenter", "Sales"), ("Team", "x")])).collect::<Vec<_>>()
     };
@@ -220,7 +220,7 @@ async fn http_requests_neither_panic_nor_leak() {
     let key = ApiKeyFile::create(&file, new, noon()).unwrap().1;
     let settings = GuardSettings { keys: Some(file), a_minute: u32::MAX.try_into().unwrap(), ..loopback() };
     let ledger = AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon);
-    let server = Asked::behind(door(settings).unwrap(), ledger).await;
+    let server = TestServer::behind(door(settings).unwrap(), ledger).await;
     let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string();
     let bearer = format!("Authorization: Bearer {key}\r\n");
     let tools: Value = serde_json::from_str(&server.send("POST", "/mcp", &bearer, &list).await.body).unwrap();

@@ -18,28 +18,28 @@ use crate::{
     },
     query::{compliance, remediation, snapshot_diff, spend, tag_groups},
     read::filter::Filter,
-    tests::{Book, GOOD, SHORT, instance, instances, representative, whole},
+    tests::{TestLedger, GOOD, SHORT, instance, instances, representative, whole},
     write::writer::LedgerWriter,
 };
 
 /// Four nights by version 1: one with a gap, one with another policy; resources that came, changed, moved, could not be
 /// read, went and returned.
-fn version_1() -> Book {
+fn version_1() -> TestLedger {
     kept(1)
 }
 
 /// Five nights by version 2, of which two were thinned out: one with a gap, one narrowed, one with another policy.
-fn version_2() -> Book {
+fn version_2() -> TestLedger {
     kept(2)
 }
 
 /// Two nights by version 3, with two months of a bill.
-fn version_3() -> Book {
+fn version_3() -> TestLedger {
     kept(3)
 }
 
-pub(crate) fn kept(version: i64) -> Book {
-    let book = Book::new();
+pub(crate) fn kept(version: i64) -> TestLedger {
+    let book = TestLedger::new();
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/tests/ledgers/version-{version}.sqlite"));
     std::fs::copy(kept, book.path()).unwrap();
     assert_eq!(book.number("SELECT user_version FROM pragma_user_version"), version);
@@ -47,7 +47,7 @@ pub(crate) fn kept(version: i64) -> Book {
 }
 
 /// Tables, views and indexes with their text, without comments and line breaks.
-fn schema(book: &Book) -> BTreeMap<String, String> {
+fn schema(book: &TestLedger) -> BTreeMap<String, String> {
     let sql = book.sql();
     let mut statement = sql.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
     let plain = |text: String| {
@@ -69,7 +69,7 @@ fn schema(book: &Book) -> BTreeMap<String, String> {
 #[test]
 fn migrated_schema_equals_fresh_schema() {
     for earlier in 1..SCHEMA_VERSION {
-        let (upgraded, fresh) = (kept(earlier), Book::new());
+        let (upgraded, fresh) = (kept(earlier), TestLedger::new());
         drop((LedgerWriter::open(&upgraded.path()).unwrap(), LedgerWriter::open(&fresh.path()).unwrap()));
         let (upgraded_schema, fresh_schema) = (schema(&upgraded), schema(&fresh));
         assert!(upgraded_schema.keys().eq(fresh_schema.keys()), "version {earlier}");
@@ -92,7 +92,7 @@ fn version_1_keeps_fingerprints_and_counts() {
     let fingerprints = [-2_741_507_503_893_284_588, -8_452_513_343_279_338_200, 4_575_673_651_557_712_262];
     let before = "SELECT group_concat(kind || n, ' ') FROM (SELECT kind, count(*) AS n FROM change
         WHERE snapshot_id = 3 GROUP BY kind ORDER BY kind)";
-    let changes = |book: &Book| book.sql().query_row(before, [], |row| row.get::<_, String>(0)).unwrap();
+    let changes = |book: &TestLedger| book.sql().query_row(before, [], |row| row.get::<_, String>(0)).unwrap();
     let third_night = changes(&book);
     drop(LedgerWriter::open(&book.path()).unwrap());
     assert_eq!((changes(&book), third_night.as_str()), (third_night.clone(), "left_scope1 lost3"));
@@ -188,7 +188,7 @@ fn version_4_keeps_snapshots_and_gains_relationships() {
     let placed = book.reader().read(|view| predict::locate(view, &instance("1", &[]).arn)).unwrap();
     assert_eq!(placed, LocatedPrediction { neighbours: links.neighbours.clone(), ..LocatedPrediction::default() });
     assert!(book.learn().is_some());
-    let known = |book: &Book| book.reader().read(|view| predict::load_model(view, &view.newest()?.unwrap())).unwrap();
+    let known = |book: &TestLedger| book.reader().read(|view| predict::load_model(view, &view.newest()?.unwrap())).unwrap();
     assert!(known(&book).is_some());
     // Its tags have other places: what was learnt by the one says nothing by the other.
     let other = r#"{"version": "9", "last_updated": "2026-01-01T00:00:00Z", "required_tags": [{"name": "Other"}]}"#;
@@ -206,7 +206,7 @@ fn version_6_answers_equal_a_fresh_ledger() {
     let (upgraded, fresh) = (kept(6), representative());
     assert!(fresh.number("SELECT count(*) FROM history") > 0);
     drop(LedgerWriter::open(&upgraded.path()).unwrap());
-    let told = |book: &Book| {
+    let told = |book: &TestLedger| {
         let read = book.reader().read(|view| {
             let [first, second] = [1, 2].map(|id| view.snapshot(id).map(Option::unwrap));
             let (first, second) = (first?, second?);
@@ -226,7 +226,7 @@ fn version_6_answers_equal_a_fresh_ledger() {
 fn version_7_gains_insights_from_next_snapshot() {
     let mut book = kept(7);
     drop(LedgerWriter::open(&book.path()).unwrap());
-    let fix = |book: &Book, id: i64| {
+    let fix = |book: &TestLedger, id: i64| {
         let read = book.reader().read(|view| {
             let night = view.snapshot(id)?.unwrap();
             Ok((

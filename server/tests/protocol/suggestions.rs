@@ -10,15 +10,15 @@ use tagledger_model::{
 };
 
 use crate::{
-    asked::{Asked, Nights, instances},
-    live::{Now, arn},
+    test_server::{TestServer, TestLedger, instances},
+    lookup::{Now, arn},
 };
 
 /// Twelve groups of five instances; of each group all have the same owner and cost center, and the first two groups lack some.
-fn nights() -> Nights {
+fn nights() -> TestLedger {
     const OWNERS: [&str; 3] = ["ann@example.com", "bob@example.com", "cid@example.com"];
     const GROUPS: [&str; 12] = ["g0", "g1", "g2", "g3", "g4", "g5", "g6", "g7", "g8", "g9", "g10", "g11"];
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     let mut all = Vec::new();
     for (number, group) in GROUPS.iter().enumerate() {
         for member in 0..5 {
@@ -52,7 +52,7 @@ fn suggested(answer: &Value) -> Vec<(&str, &str)> {
 async fn group_consensus_is_suggested_with_counts() {
     let nights = nights();
     let bare = vec![("aws:autoscaling:groupName", "g0")];
-    let server = Asked::looking_through(&nights, now(&[("i-0-0", bare)])).await;
+    let server = TestServer::looking_through(&nights, now(&[("i-0-0", bare)])).await;
     let (answer, _) = server.ask("suggest_tags", json!({"resource_arn": arn("i-0-0")})).await;
     assert_eq!(suggested(&answer), [("CostCenter", "Engineering"), ("Owner", "ann@example.com")]);
     for suggestion in answer["suggestions"].as_array().unwrap() {
@@ -74,7 +74,7 @@ async fn group_consensus_is_suggested_with_counts() {
 async fn own_misspelled_value_takes_precedence() {
     let nights = nights();
     let spelt = vec![("aws:autoscaling:groupName", "g0"), ("cost-center", "sales "), ("Owner", "dan@example.com")];
-    let server = Asked::looking_through(&nights, now(&[("i-0-0", spelt)])).await;
+    let server = TestServer::looking_through(&nights, now(&[("i-0-0", spelt)])).await;
     let (answer, _) = server.ask("suggest_tags", json!({"resource_arn": arn("i-0-0")})).await;
     assert_eq!(suggested(&answer), [("CostCenter", "Sales")], "the owner is right as it is");
     assert_eq!(answer["suggestions"][0]["evidence"][0]["source"], "spelling");
@@ -86,7 +86,7 @@ async fn own_misspelled_value_takes_precedence() {
 async fn weak_evidence_gives_no_suggestion() {
     let nights = nights();
     let stranger = vec![("aws:autoscaling:groupName", "nobody-knows-it")];
-    let server = Asked::looking_through(&nights, now(&[("i-new", stranger)])).await;
+    let server = TestServer::looking_through(&nights, now(&[("i-new", stranger)])).await;
     let (answer, _) = server.ask("suggest_tags", json!({"resource_arn": arn("i-new")})).await;
     assert_eq!(suggested(&answer), []);
     let abstained = answer["abstained"].as_array().unwrap();
@@ -102,7 +102,7 @@ async fn weak_evidence_gives_no_suggestion() {
 async fn deleted_or_invalid_resource_is_refused() {
     let nights = nights();
     let right = vec![("Owner", "ann@example.com"), ("CostCenter", "Sales")];
-    let server = Asked::looking_through(&nights, now(&[("i-0-1", right)])).await;
+    let server = TestServer::looking_through(&nights, now(&[("i-0-1", right)])).await;
     let refused = |given: String| server.refused("suggest_tags", json!({"resource_arn": given}));
     assert!(refused(arn("i-0-0")).await.contains("AWS has no such resource"));
     assert!(refused("i-0-0".to_owned()).await.starts_with("`resource_arn` is not an ARN"));
@@ -131,7 +131,7 @@ impl Lookup for Denied {
 #[tokio::test]
 async fn denied_lookup_falls_back_to_snapshot() {
     let nights = nights();
-    let server = Asked::looking_through(&nights, Denied).await;
+    let server = TestServer::looking_through(&nights, Denied).await;
     let (answer, body) = server.ask("suggest_tags", json!({"resource_arn": arn("i-0-0")})).await;
     assert_eq!(suggested(&answer), [("CostCenter", "Engineering"), ("Owner", "ann@example.com")]);
     assert_eq!(answer["tags_from"], "snapshot");
@@ -142,7 +142,7 @@ async fn denied_lookup_falls_back_to_snapshot() {
 /// optional key and a confidence out of range are refused.
 #[tokio::test]
 async fn bulk_pages_cover_all_missing_tags() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     let member = |n: usize| {
         let group = ["g0", "g1", "g2", "g3", "g4", "g5", "g6", "g7", "g8", "g9"][n % 10];
         let mut tags = vec![("aws:autoscaling:groupName", group), ("CostCenter", "Sales")];
@@ -153,7 +153,7 @@ async fn bulk_pages_cover_all_missing_tags() {
     };
     nights.append(1, vec![instances((0..140).map(member))]);
     nights.learn();
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     let (mut seen, mut cursor) = (Vec::new(), Value::Null);
     loop {
         let mut arguments = json!({"limit": 6, "tag_key": "Owner"});
@@ -187,7 +187,7 @@ async fn bulk_pages_cover_all_missing_tags() {
 /// the newest snapshot they equal the current suggestions.
 #[tokio::test]
 async fn point_in_time_excludes_later_data() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     let spelt = |tags: &[(&'static str, &'static str)]| ("i-spelt".to_owned(), tags.to_vec());
     let members = |bare: usize| {
         (0..140).map(move |n| {
@@ -203,7 +203,7 @@ async fn point_in_time_excludes_later_data() {
     nights
         .append(2, vec![instances(members(1).chain([spelt(&[("CostCenter", "Sales"), ("owner", "B@EXAMPLE.COM")])]))]);
     nights.learn();
-    let server = Asked::at(&nights, "2028-01-01T12:00:00Z").await;
+    let server = TestServer::at(&nights, "2028-01-01T12:00:00Z").await;
     let known = |id: &str, value: &str| (id.to_owned(), value.to_owned());
     let told = async |arguments: Value| {
         let (answer, _) = server.ask("suggest_tags_bulk", arguments).await;

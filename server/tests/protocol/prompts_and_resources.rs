@@ -3,24 +3,24 @@
 use serde_json::{Value, json};
 
 use crate::{
-    asked::{ACCOUNT, Asked, Nights, REGION, instances},
-    live::arn,
+    test_server::{ACCOUNT, TestServer, TestLedger, REGION, instances},
+    lookup::arn,
 };
 
 const GOOD: [(&str, &str); 2] = [("CostCenter", "Sales"), ("Owner", "a@example.com")];
 
 /// Two nights: one good instance, then a bad one beside it.
-async fn server(nights: &Nights) -> Asked {
+async fn server(nights: &TestLedger) -> TestServer {
     let good = || ("i-good".to_owned(), GOOD.to_vec());
     nights.append(1, vec![instances([good()])]);
     nights.append(2, vec![instances([good(), ("i-bad".to_owned(), vec![("CostCenter", "sales"), ("Team", "x")])])]);
-    Asked::of(nights).await
+    TestServer::of(nights).await
 }
 
 /// The four prompts are listed in order, and each text names at least three tools, all of which exist.
 #[tokio::test]
 async fn prompts_name_only_existing_tools() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     let server = server(&nights).await;
     let tools = server.request("tools/list", json!({})).await;
     let tools: Vec<&str> =
@@ -46,7 +46,7 @@ async fn prompts_name_only_existing_tools() {
 /// error -32602 with the reason.
 #[tokio::test]
 async fn prompt_arguments_are_validated() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     let server = server(&nights).await;
     let get = async |name: &str, arguments: Value| {
         server.request("prompts/get", json!({"name": name, "arguments": arguments})).await
@@ -77,7 +77,7 @@ async fn prompt_arguments_are_validated() {
 /// Unknown URIs get an error that says what is valid.
 #[tokio::test]
 async fn resources_match_tool_answers() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     let server = server(&nights).await;
     let listed = server.request("resources/list", json!({})).await;
     let uris: Vec<&str> =
@@ -125,7 +125,7 @@ async fn resources_match_tool_answers() {
 /// dates of the snapshots and the names of the tools, filtered by prefix.
 #[tokio::test]
 async fn completions_come_from_newest_snapshot() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     let server = server(&nights).await;
     let complete = async |reference: Value, name: &str, value: &str| {
         let parameters = json!({"ref": reference, "argument": {"name": name, "value": value}});
@@ -148,7 +148,7 @@ async fn completions_come_from_newest_snapshot() {
 /// newest snapshot.
 #[tokio::test]
 async fn metrics_count_calls_by_tool_and_outcome() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     let server = server(&nights).await;
     for _ in 0..2 {
         server.ask("check_tag_compliance", json!({})).await;

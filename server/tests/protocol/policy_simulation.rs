@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::asked::{Asked, Nights, instances};
+use crate::test_server::{TestServer, TestLedger, instances};
 
 /// Other values, a tag more, one less strict, and an exemption.
 const DRAFT: &str = r#"{
@@ -43,8 +43,8 @@ fn night(number: usize) -> Vec<(String, Vec<(&'static str, &'static str)>)> {
         .collect()
 }
 
-fn ledger(policy: Option<&str>) -> Nights {
-    let mut nights = Nights::new();
+fn ledger(policy: Option<&str>) -> TestLedger {
+    let mut nights = TestLedger::new();
     if let Some(policy) = policy {
         nights.judge_by(policy);
     }
@@ -60,7 +60,7 @@ fn ledger(policy: Option<&str>) -> Nights {
 async fn simulation_equals_ledger_with_that_policy() {
     let draft: Value = serde_json::from_str(DRAFT).unwrap();
     let (in_force, judged) = (ledger(None), ledger(Some(DRAFT)));
-    let (server, truth) = (Asked::of(&in_force).await, Asked::of(&judged).await);
+    let (server, truth) = (TestServer::of(&in_force).await, TestServer::of(&judged).await);
     let (simulated, _) = server.ask("simulate_policy", json!({"policy": draft, "nights": 5})).await;
     let before = server.ask("check_tag_compliance", json!({})).await.0;
     let after = truth.ask("check_tag_compliance", json!({})).await.0;
@@ -89,7 +89,7 @@ async fn simulation_equals_ledger_with_that_policy() {
 async fn newly_failing_and_passing_add_up() {
     let draft: Value = serde_json::from_str(DRAFT).unwrap();
     let nights = ledger(None);
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     let (told, _) = server.ask("simulate_policy", json!({"policy": draft, "limit": 50})).await;
     let number = |value: &Value| value.as_i64().unwrap();
     let totals = &told["totals"];
@@ -129,7 +129,7 @@ async fn draft_errors_are_complete_and_paths_confined() {
     let nights = ledger(None);
     let policy = nights.policy_file();
     std::fs::write(policy.with_file_name("draft.json"), DRAFT).unwrap();
-    let server = Asked::following(&nights, &policy).await;
+    let server = TestServer::following(&nights, &policy).await;
     let refused = |arguments: Value| server.refused("simulate_policy", arguments);
     let faulty = json!({"version": "1", "required_tags": [{"name": "A", "validation_regex": "("}, {"nome": "B"}]});
     let told = refused(json!({"policy": faulty})).await;
@@ -152,9 +152,9 @@ async fn draft_errors_are_complete_and_paths_confined() {
 /// A draft of more than 256 KiB or more than 60 patterns is refused.
 #[tokio::test]
 async fn oversized_draft_is_refused() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     nights.append(1, vec![instances([("i-1".to_owned(), Vec::new())])]);
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     let tag = |n: usize| json!({"name": format!("T{n}"), "validation_regex": "\\w{200}"});
     let patterns: Vec<Value> = (0..61).map(tag).collect();
     let values: Vec<String> = (0..60_000).map(|n| format!("v{n}")).collect();

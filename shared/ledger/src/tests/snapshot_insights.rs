@@ -7,7 +7,7 @@ use crate::{
     maintenance::retention::RetentionPolicy,
     query::{change_causes, history, remediation, tag_groups},
     read::{filter::Filter, session::LedgerReader},
-    tests::{BARE, Book, GOOD, POLICY, SHORT, instance, instances, pages, resource_costs, upkeep::faults, whole},
+    tests::{BARE, TestLedger, GOOD, POLICY, SHORT, instance, instances, resource_pages, resource_costs, maintenance::faults, whole},
     write::writer::LedgerWriter,
 };
 
@@ -26,21 +26,21 @@ fn answers(reader: &LedgerReader, id: i64) -> String {
     read.unwrap()
 }
 
-fn snapshots_with_insights(book: &Book) -> String {
+fn snapshots_with_insights(book: &TestLedger) -> String {
     let text = "SELECT coalesce(group_concat(snapshot_id, ' ' ORDER BY snapshot_id), '') FROM told";
     book.sql().query_row(text, [], |row| row.get(0)).unwrap()
 }
 
 /// Writes a snapshot; the policy changes with the sixth one.
-fn add(book: &mut Book, night: usize) {
+fn add(book: &mut TestLedger, night: usize) {
     if night == 5 {
         book.policy = Policy::parse(&POLICY.replace("production", "live")).unwrap();
     }
-    pages::varied(book, night);
+    resource_pages::varied(book, night);
 }
 
-fn lively(nights: usize) -> Book {
-    let mut book = Book::new();
+fn lively(nights: usize) -> TestLedger {
+    let mut book = TestLedger::new();
     (0..nights).for_each(|night| add(&mut book, night));
     book
 }
@@ -49,7 +49,7 @@ fn lively(nights: usize) -> Book {
 /// without them, also through a reader that has been open throughout and across a policy change.
 #[test]
 fn insights_equal_a_computation_from_facts() {
-    let (mut stored, mut computed) = (Book::new(), Book::new());
+    let (mut stored, mut computed) = (TestLedger::new(), TestLedger::new());
     let open = stored.reader();
     for night in 0..8 {
         add(&mut stored, night);
@@ -76,7 +76,7 @@ fn materialization_covers_snapshots_added_since_last_run() {
     book.tell();
     assert_eq!(snapshots_with_insights(&book), "2", "of those before only the newest");
     for night in 2..5 {
-        pages::varied(&mut book, night);
+        resource_pages::varied(&mut book, night);
     }
     book.tell();
     book.tell();
@@ -90,7 +90,7 @@ fn materialization_covers_snapshots_added_since_last_run() {
 fn causes_of_nonadjacent_snapshots_come_from_facts() {
     let (book, computed) = (lively(6), lively(6));
     book.tell();
-    let causes = |book: &Book, earlier, later| {
+    let causes = |book: &TestLedger, earlier, later| {
         let read = book.reader().read(|view| {
             let [earlier, later] = [earlier, later].map(|id| view.snapshot(id).map(Option::unwrap));
             change_causes::explain(view, &earlier?, &later?)
@@ -102,7 +102,7 @@ fn causes_of_nonadjacent_snapshots_come_from_facts() {
 }
 
 /// The keys of the backlog of snapshot 1, of which at least `wanted` are requested.
-fn keys(book: &Book, wanted: usize) -> Vec<i64> {
+fn keys(book: &TestLedger, wanted: usize) -> Vec<i64> {
     let read = book.reader().read(|view| {
         let to_fix = remediation::find_backlog(view, &view.snapshot(1)?.unwrap(), &Filter::default(), wanted)?;
         Ok(to_fix.keys().concat())
@@ -114,7 +114,7 @@ fn keys(book: &Book, wanted: usize) -> Vec<i64> {
 /// for more keys is answered from the facts.
 #[test]
 fn backlog_keys_beyond_first_hundred_come_from_facts() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     // Nine in nineteen have two wrong tags, and come after those with one.
     let tags = |n: usize| if n % 19 < 9 { BARE } else { SHORT };
     let estate = || whole((0..190).map(|n| instance(&n.to_string(), tags(n))).collect());
@@ -134,7 +134,7 @@ fn backlog_keys_beyond_first_hundred_come_from_facts() {
 fn past_snapshot_falls_back_to_facts_on_unreadable_insights() {
     let mut book = lively(3);
     book.tell();
-    pages::varied(&mut book, 3);
+    resource_pages::varied(&mut book, 3);
     let facts = answers(&lively(3).reader(), 3);
     let tampered = |tamper: &str| {
         assert_eq!(book.sql().execute(tamper, []).unwrap(), 1, "{tamper}");
@@ -158,7 +158,7 @@ fn past_snapshot_falls_back_to_facts_on_unreadable_insights() {
 /// the costs, for stored insights and for a computation from the facts.
 #[test]
 fn past_snapshot_has_no_costs() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let estate = || whole((0..4).map(|n| resource_costs::machine(&n.to_string(), BARE, 1)).collect());
     book.write(&[(instances(), estate())], |night| night.bill(&resource_costs::costly()));
     book.tell();
@@ -179,9 +179,9 @@ fn past_snapshot_has_no_costs() {
 /// snapshots whose previous snapshot is also retained give the same answers as before.
 #[test]
 fn pruning_removes_insights_of_pruned_snapshots_only() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     for night in 0..40 {
-        pages::varied(&mut book, night);
+        resource_pages::varied(&mut book, night);
         book.tell();
     }
     let newest = book.reader().newest().unwrap().unwrap();
@@ -210,9 +210,9 @@ fn verify_detects_altered_insights() {
         "UPDATE told SET body = (SELECT body FROM told WHERE snapshot_id = 1) WHERE snapshot_id = 2",
     ];
     for tamper in tampers {
-        let mut book = Book::new();
+        let mut book = TestLedger::new();
         for night in 0..2 {
-            pages::varied(&mut book, night);
+            resource_pages::varied(&mut book, night);
             book.tell();
         }
         assert_eq!(faults(&book), Vec::<String>::new());

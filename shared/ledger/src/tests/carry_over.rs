@@ -10,7 +10,7 @@ use crate::{
     },
     query::compliance,
     read::filter::Filter,
-    tests::{BARE, Book, GOOD, POLICY, SHORT, bucket, gap, instance, instances, scope, tagged, whole},
+    tests::{BARE, TestLedger, GOOD, POLICY, SHORT, bucket, gap, instance, instances, scope, tagged, whole},
     write::snapshot_writer::SnapshotSummary,
 };
 
@@ -19,8 +19,8 @@ fn buckets() -> Scope {
 }
 
 /// Instances 1 (good) and 2 (bare), bucket b (bare) and one whose tags could not be read.
-fn begun() -> (Book, SnapshotSummary) {
-    let mut book = Book::new();
+fn begun() -> (TestLedger, SnapshotSummary) {
+    let mut book = TestLedger::new();
     let unread = bucket("u", Tags::Unknown(gap(GapReason::Throttled)));
     let first = book.night(&[
         (instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)])),
@@ -29,7 +29,7 @@ fn begun() -> (Book, SnapshotSummary) {
     (book, first)
 }
 
-fn whole_estate(book: &Book) -> (Snapshot, ComplianceCounts, Vec<ScopeRow>, Vec<(Rule, u64)>) {
+fn whole_estate(book: &TestLedger) -> (Snapshot, ComplianceCounts, Vec<ScopeRow>, Vec<(Rule, u64)>) {
     let read = book.reader().read(|view| {
         let newest = view.newest()?.unwrap();
         let mut tally = ComplianceCounts::default();
@@ -103,7 +103,7 @@ fn carried_over_scope_is_evaluated_by_new_policy() {
 /// The first scan of a ledger can be narrowed. The ledger then has no full snapshot.
 #[test]
 fn first_scan_can_be_narrowed() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let summary = book.narrowed(&[(instances(), whole(vec![instance("1", GOOD)]))]);
     assert_eq!((summary.tally.total(), summary.snapshot.narrowed), (1, true));
     assert_eq!(book.reader().read(|view| view.newest_full()).unwrap(), None, "the estate was not scanned yet");

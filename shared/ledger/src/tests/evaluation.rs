@@ -3,12 +3,12 @@
 use tagledger_policy::Policy;
 
 use crate::{
-    tests::{BARE, Book, GOOD, OWNERLESS, POLICY, SHORT, broken, instance, instances, whole},
+    tests::{BARE, TestLedger, GOOD, OWNERLESS, POLICY, SHORT, broken, instance, instances, whole},
     write::snapshot_writer::SnapshotSummary,
 };
 
 /// The verdict of the one resource there is, as if a judge had erred.
-fn err(book: &Book) {
+fn err(book: &TestLedger) {
     let changed = book.sql().execute("UPDATE current SET state = 0, errors = 0, finding_set_id = NULL", []).unwrap();
     assert_eq!(changed, 1);
 }
@@ -27,14 +27,14 @@ fn reused_until_policy_or_program_changes() {
     let other = Policy::parse(&POLICY.replace("frozen", "frozen since May")).unwrap();
     let of_the_day = POLICY.replace("\"frozen\"", "\"frozen\", \"expires\": \"2030-01-01\"");
     let of_the_day = Policy::parse(&of_the_day).unwrap();
-    let kept = Book::new();
+    let kept = TestLedger::new();
     let cases = [
         (kept, &listing, None, "test", 0),
-        (Book::new(), &retagged, None, "test", 1),
-        (Book::new(), &renamed, None, "test", 1),
-        (Book::new(), &listing, Some(other), "test", 1),
-        (Book::new(), &listing, None, "mended", 1),
-        (Book { policy: of_the_day, ..Book::new() }, &listing, None, "test", 1),
+        (TestLedger::new(), &retagged, None, "test", 1),
+        (TestLedger::new(), &renamed, None, "test", 1),
+        (TestLedger::new(), &listing, Some(other), "test", 1),
+        (TestLedger::new(), &listing, None, "mended", 1),
+        (TestLedger { policy: of_the_day, ..TestLedger::new() }, &listing, None, "test", 1),
     ];
     for (number, (mut book, second, policy, app_version, expected)) in cases.into_iter().enumerate() {
         assert_eq!(non_compliant(&book.night(&listing)), 1);
@@ -49,7 +49,7 @@ fn reused_until_policy_or_program_changes() {
 /// again.
 #[test]
 fn carried_over_scope_is_reevaluated_by_new_program() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     book.night(&[(instances(), whole(vec![instance("1", SHORT)]))]);
     err(&book);
     assert_eq!(non_compliant(&book.narrowed(&[])), 0);
@@ -62,7 +62,7 @@ fn carried_over_scope_is_reevaluated_by_new_program() {
 #[test]
 fn later_snapshot_equals_first_snapshot_of_same_listing() {
     let tags = [GOOD, SHORT, OWNERLESS, BARE, &[("Owner", "a@b.example"), ("Name", "a")], &[("Name", "b")]];
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     for night in 0..15_usize {
         if night % 5 == 3 {
             book.night(&[(instances(), broken(vec![]))]);
@@ -71,7 +71,7 @@ fn later_snapshot_equals_first_snapshot_of_same_listing() {
         let seen = (0..20_usize).filter(|number| (number + night) % 7 > 0);
         let seen = seen.map(|number| instance(&number.to_string(), tags[(number * 5 + night / 2) % 6]));
         let listing = [(instances(), whole(seen.collect()))];
-        let (later, first) = (book.night(&listing), Book::new().night(&listing));
+        let (later, first) = (book.night(&listing), TestLedger::new().night(&listing));
         assert_eq!((later.snapshot.fingerprint, later.tally), (first.snapshot.fingerprint, first.tally), "{night}");
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     query::compliance,
     read::filter::Filter,
     tests::{
-        BARE, Book, GOOD, OWNERLESS, POLICY, SHORT, account, broken, bucket, gap, instance, instances, representative,
+        BARE, TestLedger, GOOD, OWNERLESS, POLICY, SHORT, account, broken, bucket, gap, instance, instances, representative,
         scope, tagged, whole,
     },
     write::{snapshot_writer::SnapshotSummary, transaction::SnapshotHeader, writer::LedgerWriter},
@@ -23,7 +23,7 @@ fn changes(of: &SnapshotSummary) -> Vec<(&str, u64)> {
 /// and non-compliant ones; unknown and exempt resources do not change it.
 #[test]
 fn score_counts_only_evaluated_resources() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let unread = bucket("b", Tags::Unknown(gap(GapReason::Throttled)));
     let summary = book.night(&[
         (
@@ -44,7 +44,7 @@ fn score_counts_only_evaluated_resources() {
 /// A snapshot without resources is complete and has no compliance score.
 #[test]
 fn empty_estate_has_no_score() {
-    let summary = Book::new().night(&[(instances(), whole(vec![]))]);
+    let summary = TestLedger::new().night(&[(instances(), whole(vec![]))]);
     assert_eq!((summary.tally.total(), summary.tally.score()), (0, None));
     assert!(summary.snapshot.complete);
 }
@@ -52,7 +52,7 @@ fn empty_estate_has_no_score() {
 /// A snapshot whose only listing was denied is incomplete and has no compliance score.
 #[test]
 fn denied_listing_has_no_score() {
-    let summary = Book::new().night(&[(instances(), broken(vec![]))]);
+    let summary = TestLedger::new().night(&[(instances(), broken(vec![]))]);
     assert_eq!(summary.tally.score(), None);
     assert!(!summary.snapshot.complete);
 }
@@ -61,7 +61,7 @@ fn denied_listing_has_no_score() {
 /// order of the listing. A changed tag changes the fingerprint.
 #[test]
 fn unchanged_snapshot_adds_no_history_and_keeps_fingerprint() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let listing = [(instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)]))];
     let first = book.night(&listing);
     let mut reversed = listing.clone();
@@ -79,7 +79,7 @@ fn unchanged_snapshot_adds_no_history_and_keeps_fingerprint() {
 /// the same cause. When it is listed again, the change is `returned`.
 #[test]
 fn resource_absent_from_complete_listing_is_removed() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     book.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", BARE)]))]);
     let summary = book.night(&[(instances(), whole(vec![instance("1", GOOD)]))]);
     assert_eq!(changes(&summary), [("removed", 1)]);
@@ -94,7 +94,7 @@ fn resource_absent_from_complete_listing_is_removed() {
 /// the change is `lost`. A repeated gap is no change, and the next complete listing records `regained`.
 #[test]
 fn resource_absent_from_incomplete_listing_is_unknown() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let all = || vec![instance("1", GOOD), instance("2", BARE), instance("3", SHORT)];
     book.night(&[(instances(), whole(all()))]);
     let summary = book.night(&[(instances(), broken(vec![instance("1", GOOD)]))]);
@@ -117,7 +117,7 @@ fn resource_absent_from_incomplete_listing_is_unknown() {
 /// the resource, not the one with the gap.
 #[test]
 fn removal_after_gap_keeps_last_seen_before_gap() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     book.night(&[(instances(), whole(vec![instance("2", BARE)]))]);
     book.night(&[(instances(), broken(vec![]))]);
     book.night(&[(instances(), whole(vec![]))]);
@@ -128,7 +128,7 @@ fn removal_after_gap_keeps_last_seen_before_gap() {
 /// closed as `policy`.
 #[test]
 fn violation_is_closed_by_tag_fix_or_policy_change() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let listing = [(instances(), whole(vec![instance("1", SHORT), instance("2", SHORT)]))];
     book.night(&listing);
     book.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)]))]);
@@ -143,7 +143,7 @@ fn violation_is_closed_by_tag_fix_or_policy_change() {
 /// `removed`.
 #[test]
 fn scope_no_longer_scanned_is_not_removed() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let elsewhere = scope("us-east-1", "ec2:instance");
     let there =
         Resource { arn: "arn:aws:ec2:us-east-1:111122223333:instance/i-9".parse().unwrap(), ..instance("9", BARE) };
@@ -157,7 +157,7 @@ fn scope_no_longer_scanned_is_not_removed() {
 #[test]
 fn resource_listed_twice_is_counted_once() {
     let twice = whole(vec![instance("1", GOOD), instance("1", GOOD)]);
-    let summary = Book::new().night(&[(instances(), twice)]);
+    let summary = TestLedger::new().night(&[(instances(), twice)]);
     assert_eq!((summary.tally.total(), summary.scopes[0].resources), (1, 1));
 }
 
@@ -235,7 +235,7 @@ fn written_snapshot_is_read_back() {
 /// as its tags are read.
 #[test]
 fn tags_read_after_a_failure_are_regained() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let buckets = scope("eu-west-1", "s3:bucket");
     book.night(&[(buckets.clone(), whole(vec![bucket("b", Tags::Unknown(gap(GapReason::Failed)))]))]);
     let read = book.night(&[(buckets, whole(vec![bucket("b", tagged(BARE))]))]);
@@ -246,7 +246,7 @@ fn tags_read_after_a_failure_are_regained() {
 /// A resource that cannot carry tags has the state not applicable and does not count as untagged.
 #[test]
 fn untaggable_resource_is_not_applicable() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let summary = book.night(&[(scope("eu-west-1", "s3:bucket"), whole(vec![bucket("b", Tags::Untaggable)]))]);
     assert_eq!((summary.tally.not_applicable, summary.tally.untagged), (1, 0));
     assert_eq!(values::state(2).unwrap(), State::NotApplicable);
@@ -261,7 +261,7 @@ fn in_region(region: &str) -> Scope {
 #[test]
 fn bucket_recreated_in_other_region_is_moved() {
     for old_first in [true, false] {
-        let mut book = Book::new();
+        let mut book = TestLedger::new();
         let (old, new) = (in_region("eu-west-1"), in_region("us-east-1"));
         book.night(&[(old.clone(), whole(vec![bucket("b", tagged(BARE))])), (new.clone(), whole(vec![]))]);
         let mut moved = vec![(old, whole(vec![])), (new.clone(), whole(vec![bucket("b", tagged(BARE))]))];
@@ -287,7 +287,7 @@ fn bucket_recreated_in_other_region_is_moved() {
 fn bucket_moved_during_listing_gap_is_counted_once() {
     for nights_of_gap in [0, 1] {
         for old_first in [true, false] {
-            let mut book = Book::new();
+            let mut book = TestLedger::new();
             let (old, new) = (in_region("eu-west-1"), in_region("us-east-1"));
             book.night(&[(old.clone(), whole(vec![bucket("b", tagged(BARE))])), (new.clone(), whole(vec![]))]);
             for _ in 0..nights_of_gap {
@@ -312,7 +312,7 @@ fn bucket_moved_during_listing_gap_is_counted_once() {
 /// returns, the same violation continues without a second row.
 #[test]
 fn violation_stays_open_while_scope_is_not_scanned() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     let all = || [(instances(), whole(vec![instance("1", BARE)])), (in_region("us-east-1"), whole(vec![]))];
     book.night(&all());
     book.night(&[(in_region("us-east-1"), whole(vec![]))]);
@@ -328,7 +328,7 @@ fn violation_stays_open_while_scope_is_not_scanned() {
 /// A resource that was removed and created again under the same ARN has the creation time of the new resource.
 #[test]
 fn recreated_resource_has_new_creation_time() {
-    let mut book = Book::new();
+    let mut book = TestLedger::new();
     book.night(&[(instances(), whole(vec![instance("1", BARE)]))]);
     book.night(&[(instances(), whole(vec![]))]);
     let created_at = Some(Timestamp::constant(1_760_000_000, 0));

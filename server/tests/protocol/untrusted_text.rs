@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tagledger_model::inventory::{Gap, GapReason, Listing, Relationships, Resource, Tags};
 
-use crate::asked::{ACCOUNT, Asked, Nights, REGION, instances, scope, unread};
+use crate::test_server::{ACCOUNT, TestServer, TestLedger, REGION, instances, scope, unread};
 
 /// Stands in every hostile text, so that it can be found again wherever it surfaces.
 pub(crate) const MARK: &str = "zqx";
@@ -34,7 +34,7 @@ fn hostile() -> Vec<String> {
 
 /// As what others wrote it can come in: values of a required tag, of other tags, keys, near misses of a required key,
 /// names of resources and AWS's own messages.
-fn estate(nights: &Nights) {
+fn estate(nights: &TestLedger) {
     let texts = hostile();
     let mut found = Vec::new();
     for (n, text) in texts.iter().enumerate() {
@@ -100,9 +100,9 @@ pub(crate) fn hides(character: char) -> bool {
 }
 
 async fn answers() -> Vec<(Value, String)> {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     estate(&nights);
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     let mut answers = vec![server.ask("get_tagging_policy", json!({})).await];
     for tool in ["check_tag_compliance", "find_untagged_resources"] {
         answers.push(server.ask(tool, json!({"limit": 100})).await);
@@ -147,11 +147,11 @@ async fn hidden_characters_never_reach_output() {
 /// hidden character.
 #[tokio::test(flavor = "multi_thread")]
 async fn drift_confines_hostile_text_to_its_fields() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     estate(&nights);
     let bare = (0..hostile().len()).map(|n| (format!("i-{n:017x}"), Vec::new()));
     nights.append(2, vec![instances(bare)]);
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     let (answer, body) = server.ask("detect_tag_drift", json!({"limit": 100})).await;
     assert!(!body.trim_end().chars().any(hides), "in the body");
     let mut found = Vec::new();
@@ -166,9 +166,9 @@ async fn drift_confines_hostile_text_to_its_fields() {
 /// CSV and Markdown reports contain neither text from tags nor hidden characters.
 #[tokio::test(flavor = "multi_thread")]
 async fn reports_omit_hostile_text() {
-    let nights = Nights::new();
+    let nights = TestLedger::new();
     estate(&nights);
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     for format in ["csv", "markdown"] {
         let (answer, _) = server.ask("generate_compliance_report", json!({"format": format})).await;
         let document = answer["document"].as_str().unwrap();
@@ -209,12 +209,12 @@ async fn hidden_characters_are_escaped_rest_is_verbatim() {
 /// The notes are the same for ordinary and for hostile tags, apart from the note that counts suspicious texts.
 #[tokio::test(flavor = "multi_thread")]
 async fn notes_do_not_depend_on_tag_text() {
-    let calm = Nights::new();
+    let calm = TestLedger::new();
     calm.append(1, vec![instances([("i-1".to_owned(), vec![("Owner", "nobody")])])]);
-    let calm = Asked::of(&calm).await;
-    let hostile = Nights::new();
+    let calm = TestServer::of(&calm).await;
+    let hostile = TestLedger::new();
     estate(&hostile);
-    let hostile = Asked::of(&hostile).await;
+    let hostile = TestServer::of(&hostile).await;
     for tool in ["check_tag_compliance", "find_untagged_resources", "get_tagging_policy"] {
         let (calm, _) = calm.ask(tool, json!({})).await;
         let (hostile, _) = hostile.ask(tool, json!({})).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::asked::{Asked, Nights, instances};
+use crate::test_server::{TestServer, TestLedger, instances};
 
 type Tagged = Vec<(String, Vec<(&'static str, &'static str)>)>;
 
@@ -37,8 +37,8 @@ fn estate() -> Tagged {
     (0..80).map(member).collect()
 }
 
-fn ledger() -> Nights {
-    let nights = Nights::new();
+fn ledger() -> TestLedger {
+    let nights = TestLedger::new();
     nights.append(1, vec![instances(estate())]);
     nights.learn();
     nights
@@ -53,7 +53,7 @@ fn number(value: &Value) -> usize {
 #[tokio::test]
 async fn applied_plan_reaches_target_with_fewest_changes() {
     let nights = ledger();
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     let (plan, _) = server.ask("plan_fixes", json!({"target": 0.8, "limit": 200, "min_confidence": 0.6})).await;
     assert_eq!((&plan["status"], &plan["by"]), (&json!("planned"), &json!("count")), "no costs are known here");
     // Of 80 judged, 64 are needed; who lacks one tag is fixed before who lacks two.
@@ -89,7 +89,7 @@ async fn applied_plan_reaches_target_with_fewest_changes() {
         })
         .collect();
     nights.append(2, vec![instances(fixed)]);
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     let (checked, _) = server.ask("check_tag_compliance", json!({})).await;
     assert_eq!(checked["compliance_score"], 0.8);
     let (again, _) = server.ask("plan_fixes", json!({"target": 0.8})).await;
@@ -101,7 +101,7 @@ async fn applied_plan_reaches_target_with_fewest_changes() {
 #[tokio::test]
 async fn plan_values_come_from_groups() {
     let nights = ledger();
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     let ask = |format: &str| json!({"target": 1.0, "limit": 200, "min_confidence": 0.6, "format": format});
     let (plan, _) = server.ask("plan_fixes", ask("aws_cli")).await;
     let known = estate();
@@ -134,7 +134,7 @@ async fn plan_values_come_from_groups() {
 #[tokio::test]
 async fn invalid_targets_are_refused() {
     let nights = ledger();
-    let server = Asked::of(&nights).await;
+    let server = TestServer::of(&nights).await;
     for target in [json!(0), json!(-1), json!(1.2)] {
         assert!(server.refused("plan_fixes", json!({"target": target})).await.contains("above 0 and at most 1"));
     }
