@@ -13,9 +13,9 @@
     reason = "a benchmark prints, rounds, and panics on missing data"
 )]
 
-#[path = "../tests/support/bound.rs"]
+#[path = "../tests/support/request_bound.rs"]
 #[allow(dead_code, reason = "the benchmark uses a part of this module")]
-mod bound;
+mod request_bound;
 
 use std::{
     fs,
@@ -24,9 +24,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bound::Bound;
 use fake_aws::{Effect, Estate, FakeAws, Faults, Rule};
 use futures::{StreamExt as _, stream};
+use request_bound::RequestBound;
 use tagledger_aws::{Aws, AwsSettings, MemberAccounts};
 use tagledger_cloud::Cloud as _;
 use tagledger_ledger::{Filter, LedgerReader, query::compliance};
@@ -136,7 +136,7 @@ fn scan(name: &str, fake: &FakeAws, store: &Path, creators: &str) -> Cost {
 }
 
 fn print_cost(name: &str, cost: &Cost, fake: &FakeAws) {
-    let (requests, bound) = (fake.request_log(), Bound::of(fake.estate()).total());
+    let (requests, bound) = (fake.request_log(), RequestBound::of(fake.estate()).total());
     let throttled = requests.faulted().count();
     let answered = requests.len() - throttled;
     let (wall, cpu) = (cost.wall.as_secs_f64(), cost.cpu.as_secs_f64());

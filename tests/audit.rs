@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use support::{
     binary::{run, tagledger},
+    fake_estate::FakeEstate,
     server::Server,
-    world::World,
 };
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -19,7 +19,7 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 /// the arguments. Unauthenticated requests are not logged, and a file that is not an audit log is refused.
 #[test]
 fn calls_are_logged_without_arguments() {
-    let world = World::small();
+    let world = FakeEstate::small();
     world.scan(&[]).exits(0);
     let home = world.folder.path();
     let made = run(tagledger(home).args(["key", "create", "--name", "Ada", "--scopes", "read"])).exits(0);

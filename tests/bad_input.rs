@@ -1,5 +1,4 @@
-//! What a person gets who asks for what cannot be done: one clear complaint on standard error and the right exit code,
-//! never a panic.
+//! Invalid input to the command line: one clear error on standard error and the right exit code, never a panic.
 
 #![cfg(test)]
 
@@ -10,7 +9,7 @@ use std::{fs, path::Path, thread, time::Duration};
 use fake_aws::{Counts, Effect, Faults, Rule};
 use support::{
     binary::{Outcome, run, sample_policy, tagledger, temp_folder},
-    world::{MEMBER, World, one_region},
+    fake_estate::{FakeEstate, MEMBER, one_region},
 };
 
 /// `tagledger scan` without credentials or an endpoint, in its own folder.
@@ -47,14 +46,14 @@ fn missing_credentials_name_the_settings() {
 /// Expired AWS credentials are reported as expired, with the advice to renew them.
 #[test]
 fn expired_credentials_are_reported() {
-    let world = World::small().failing(Faults::none().with(Rule::new(Effect::ExpiredToken)));
+    let world = FakeEstate::small().failing(Faults::none().with(Rule::new(Effect::ExpiredToken)));
     world.scan(&[]).complains(&["credentials have expired", "renew"]);
 }
 
 /// An unknown region is refused with the nearest valid name or, without a near one, with an example.
 #[test]
 fn unknown_region_is_refused_with_nearest() {
-    let world = World::small();
+    let world = FakeEstate::small();
     world.scan(&["--regions", "us-esat-1"]).complains(&["`us-esat-1`", "did you mean `us-east-1`?"]);
     refused(world.scan(&["--regions", "mars"]), &["`mars` is not an AWS region such as `eu-west-1`"]);
 }
@@ -62,21 +61,21 @@ fn unknown_region_is_refused_with_nearest() {
 /// An unknown resource type is refused with the nearest valid one.
 #[test]
 fn unknown_resource_type_is_refused_with_nearest() {
-    let world = World::small();
+    let world = FakeEstate::small();
     refused(world.scan(&["--types", "rds:db-instance"]), &["`rds:db-instance`", "did you mean `rds:db`?"]);
 }
 
 /// An account ID that does not have 12 digits is refused.
 #[test]
 fn account_id_of_eleven_digits_is_refused() {
-    let world = World::small();
+    let world = FakeEstate::small();
     refused(world.scan(&["--accounts", "11112222333"]), &["`11112222333` is not a 12-digit AWS account id"]);
 }
 
 /// `--accounts` accepts either `organization` or account IDs, not both.
 #[test]
 fn organization_with_account_ids_is_refused() {
-    let world = World::small();
+    let world = FakeEstate::small();
     let outcome = world.scan(&["--accounts", &format!("organization,{MEMBER}")]);
     outcome.complains(&["--accounts", "`organization`", "not both"]);
 }
@@ -152,7 +151,7 @@ fn sample_policy_is_valid() {
 /// A store path that is a folder or lies in a missing folder is refused before any AWS request.
 #[test]
 fn store_in_missing_folder_is_refused() {
-    let world = World::small();
+    let world = FakeEstate::small();
     let folder = world.folder.path().to_str().unwrap();
     world.scan_into(folder.as_ref(), &[], &[]).complains(&[folder, "it is a folder"]);
     let missing = format!("{folder}/nowhere/ledger.sqlite");
@@ -163,7 +162,7 @@ fn store_in_missing_folder_is_refused() {
 /// A file that is not a ledger, or a database of another program, is refused and not changed.
 #[test]
 fn foreign_file_is_refused_unchanged() {
-    let world = World::small();
+    let world = FakeEstate::small();
     let text = "not a database, but over a hundred bytes long so that SQLite has something to look at. ".repeat(3);
     let path = write(world.folder.path(), "notes.txt", &text);
     world.scan_into(path.as_ref(), &[], &[]).complains(&[&path, "it is not a ledger"]);
@@ -179,7 +178,7 @@ fn foreign_file_is_refused_unchanged() {
 /// A ledger with a later schema version is refused before any AWS request, and no snapshot is added.
 #[test]
 fn newer_schema_version_is_refused() {
-    let world = World::small();
+    let world = FakeEstate::small();
     world.scan(&[]).exits(0);
     rusqlite::Connection::open(world.store()).unwrap().pragma_update(None, "user_version", 99).unwrap();
     world.fake.clear_request_log();
@@ -191,7 +190,7 @@ fn newer_schema_version_is_refused() {
 /// released.
 #[test]
 fn locked_ledger_refuses_scan_before_listing() {
-    let world = World::small();
+    let world = FakeEstate::small();
     world.scan(&[]).exits(0);
     let writer = rusqlite::Connection::open(world.store()).unwrap();
     writer.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -208,7 +207,7 @@ fn locked_ledger_refuses_scan_before_listing() {
 #[test]
 fn concurrent_scan_is_refused_first_completes() {
     let slow = Rule::new(Effect::Slow(Duration::from_secs(3))).operation("DescribeInstances");
-    let world = World::small().failing(Faults::none().with(slow));
+    let world = FakeEstate::small().failing(Faults::none().with(slow));
     thread::scope(|scope| {
         let first = scope.spawn(|| world.scan(&[]));
         while world.fake.request_log().count("ec2", "DescribeRegions") == 0 {
@@ -226,7 +225,7 @@ fn concurrent_scan_is_refused_first_completes() {
 /// A truncated ledger file is refused as damaged, and the error refers to the backup.
 #[test]
 fn truncated_ledger_is_refused_as_damaged() {
-    let world = World::of(one_region(Counts::each(60)));
+    let world = FakeEstate::of(one_region(Counts::each(60)));
     world.scan(&[]).exits(0);
     let file = fs::OpenOptions::new().write(true).open(world.store()).unwrap();
     file.set_len(file.metadata().unwrap().len() / 2).unwrap();
@@ -246,7 +245,7 @@ fn unreachable_endpoint_is_named() {
 /// An unknown `TAGLEDGER_*` variable is refused by its name before any AWS request.
 #[test]
 fn unknown_setting_is_refused() {
-    let world = World::small();
+    let world = FakeEstate::small();
     let outcome = world.scan_with(&[], &[("TAGLEDGER_REGION", "us-east-1"), ("TAGLEDGER_STROE", "x")]);
     outcome.complains(&["TAGLEDGER_REGION, TAGLEDGER_STROE", "unknown settings"]);
     assert_eq!(world.fake.request_log().len(), 0);
@@ -264,7 +263,7 @@ fn out_of_range_setting_is_refused() {
 /// A scan of an account without resources succeeds without a warning and prints that there is no score.
 #[test]
 fn account_without_resources_succeeds() {
-    let world = World::of(one_region(Counts::each(0)));
+    let world = FakeEstate::of(one_region(Counts::each(0)));
     let outcome = world.scan(&[]).exits(0);
     assert!(outcome.stdout.contains("no score: no resource could be evaluated"), "{}", outcome.stdout);
     assert_eq!(outcome.stderr.lines().filter(|line| line.starts_with("tagledger: ")).count(), 0);

@@ -1,5 +1,5 @@
-//! The bill, read by the built binary from a fake Cost Explorer, and what is told of it: the figures are computed here, from
-//! the estate, by plain arithmetic.
+//! The bill, read by the built binary from a fake Cost Explorer, and the answers on costs. The expected figures are
+//! computed here from the estate.
 
 #![cfg(test)]
 
@@ -17,9 +17,9 @@ use fake_aws::{AccountEstate, Billing, Counts, Effect, Estate, Faults, Recipe, R
 use jiff::ToSpan;
 use serde_json::{Value, json};
 use support::{
-    chat::ask,
+    fake_estate::{FakeEstate, HOME, MEMBER},
+    mcp_stdio::ask,
     redis::Redis,
-    world::{HOME, MEMBER, World},
 };
 
 const TOOL: &str = "get_cost_attribution_gap";
@@ -27,7 +27,7 @@ const TOOL: &str = "get_cost_attribution_gap";
 /// Requests that are enough for the running month and the one before, however many pages they have here.
 const FEW_MONTHS: &str = "60";
 
-fn scan(world: &World, budget: &str) -> support::binary::Outcome {
+fn scan(world: &FakeEstate, budget: &str) -> support::binary::Outcome {
     world.scan_with(&["--accounts", MEMBER], &[("TAGLEDGER_COST_REQUEST_BUDGET", budget)])
 }
 
@@ -184,7 +184,7 @@ fn buckets_and_tags_match_billed_amounts() {
     assert!(told["attribution_gap_percentage_of_taggable"].as_f64().unwrap() < 100.0);
 }
 
-fn cost_requests(world: &World) -> usize {
+fn cost_requests(world: &FakeEstate) -> usize {
     world.fake.request_log().count("ce", "GetCostAndUsage")
 }
 
@@ -303,7 +303,7 @@ fn inactive_cost_tags_are_fixed_first() {
     let mut estate = world.fake.estate().clone();
     estate.billing.activated.retain(|key| key != "Owner" && key != "Application");
     estate.billing.inactive.push("Owner".to_owned());
-    let world = World::holding(estate);
+    let world = FakeEstate::holding(estate);
     scan(&world, FEW_MONTHS).exits(0);
     let told = ask(&world.store(), TOOL, &json!({})).unwrap();
     let first: Vec<_> =
@@ -320,7 +320,7 @@ fn missing_net_amounts_fall_back_to_amortized() {
     let world = company(5_000);
     let mut estate = world.fake.estate().clone();
     estate.billing.net = false;
-    let world = World::holding(estate);
+    let world = FakeEstate::holding(estate);
     scan(&world, FEW_MONTHS).exits(0);
     let (.., days) = last_month();
     let told = ask(&world.store(), TOOL, &json!({})).unwrap();
@@ -401,7 +401,7 @@ fn payer_is_queried_once_for_all_accounts() {
         estate = estate.with_recipe(Recipe::of(&tags));
     }
     estate.billing = Billing { activated: KEYS.map(str::to_owned).to_vec(), page: 400, ..Billing::default() };
-    let world = World::holding(estate);
+    let world = FakeEstate::holding(estate);
     world.scan_with(&["--accounts", "organization"], &[("TAGLEDGER_COST_REQUEST_BUDGET", FEW_MONTHS)]).exits(0);
     assert!(
         world.fake.request_log().requests.iter().filter(|call| call.service == "ce").all(|call| call.account == HOME)

@@ -1,4 +1,5 @@
-//! What is left of a ledger when its scanner is killed or its disk is full: the nights before, whole, and nothing else.
+//! The ledger after its scanner was killed or its disk was full: it has the earlier snapshots, complete, and nothing
+//! else.
 
 #![cfg(test)]
 
@@ -15,23 +16,23 @@ use std::{
 use fake_aws::{AccountEstate, Counts, Estate};
 use support::{
     binary::{run, sample_policy, scan_command},
-    world::{HOME, MEMBER, World},
+    fake_estate::{FakeEstate, HOME, MEMBER},
 };
 use tagledger_ledger::{ChecksumState, LedgerReader};
 
 const KILLS: u64 = 300;
 
 /// Two states of one company: other counts, and so other resources, in most scopes.
-fn company(counts: [usize; 2]) -> World {
+fn company(counts: [usize; 2]) -> FakeEstate {
     let regions = |account: AccountEstate, n: usize| {
         account.with_region("eu-west-1", Counts::each(n)).with_region("us-east-1", Counts::each(n / 2))
     };
     let [home, member] = counts;
     let estate = Estate::new(HOME).with_account(regions(AccountEstate::new(HOME), home));
-    World::of(estate.with_account(regions(AccountEstate::new(MEMBER), member)))
+    FakeEstate::of(estate.with_account(regions(AccountEstate::new(MEMBER), member)))
 }
 
-fn scan(world: &World, store: &Path) -> Command {
+fn scan(world: &FakeEstate, store: &Path) -> Command {
     let mut command = scan_command(world.folder.path(), &world.fake.endpoint(), store, &sample_policy());
     command.args(["--accounts", MEMBER, "--retention", "1d"]);
     command
@@ -91,7 +92,7 @@ fn kill_at_any_point_keeps_ledger_consistent() {
 
 /// Scans on a file system of so many KiB, in a name space of its own that takes it away again; what is left is copied
 /// out beside the world's ledger.
-fn scan_on_small_disk(world: &World, kib: u64) -> (support::binary::Outcome, std::path::PathBuf) {
+fn scan_on_small_disk(world: &FakeEstate, kib: u64) -> (support::binary::Outcome, std::path::PathBuf) {
     let (disk, left) = (world.folder.path().join("disk"), world.folder.path().join(format!("left-{kib}")));
     fs::create_dir_all(&disk).expect("a folder");
     fs::create_dir_all(&left).expect("a folder");

@@ -1,4 +1,4 @@
-//! Who created what, read by the built binary from a fake CloudTrail, and what suggestions make of it.
+//! The creators of resources, read by the built binary from a fake CloudTrail, and the suggestions that use them.
 
 #![cfg(test)]
 
@@ -10,8 +10,8 @@ use fake_aws::{AccountEstate, Counts, Effect, Estate, Faults, Recipe, Rule};
 use jiff::{Timestamp, ToSpan};
 use serde_json::json;
 use support::{
-    chat::ask,
-    world::{HOME, MEMBER, World},
+    fake_estate::{FakeEstate, HOME, MEMBER},
+    mcp_stdio::ask,
 };
 use tagledger_model::Arn;
 
@@ -28,7 +28,7 @@ fn now() -> Timestamp {
 
 /// Seventy of everything in two regions of two accounts, one every eight hours: the oldest are older than CloudTrail's memory.
 /// Ada's belong to Engineering, Bob's to Marketing, and a third of Ada's have no cost center.
-fn company() -> World {
+fn company() -> FakeEstate {
     let counts = Counts { clusters: 5, ..Counts::each(70) };
     let account = |id: &str| AccountEstate::new(id).with_region("eu-west-1", counts).with_region("us-east-1", counts);
     let of = |center: &[(&'static str, &'static str)]| Recipe::of(&[center, &RIGHT].concat());
@@ -40,15 +40,15 @@ fn company() -> World {
     let hours = 3_600;
     estate.created_from = (now() - (24 * 91 + 4).hours()).as_second();
     estate.created_step = 8 * hours;
-    World::holding(estate)
+    FakeEstate::holding(estate)
 }
 
-fn scan(world: &World) -> support::binary::Outcome {
+fn scan(world: &FakeEstate) -> support::binary::Outcome {
     world.scan_with(&["--accounts", MEMBER], &[("TAGLEDGER_CREATORS", "true")])
 }
 
 /// Creators by ARN, as the estate has them: of what CloudTrail keeps.
-fn truth(world: &World) -> BTreeMap<i64, String> {
+fn truth(world: &FakeEstate) -> BTreeMap<i64, String> {
     let estate = world.fake.estate();
     let mut seen: BTreeMap<(String, String, &str), i64> = BTreeMap::new();
     let mut truth = BTreeMap::new();
@@ -64,7 +64,7 @@ fn truth(world: &World) -> BTreeMap<i64, String> {
     truth
 }
 
-fn known(world: &World) -> BTreeMap<i64, String> {
+fn known(world: &FakeEstate) -> BTreeMap<i64, String> {
     let query = "SELECT w.key || ' ' || p.arn FROM creator w JOIN principal p ON p.id = w.principal_id";
     let rows: Vec<String> = world.ledger().column(query);
     let pair = |row: String| row.split_once(' ').map(|(key, arn)| (key.parse().expect("a key"), arn.to_owned()));
@@ -82,7 +82,7 @@ fn creators_are_read_once_and_retained() {
     assert!(truth.len() < world.fake.estate().total(), "the oldest are older than the trail");
     assert_eq!(known(&world), truth);
     // Of each scope the pages of fifty that its creations take: one for clusters, two for all else.
-    let asked = |world: &World| world.fake.request_log().count("cloudtrail", "LookupEvents");
+    let asked = |world: &FakeEstate| world.fake.request_log().count("cloudtrail", "LookupEvents");
     assert_eq!(asked(&world), 4 * (7 * 2 + 1));
     world.asks_only_what_is_served();
     world.fake.clear_request_log();

@@ -1,4 +1,4 @@
-//! What is written for Cloud Custodian is what Cloud Custodian takes.
+//! Cloud Custodian accepts the policies that `plan_fixes` generates.
 
 #![cfg(test)]
 

@@ -1,4 +1,4 @@
-//! What the doctor finds.
+//! The findings of `tagledger doctor`.
 
 #![cfg(test)]
 
@@ -9,11 +9,11 @@ use std::process::Command;
 use fake_aws::{Effect, Faults, Rule};
 use support::{
     binary::{Outcome, run, sample_policy, scan_command},
-    world::{HOME, MEMBER, World},
+    fake_estate::{FakeEstate, HOME, MEMBER},
 };
 
 /// The environment of a scan, another command.
-fn doctor(world: &World, arguments: &[&str]) -> Outcome {
+fn doctor(world: &FakeEstate, arguments: &[&str]) -> Outcome {
     let scan = scan_command(world.folder.path(), &world.fake.endpoint(), &world.store(), &sample_policy());
     let mut command = Command::new(scan.get_program());
     command.env_clear().current_dir(world.folder.path()).arg("doctor").args(arguments);
@@ -37,7 +37,7 @@ fn line<'t>(outcome: &'t Outcome, words: &str) -> &'t str {
 /// In a working setup, every line of `doctor` is ok, and each permission is tried with one request.
 #[test]
 fn healthy_setup_reports_ok_on_every_line() {
-    let world = World::small();
+    let world = FakeEstate::small();
     world.scan(&[]).exits(0);
     world.fake.clear_request_log();
     let found = doctor(&world, &["--costs"]).exits(0);
@@ -56,7 +56,7 @@ fn healthy_setup_reports_ok_on_every_line() {
 fn missing_permissions_name_disabled_features() {
     let deny = |operation: &str| Rule::new(Effect::Deny).operation(operation);
     let faults = ["GetResources", "LookupEvents", "DescribeVolumes"].map(deny).into_iter();
-    let world = World::small().failing(faults.fold(Faults::none(), Faults::with));
+    let world = FakeEstate::small().failing(faults.fold(Faults::none(), Faults::with));
     let found = doctor(&world, &[]).exits(0);
     for (action, disables) in [
         ("tag:GetResources", "tags are read one resource at a time"),
@@ -80,7 +80,7 @@ fn missing_permissions_name_disabled_features() {
 /// still run.
 #[test]
 fn failed_check_does_not_stop_the_others() {
-    let world = World::small();
+    let world = FakeEstate::small();
     let mut command = support::binary::tagledger(world.folder.path());
     command.args(["doctor", "--policy", "nowhere.json", "--redis-url", "redis://127.0.0.1:1/"]);
     command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:9").env("AWS_MAX_ATTEMPTS", "1").env("AWS_REGION", "us-east-1");

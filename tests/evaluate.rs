@@ -7,13 +7,13 @@ mod support;
 use serde_json::Value;
 use support::{
     binary::{run, tagledger, temp_folder},
-    world::World,
+    fake_estate::FakeEstate,
 };
 
 /// `evaluate suggestions` reports every required tag, with the same number of cases as text and as JSON.
 #[test]
 fn text_and_json_have_same_figures() {
-    let world = World::small();
+    let world = FakeEstate::small();
     world.scan(&[]).exits(0);
     let examined = |json: bool| {
         let mut command = tagledger(world.folder.path());

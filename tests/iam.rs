@@ -1,4 +1,4 @@
-//! The IAM policies of `deploy/iam`: what they allow is what the built binary asks AWS, neither less nor more.
+//! The IAM policies of `deploy/iam` allow the actions that the built binary calls, and no others.
 
 #![cfg(test)]
 
@@ -10,8 +10,8 @@ use fake_aws::{AccountEstate, Counts, Effect, Estate, Faults, Request, Rule};
 use serde_json::{Value, json};
 use support::{
     binary::repository,
-    chat::ask_live,
-    world::{HOME, MEMBER, World},
+    fake_estate::{FakeEstate, HOME, MEMBER},
+    mcp_stdio::ask_live,
 };
 
 /// What a policy allows.
@@ -41,21 +41,21 @@ fn action(request: &Request) -> Option<String> {
     }
 }
 
-fn asked(world: &World, of: impl Fn(&Request) -> bool) -> BTreeSet<String> {
+fn asked(world: &FakeEstate, of: impl Fn(&Request) -> bool) -> BTreeSet<String> {
     world.fake.request_log().requests.iter().filter(|request| of(request)).filter_map(action).collect()
 }
 
-fn company() -> World {
+fn company() -> FakeEstate {
     let account = |id: &str| AccountEstate::new(id).with_region("us-east-1", Counts { clusters: 2, ..Counts::each(6) });
     let mut estate = Estate::new(HOME).with_account(account(HOME)).with_account(account(MEMBER));
     estate.creators = vec!["arn:aws:iam::111122223333:user/bob".to_owned()];
-    World::holding(estate)
+    FakeEstate::holding(estate)
 }
 
 const EVERYTHING: [(&str, &str); 2] = [("TAGLEDGER_CREATORS", "true"), ("TAGLEDGER_COST_REQUEST_BUDGET", "200")];
 
 /// A scan of everything, as it is and where tags cannot be read in bulk.
-fn scanned(accounts: &[&str]) -> World {
+fn scanned(accounts: &[&str]) -> FakeEstate {
     let world = company();
     world.scan_with(accounts, &EVERYTHING).exits(0);
     world.fake.set_faults(Faults::none().with(Rule::new(Effect::Deny).service("tagging")));

@@ -1,4 +1,4 @@
-//! Keys, from the command that makes one to the server that asks for it.
+//! API keys, from the command that creates one to the server that requires it.
 
 #![cfg(test)]
 

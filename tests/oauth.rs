@@ -1,4 +1,4 @@
-//! Tokens of an authorization server, at both ports: which are accepted, and what those hear that are not.
+//! OAuth access tokens at both ports: which tokens are accepted, and the responses to those that are not.
 
 #![cfg(test)]
 
@@ -22,8 +22,8 @@ use serde_json::{Value, json};
 use signing::{Signing, claims, elliptic, now, rsa, text};
 use support::{
     binary::{run, sample_policy, tagledger, temp_folder},
+    fake_estate::{FakeEstate, HOME, MEMBER},
     server::Server,
-    world::{HOME, MEMBER, World},
 };
 
 const ISSUER: &str = "https://login.example.com/tenant";
@@ -42,8 +42,8 @@ fn settings<'c>(command: &'c mut Command, keys: &str) -> &'c mut Command {
 }
 
 /// A ledger of two accounts, and the file of public keys.
-fn world(keys: &[&Signing]) -> (World, PathBuf) {
-    let world = World::holding({
+fn world(keys: &[&Signing]) -> (FakeEstate, PathBuf) {
+    let world = FakeEstate::holding({
         let counts = fake_aws::Counts { clusters: 1, ..fake_aws::Counts::each(4) };
         let account = |id| fake_aws::AccountEstate::new(id).with_region("us-east-1", counts);
         fake_aws::Estate::new(HOME).with_account(account(HOME)).with_account(account(MEMBER))
@@ -54,7 +54,7 @@ fn world(keys: &[&Signing]) -> (World, PathBuf) {
     (world, file)
 }
 
-fn server(world: &World, keys: &str) -> Server {
+fn server(world: &FakeEstate, keys: &str) -> Server {
     let mut command = tagledger(world.folder.path());
     Server::start(settings(command.env("TAGLEDGER_STORE", world.store()), keys), "127.0.0.1")
 }

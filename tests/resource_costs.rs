@@ -1,5 +1,5 @@
-//! What single resources cost, asked of the built binary after scans of a fake cloud whose every price is known: shares of what
-//! was billed, or what the bill names, computed here from the estate by plain arithmetic.
+//! Costs of individual resources, read from the built binary after scans of a fake cloud with known prices. The
+//! expected shares of the bill are computed here from the estate.
 
 #![cfg(test)]
 
@@ -14,8 +14,8 @@ use fake_aws::{Effect, Faults, Rule, daily_nano, service_of};
 use jiff::ToSpan;
 use serde_json::{Value, json};
 use support::{
-    chat::ask,
-    world::{MEMBER, World},
+    fake_estate::{FakeEstate, MEMBER},
+    mcp_stdio::ask,
 };
 
 const FINDING: &str = "find_untagged_resources";
@@ -27,13 +27,13 @@ const PAGE: usize = 500;
 /// One instance in so many is stopped.
 const STOPPED_EVERY: usize = 5;
 
-fn world(names_resources: bool) -> World {
+fn world(names_resources: bool) -> FakeEstate {
     let mut estate = company(PAGE).fake.estate().clone();
     estate.traps.stopped_every = STOPPED_EVERY;
     // DocumentDB and Neptune have services of their own on a real bill.
     estate.traps.db_engines = vec!["postgres".to_owned()];
     estate.billing.resources_from = names_resources.then(|| today().saturating_sub(14.days()));
-    let world = World::holding(estate);
+    let world = FakeEstate::holding(estate);
     world.scan_with(&["--accounts", MEMBER], &[("TAGLEDGER_COST_REQUEST_BUDGET", "60")]).exits(0);
     world
 }
@@ -53,7 +53,7 @@ struct Truth {
 }
 
 /// Every resource by its ARN.
-fn truth(world: &World) -> BTreeMap<String, Truth> {
+fn truth(world: &FakeEstate) -> BTreeMap<String, Truth> {
     let (.., days) = last_month();
     let (mut truth, mut seen) = (BTreeMap::new(), BTreeMap::new());
     for resource in world.fake.estate().resources() {
@@ -83,7 +83,7 @@ fn truth(world: &World) -> BTreeMap<String, Truth> {
 }
 
 /// All pages of a list.
-fn pages(world: &World, mut arguments: Value) -> (Value, Vec<Value>) {
+fn pages(world: &FakeEstate, mut arguments: Value) -> (Value, Vec<Value>) {
     let (mut first, mut rows) = (Value::Null, Vec::new());
     arguments["limit"] = json!(40);
     for _ in 0..50 {
@@ -108,7 +108,7 @@ fn same(what: &str, told: &Value, nano: i64) {
 }
 
 /// Checks every row that lacks tags against the truth; which types have costs, each by which source.
-fn check_rows(world: &World, sources: &BTreeMap<&str, &str>) {
+fn check_rows(world: &FakeEstate, sources: &BTreeMap<&str, &str>) {
     let truth = truth(world);
     let (answer, rows) = pages(world, json!({}));
     assert_eq!(answer["sorted_by"], "cost");
@@ -289,7 +289,7 @@ fn resource_costs_are_read_once_a_day() {
 fn denied_resource_costs_fall_back_to_shares() {
     let estate = company(5_000).fake.estate().clone();
     let denied = Rule::new(Effect::Deny).service("ce").operation("GetCostAndUsageWithResources").every(1);
-    let world = World::holding(estate).failing(Faults::none().with(denied));
+    let world = FakeEstate::holding(estate).failing(Faults::none().with(denied));
     world.scan_with(&["--accounts", MEMBER], &[("TAGLEDGER_COST_REQUEST_BUDGET", "60")]).exits(0);
     let told = ask(&world.store(), FINDING, &json!({"resource_types": ["ec2:instance"]})).unwrap();
     assert_eq!(told["untagged_resources"][0]["cost_source"], "share_of_instance_hours");

@@ -1,22 +1,22 @@
-//! Scans of an enterprise by the built binary: 50 accounts in 4 regions each.
+//! Scans of a large organization by the built binary: 50 accounts in 4 regions each.
 
 #![cfg(test)]
 
 mod support;
 
 use fake_aws::{AccountEstate, Counts, Effect, Estate, Faults, Rule};
-use support::world::{HOME, World};
+use support::fake_estate::{FakeEstate, HOME};
 
 const REGIONS: [&str; 4] = ["eu-central-1", "eu-west-1", "us-east-1", "us-west-2"];
 
 /// Unlike most estates, few resources of each type in very many scopes.
-fn enterprise() -> World {
+fn enterprise() -> FakeEstate {
     let counts = Counts { instances: 9, volumes: 9, ..Counts::each(2) };
     let account =
         |id: &str| REGIONS.iter().fold(AccountEstate::new(id), |account, region| account.with_region(region, counts));
     let members = (1..50).map(|n| account(&format!("{:012}", 500_000_000_000_u64 + n)));
     let estate = members.fold(Estate::new(HOME).with_account(account(HOME)), Estate::with_account);
-    World::of(estate)
+    FakeEstate::of(estate)
 }
 
 const ORGANIZATION: [&str; 2] = ["--accounts", "organization"];

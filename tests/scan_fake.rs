@@ -1,4 +1,4 @@
-//! A scan by the built binary against the fake AWS endpoint: every resource, finding and count is the truth's.
+//! A scan of the fake AWS endpoint by the built binary: every resource, finding and count is the expected one.
 
 #![cfg(test)]
 
@@ -7,8 +7,8 @@ mod support;
 use fake_aws::{AccountEstate, Counts, Effect, Estate, Faults, OptIn, Rule, Trust};
 use support::{
     compare::assert_same,
+    fake_estate::{FakeEstate, HOME, MEMBER, all_traps, one_region},
     ledger::Gaps,
-    world::{HOME, MEMBER, World, all_traps, one_region},
 };
 
 const EMPTY: Counts = Counts {
@@ -50,7 +50,7 @@ fn company() -> Estate {
 /// A scan reads every page of every list, has no gaps, and sends only known requests.
 #[test]
 fn every_page_of_every_list_is_read() {
-    let world = World::of(one_region(PAGES).with_traps(all_traps()));
+    let world = FakeEstate::of(one_region(PAGES).with_traps(all_traps()));
     world.scan(&[]).exits(0);
     world.ledger().holds(&world.expected());
     assert_same("gaps", &world.ledger().gaps(), &Gaps::new());
@@ -62,7 +62,7 @@ fn every_page_of_every_list_is_read() {
 /// accounts.
 #[test]
 fn organization_is_scanned_in_enabled_regions() {
-    let world = World::of(company());
+    let world = FakeEstate::of(company());
     let empty_page = Rule::new(Effect::EmptyPageWithToken).operation("ListAccounts").first(2);
     world.fake.set_faults(Faults::none().with(empty_page));
     world.scan(&["--accounts", "organization"]).exits(0);
@@ -77,7 +77,7 @@ fn organization_is_scanned_in_enabled_regions() {
 fn member_account_uses_role_and_external_id() {
     let mut estate = company();
     estate.trust = Trust { role_name: Some("Auditor".to_owned()), external_id: Some("ledger-7".to_owned()) };
-    let world = World::of(estate);
+    let world = FakeEstate::of(estate);
     let roles = ["--accounts", MEMBER, "--role-name", "Auditor", "--external-id", "ledger-7"];
     world.scan(&roles).exits(0);
     world.ledger().holds(&world.expected());
@@ -86,7 +86,7 @@ fn member_account_uses_role_and_external_id() {
 /// Without `--accounts`, only the caller's account is scanned, and no role is assumed.
 #[test]
 fn default_scan_covers_own_account_only() {
-    let world = World::of(company());
+    let world = FakeEstate::of(company());
     world.scan(&[]).exits(0);
     world.ledger().holds(&world.expected().without(|record| record.account != HOME));
     assert_eq!(world.fake.request_log().count("sts", "AssumeRole"), 0);
@@ -95,7 +95,7 @@ fn default_scan_covers_own_account_only() {
 /// `--regions` and `--types` limit the scan to the given regions and types.
 #[test]
 fn region_and_type_filters_limit_scan() {
-    let world = World::of(company());
+    let world = FakeEstate::of(company());
     world.scan(&["--regions", "us-east-1", "--types", "s3:bucket,ecs:service"]).exits(0);
     let asked = ["s3:bucket", "ecs:service"];
     let expected = world.expected().without(|record| {
@@ -107,7 +107,7 @@ fn region_and_type_filters_limit_scan() {
 /// Terminated instances and inactive ECS services and clusters are not recorded. Stopped instances are recorded.
 #[test]
 fn terminated_and_inactive_resources_are_excluded() {
-    let world = World::of(one_region(Counts { clusters: 2, ..Counts::each(30) }).with_traps(all_traps()));
+    let world = FakeEstate::of(one_region(Counts { clusters: 2, ..Counts::each(30) }).with_traps(all_traps()));
     world.scan(&[]).exits(0);
     let records = world.ledger().records();
     let number = |kind: &str| records.values().filter(|record| record.resource_type == kind).count();
@@ -118,7 +118,7 @@ fn terminated_and_inactive_resources_are_excluded() {
 #[test]
 fn short_arn_services_are_not_applicable() {
     let counts = Counts { clusters: 2, ..Counts::each(12) };
-    let world = World::of(one_region(counts).with_traps(fake_aws::Traps { short_arn_every: 2, ..all_traps() }));
+    let world = FakeEstate::of(one_region(counts).with_traps(fake_aws::Traps { short_arn_every: 2, ..all_traps() }));
     world.scan(&["--types", "ecs:service"]).exits(0);
     let untaggable: Vec<_> = world.ledger().records().into_iter().filter(|(_, record)| record.tags.is_none()).collect();
     assert_eq!(untaggable.len(), 6);
@@ -128,7 +128,7 @@ fn short_arn_services_are_not_applicable() {
 /// Neptune and DocumentDB resources are listed once, through RDS, and their own APIs are not called.
 #[test]
 fn neptune_and_documentdb_are_counted_once() {
-    let world = World::small();
+    let world = FakeEstate::small();
     world.scan(&["--types", "rds:db,rds:cluster"]).exits(0);
     assert_eq!(world.ledger().records().len(), 40);
     let services: Vec<_> = world.fake.request_log().requests.into_iter().map(|request| request.service).collect();
@@ -138,7 +138,7 @@ fn neptune_and_documentdb_are_counted_once() {
 /// Deleted resources that the Resource Groups Tagging API still returns are not recorded.
 #[test]
 fn stale_tagging_api_entries_are_ignored() {
-    let world = World::small().failing(Faults::none().with(Rule::new(Effect::Ghosts).operation("GetResources")));
+    let world = FakeEstate::small().failing(Faults::none().with(Rule::new(Effect::Ghosts).operation("GetResources")));
     world.scan(&[]).exits(0);
     assert!(world.fake.fault_hits()[0] > 0);
     world.ledger().holds(&world.expected());
@@ -151,7 +151,7 @@ fn arns_use_partition_of_region() {
         let counts = Counts { clusters: 2, ..Counts::each(19) };
         let account = |id| AccountEstate::new(id).with_region(region, counts);
         let estate = Estate::new(HOME).with_account(account(HOME)).with_account(account(MEMBER));
-        let world = World::of(estate.with_partition(partition));
+        let world = FakeEstate::of(estate.with_partition(partition));
         world.scan_with(&["--accounts", MEMBER], &[("AWS_REGION", region)]).exits(0);
         let expected = world.expected();
         let prefix = format!("arn:{partition}:");
@@ -163,7 +163,7 @@ fn arns_use_partition_of_region() {
 /// The score is the share of compliant resources among those that the policy applies to.
 #[test]
 fn score_counts_only_evaluated_resources() {
-    let world = World::small();
+    let world = FakeEstate::small();
     let outcome = world.scan(&[]).exits(0);
     let expected = world.expected().tally();
     // Twenty of each type, tagged in nineteen ways in turn; judged are instances, databases, buckets, functions, services.
@@ -176,7 +176,7 @@ fn score_counts_only_evaluated_resources() {
 /// A second scan of an unchanged estate has the same fingerprint and writes no change, violation or history row.
 #[test]
 fn unchanged_estate_writes_no_changes() {
-    let world = World::small();
+    let world = FakeEstate::small();
     world.scan(&[]).exits(0);
     let (first, violations) = (world.ledger().newest(), world.ledger().count("violation"));
     world.scan(&[]).exits(0);
@@ -190,7 +190,7 @@ fn unchanged_estate_writes_no_changes() {
 /// A scan of an account without resources is complete, has all scopes and has no score.
 #[test]
 fn empty_account_is_complete_without_score() {
-    let world = World::of(one_region(EMPTY));
+    let world = FakeEstate::of(one_region(EMPTY));
     let outcome = world.scan(&[]).exits(0);
     assert!(outcome.stdout.contains("no score"), "{}", outcome.stdout);
     assert_eq!((world.ledger().records().len(), world.ledger().count("scope")), (0, 8));

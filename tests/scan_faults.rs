@@ -1,5 +1,5 @@
-//! A scan by the built binary while AWS fails: what was seen is right, the rest is a gap with its reason, and nothing
-//! is untagged, new or removed that is not.
+//! Scans by the built binary while AWS fails. What was read is right, the rest is a gap with its reason, and no
+//! resource is wrongly untagged, new or removed.
 
 #![cfg(test)]
 
@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use fake_aws::{AccountEstate, Counts, Effect, Estate, Faults, Rule};
 use support::{
     compare::assert_same,
+    fake_estate::{FakeEstate, HOME, MEMBER, one_region},
     ledger::{Gaps, Record},
-    world::{HOME, MEMBER, World, one_region},
 };
 
 /// Few enough attempts that a call that always fails does not hold the tests up.
@@ -42,10 +42,10 @@ fn whole_region(account: &str, region: &str, gap: impl Fn(&str) -> String) -> Ga
     FIRST_CALLS.iter().map(|(kind, call)| (format!("{account} {region} {kind}"), gap(call))).collect()
 }
 
-fn two_regions() -> World {
+fn two_regions() -> FakeEstate {
     let counts = Counts { clusters: 2, ..Counts::each(19) };
     let account = |id| AccountEstate::new(id).with_region("eu-west-1", counts).with_region("us-east-1", counts);
-    World::of(Estate::new(HOME).with_account(account(HOME)).with_account(account(MEMBER)))
+    FakeEstate::of(Estate::new(HOME).with_account(account(HOME)).with_account(account(MEMBER)))
 }
 
 /// What a night of faults comes to.
@@ -60,7 +60,7 @@ impl Night<'_> {
     /// A good scan, one with the faults, and a good one again: in the second, just what `lost` names is unknown, and the
     /// third is as the first.
     #[track_caller]
-    fn passes(self, world: &World, lost: impl Fn(&str, &Record) -> bool) {
+    fn passes(self, world: &FakeEstate, lost: impl Fn(&str, &Record) -> bool) {
         let ledger = world.ledger();
         world.scan(self.arguments).exits(0);
         ledger.holds(&world.expected());
@@ -100,7 +100,7 @@ fn denied_service_is_a_gap_and_keeps_resources() {
             ("111122223333 us-east-1 rds:db", "denied rds:DescribeDBInstances"),
         ]),
     };
-    night.passes(&World::small(), |_, record| record.resource_type.starts_with("rds:"));
+    night.passes(&FakeEstate::small(), |_, record| record.resource_type.starts_with("rds:"));
 }
 
 /// A region that a service control policy denies is a gap with the reason `denied_by_scp`.
@@ -125,7 +125,7 @@ fn disabled_region_has_own_reason() {
         reason: "not_enabled",
         gaps: gaps([("111122223333 us-east-1 ec2:volume", "not_enabled ec2:DescribeVolumes")]),
     };
-    night.passes(&World::small(), |_, record| record.resource_type == "ec2:volume");
+    night.passes(&FakeEstate::small(), |_, record| record.resource_type == "ec2:volume");
 }
 
 /// A list that is throttled on every attempt is a gap with the reason `throttled`.
@@ -137,13 +137,13 @@ fn persistent_throttling_is_a_gap() {
         reason: "throttled",
         gaps: gaps([("111122223333 us-east-1 lambda:function", "throttled lambda:ListFunctions")]),
     };
-    night.passes(&World::small(), |_, record| record.resource_type == "lambda:function");
+    night.passes(&FakeEstate::small(), |_, record| record.resource_type == "lambda:function");
 }
 
 /// The resources on the pages before an interruption are recorded, and only the rest is unknown.
 #[test]
 fn interrupted_list_keeps_read_pages() {
-    let world = World::of(one_region(Counts { instances: 1_030, ..Counts::each(0) }));
+    let world = FakeEstate::of(one_region(Counts { instances: 1_030, ..Counts::each(0) }));
     let night = Night {
         arguments: &[],
         faults: faults([Rule::new(Effect::Cut).operation("DescribeInstances").resource("NextToken=")]),
@@ -158,7 +158,7 @@ fn interrupted_list_keeps_read_pages() {
 /// A list that returns the same page token again ends as a gap, and its resources are recorded.
 #[test]
 fn repeated_page_token_is_a_gap() {
-    let world = World::of(one_region(Counts { db_instances: 130, ..Counts::each(0) }));
+    let world = FakeEstate::of(one_region(Counts { db_instances: 130, ..Counts::each(0) }));
     let night = Night {
         arguments: &[],
         faults: faults([Rule::new(Effect::RepeatedToken).operation("DescribeDBInstances").resource("Marker=")]),
@@ -184,7 +184,7 @@ fn expired_credentials_midway_are_gaps() {
         reason: "denied",
         gaps: whole_region(HOME, "us-east-1", |call| format!("denied {call}")),
     };
-    night.passes(&World::small(), |_, _| true);
+    night.passes(&FakeEstate::small(), |_, _| true);
 }
 
 /// An account whose role cannot be assumed is a gap in each scope, and the other accounts are scanned.
@@ -228,7 +228,7 @@ fn unreadable_bucket_tags_affect_one_bucket() {
         reason: "failed",
         gaps: gaps([("111122223333 us-east-1 s3:bucket", "failed s3:GetBucketTagging")]),
     };
-    night.passes(&World::small(), |arn, _| arn.ends_with(bucket));
+    night.passes(&FakeEstate::small(), |arn, _| arn.ends_with(bucket));
 }
 
 /// Resources whose tags are denied are unknown and do not have missing tags.
@@ -244,14 +244,15 @@ fn denied_tags_are_unknown_not_missing() {
             ("111122223333 us-east-1 s3:bucket", "denied s3:GetBucketTagging"),
         ]),
     };
-    night
-        .passes(&World::small(), |_, record| ["lambda:function", "s3:bucket"].contains(&record.resource_type.as_str()));
+    night.passes(&FakeEstate::small(), |_, record| {
+        ["lambda:function", "s3:bucket"].contains(&record.resource_type.as_str())
+    });
 }
 
 /// If `tag:GetResources` is denied, the tags are read one resource at a time, and the snapshot is complete.
 #[test]
 fn denied_bulk_tags_are_read_one_by_one() {
-    let world = World::small().failing(faults([Rule::new(Effect::Deny).operation("GetResources")]));
+    let world = FakeEstate::small().failing(faults([Rule::new(Effect::Deny).operation("GetResources")]));
     world.scan(&[]).exits(0);
     world.ledger().holds(&world.expected());
     assert_eq!(world.fake.request_log().count("s3", "GetBucketTagging"), 20);
@@ -261,7 +262,7 @@ fn denied_bulk_tags_are_read_one_by_one() {
 /// If ECS services and clusters cannot be described, their tags are read by ARN, and the snapshot is complete.
 #[test]
 fn denied_describe_reads_ecs_tags_by_arn() {
-    let world = World::small();
+    let world = FakeEstate::small();
     world.scan(&[]).exits(0);
     let denied = ["DescribeServices", "DescribeClusters"];
     world.fake.set_faults(faults(denied.map(|call| Rule::new(Effect::Deny).operation(call))));
@@ -272,7 +273,7 @@ fn denied_describe_reads_ecs_tags_by_arn() {
 /// If every third request is throttled, the requests are retried, and the snapshot has no gaps.
 #[test]
 fn intermittent_throttling_is_retried() {
-    let world = World::small().failing(faults([Rule::new(Effect::Throttle).every(3)]));
+    let world = FakeEstate::small().failing(faults([Rule::new(Effect::Throttle).every(3)]));
     // One call at a time: the next attempt after a third call is never a third call again.
     world.scan(&["--concurrency", "1"]).exits(0);
     assert!(world.fake.fault_hits()[0] > 5, "{:?}", world.fake.fault_hits());
@@ -284,7 +285,7 @@ fn intermittent_throttling_is_retried() {
 #[test]
 fn interrupted_page_is_requested_again() {
     for effect in [Effect::Cut, Effect::ServerError] {
-        let world = World::of(one_region(Counts { volumes: 1_030, ..Counts::each(3) }));
+        let world = FakeEstate::of(one_region(Counts { volumes: 1_030, ..Counts::each(3) }));
         world
             .fake
             .set_faults(faults([Rule::new(effect.clone()).operation("DescribeVolumes").resource("NextToken=").nth(1)]));
@@ -308,7 +309,7 @@ fn truncated_list_is_never_complete() {
         ("ListClusters", "ecs:cluster"),
     ];
     let believed = lists.into_iter().filter(|(operation, kind)| {
-        let world = World::small().failing(faults([Rule::new(Effect::TruncatedXml).operation(operation)]));
+        let world = FakeEstate::small().failing(faults([Rule::new(Effect::TruncatedXml).operation(operation)]));
         world.scan_with(&["--types", kind], &TWO_ATTEMPTS);
         world.ledger().newest().complete
     });
@@ -320,7 +321,7 @@ fn truncated_list_is_never_complete() {
 fn truncated_bucket_tags_are_not_evaluated() {
     let denied = Rule::new(Effect::Deny).operation("GetResources");
     let half = Rule::new(Effect::TruncatedXml).operation("GetBucketTagging");
-    let world = World::small().failing(faults([denied, half]));
+    let world = FakeEstate::small().failing(faults([denied, half]));
     world.scan_with(&["--types", "s3:bucket"], &TWO_ATTEMPTS);
     let truth = world.expected().records;
     let records = world.ledger().records();
@@ -332,7 +333,7 @@ fn truncated_bucket_tags_are_not_evaluated() {
 /// complete.
 #[test]
 fn truncated_bulk_tags_are_read_one_by_one() {
-    let world = World::small().failing(faults([Rule::new(Effect::TruncatedXml).operation("GetResources")]));
+    let world = FakeEstate::small().failing(faults([Rule::new(Effect::TruncatedXml).operation("GetResources")]));
     world.scan_with(&[], &TWO_ATTEMPTS).exits(0);
     world.ledger().holds(&world.expected());
 }
@@ -342,7 +343,8 @@ fn truncated_bulk_tags_are_read_one_by_one() {
 fn fully_denied_scan_has_no_score() {
     let denied = |service| Rule::new(Effect::Deny).service(service);
     let calls = ["DescribeInstances", "DescribeVolumes"].map(|call| denied("ec2").operation(call));
-    let world = World::small().failing(faults(["ecs", "lambda", "rds", "s3"].map(denied).into_iter().chain(calls)));
+    let world =
+        FakeEstate::small().failing(faults(["ecs", "lambda", "rds", "s3"].map(denied).into_iter().chain(calls)));
     let outcome = world.scan(&[]).exits(3);
     assert!(outcome.stdout.contains("no score"), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("Not read: 8 of 8 scopes"), "{}", outcome.stdout);
@@ -354,7 +356,7 @@ fn fully_denied_scan_has_no_score() {
 /// Resources of a scope that the first scan could not read are new in the second snapshot, and nothing else changes.
 #[test]
 fn recovered_gap_adds_only_new_resources() {
-    let world = World::small().failing(faults([Rule::new(Effect::Deny).service("rds")]));
+    let world = FakeEstate::small().failing(faults([Rule::new(Effect::Deny).service("rds")]));
     world.scan(&[]).exits(3);
     world.ledger().holds(&world.expected().without(|record| record.resource_type.starts_with("rds:")));
     let open = world.ledger().count("violation");
@@ -368,7 +370,7 @@ fn recovered_gap_adds_only_new_resources() {
 /// If regions cannot be listed, a scan fails and names the setting. A scan with named regions is complete.
 #[test]
 fn unlistable_regions_require_named_regions() {
-    let world = World::small().failing(faults([Rule::new(Effect::Deny).operation("DescribeRegions")]));
+    let world = FakeEstate::small().failing(faults([Rule::new(Effect::Deny).operation("DescribeRegions")]));
     world.scan(&[]).complains(&["ec2:DescribeRegions", "TAGLEDGER_REGIONS"]);
     world.scan(&["--regions", "us-east-1"]).exits(0);
     world.ledger().holds(&world.expected());
@@ -377,7 +379,7 @@ fn unlistable_regions_require_named_regions() {
 /// A scan whose credentials have expired before its first list adds no snapshot and changes nothing.
 #[test]
 fn failed_start_adds_no_snapshot() {
-    let world = World::small();
+    let world = FakeEstate::small();
     world.scan(&[]).exits(0);
     world.fake.set_faults(faults([Rule::new(Effect::ExpiredToken).operation("GetCallerIdentity")]));
     world.scan(&[]).complains(&["expired"]);

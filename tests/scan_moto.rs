@@ -1,4 +1,4 @@
-//! A scan by the built binary against moto server, which others wrote: what it lists is what the ledger holds.
+//! A scan of moto server by the built binary. The ledger has the resources that moto lists.
 
 #![cfg(test)]
 
@@ -9,12 +9,12 @@ use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use serde_json::{Value, json};
 use support::{
     binary::{run, sample_policy, scan_command, temp_folder},
-    chat::ask,
     compare::assert_same,
+    fake_estate::MEMBER,
     ledger::{Gaps, Ledger},
+    mcp_stdio::ask,
     moto::{MOTO_HOME, Moto, expected, script},
     recipes::{tagged, ways_of_moto},
-    world::MEMBER,
 };
 
 const REGIONS: [&str; 3] = ["ap-southeast-2", "eu-west-1", "us-east-1"];

@@ -1,5 +1,5 @@
-//! How many requests a scan costs, against the fewest that could do: AWS's rate limits are shared with everything else
-//! that runs in an account.
+//! The number of requests of a scan, compared with the smallest possible number. Everything that runs in an account
+//! shares the rate limits of AWS.
 
 #![cfg(test)]
 
@@ -7,12 +7,12 @@ mod support;
 
 use fake_aws::{AccountEstate, Counts, Estate, OptIn};
 use support::{
-    bound::Bound,
-    world::{HOME, MEMBER, World},
+    fake_estate::{FakeEstate, HOME, MEMBER},
+    request_bound::RequestBound,
 };
 
-fn scanned(estate: Estate) -> World {
-    let world = World::of(estate);
+fn scanned(estate: Estate) -> FakeEstate {
+    let world = FakeEstate::of(estate);
     world.scan(&["--accounts", "organization"]).exits(0);
     world
 }
@@ -31,7 +31,7 @@ fn dense_account_needs_near_minimal_requests() {
         buckets: 640,
     };
     let world = scanned(Estate::new(HOME).with_account(AccountEstate::new(HOME).with_region("us-east-1", counts)));
-    Bound::of(world.fake.estate()).admits(&world.fake.request_log().counts());
+    RequestBound::of(world.fake.estate()).admits(&world.fake.request_log().counts());
 }
 
 /// A scope without resources takes one request, and a region that is not enabled takes none.
@@ -43,7 +43,7 @@ fn empty_scope_needs_one_request() {
     let home = account(HOME).with_region_status("me-south-1", OptIn::NotOptedIn, none);
     let world = scanned(Estate::new(HOME).with_account(home).with_account(account(MEMBER)));
     let counts = world.fake.request_log().counts();
-    Bound::of(world.fake.estate()).admits(&counts);
+    RequestBound::of(world.fake.estate()).admits(&counts);
     assert_eq!(
         counts.values().sum::<usize>(),
         2 * 6 * 8 + 1 + 1 + 1 + 2,
@@ -56,7 +56,7 @@ fn empty_scope_needs_one_request() {
 fn function_tags_are_read_in_batches() {
     let counts = Counts { functions: 1_000, ..Counts::each(0) };
     let world = scanned(Estate::new(HOME).with_account(AccountEstate::new(HOME).with_region("us-east-1", counts)));
-    Bound::of(world.fake.estate()).admits(&world.fake.request_log().counts());
+    RequestBound::of(world.fake.estate()).admits(&world.fake.request_log().counts());
 }
 
 /// The number of requests in the snapshot equals the number that AWS received.
@@ -73,7 +73,7 @@ fn snapshot_records_number_of_requests() {
 fn unselected_regions_get_no_list_requests() {
     let account =
         AccountEstate::new(HOME).with_region("us-east-1", Counts::each(4)).with_region("eu-west-1", Counts::each(4));
-    let world = World::of(Estate::new(HOME).with_account(account));
+    let world = FakeEstate::of(Estate::new(HOME).with_account(account));
     world.scan(&["--regions", "eu-west-1"]).exits(0);
     let elsewhere: Vec<_> = world.fake.request_log().requests.into_iter().filter(|r| r.region != "eu-west-1").collect();
     let operations: Vec<&str> = elsewhere.iter().map(|request| request.operation.as_str()).collect();

@@ -1,4 +1,4 @@
-//! The built binary as a daemon, against the fake AWS.
+//! The built binary as a daemon, with the fake AWS endpoint.
 
 #![cfg(test)]
 
@@ -17,8 +17,8 @@ use std::{
 use serde_json::Value;
 use support::{
     binary::{run, sample_policy, tagledger},
+    fake_estate::{FakeEstate, one_region},
     redis::Redis,
-    world::{World, one_region},
 };
 
 /// For how long something is waited for that must happen.
@@ -39,7 +39,7 @@ impl Drop for Daemon {
     }
 }
 
-fn command(world: &World, store: &Path, policy: &Path) -> Command {
+fn command(world: &FakeEstate, store: &Path, policy: &Path) -> Command {
     let mut command = tagledger(world.folder.path());
     command
         .env("AWS_ENDPOINT_URL", world.fake.endpoint())
@@ -58,7 +58,7 @@ fn command(world: &World, store: &Path, policy: &Path) -> Command {
 }
 
 impl Daemon {
-    fn start(world: &World) -> Self {
+    fn start(world: &FakeEstate) -> Self {
         Self::of(&mut command(world, &world.store(), &sample_policy()))
     }
 
@@ -119,7 +119,7 @@ impl Daemon {
 /// waits for the schedule.
 #[test]
 fn empty_ledger_is_scanned_at_start() {
-    let world = World::small();
+    let world = FakeEstate::small();
     let daemon = Daemon::start(&world);
     daemon.until("scan finished: complete");
     world.ledger().holds(&world.expected());
@@ -145,7 +145,7 @@ fn empty_ledger_is_scanned_at_start() {
 /// The daemon reads the bill within its budget and reports the requests sent and the budget in its metrics.
 #[test]
 fn daemon_reads_bill_and_reports_requests() {
-    let world = World::small();
+    let world = FakeEstate::small();
     let mut command = command(&world, &world.store(), &sample_policy());
     let daemon = Daemon::of(command.env("TAGLEDGER_COST_REQUEST_BUDGET", "9"));
     daemon.until("bill read");
@@ -167,7 +167,7 @@ fn throttled_requests_are_counted_by_operation() {
             faults.with(fake_aws::Rule::new(fake_aws::Effect::Throttle).service(service).operation(operation).first(1))
         },
     );
-    let world = World::small().failing(faults);
+    let world = FakeEstate::small().failing(faults);
     let daemon = Daemon::start(&world);
     daemon.until("scan finished: complete");
     let metrics = daemon.ask("GET", "/metrics").1;
@@ -182,8 +182,8 @@ fn throttled_requests_are_counted_by_operation() {
 /// without faults.
 #[test]
 fn termination_during_scan_leaves_ledger_unchanged() {
-    let world = World::of(one_region(fake_aws::Counts::each(400)));
-    let small = World::small();
+    let world = FakeEstate::of(one_region(fake_aws::Counts::each(400)));
+    let small = FakeEstate::small();
     run(&mut support::binary::scan_command(
         world.folder.path(),
         &small.fake.endpoint(),
@@ -208,7 +208,7 @@ fn termination_during_scan_leaves_ledger_unchanged() {
 /// first has finished.
 #[test]
 fn second_daemon_survives_locked_ledger() {
-    let world = World::of(one_region(fake_aws::Counts::each(300)));
+    let world = FakeEstate::of(one_region(fake_aws::Counts::each(300)));
     let first = Daemon::start(&world);
     first.until("scan planned");
     let second = Daemon::start(&world);
@@ -224,7 +224,7 @@ fn second_daemon_survives_locked_ledger() {
 #[test]
 fn redis_lease_serializes_daemons() {
     let redis = Redis::start();
-    let world = World::of(one_region(fake_aws::Counts::each(300)));
+    let world = FakeEstate::of(one_region(fake_aws::Counts::each(300)));
     let other = world.folder.path().join("other.sqlite");
     let start = |store: &Path| {
         Daemon::of(
@@ -245,7 +245,7 @@ fn redis_lease_serializes_daemons() {
 /// corrected.
 #[test]
 fn daemon_survives_invalid_policy() {
-    let world = World::small();
+    let world = FakeEstate::small();
     let policy = world.folder.path().join("policy.json");
     std::fs::copy(sample_policy(), &policy).expect("a copy");
     let daemon = Daemon::of(&mut command(&world, &world.store(), &policy));
@@ -264,7 +264,7 @@ fn daemon_survives_invalid_policy() {
 /// A daemon that cannot reach AWS reports a failed scan and status 503 of `/health`, and keeps running.
 #[test]
 fn daemon_survives_unreachable_aws() {
-    let world = World::small();
+    let world = FakeEstate::small();
     let mut nowhere = command(&world, &world.store(), &sample_policy());
     nowhere.env("AWS_ENDPOINT_URL", "http://127.0.0.1:9").env("AWS_MAX_ATTEMPTS", "1");
     let daemon = Daemon::of(&mut nowhere);
@@ -279,7 +279,7 @@ fn daemon_survives_unreachable_aws() {
 /// An invalid schedule, time zone, control key or retention is refused at startup with the reason.
 #[test]
 fn invalid_settings_fail_at_start() {
-    let world = World::small();
+    let world = FakeEstate::small();
     for (variable, value, told) in [
         ("TAGLEDGER_SCHEDULE", "every night", "is not a cron expression"),
         ("TAGLEDGER_TIME_ZONE", "Berlin", "is not a time zone"),

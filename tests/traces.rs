@@ -24,8 +24,8 @@ use prost::Message;
 use serde_json::{Value, json};
 use support::{
     binary::{run, tagledger},
+    fake_estate::FakeEstate,
     server::Server,
-    world::World,
 };
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -130,7 +130,7 @@ fn ask_everything(server: &Server) {
 /// The audit log contains the same trace IDs.
 #[test]
 fn calls_are_spans_of_client_trace_without_arguments() {
-    let (world, collector) = (World::small(), Collector::start());
+    let (world, collector) = (FakeEstate::small(), Collector::start());
     world.scan(&[]).exits(0);
     let home = world.folder.path();
     let server = Server::start(
@@ -189,7 +189,7 @@ fn calls_are_spans_of_client_trace_without_arguments() {
 #[test]
 fn scan_trace_has_span_per_list() {
     let denied = Rule::new(Effect::Deny).operation("DescribeDBInstances");
-    let (world, collector) = (World::small().failing(Faults::none().with(denied)), Collector::start());
+    let (world, collector) = (FakeEstate::small().failing(Faults::none().with(denied)), Collector::start());
     let traces = format!("{}/somewhere/else", collector.address);
     let variables = [("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", traces.as_str()), ("OTEL_SERVICE_NAME", "nightly")];
     world.scan_with(&[], &variables).exits(3);
@@ -214,7 +214,7 @@ fn scan_trace_has_span_per_list() {
 /// are a warning, and `OTEL_SDK_DISABLED` sends nothing.
 #[test]
 fn failing_collector_costs_no_answer_or_snapshot() {
-    let world = World::small();
+    let world = FakeEstate::small();
     let collector = Collector::start();
     collector.status.store(503, Ordering::Relaxed);
     let hanging = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,5 +1,5 @@
-//! Named resources looked at now by the built binary: against moto, which others wrote, and against a fake cloud that counts
-//! what it is asked and fails as it is told.
+//! `validate_resource_tags` of the built binary: with moto, and with a fake cloud that counts requests and injects
+//! faults.
 
 #![cfg(test)]
 
@@ -11,11 +11,11 @@ use fake_aws::{AccountEstate, Counts, Effect, Estate, Faults, Rule};
 use serde_json::{Value, json};
 use support::{
     binary::{run, sample_policy, scan_command, temp_folder},
-    chat::ask_live,
+    fake_estate::{FakeEstate, HOME, MEMBER, all_traps},
     ledger::Ledger,
+    mcp_stdio::ask_live,
     moto::{MOTO_HOME, Moto, expected},
     recipes::{tagged, ways_of_moto},
-    world::{HOME, MEMBER, World, all_traps},
 };
 
 const TOOL: &str = "validate_resource_tags";
@@ -72,26 +72,26 @@ fn hundred_resources_match_moto() {
 }
 
 /// Two accounts in two regions, with everything that a careless reader trips over.
-fn two_accounts() -> World {
+fn two_accounts() -> FakeEstate {
     let counts = Counts { clusters: 3, services: 40, ..Counts::each(30) };
     let account = |id| AccountEstate::new(id).with_region("eu-west-1", counts).with_region("us-east-1", counts);
     let mut estate = Estate::new(HOME).with_account(account(HOME)).with_account(account(MEMBER));
     estate.traps = all_traps();
-    let world = World::of(estate);
+    let world = FakeEstate::of(estate);
     world.scan(&["--accounts", MEMBER]).exits(0);
     world.fake.clear_request_log();
     world
 }
 
 /// The first resources of a type in one place that can carry tags.
-fn first(world: &World, account: &str, region: &str, resource_type: &str, count: usize) -> Vec<String> {
+fn first(world: &FakeEstate, account: &str, region: &str, resource_type: &str, count: usize) -> Vec<String> {
     let here = world.fake.estate().resources().filter(|r| r.account == account && r.region == region && r.taggable);
     let arns: Vec<String> = here.filter(|r| r.resource_type == resource_type).map(|r| r.arn).take(count).collect();
     assert_eq!(arns.len(), count);
     arns
 }
 
-fn validate(world: &World, arns: &[String]) -> Value {
+fn validate(world: &FakeEstate, arns: &[String]) -> Value {
     let attempts = [("AWS_MAX_ATTEMPTS", "2")];
     ask_live(&world.store(), &world.fake.endpoint(), &attempts, TOOL, &json!({"resource_arns": arns})).unwrap()
 }
@@ -217,7 +217,7 @@ fn failures_are_reported_per_resource() {
 /// A bucket that the only scanned account does not have is reported as `not_found`.
 #[test]
 fn missing_bucket_of_single_account_is_not_found() {
-    let world = World::small();
+    let world = FakeEstate::small();
     world.scan(&[]).exits(0);
     let bucket = "arn:aws:s3:::nobody-has-this-one".to_owned();
     let answer = validate(&world, std::slice::from_ref(&bucket));

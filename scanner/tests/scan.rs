@@ -1,4 +1,4 @@
-//! Whole scans of the simulated company, with and without faults.
+//! Complete scans of the simulated company, with and without faults.
 
 #![cfg(test)]
 

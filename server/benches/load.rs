@@ -1,9 +1,9 @@
-//! What a server takes: fifty connections of three kinds of callers, without Redis, beside four hundred clients that never come to
-//! an end, with Redis, and while it is killed, restarted and a new snapshot is committed.
+//! The load that a server sustains: fifty connections of three kinds of callers, without Redis, together with four hundred clients that
+//! never finish a request, with Redis, and while Redis is killed, restarted and a new snapshot is committed.
 //!
-//! `cargo bench -p server --bench load -- FILE [SECONDS]`, with a ledger such as that of `tagledger demo`, which is copied first;
-//! 60 seconds each when left out. Needs redis-server. The callers are in this process, on the same processors. Every answer is
-//! looked at: what is no answer, or one of another snapshot than those there are, is counted as an error.
+//! `cargo bench -p tagledger-server --bench load -- FILE [SECONDS]`, with a ledger such as that of `tagledger demo`, which is copied first;
+//! 60 seconds for each part by default. Needs redis-server. The callers run in this process, on the same processors. Every answer is
+//! verified: an answer that is invalid, or of a snapshot that does not exist, is counted as an error.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What of the company's bill can be attributed, by plain arithmetic over its estate.
+//! The attributable part of the company's bill, computed from its estate.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use fake_aws::{daily_nano, service_of};
 
 use crate::{
     company::{required, ways},
-    support::world::World,
+    support::fake_estate::FakeEstate,
 };
 
 /// Thousand-millionths a day, by whatever names a resource or line.
@@ -18,7 +18,7 @@ pub(crate) struct Truth {
 }
 
 /// By resource type (`0`), region (`1`) or account (`2`).
-pub(crate) fn truth(world: &World, by: usize) -> Truth {
+pub(crate) fn truth(world: &FakeEstate, by: usize) -> Truth {
     let (mut truth, mut seen) = (Truth::default(), BTreeMap::new());
     for resource in world.fake.estate().resources() {
         let place = (resource.account.clone(), resource.region.clone(), resource.resource_type);

@@ -1,9 +1,9 @@
-//! A company whose bill is known.
+//! A company with a known bill.
 
 use fake_aws::{AccountEstate, Billing, Counts, Estate, ExtraLine, Recipe};
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
-use crate::support::world::{HOME, MEMBER, World};
+use crate::support::fake_estate::{FakeEstate, HOME, MEMBER};
 
 pub(crate) const KEYS: [&str; 4] = ["CostCenter", "Owner", "Environment", "Application"];
 const COST: (&str, &str) = ("CostCenter", "Engineering");
@@ -63,7 +63,7 @@ pub(crate) fn last_month() -> (Date, Date, i64) {
     (first, end.saturating_sub(1.day()), i64::from((end - first).get_days()))
 }
 
-pub(crate) fn company(page: usize) -> World {
+pub(crate) fn company(page: usize) -> FakeEstate {
     let account = |id: &str, n: usize| {
         AccountEstate::new(id).with_region("eu-west-1", Counts::each(n)).with_region("us-east-1", Counts::each(n + 9))
     };
@@ -91,5 +91,5 @@ pub(crate) fn company(page: usize) -> World {
         net: true,
         resources_from: None,
     };
-    World::holding(estate)
+    FakeEstate::holding(estate)
 }

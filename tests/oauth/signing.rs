@@ -1,4 +1,4 @@
-//! Keys that sign tokens, and what good tokens say.
+//! Keys that sign tokens, and the claims of valid tokens.
 
 use aws_lc_rs::{
     encoding::AsDer,

@@ -1,4 +1,4 @@
-//! The built binary in an environment of nothing but what a test gives it.
+//! The built binary in an environment that has only the variables of the test.
 
 use std::{
     io::Read,

@@ -1,4 +1,4 @@
-//! Compares a ledger with what it must hold, resource by resource and count by count.
+//! Compares a ledger with its expected content, resource by resource and count by count.
 
 use std::{collections::BTreeMap, fmt::Debug};
 

@@ -1,4 +1,4 @@
-//! What the ledger must hold after a scan of an estate: from the estate and the recipes' verdicts.
+//! The expected content of the ledger after a scan, computed from the estate and the expected evaluations.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The ledger as `schema.sql` describes it, read with SQLite alone: a second opinion beside `shared::store::Reader`.
+//! Reads a ledger with SQLite as `schema.sql` describes it, independently of `LedgerReader`.
 
 use std::{
     collections::{BTreeMap, HashMap},

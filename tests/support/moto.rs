@@ -1,4 +1,4 @@
-//! moto server: AWS as others understand it, seeded and listed by `tests/aws/*.py`.
+//! moto server, an independent AWS emulator. `tests/aws/*.py` fill it and list its resources.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},

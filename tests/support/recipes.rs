@@ -1,7 +1,7 @@
-//! What tagging gets right and wrong, and what `policies/tagging_policy.json` says of it: written by hand from the
-//! policy and the rules of tagging, never asked of the engine that is tested.
+//! Sets of tags and their evaluation by `policies/tagging_policy.json`, written by hand from the policy and independently of the
+//! policy engine.
 //!
-//! That policy requires, of each type:
+//! The policy requires these tags of each type:
 //!
 //! | | CostCenter | Owner | Environment | Application |
 //! |---|---|---|---|---|

@@ -1,4 +1,4 @@
-//! A Redis server of its own for a test.
+//! A Redis server for one test.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 

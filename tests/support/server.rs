@@ -1,4 +1,4 @@
-//! `tagledger server` as a process of its own.
+//! A process of `tagledger server`.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},

@@ -1,8 +1,8 @@
-//! The control port over real HTTP, with the simulated company behind it.
+//! The control port over HTTP, with the simulated company.
 
 #![cfg(test)]
 
-#[path = "../gated/mod.rs"]
-mod gated;
-mod running;
-mod tests;
+mod daemon_fixture;
+#[path = "../gated_cloud/mod.rs"]
+mod gated_cloud;
+mod requests;

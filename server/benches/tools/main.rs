@@ -1,10 +1,10 @@
-//! What a tool call costs: in process, and over HTTP beside a bare tool whose answer is as long.
+//! The time of a tool call: in process, and over HTTP compared with a bare tool whose answer has the same length.
 //!
-//! `cargo bench -p server --bench tools -- FILE [LINE]`, with a ledger, such as one that `cargo bench -p shared --bench nights` has
-//! made; LINE: a part of a line's name, such as a tool's. The newest snapshot is read ahead, as a server does when it starts. In process
-//! means: from the bytes of a request to the bytes of its answer, without sockets. The bare tool is made with the same library, takes
-//! the same arguments, and returns an answer that it keeps at hand. Memory is asked for as the image has the server ask for it, unless
-//! the environment says otherwise.
+//! `cargo bench -p tagledger-server --bench tools -- FILE [LINE]`, with a ledger, such as one that the bench `snapshots` of
+//! tagledger-ledger has made; LINE: a part of the name of a line, such as a tool. The cache is loaded for the newest snapshot first, as a
+//! server does when it starts. In process means from the bytes of a request to the bytes of its answer, without sockets. The bare tool uses
+//! the same library, takes the same arguments, and returns a stored answer. Memory is allocated as in the image, unless the environment
+//! says otherwise.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Calls over HTTP, beside a bare tool of the same library that has its answer at hand.
+//! Calls over HTTP, compared with a bare tool of the same library that returns a stored answer.
 
 use std::{
     net::SocketAddr,

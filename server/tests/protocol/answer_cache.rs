@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::test_server::{TestServer, TestLedger, instances};
+use crate::test_server::{TestLedger, TestServer, instances};
 
 const GOOD: [(&str, &str); 2] = [("CostCenter", "Sales"), ("Owner", "ann@example.com")];
 

@@ -8,8 +8,8 @@ use tagledger_model::inventory::{Listing, Relationships, Resource, Scope, Tags};
 use tagledger_server::{AppState, door};
 
 use crate::{
-    test_server::{ACCOUNT, TestServer, TestLedger, REGION, Reply, instances, loopback, noon},
     lookup::{Now, arn},
+    test_server::{ACCOUNT, REGION, Reply, TestLedger, TestServer, instances, loopback, noon},
 };
 
 const OTHER: &str = "222222222222";

@@ -1,4 +1,4 @@
-//! What could not be attributed, as it was known in earlier nights.
+//! The cost attribution gap as of earlier snapshots.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use tagledger_cost::{AllocationTag, Amount, Days, Metric, TagStatus};
 use tagledger_ledger::{BillCollection, BillGap, BillLine, BillPart, LedgerWriter, MonthBill};
 use tagledger_model::inventory::{Listing, Scope};
 
-use crate::test_server::{ACCOUNT, TestServer, TestLedger, REGION, instances};
+use crate::test_server::{ACCOUNT, REGION, TestLedger, TestServer, instances};
 
 const TOOL: &str = "get_cost_attribution_gap";
 const EC2: &str = "Amazon Elastic Compute Cloud - Compute";

@@ -1,4 +1,5 @@
-//! A hundred thousand requests that nobody would write: valid ones mutated, schemas filled at random, and noise.
+//! A hundred thousand invalid requests: mutations of valid ones, arguments generated from the schemas at random, and
+//! noise.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -11,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::test_server::{TestServer, TestLedger, instances, loopback, noon};
+use crate::test_server::{TestLedger, TestServer, instances, loopback, noon};
 
 const REQUESTS: u64 = 100_000;
 const CONNECTIONS: u64 = 4;

@@ -1,4 +1,5 @@
-//! What history, explanation and drift tell of the script's year is what the script says, worked out here without a ledger.
+//! History, explanation and drift of the scripted year equal the values that are computed from the script without a
+//! ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +8,8 @@ use serde_json::{Value, json};
 use tagledger_policy::Policy;
 
 use crate::{
-    test_server::{TestServer, TestLedger},
     scripted_year::{CHANGED, Company, MAY, Night, day_of, denied, until, way, year},
+    test_server::{TestLedger, TestServer},
 };
 
 const TOOL: &str = "get_violation_history";

@@ -1,4 +1,4 @@
-//! Resources looked at now, through a cloud that the test is.
+//! Lookups of current resources, through a cloud that the test implements.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,7 +9,7 @@ use tagledger_model::{
     inventory::{Gap, Relationships, Resource, Scope, Tags},
 };
 
-use crate::test_server::{ACCOUNT, TestServer, TestLedger, REGION, instances};
+use crate::test_server::{ACCOUNT, REGION, TestLedger, TestServer, instances};
 
 /// What there is: tags by the ids of instances. There is nothing else.
 pub(crate) struct Now(pub(crate) BTreeMap<&'static str, Vec<(&'static str, &'static str)>>);

@@ -1,4 +1,4 @@
-//! Pages of one answer are of one snapshot, whatever is appended between them.
+//! All pages of an answer are of one snapshot, also when further snapshots are committed between them.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tagledger_cost::{Amount, Days, Metric, ResourceCharges, ResourceCosts};
 use tagledger_ledger::{BillCollection, BillLine, BillPart, MonthBill};
 
-use crate::test_server::{ACCOUNT, TestServer, TestLedger, instances};
+use crate::test_server::{ACCOUNT, TestLedger, TestServer, instances};
 
 const TOOLS: [(&str, &str); 2] =
     [("check_tag_compliance", "violations"), ("find_untagged_resources", "untagged_resources")];

@@ -1,8 +1,8 @@
-//! A draft policy against ledgers that were really judged by it.
+//! Policy simulations, compared with ledgers that were evaluated by the draft.
 
 use serde_json::{Value, json};
 
-use crate::test_server::{TestServer, TestLedger, instances};
+use crate::test_server::{TestLedger, TestServer, instances};
 
 /// Other values, a tag more, one less strict, and an exemption.
 const DRAFT: &str = r#"{

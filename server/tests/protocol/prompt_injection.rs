@@ -1,4 +1,4 @@
-//! Seventy hostile texts, as keys, values and names, through every tool, every format, every resource.
+//! Seventy hostile texts as tag keys, values and names, through every tool, format and resource.
 
 use serde_json::{Value, json};
 use tagledger_cloud::{BoxFuture, Lookup, LookupResult};
@@ -8,7 +8,7 @@ use tagledger_model::{
 };
 
 use crate::{
-    test_server::{ACCOUNT, TestServer, TestLedger, REGION, scope},
+    test_server::{ACCOUNT, REGION, TestLedger, TestServer, scope},
     untrusted_text::{FLAG, LONGEST, MARK, hides, texts},
 };
 

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    test_server::{ACCOUNT, TestServer, TestLedger, REGION, instances},
     lookup::arn,
+    test_server::{ACCOUNT, REGION, TestLedger, TestServer, instances},
 };
 
 const GOOD: [(&str, &str); 2] = [("CostCenter", "Sales"), ("Owner", "a@example.com")];

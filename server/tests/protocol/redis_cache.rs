@@ -20,9 +20,9 @@ use tagledger_server::{AppState, RedisCache, door};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    test_server::{TestServer, TestLedger, instances, loopback, noon},
     lookup::arn,
     redis_server::Redis,
+    test_server::{TestLedger, TestServer, instances, loopback, noon},
 };
 
 const TOOL: &str = "check_tag_compliance";

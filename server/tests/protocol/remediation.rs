@@ -1,10 +1,10 @@
-//! Plans of what to fix, carried out and looked at again.
+//! Remediation plans, carried out and verified by another scan.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::test_server::{TestServer, TestLedger, instances};
+use crate::test_server::{TestLedger, TestServer, instances};
 
 type Tagged = Vec<(String, Vec<(&'static str, &'static str)>)>;
 

@@ -1,5 +1,5 @@
-//! A year of a small company by a script: launches, removals, retagging, another policy in May, a region that is denied for a
-//! week, a scanner that is down for three nights; and what is true of each night, worked out without a ledger.
+//! A year of a small company by a script: launches, removals, tag changes, another policy in May, a region that is
+//! denied for a week, and three days without a scan. The expected values of each day are computed without a ledger.
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 

@@ -1,4 +1,4 @@
-//! Clients that never come to an end.
+//! Clients that never finish a request.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::test_server::{TestServer, TestLedger, instances};
+use crate::test_server::{TestLedger, TestServer, instances};
 
 /// Sends what it has a byte at a time until the server closes the connection; says after how long that was.
 async fn dawdle(server: std::net::SocketAddr, at_once: &'static str, byte: u8) -> Duration {

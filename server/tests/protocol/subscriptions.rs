@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::test_server::{TestServer, TestLedger, instances};
+use crate::test_server::{TestLedger, TestServer, instances};
 
 const NEWEST: &str = "tagledger://snapshot/newest";
 

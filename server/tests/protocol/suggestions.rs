@@ -1,4 +1,4 @@
-//! Suggestions as a client gets them.
+//! Suggestions as a client receives them.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use tagledger_model::{
 };
 
 use crate::{
-    test_server::{TestServer, TestLedger, instances},
     lookup::{Now, arn},
+    test_server::{TestLedger, TestServer, instances},
 };
 
 /// Twelve groups of five instances; of each group all have the same owner and cost center, and the first two groups lack some.

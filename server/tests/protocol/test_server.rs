@@ -1,4 +1,4 @@
-//! A ledger written night by night, and a server on it that is asked over a socket.
+//! A ledger that a test writes snapshot by snapshot, and a server on it that is called over a socket.
 
 use std::{
     net::SocketAddr,

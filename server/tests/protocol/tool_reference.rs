@@ -6,7 +6,7 @@ use std::{fmt::Write, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::test_server::{TestServer, TestLedger, instances};
+use crate::test_server::{TestLedger, TestServer, instances};
 
 const HEAD: &str = "# Tools
 

@@ -1,9 +1,9 @@
-//! Text that others wrote reaches an agent only in leaf fields, made visible and cut.
+//! Untrusted text appears in leaf fields of answers only, escaped and truncated.
 
 use serde_json::{Value, json};
 use tagledger_model::inventory::{Gap, GapReason, Listing, Relationships, Resource, Tags};
 
-use crate::test_server::{ACCOUNT, TestServer, TestLedger, REGION, instances, scope, unread};
+use crate::test_server::{ACCOUNT, REGION, TestLedger, TestServer, instances, scope, unread};
 
 /// Stands in every hostile text, so that it can be found again wherever it surfaces.
 pub(crate) const MARK: &str = "zqx";

@@ -1,22 +1,22 @@
-//! The ledger, tested through its two faces and looked at with plain SQL.
+//! Tests of the ledger through its writer and its reader, and with SQL.
 
 pub(crate) mod bill;
 pub(crate) mod bill_as_of;
-pub(crate) mod carry_over;
 pub(crate) mod cached_answers;
-pub(crate) mod ledger_file;
-pub(crate) mod hash_collisions;
-pub(crate) mod snapshot_insights;
+pub(crate) mod carry_over;
 pub(crate) mod evaluation;
-pub(crate) mod memo;
-pub(crate) mod new_resources;
-pub(crate) mod snapshots;
-pub(crate) mod resource_pages;
-pub(crate) mod resource_costs;
-pub(crate) mod snapshot_diff;
-pub(crate) mod query_cost;
-pub(crate) mod migrations;
+pub(crate) mod hash_collisions;
+pub(crate) mod ledger_file;
 pub(crate) mod maintenance;
+pub(crate) mod memo;
+pub(crate) mod migrations;
+pub(crate) mod new_resources;
+pub(crate) mod query_cost;
+pub(crate) mod resource_costs;
+pub(crate) mod resource_pages;
+pub(crate) mod snapshot_diff;
+pub(crate) mod snapshot_insights;
+pub(crate) mod snapshots;
 
 use std::path::PathBuf;
 

@@ -1,9 +1,9 @@
 //! Tests of the crate as a whole: tables of cases, properties, and the stable names.
 
-pub(crate) mod codes;
-pub(crate) mod errors;
 pub(crate) mod evaluation;
-pub(crate) mod files;
+pub(crate) mod finding_codes;
+pub(crate) mod policy_errors;
+pub(crate) mod policy_files;
 pub(crate) mod properties;
 
 use jiff::civil::{Date, date};

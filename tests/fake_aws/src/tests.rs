@@ -2,7 +2,7 @@
 
 mod expected_resources;
 mod faults;
-mod lists;
+mod listings;
 
 use serde_json::Value;
 use tokio::{

@@ -1,4 +1,5 @@
-//! The bill of the estate's last whole month: by service, place and value, with what is used alike.
+//! The bill of the last complete month of the estate: by service, account and region, and tag value, with the usage of resources of the
+//! same kind.
 
 use std::collections::BTreeMap;
 

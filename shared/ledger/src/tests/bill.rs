@@ -13,7 +13,7 @@ use crate::{
         bill_query::{self, sum_lines},
     },
     model::bill::{BillCollection, BillGap, BillLine, BillPart, Line, MonthBill},
-    tests::{TestLedger, GOOD, POLICY, instance, instances, representative, resource_costs, whole},
+    tests::{GOOD, POLICY, TestLedger, instance, instances, representative, resource_costs, whole},
     write::writer::LedgerWriter,
 };
 

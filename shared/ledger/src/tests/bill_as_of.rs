@@ -10,7 +10,7 @@ use tagledger_cost::{AllocationTag, Amount, Days, Metric, TagStatus};
 use crate::{
     cost::{bill_as_of, bill_query},
     model::bill::{Bill, BillCollection, BillGap, BillLine, BillPart, MonthBill},
-    tests::{TestLedger, representative, migrations},
+    tests::{TestLedger, migrations, representative},
     write::writer::LedgerWriter,
 };
 

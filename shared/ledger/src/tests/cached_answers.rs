@@ -1,4 +1,4 @@
-//! Answers from the index of current resources, compared with answers from the file.
+//! Answers with a loaded cache, compared with answers from the file.
 
 use tagledger_model::inventory::{GapReason, Resource, Tags};
 use tagledger_policy::Policy;
@@ -11,9 +11,9 @@ use crate::{
         session::{LedgerReader, ReadSession},
     },
     tests::{
-        BARE, TestLedger, GOOD, OWNERLESS, POLICY, SHORT, bucket, gap, instance, instances, resource_pages,
+        BARE, GOOD, OWNERLESS, POLICY, SHORT, TestLedger, bucket, gap, instance, instances,
         resource_costs::{EC2, costs, harvest, machine, pool, shared, usd},
-        scope, tagged, whole,
+        resource_pages, scope, tagged, whole,
     },
     warmup,
     write::writer::LedgerWriter,

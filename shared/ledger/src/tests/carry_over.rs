@@ -1,4 +1,4 @@
-//! Nights of narrowed scans.
+//! Snapshots of narrowed scans.
 
 use tagledger_model::inventory::{GapReason, Scope, Tags};
 use tagledger_policy::Policy;
@@ -10,7 +10,7 @@ use crate::{
     },
     query::compliance,
     read::filter::Filter,
-    tests::{BARE, TestLedger, GOOD, POLICY, SHORT, bucket, gap, instance, instances, scope, tagged, whole},
+    tests::{BARE, GOOD, POLICY, SHORT, TestLedger, bucket, gap, instance, instances, scope, tagged, whole},
     write::snapshot_writer::SnapshotSummary,
 };
 

@@ -1,9 +1,9 @@
-//! A resource with the same tags is not judged again, unless it could come out otherwise.
+//! A resource with the same tags is evaluated again only if the result can differ.
 
 use tagledger_policy::Policy;
 
 use crate::{
-    tests::{BARE, TestLedger, GOOD, OWNERLESS, POLICY, SHORT, broken, instance, instances, whole},
+    tests::{BARE, GOOD, OWNERLESS, POLICY, SHORT, TestLedger, broken, instance, instances, whole},
     write::snapshot_writer::SnapshotSummary,
 };
 

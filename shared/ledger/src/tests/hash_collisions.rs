@@ -7,7 +7,7 @@ use crate::{
     error::LedgerError,
     query::compliance,
     read::filter::Filter,
-    tests::{TestLedger, GOOD, OWNERLESS, SHORT, instance, instances, whole},
+    tests::{GOOD, OWNERLESS, SHORT, TestLedger, instance, instances, whole},
     write::{transaction::SnapshotHeader, writer::LedgerWriter},
 };
 

@@ -1,4 +1,4 @@
-//! Checking, thinning out, sealing and copying.
+//! Verification, pruning, checksum files and backups.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +20,7 @@ use crate::{
     query::{compliance, policy_simulation, remediation, tag_groups},
     read::{filter::Filter, session::LedgerReader},
     tests::{
-        BARE, TestLedger, GOOD, OWNERLESS, SHORT, account, broken, bucket, instance, instances, representative, scope,
+        BARE, GOOD, OWNERLESS, SHORT, TestLedger, account, broken, bucket, instance, instances, representative, scope,
         tagged, whole,
     },
     write::{transaction::SnapshotHeader, writer::LedgerWriter},

@@ -1,4 +1,4 @@
-//! Ledgers of earlier schema versions, kept as files that those versions wrote.
+//! Ledgers of earlier schema versions, stored as files that those versions wrote.
 
 use std::{collections::BTreeMap, ops::ControlFlow, path::Path};
 
@@ -18,7 +18,7 @@ use crate::{
     },
     query::{compliance, remediation, snapshot_diff, spend, tag_groups},
     read::filter::Filter,
-    tests::{TestLedger, GOOD, SHORT, instance, instances, representative, whole},
+    tests::{GOOD, SHORT, TestLedger, instance, instances, representative, whole},
     write::writer::LedgerWriter,
 };
 
@@ -188,7 +188,8 @@ fn version_4_keeps_snapshots_and_gains_relationships() {
     let placed = book.reader().read(|view| predict::locate(view, &instance("1", &[]).arn)).unwrap();
     assert_eq!(placed, LocatedPrediction { neighbours: links.neighbours.clone(), ..LocatedPrediction::default() });
     assert!(book.learn().is_some());
-    let known = |book: &TestLedger| book.reader().read(|view| predict::load_model(view, &view.newest()?.unwrap())).unwrap();
+    let known =
+        |book: &TestLedger| book.reader().read(|view| predict::load_model(view, &view.newest()?.unwrap())).unwrap();
     assert!(known(&book).is_some());
     // Its tags have other places: what was learnt by the one says nothing by the other.
     let other = r#"{"version": "9", "last_updated": "2026-01-01T00:00:00Z", "required_tags": [{"name": "Other"}]}"#;

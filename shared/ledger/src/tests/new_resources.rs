@@ -1,11 +1,11 @@
-//! Resources of a first night, which are written many at once: eight in these tests.
+//! Resources of a first snapshot, which are inserted in batches: of eight in these tests.
 
 use tagledger_model::inventory::{Listing, Scope};
 
 use crate::{
     query::compliance,
     read::filter::Filter,
-    tests::{BARE, TestLedger, GOOD, OWNERLESS, SHORT, bucket, instance, instances, scope, tagged, whole},
+    tests::{BARE, GOOD, OWNERLESS, SHORT, TestLedger, bucket, instance, instances, scope, tagged, whole},
 };
 
 fn in_region(region: &str) -> Scope {

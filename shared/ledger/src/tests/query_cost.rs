@@ -1,4 +1,4 @@
-//! The cost of queries in steps of SQLite's virtual machine, which is exact on every machine and at any load.
+//! The cost of queries in steps of SQLite's virtual machine, which does not depend on the machine or its load.
 
 use rusqlite::{
     StatementStatus, ToSql, params_from_iter,
@@ -8,7 +8,7 @@ use tagledger_model::inventory::Resource;
 
 use crate::{
     db::{connection::open_read_only, sql},
-    tests::{BARE, TestLedger, GOOD, OWNERLESS, SHORT, instance, instances, whole},
+    tests::{BARE, GOOD, OWNERLESS, SHORT, TestLedger, instance, instances, whole},
 };
 
 /// A snapshot of instances, three in four of which have findings, and a second one in which one in fifty changed.
@@ -45,7 +45,8 @@ fn page_cost_is_independent_of_offset_and_size() {
     for (name, text) in [("worst, same rank", sql::WORST_SAME), ("lacking, same rank", sql::LACKING_SAME)] {
         let narrow: &dyn ToSql = if text == sql::WORST_SAME { &3 } else { &Null };
         for rank in [1, 2, (1 << 16) + 2] {
-            let asked = |book: &TestLedger, key: i64| steps(book, text, &[&2, &Null, &Null, &Null, &rank, &key, narrow, &51]);
+            let asked =
+                |book: &TestLedger, key: i64| steps(book, text, &[&2, &Null, &Null, &Null, &rank, &key, narrow, &51]);
             let (cost, rows) = asked(&large, middle);
             assert!(cost < 60 * 51 + 200, "{name}, rank {rank}: {cost} steps for {rows} rows");
             let (elsewhere, _) = asked(&large, i64::MAX);

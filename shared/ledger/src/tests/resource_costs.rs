@@ -1,4 +1,4 @@
-//! What single resources cost, on estates and bills whose shares are worked out by hand.
+//! Costs of individual resources, on estates and bills whose shares were computed by hand.
 
 use jiff::{Timestamp, civil::Date};
 use proptest::prelude::*;
@@ -16,7 +16,9 @@ use crate::{
     },
     query::{missing_tags, policy_simulation, remediation, spend},
     read::{filter::Filter, session::ReadSession},
-    tests::{BARE, TestLedger, GOOD, OWNERLESS, POLICY, SHORT, account, bucket, instance, instances, scope, tagged, whole},
+    tests::{
+        BARE, GOOD, OWNERLESS, POLICY, SHORT, TestLedger, account, bucket, instance, instances, scope, tagged, whole,
+    },
 };
 
 pub(crate) const EC2: &str = "Amazon Elastic Compute Cloud - Compute";

@@ -11,7 +11,7 @@ use crate::{
     },
     query::{compliance, missing_tags, policy_simulation, remediation, resource_by_arn, tag_groups},
     read::{filter::Filter, session::ReadSession},
-    tests::{BARE, TestLedger, GOOD, OWNERLESS, SHORT, account, bucket, instance, instances, scope, tagged, whole},
+    tests::{BARE, GOOD, OWNERLESS, SHORT, TestLedger, account, bucket, instance, instances, scope, tagged, whole},
     warmup,
 };
 

@@ -15,7 +15,7 @@ use crate::{
         session::{LedgerReader, ReadSession},
     },
     tests::{
-        BARE, TestLedger, GOOD, OWNERLESS, SHORT, broken, bucket, instance, instances,
+        BARE, GOOD, OWNERLESS, SHORT, TestLedger, broken, bucket, instance, instances,
         resource_costs::{harvest, pool, shared},
         scope, tagged, whole,
     },

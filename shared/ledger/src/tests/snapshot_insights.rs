@@ -7,7 +7,10 @@ use crate::{
     maintenance::retention::RetentionPolicy,
     query::{change_causes, history, remediation, tag_groups},
     read::{filter::Filter, session::LedgerReader},
-    tests::{BARE, TestLedger, GOOD, POLICY, SHORT, instance, instances, resource_pages, resource_costs, maintenance::faults, whole},
+    tests::{
+        BARE, GOOD, POLICY, SHORT, TestLedger, instance, instances, maintenance::faults, resource_costs,
+        resource_pages, whole,
+    },
     write::writer::LedgerWriter,
 };
 

@@ -9,8 +9,8 @@ use crate::{
     query::compliance,
     read::filter::Filter,
     tests::{
-        BARE, TestLedger, GOOD, OWNERLESS, POLICY, SHORT, account, broken, bucket, gap, instance, instances, representative,
-        scope, tagged, whole,
+        BARE, GOOD, OWNERLESS, POLICY, SHORT, TestLedger, account, broken, bucket, gap, instance, instances,
+        representative, scope, tagged, whole,
     },
     write::{snapshot_writer::SnapshotSummary, transaction::SnapshotHeader, writer::LedgerWriter},
 };

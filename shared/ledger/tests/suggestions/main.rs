@@ -1,10 +1,10 @@
-//! Suggestions on simulated estates whose truth the ledger is never told: what is said with confidence is right as often as it
-//! says, and where nothing is to be known nothing is said.
+//! Suggestions on simulated estates whose missing values are known to the test only. The confidence of a suggestion is
+//! its measured accuracy, and nothing is suggested where the estate has no evidence.
 
 #[cfg(test)]
-mod asked;
+mod datasets;
 #[cfg(test)]
-mod estates;
+mod predictions;
 
 #[cfg(test)]
 mod tests {
@@ -14,8 +14,8 @@ mod tests {
     };
 
     use crate::{
-        asked::{Answer, Baselines, ask, examined},
-        estates::{Estate, clean, messy, no_signal, shared_networks},
+        datasets::{Estate, clean, messy, no_signal, shared_networks},
+        predictions::{Answer, Baselines, ask, examined},
     };
 
     /// Estates of these seeds were never looked at while the model was made.

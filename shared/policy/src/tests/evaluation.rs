@@ -1,4 +1,4 @@
-//! One case for each known kind of wrong tag.
+//! A case for each kind of invalid tag.
 
 use jiff::civil::date;
 use tagledger_model::{

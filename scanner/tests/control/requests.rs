@@ -1,4 +1,4 @@
-//! What the control port does.
+//! The requests to the control port.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::running::{behind, now, settings, start};
+use crate::daemon_fixture::{behind, now, settings, start};
 
 const KEY: &str = "a key of more than sixteen characters";
 

@@ -1,4 +1,4 @@
-//! A cloud that answers when a test lets it.
+//! A cloud whose responses wait until a test releases them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,12 +14,12 @@ use tagledger_model::{
 use tokio::sync::Semaphore;
 
 /// The simulated company, whose lists wait until they are let go.
-pub(crate) struct Gated {
+pub(crate) struct GatedCloud {
     pub(crate) cloud: Simulated,
     pub(crate) gate: Arc<Semaphore>,
 }
 
-impl Cloud for Gated {
+impl Cloud for GatedCloud {
     async fn list_accounts(&self) -> Result<Accounts, Gap> {
         self.cloud.list_accounts().await
     }

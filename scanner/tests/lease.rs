@@ -1,8 +1,8 @@
-//! Scanners that share a Redis take turns; a real one, on a port of this machine.
+//! Scanners that share a Redis hold its lease one at a time. Redis runs on a port of this machine.
 
 #![cfg(test)]
 
-mod gated;
+mod gated_cloud;
 #[path = "../../tests/support/redis.rs"]
 mod server;
 mod support;
@@ -14,7 +14,7 @@ use std::{
 };
 
 use futures::StreamExt;
-use gated::Gated;
+use gated_cloud::GatedCloud;
 use jiff::{Timestamp, civil::Date};
 use server::Redis;
 use support::scan_of;
@@ -96,7 +96,8 @@ impl Scanner {
     }
 
     fn scan(&self, lock: LeaseSettings) -> JoinHandle<Result<SnapshotSummary, ScanError>> {
-        let cloud = Gated { cloud: Simulated::new(1, 300, Date::constant(2026, 11, 1)), gate: Arc::clone(&self.gate) };
+        let cloud =
+            GatedCloud { cloud: Simulated::new(1, 300, Date::constant(2026, 11, 1)), gate: Arc::clone(&self.gate) };
         let writer = LedgerWriter::open(&self.store()).unwrap();
         tokio::spawn(async move {
             let policy = Policy::parse(include_str!("../../policies/tagging_policy.json")).unwrap();

@@ -1,4 +1,4 @@
-//! Random bills, asked as the scanner asks them: what is told of them is what their lines say.
+//! Random bills, queried as the scanner queries them. The recorded sums equal the sums of the bill lines.
 
 #![cfg(test)]
 

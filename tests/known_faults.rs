@@ -1,4 +1,4 @@
-//! The mistakes of the system that did this job before, measured against a known truth: each with the right answer.
+//! Faults of the earlier tool, reproduced on a known estate, each with the right answer.
 
 #![cfg(test)]
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use support::{
     binary::{Outcome, run, sample_policy, scan_command},
     compare::assert_same,
-    world::{HOME, World, one_region},
+    fake_estate::{FakeEstate, HOME, one_region},
 };
 
 /// The regions of an account that has opted into all of them.
@@ -52,21 +52,21 @@ fn in_every_region(counts: impl Fn(&str) -> Counts) -> Estate {
 }
 
 /// Resources, compliant ones, violations.
-fn totals(world: &World) -> (usize, usize, usize) {
+fn totals(world: &FakeEstate) -> (usize, usize, usize) {
     let records = world.ledger().records();
     let compliant = records.values().filter(|record| record.state == "compliant").count();
     let errors = records.values().flat_map(|r| &r.findings).filter(|finding| finding.starts_with("error")).count();
     (records.len(), compliant, errors)
 }
 
-fn expected_totals(world: &World) -> (usize, usize, usize) {
+fn expected_totals(world: &FakeEstate) -> (usize, usize, usize) {
     let tally = world.expected().tally();
     let [all, compliant, errors] = [tally.total(), tally.compliant, tally.errors].map(|n| usize::try_from(n).unwrap());
     (all, compliant, errors)
 }
 
 /// The sample policy with a change.
-fn policy(world: &World, name: &str, change: impl FnOnce(&mut Value)) -> String {
+fn policy(world: &FakeEstate, name: &str, change: impl FnOnce(&mut Value)) -> String {
     let mut policy: Value = serde_json::from_str(&fs::read_to_string(sample_policy()).unwrap()).unwrap();
     change(&mut policy);
     let path = world.folder.path().join(name);
@@ -74,19 +74,19 @@ fn policy(world: &World, name: &str, change: impl FnOnce(&mut Value)) -> String 
     path.to_str().unwrap().to_owned()
 }
 
-fn scan_with_policy(world: &World, policy: &str) -> Outcome {
+fn scan_with_policy(world: &FakeEstate, policy: &str) -> Outcome {
     run(&mut scan_command(world.folder.path(), &world.fake.endpoint(), &world.store(), policy.as_ref()))
 }
 
 /// A world whose only recipe is the one given.
-fn all_tagged(counts: Counts, tags: &[(&str, &str)]) -> World {
-    World::holding(one_region(counts).with_recipe(Recipe::of(tags)))
+fn all_tagged(counts: Counts, tags: &[(&str, &str)]) -> FakeEstate {
+    FakeEstate::holding(one_region(counts).with_recipe(Recipe::of(tags)))
 }
 
 /// A scan counts all 400 database instances of a region.
 #[test]
 fn all_400_databases_are_counted() {
-    let world = World::of(one_region(Counts { db_instances: 400, ..none() }));
+    let world = FakeEstate::of(one_region(Counts { db_instances: 400, ..none() }));
     world.scan(&["--types", "rds:db"]).exits(0);
     assert_eq!(totals(&world), expected_totals(&world));
     assert_eq!(totals(&world).0, 400);
@@ -95,7 +95,7 @@ fn all_400_databases_are_counted() {
 /// A scan counts all 900 functions of a region, although a page contains 50.
 #[test]
 fn all_900_functions_are_counted() {
-    let world = World::of(one_region(Counts { functions: 900, ..none() }));
+    let world = FakeEstate::of(one_region(Counts { functions: 900, ..none() }));
     world.scan(&["--types", "lambda:function"]).exits(0);
     assert_eq!(totals(&world), expected_totals(&world));
     assert_eq!(totals(&world).0, 900);
@@ -104,7 +104,7 @@ fn all_900_functions_are_counted() {
 /// A scan counts all 280 ECS services, although one request describes 10.
 #[test]
 fn all_280_services_are_counted() {
-    let world = World::of(one_region(Counts { clusters: 20, services: 280, ..none() }));
+    let world = FakeEstate::of(one_region(Counts { clusters: 20, services: 280, ..none() }));
     world.scan(&["--types", "ecs:service"]).exits(0);
     world.ledger().holds(&world.expected().without(|record| record.resource_type == "ecs:cluster"));
     assert_eq!(totals(&world).0, 280);
@@ -114,7 +114,7 @@ fn all_280_services_are_counted() {
 #[test]
 fn equal_names_in_regions_are_separate_resources() {
     let counts = Counts { clusters: 2, services: 25, functions: 25, db_instances: 25, ..none() };
-    let world = World::of(in_every_region(|region| if region.starts_with("us-") { counts } else { none() }));
+    let world = FakeEstate::of(in_every_region(|region| if region.starts_with("us-") { counts } else { none() }));
     world.scan(&[]).exits(0);
     world.ledger().holds(&world.expected());
     assert_eq!(totals(&world).0, 4 * 77);
@@ -123,7 +123,7 @@ fn equal_names_in_regions_are_separate_resources() {
 /// A bucket is counted once, however many regions are scanned.
 #[test]
 fn bucket_is_counted_once_across_regions() {
-    let world = World::of(in_every_region(|region| match region {
+    let world = FakeEstate::of(in_every_region(|region| match region {
         "us-east-1" => Counts { buckets: 49, ..none() },
         "eu-west-1" => Counts { buckets: 21, ..none() },
         _ => none(),
@@ -136,7 +136,7 @@ fn bucket_is_counted_once_across_regions() {
 /// A scan of two of 24 regions sends requests to those two regions only.
 #[test]
 fn scan_of_two_regions_queries_only_those() {
-    let world = World::of(in_every_region(|_| Counts { buckets: 2, instances: 2, ..none() }));
+    let world = FakeEstate::of(in_every_region(|_| Counts { buckets: 2, instances: 2, ..none() }));
     world.scan(&["--regions", "us-east-1,eu-west-1"]).exits(0);
     let mut asked: Vec<String> = world.fake.request_log().requests.into_iter().map(|request| request.region).collect();
     asked.sort();
@@ -149,7 +149,7 @@ fn scan_of_two_regions_queries_only_those() {
 #[test]
 fn denied_lists_give_no_score() {
     let denied = ["DescribeDBInstances", "ListClusters"].map(|call| Rule::new(Effect::Deny).operation(call));
-    let world = World::small().failing(denied.into_iter().fold(Faults::none(), Faults::with));
+    let world = FakeEstate::small().failing(denied.into_iter().fold(Faults::none(), Faults::with));
     let outcome = world.scan(&["--types", "rds:db,ecs:service"]).exits(3);
     assert!(outcome.stdout.contains("no score"), "{}", outcome.stdout);
     let ledger = world.ledger();
@@ -160,7 +160,7 @@ fn denied_lists_give_no_score() {
 #[test]
 fn denied_bucket_tags_are_unknown() {
     let denied = ["GetResources", "GetBucketTagging"].map(|call| Rule::new(Effect::Deny).operation(call));
-    let world = World::of(one_region(Counts { buckets: 70, ..none() }));
+    let world = FakeEstate::of(one_region(Counts { buckets: 70, ..none() }));
     world.fake.set_faults(denied.into_iter().fold(Faults::none(), Faults::with));
     world.scan(&["--types", "s3:bucket"]).exits(3);
     let records = world.ledger().records();
@@ -171,7 +171,7 @@ fn denied_bucket_tags_are_unknown() {
 /// If S3 fails, it is a gap with its operation, and all other resources are recorded correctly.
 #[test]
 fn failing_s3_is_a_gap_and_rest_is_complete() {
-    let world = World::small().failing(Faults::none().with(Rule::new(Effect::ServerError).service("s3")));
+    let world = FakeEstate::small().failing(Faults::none().with(Rule::new(Effect::ServerError).service("s3")));
     world.scan_with(&[], &[("AWS_MAX_ATTEMPTS", "2")]).exits(3);
     world.ledger().holds(&world.expected().without(|record| record.resource_type == "s3:bucket"));
     let gaps: Vec<_> = world.ledger().gaps().into_values().collect();
@@ -181,7 +181,7 @@ fn failing_s3_is_a_gap_and_rest_is_complete() {
 /// A scan finds every resource that has no tags, in all types.
 #[test]
 fn never_tagged_resources_are_found() {
-    let world = World::small();
+    let world = FakeEstate::small();
     world.scan(&[]).exits(0);
     let bare = |tags: &Option<Vec<_>>| tags.as_ref().is_some_and(Vec::is_empty);
     let found = world.ledger().records().into_values().filter(|record| bare(&record.tags)).count();
@@ -193,7 +193,7 @@ fn never_tagged_resources_are_found() {
 /// Three scans on one day give three snapshots with the totals of one estate each.
 #[test]
 fn repeated_scans_do_not_multiply_counts() {
-    let world = World::small();
+    let world = FakeEstate::small();
     for _ in 0..3 {
         world.scan(&[]).exits(0);
     }
@@ -207,7 +207,7 @@ fn repeated_scans_do_not_multiply_counts() {
 /// Buckets have the type `s3:bucket` that policies name, and their violations are recorded.
 #[test]
 fn bucket_type_matches_policies() {
-    let world = World::of(one_region(Counts { buckets: 38, ..none() }));
+    let world = FakeEstate::of(one_region(Counts { buckets: 38, ..none() }));
     world.scan(&[]).exits(0);
     world.ledger().holds(&world.expected());
     assert!(world.ledger().records().values().all(|record| record.resource_type == "s3:bucket"));
@@ -218,7 +218,7 @@ fn bucket_type_matches_policies() {
 /// The first policy restores the first counts.
 #[test]
 fn policy_change_reevaluates_same_estate() {
-    let world = World::small();
+    let world = FakeEstate::small();
     world.scan(&[]).exits(0);
     let before = totals(&world);
     // Nothing is required of anything but buckets any more, and of those only an owner.
@@ -285,7 +285,7 @@ fn nested_quantifiers_take_linear_time() {
 /// A policy that names an unknown resource type is refused with the path and the nearest type, before any AWS request.
 #[test]
 fn unknown_type_in_policy_is_refused() {
-    let world = World::small();
+    let world = FakeEstate::small();
     let wrong = policy(&world, "wrong.json", |policy| {
         policy["required_tags"][0]["applies_to"] = json!(["rds:db-instance"]);
     });
@@ -296,7 +296,7 @@ fn unknown_type_in_policy_is_refused() {
 /// Two policies with the same version have different digests, and a snapshot returns the policy that evaluated it.
 #[test]
 fn policies_are_distinguished_by_digest() {
-    let world = World::small();
+    let world = FakeEstate::small();
     world.scan(&[]).exits(0);
     let first = world.ledger().newest().policy_digest;
     let other = policy(&world, "other.json", |policy| policy["required_tags"][1]["validation_regex"] = json!(".+"));

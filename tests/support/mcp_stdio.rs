@@ -1,4 +1,4 @@
-//! Asks the built binary as a desktop client does: MCP over standard input and output.
+//! Calls the built binary as a desktop client does: MCP over standard input and output.
 
 use std::{io::Write, path::Path, process::Stdio};
 

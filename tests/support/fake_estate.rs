@@ -1,4 +1,4 @@
-//! A fake AWS with a known estate, and a folder with the ledger of its scans.
+//! A fake AWS endpoint with a known estate, and a folder for the ledger of its scans.
 
 use std::path::{Path, PathBuf};
 
@@ -17,13 +17,13 @@ pub(crate) const HOME: &str = "111122223333";
 pub(crate) const MEMBER: &str = "444455556666";
 
 /// One test's cloud and ledger.
-pub(crate) struct World {
+pub(crate) struct FakeEstate {
     _runtime: Runtime,
     pub(crate) fake: FakeAws,
     pub(crate) folder: TempDir,
 }
 
-impl World {
+impl FakeEstate {
     /// A cloud that holds this estate, tagged in every way in turn.
     pub(crate) fn of(estate: Estate) -> Self {
         Self::holding(tagged(estate, &WAYS))

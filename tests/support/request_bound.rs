@@ -1,4 +1,4 @@
-//! The fewest requests that an inventory can do with.
+//! The smallest number of requests that an inventory needs.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -12,9 +12,9 @@ const ALLOWED: f64 = 1.05;
 /// Every page has to be read; a scope without resources takes one request to know it; tags that do not come with the
 /// list come a hundred resources at a time; ECS describes ten services at a time.
 #[derive(Default)]
-pub(crate) struct Bound(BTreeMap<&'static str, usize>);
+pub(crate) struct RequestBound(BTreeMap<&'static str, usize>);
 
-impl Bound {
+impl RequestBound {
     fn add(&mut self, operation: &'static str, requests: usize) {
         *self.0.entry(operation).or_default() += requests;
     }

@@ -1,4 +1,5 @@
-//! Two hundred nights in one process. Alone in it: what other tests leave behind is none of their growth.
+//! Memory over two hundred snapshots in one process. It is the only test of its process, because other tests would
+//! change the figure.
 
 #![cfg(test)]
 

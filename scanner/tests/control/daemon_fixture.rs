@@ -1,4 +1,4 @@
-//! A daemon with its control port, over the simulated company, whose lists wait until a test lets them go.
+//! A daemon with its control port, on the simulated company. Its listings wait until a test releases them.
 
 use std::{
     future::Future,
@@ -30,7 +30,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::gated::Gated;
+use crate::gated_cloud::GatedCloud;
 
 /// A daemon with its control port.
 pub(crate) struct Running {
@@ -60,7 +60,7 @@ pub(crate) fn settings(listen: &str, key: Option<&str>) -> GuardSettings {
     }
 }
 
-type Connected = Pin<Box<dyn Future<Output = Result<Gated, Gap>> + Send>>;
+type Connected = Pin<Box<dyn Future<Output = Result<GatedCloud, Gap>> + Send>>;
 
 /// `failures`: so many connections fail first.
 pub(crate) async fn start(key: Option<&str>, failures: usize) -> Running {
@@ -78,7 +78,7 @@ pub(crate) async fn behind(settings: GuardSettings, failures: usize) -> Running 
                 let (reason, operation) = (GapReason::Denied, "sts:GetCallerIdentity".to_owned());
                 return Err(Gap { reason, operation, message: "the token has expired".to_owned() });
             }
-            Ok(Gated { cloud: Simulated::new(1, 500, Date::constant(2026, 11, 1)), gate })
+            Ok(GatedCloud { cloud: Simulated::new(1, 500, Date::constant(2026, 11, 1)), gate })
         })
     };
     let daemon = Daemon::new(DaemonSettings {

@@ -1,4 +1,4 @@
-//! A ledger with one night of an estate, and what it says of the tags that are missing there.
+//! A ledger with one snapshot of an estate, and its predictions of the missing tags.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,7 +14,7 @@ use tagledger_model::{
 };
 use tagledger_policy::Policy;
 
-use crate::estates::{Estate, KEYS, POLICY};
+use crate::datasets::{Estate, KEYS, POLICY};
 
 /// What is said of one missing tag.
 pub(crate) struct Answer {

@@ -1,4 +1,4 @@
-//! Companies that exist only as chance: who owns what is decided first, and what is seen of it afterwards.
+//! Random companies: the owner of each resource is chosen first, and its visible properties after that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
