@@ -48,7 +48,8 @@ fn calls_are_logged_without_arguments() {
     let names: Vec<&str> = lines.next().unwrap().split(',').collect();
     let calls: Vec<BTreeMap<&str, &str>> =
         lines.map(|line| names.iter().copied().zip(line.split(',')).collect()).collect();
-    let told: Vec<_> = calls.iter().map(|call| (call["caller"], call["tool"], call["outcome"], call["rows"])).collect();
+    let answer: Vec<_> =
+        calls.iter().map(|call| (call["caller"], call["tool"], call["outcome"], call["rows"])).collect();
     let expected = [
         (id, "check_tag_compliance", "ok", "40"),
         (id, "check_tag_compliance", "ok", "40"),
@@ -56,7 +57,7 @@ fn calls_are_logged_without_arguments() {
         (id, "validate_resource_tags", "refused", "0"),
         (id, "other", "error", "0"),
     ];
-    assert_eq!(told, expected, "{csv}");
+    assert_eq!(answer, expected, "{csv}");
     assert!(calls.iter().all(|call| call["trace_id"] == TRACE && call["arguments"].len() == 16));
     assert_eq!(calls[0]["arguments"], calls[1]["arguments"]);
     assert_ne!(calls[0]["arguments"], calls[2]["arguments"]);

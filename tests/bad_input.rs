@@ -196,8 +196,8 @@ fn locked_ledger_refuses_scan_before_listing() {
     writer.execute_batch("BEGIN IMMEDIATE").unwrap();
     world.fake.clear_request_log();
     world.scan(&[]).complains(&["another scan is writing", "ledger.sqlite", "wait for it to end"]);
-    let asked = world.fake.request_log().counts();
-    assert!(asked.keys().all(|operation| operation == "sts:GetCallerIdentity"), "nothing is listed: {asked:?}");
+    let requested = world.fake.request_log().counts();
+    assert!(requested.keys().all(|operation| operation == "sts:GetCallerIdentity"), "nothing is listed: {requested:?}");
     writer.execute_batch("ROLLBACK").unwrap();
     world.scan(&[]).exits(0);
 }

@@ -32,9 +32,9 @@ fn scan(world: &FakeEstate, budget: &str) -> support::binary::Outcome {
 }
 
 #[track_caller]
-fn same(what: &str, told: &Value, nano: i64) {
-    let (told, expected) = (told.as_f64().unwrap_or_else(|| panic!("{what}: {told}")), nano as f64 / 1e9);
-    assert!((told - expected).abs() < 0.011, "{what}: {told} was told, {expected} is right");
+fn same(what: &str, answer: &Value, nano: i64) {
+    let (answer, expected) = (answer.as_f64().unwrap_or_else(|| panic!("{what}: {answer}")), nano as f64 / 1e9);
+    assert!((answer - expected).abs() < 0.011, "{what}: {answer} was told, {expected} is right");
 }
 
 /// A sum of amounts as they are told, in cents.
@@ -53,29 +53,29 @@ fn gap_matches_estate_to_the_cent() {
     for (by, grouping) in ["by_resource_type", "by_region", "by_account"].into_iter().enumerate() {
         let truth = truth(&world, by);
         let period = json!({"start": first.to_string(), "end": last.to_string()});
-        let told = ask(&world.store(), TOOL, &json!({"time_period": period, "grouping": grouping})).unwrap();
-        same("total", &told["total_cloud_spend"], truth.all * days);
-        same("taggable", &told["taggable_spend"], truth.required.values().sum::<i64>() * days);
-        same("gap", &told["attribution_gap"], truth.gap.values().sum::<i64>() * days);
-        let breakdown = told["breakdown"].as_array().unwrap();
-        assert_eq!(breakdown.len(), truth.required.len(), "{told}");
+        let answer = ask(&world.store(), TOOL, &json!({"time_period": period, "grouping": grouping})).unwrap();
+        same("total", &answer["total_cloud_spend"], truth.all * days);
+        same("taggable", &answer["taggable_spend"], truth.required.values().sum::<i64>() * days);
+        same("gap", &answer["attribution_gap"], truth.gap.values().sum::<i64>() * days);
+        let breakdown = answer["breakdown"].as_array().unwrap();
+        assert_eq!(breakdown.len(), truth.required.len(), "{answer}");
         for row in breakdown {
             let name = row["category"].as_str().unwrap();
             let of = |sums: &BTreeMap<String, i64>| sums.get(name).copied().unwrap_or_default() * days;
             same(name, &row["unattributable_cost"], of(&truth.gap));
             same(name, &row["taggable_cost"], of(&truth.required));
         }
-        let gap = cents([&told["attribution_gap"]].into_iter());
+        let gap = cents([&answer["attribution_gap"]].into_iter());
         assert_eq!(cents(breakdown.iter().map(|row| &row["unattributable_cost"])), gap);
         assert!(breakdown.is_sorted_by(|a, b| a["unattributable_cost"].as_f64() >= b["unattributable_cost"].as_f64()));
-        let total = cents([&told["total_cloud_spend"]].into_iter());
-        assert_eq!(cents(told["buckets"].as_array().unwrap().iter().map(|bucket| &bucket["amount"])), total);
+        let total = cents([&answer["total_cloud_spend"]].into_iter());
+        assert_eq!(cents(answer["buckets"].as_array().unwrap().iter().map(|bucket| &bucket["amount"])), total);
         assert_eq!(
-            cents([&told["attributable_spend"], &told["attribution_gap"]].into_iter()),
-            cents([&told["taggable_spend"]].into_iter())
+            cents([&answer["attributable_spend"], &answer["attribution_gap"]].into_iter()),
+            cents([&answer["taggable_spend"]].into_iter())
         );
-        assert!(told["notes"].to_string().contains("CNY"), "{told}");
-        assert!(told.get("estimated_from").is_none() && told.get("fix_first").is_none(), "{told}");
+        assert!(answer["notes"].to_string().contains("CNY"), "{answer}");
+        assert!(answer.get("estimated_from").is_none() && answer.get("fix_first").is_none(), "{answer}");
     }
 }
 
@@ -85,7 +85,7 @@ fn gap_matches_estate_to_the_cent() {
 fn filtered_history_has_filtered_spend() {
     let world = company(5_000);
     scan(&world, FEW_MONTHS).exits(0);
-    let (region, of_owner) = ("eu-west-1", |wrong: &[&str]| {
+    let (region, of_owner) = ("eu-west-1", |invalid: &[&str]| {
         let (mut nano, mut seen) = (0, BTreeMap::new());
         for resource in world.fake.estate().resources() {
             let place = (resource.account.clone(), resource.region.clone(), resource.resource_type);
@@ -95,7 +95,7 @@ fn filtered_history_has_filtered_spend() {
             let owner =
                 ways()[resource.recipe].0.iter().find(|(key, _)| *key == "Owner").map_or("", |(_, value)| value);
             let must = required(service_of(resource.resource_type)).contains(&"Owner");
-            nano += if must && (wrong.is_empty() || wrong.contains(&owner)) { daily } else { 0 };
+            nano += if must && (invalid.is_empty() || invalid.contains(&owner)) { daily } else { 0 };
         }
         nano
     });
@@ -112,24 +112,27 @@ fn filtered_history_has_filtered_spend() {
     ];
     for (mut question, [spend, gap]) in cases {
         question["group_by"] = json!("month");
-        let told = ask(&world.store(), "get_violation_history", &question).unwrap();
-        let cost = &told["history"][0]["cost"];
+        let answer = ask(&world.store(), "get_violation_history", &question).unwrap();
+        let cost = &answer["history"][0]["cost"];
         // On the first of a month nothing of it is billed yet.
         let days = i64::from(today().day()) - 1;
-        assert!(days == 0 || cost["days"].as_i64().is_some_and(|told| [days, days + 1].contains(&told)), "{told}");
+        assert!(
+            days == 0 || cost["days"].as_i64().is_some_and(|answer| [days, days + 1].contains(&answer)),
+            "{answer}"
+        );
         if let Some(days) = cost["days"].as_i64() {
             same(&question.to_string(), &cost["taggable_spend"], spend * days);
             match question.get("tag") {
-                Some(_) => assert!(cost.get("attribution_gap").is_none(), "{told}"),
+                Some(_) => assert!(cost.get("attribution_gap").is_none(), "{answer}"),
                 None => same(&question.to_string(), &cost["attribution_gap"], gap * days),
             }
         }
     }
     let together = json!({"resource_types": ["ec2:instance"], "filters": {"region": region}});
-    let told = ask(&world.store(), "get_violation_history", &together).unwrap();
+    let answer = ask(&world.store(), "get_violation_history", &together).unwrap();
     assert!(
-        told["history"][0].get("cost").is_none() && told["notes"].to_string().contains("Spend is not available"),
-        "{told}"
+        answer["history"][0].get("cost").is_none() && answer["notes"].to_string().contains("Spend is not available"),
+        "{answer}"
     );
 }
 
@@ -140,9 +143,9 @@ fn buckets_and_tags_match_billed_amounts() {
     scan(&world, FEW_MONTHS).exits(0);
     let (first, last, days) = last_month();
     let period = json!({"start": first.to_string(), "end": last.to_string()});
-    let told = ask(&world.store(), TOOL, &json!({"time_period": period})).unwrap();
+    let answer = ask(&world.store(), TOOL, &json!({"time_period": period})).unwrap();
     let bucket = |name: &str| {
-        told["buckets"].as_array().unwrap().iter().find(|b| b["bucket"] == name).unwrap()["amount"].clone()
+        answer["buckets"].as_array().unwrap().iter().find(|b| b["bucket"] == name).unwrap()["amount"].clone()
     };
     let mut volumes = 0;
     for region in world.fake.estate().accounts.iter().flat_map(|account| &account.regions) {
@@ -176,12 +179,12 @@ fn buckets_and_tags_match_billed_amounts() {
             }
         }
     }
-    let by_tag = told["by_tag"].as_array().unwrap().iter().find(|tag| tag["tag"] == "Owner").unwrap();
+    let by_tag = answer["by_tag"].as_array().unwrap().iter().find(|tag| tag["tag"] == "Owner").unwrap();
     same("required", &by_tag["required_spend"], owner.0 * days);
     same("missing", &by_tag["missing_spend"], owner.1 * days);
     same("invalid", &by_tag["invalid_spend"], owner.2 * days);
     assert_eq!(by_tag["invalid_values"][0]["value"], "tbd");
-    assert!(told["attribution_gap_percentage_of_taggable"].as_f64().unwrap() < 100.0);
+    assert!(answer["attribution_gap_percentage_of_taggable"].as_f64().unwrap() < 100.0);
 }
 
 fn cost_requests(world: &FakeEstate) -> usize {
@@ -216,10 +219,10 @@ fn shared_redis_saves_cost_requests() {
     let scan_into = |name: &str| {
         let store = world.folder.path().join(name);
         let variables = [("TAGLEDGER_COST_REQUEST_BUDGET", FEW_MONTHS), ("REDIS_URL", &url)];
-        let told = world.scan_into(&store, &["--accounts", MEMBER], &variables).exits(0);
+        let result = world.scan_into(&store, &["--accounts", MEMBER], &variables).exits(0);
         let spent = cost_requests(&world);
         world.fake.clear_request_log();
-        (spent, ask(&store, TOOL, &json!({"grouping": "by_region"})).unwrap(), told.stderr)
+        (spent, ask(&store, TOOL, &json!({"grouping": "by_region"})).unwrap(), result.stderr)
     };
     let same_figures = |one: &Value, other: &Value| {
         for field in ["total_cloud_spend", "taggable_spend", "attribution_gap", "breakdown", "time_period"] {
@@ -305,9 +308,9 @@ fn inactive_cost_tags_are_fixed_first() {
     estate.billing.inactive.push("Owner".to_owned());
     let world = FakeEstate::holding(estate);
     scan(&world, FEW_MONTHS).exits(0);
-    let told = ask(&world.store(), TOOL, &json!({})).unwrap();
+    let answer = ask(&world.store(), TOOL, &json!({})).unwrap();
     let first: Vec<_> =
-        told["fix_first"].as_array().unwrap().iter().map(|fix| (&fix["tag"], &fix["problem"])).collect();
+        answer["fix_first"].as_array().unwrap().iter().map(|fix| (&fix["tag"], &fix["problem"])).collect();
     assert_eq!(
         first,
         [(&json!("Application"), &json!("unknown_to_billing")), (&json!("Owner"), &json!("not_activated"))]
@@ -323,9 +326,9 @@ fn missing_net_amounts_fall_back_to_amortized() {
     let world = FakeEstate::holding(estate);
     scan(&world, FEW_MONTHS).exits(0);
     let (.., days) = last_month();
-    let told = ask(&world.store(), TOOL, &json!({})).unwrap();
-    assert_eq!(told["cost_source"]["metric"], "AmortizedCost");
-    same("gap", &told["attribution_gap"], truth(&world, 0).gap.values().sum::<i64>() * days / 10 * 11);
+    let answer = ask(&world.store(), TOOL, &json!({})).unwrap();
+    assert_eq!(answer["cost_source"]["metric"], "AmortizedCost");
+    same("gap", &answer["attribution_gap"], truth(&world, 0).gap.values().sum::<i64>() * days / 10 * 11);
 }
 
 /// A period in the current month is marked as estimated. A reversed, future, too old or malformed period and an unknown
@@ -338,19 +341,19 @@ fn open_month_is_marked_and_bad_period_refused() {
     let today = today();
     if today.day() > 1 {
         let period = json!({"start": first.to_string(), "end": today.to_string()});
-        let told = ask(&world.store(), TOOL, &json!({"time_period": period})).unwrap();
-        assert_eq!(told["estimated_from"], today.first_of_month().to_string());
-        assert!(told["notes"].to_string().contains("The figures include only"), "today is not billed yet: {told}");
+        let answer = ask(&world.store(), TOOL, &json!({"time_period": period})).unwrap();
+        assert_eq!(answer["estimated_from"], today.first_of_month().to_string());
+        assert!(answer["notes"].to_string().contains("The figures include only"), "today is not billed yet: {answer}");
     }
     let later = today.saturating_add(40.days());
-    for (start, end, words) in [
+    for (start, end, text) in [
         (first.to_string(), first.saturating_sub(1.day()).to_string(), "is before"),
         (later.to_string(), later.to_string(), "in the future"),
         ("2020-01-01".to_owned(), "2020-01-31".to_owned(), "keeps 13 months"),
         ("2026-02-30".to_owned(), "2026-03-01".to_owned(), "`time_period.start`: `2026-02-30` is not a date"),
     ] {
         let refused = ask(&world.store(), TOOL, &json!({"time_period": {"start": start, "end": end}})).unwrap_err();
-        assert!(refused.contains(words), "{refused}");
+        assert!(refused.contains(text), "{refused}");
     }
     let refused = ask(&world.store(), TOOL, &json!({"grouping": "by_team"})).unwrap_err();
     assert!(refused.contains("by_resource_type") && refused.contains("by_account"), "{refused}");
@@ -366,9 +369,9 @@ fn cost_figures_agree_across_tools() {
     let check = |arguments: Value| {
         ask(&world.store(), "check_tag_compliance", &arguments).unwrap()["compliance_by_cost"].clone()
     };
-    let (whole, told) = (check(json!({})), costs("by_region"));
+    let (complete, answer) = (check(json!({})), costs("by_region"));
     for field in ["taggable_spend", "attributable_spend", "currency", "time_period"] {
-        assert_eq!(whole[field], told[field], "{field}");
+        assert_eq!(complete[field], answer[field], "{field}");
     }
     for (grouping, filter) in [
         ("by_region", json!({"filters": {"region": "eu-west-1"}})),
@@ -377,8 +380,8 @@ fn cost_figures_agree_across_tools() {
     ] {
         let part = check(filter.clone());
         let name = ["eu-west-1", MEMBER, "rds:db"].into_iter().find(|name| filter.to_string().contains(name)).unwrap();
-        let told = costs(grouping);
-        let row = told["breakdown"].as_array().unwrap().iter().find(|row| row["category"] == name).unwrap();
+        let answer = costs(grouping);
+        let row = answer["breakdown"].as_array().unwrap().iter().find(|row| row["category"] == name).unwrap();
         assert_eq!(part["taggable_spend"], row["taggable_cost"], "{name}");
         let gap = cents([&part["taggable_spend"]].into_iter()) - cents([&part["attributable_spend"]].into_iter());
         assert!((gap - cents([&row["unattributable_cost"]].into_iter())).abs() <= 1, "{name}: {part} {row}");
@@ -409,11 +412,14 @@ fn payer_is_queried_once_for_all_accounts() {
     let (.., days) = last_month();
     let truth = truth(&world, 2);
     assert_eq!(truth.required.len(), 30);
-    let told = ask(&world.store(), TOOL, &json!({"grouping": "by_account"})).unwrap();
-    same("taggable", &told["taggable_spend"], truth.required.values().sum::<i64>() * days);
-    same("gap", &told["attribution_gap"], truth.gap.values().sum::<i64>() * days);
-    assert_eq!((told["breakdown"].as_array().unwrap().len(), &told["more_categories"]["categories"]), (20, &json!(10)));
-    let shown = cents(told["breakdown"].as_array().unwrap().iter().map(|row| &row["unattributable_cost"]));
-    let more = cents([&told["more_categories"]["unattributable_cost"]].into_iter());
-    assert_eq!(shown + more, cents([&told["attribution_gap"]].into_iter()));
+    let answer = ask(&world.store(), TOOL, &json!({"grouping": "by_account"})).unwrap();
+    same("taggable", &answer["taggable_spend"], truth.required.values().sum::<i64>() * days);
+    same("gap", &answer["attribution_gap"], truth.gap.values().sum::<i64>() * days);
+    assert_eq!(
+        (answer["breakdown"].as_array().unwrap().len(), &answer["more_categories"]["categories"]),
+        (20, &json!(10))
+    );
+    let shown = cents(answer["breakdown"].as_array().unwrap().iter().map(|row| &row["unattributable_cost"]));
+    let more = cents([&answer["more_categories"]["unattributable_cost"]].into_iter());
+    assert_eq!(shown + more, cents([&answer["attribution_gap"]].into_iter()));
 }

@@ -59,9 +59,9 @@ fn next(seed: &mut u64) -> u64 {
 fn kill_at_any_point_keeps_ledger_consistent() {
     let (before, after) = (company([9, 6]), company([7, 10]));
     let store = before.store();
-    let begun = Instant::now();
+    let prefix = Instant::now();
     run(&mut scan(&before, &store)).exits(0);
-    let whole_scan = begun.elapsed();
+    let whole_scan = prefix.elapsed();
     let first = sound(&store).1;
     let second = {
         let other = after.store();
@@ -98,7 +98,7 @@ fn scan_on_small_disk(world: &FakeEstate, kib: u64) -> (support::binary::Outcome
     fs::create_dir_all(&left).expect("a folder");
     let inner = scan(world, &disk.join("ledger.sqlite"));
     let quoted = |text: &std::ffi::OsStr| format!("'{}'", text.to_str().expect("plain text"));
-    let words: Vec<String> = std::iter::once(inner.get_program()).chain(inner.get_args()).map(quoted).collect();
+    let expected: Vec<String> = std::iter::once(inner.get_program()).chain(inner.get_args()).map(quoted).collect();
     let script = format!(
         "mount -t tmpfs -o size={kib}k none '{disk}' && cp '{store}' '{disk}/ledger.sqlite' || exit 90
          {command}; code=$?
@@ -106,7 +106,7 @@ fn scan_on_small_disk(world: &FakeEstate, kib: u64) -> (support::binary::Outcome
         disk = disk.display(),
         store = world.store().display(),
         left = left.display(),
-        command = words.join(" ")
+        command = expected.join(" ")
     );
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]);

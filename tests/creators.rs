@@ -76,19 +76,19 @@ fn known(world: &FakeEstate) -> BTreeMap<i64, String> {
 #[test]
 fn creators_are_read_once_and_retained() {
     let world = company();
-    let told = scan(&world).exits(0);
-    assert!(!told.stderr.contains("not known"), "{}", told.stderr);
+    let answer = scan(&world).exits(0);
+    assert!(!answer.stderr.contains("not known"), "{}", answer.stderr);
     let truth = truth(&world);
     assert!(truth.len() < world.fake.estate().total(), "the oldest are older than the trail");
     assert_eq!(known(&world), truth);
     // Of each scope the pages of fifty that its creations take: one for clusters, two for all else.
-    let asked = |world: &FakeEstate| world.fake.request_log().count("cloudtrail", "LookupEvents");
-    assert_eq!(asked(&world), 4 * (7 * 2 + 1));
+    let requested = |world: &FakeEstate| world.fake.request_log().count("cloudtrail", "LookupEvents");
+    assert_eq!(requested(&world), 4 * (7 * 2 + 1));
     world.asks_only_what_is_served();
     world.fake.clear_request_log();
     scan(&world).exits(0);
     assert_eq!(known(&world), truth);
-    assert_eq!(asked(&world), 4 * 8, "only the last hour is asked for again");
+    assert_eq!(requested(&world), 4 * 8, "only the last hour is asked for again");
 }
 
 /// A denied `cloudtrail:LookupEvents` is a warning and not a gap of the snapshot. The next scan reads the missing
@@ -97,9 +97,13 @@ fn creators_are_read_once_and_retained() {
 fn denied_cloudtrail_is_not_a_snapshot_gap() {
     let world =
         company().failing(Faults::none().with(Rule::new(Effect::Deny).service("cloudtrail").region("eu-west-1")));
-    let told = scan(&world).exits(0);
-    assert!(told.stderr.contains("the creators of resources could not be read in 16 of 32 scopes"), "{}", told.stderr);
-    assert!(told.stderr.contains("cloudtrail:LookupEvents in account"), "{}", told.stderr);
+    let answer = scan(&world).exits(0);
+    assert!(
+        answer.stderr.contains("the creators of resources could not be read in 16 of 32 scopes"),
+        "{}",
+        answer.stderr
+    );
+    assert!(answer.stderr.contains("cloudtrail:LookupEvents in account"), "{}", answer.stderr);
     let (known, all) = (known(&world).len(), truth(&world).len());
     assert_eq!(known, all / 2);
     world.fake.set_faults(Faults::none());
@@ -121,16 +125,16 @@ fn creator_is_evidence_for_suggestions() {
             one.resource_type == resource_type && truth.contains_key(&key)
         };
         let resource = resources.iter().find(of).expect("one of Ada's");
-        let told = ask(&world.store(), "suggest_tags", &json!({"resource_arn": resource.arn})).unwrap();
-        let suggestion = &told["suggestions"][0];
+        let answer = ask(&world.store(), "suggest_tags", &json!({"resource_arn": resource.arn})).unwrap();
+        let suggestion = &answer["suggestions"][0];
         assert_eq!(
             (&suggestion["tag_key"], &suggestion["suggested_value"]),
             (&json!("CostCenter"), &json!("Engineering")),
-            "{told}"
+            "{answer}"
         );
         let evidence = suggestion["evidence"].as_array().unwrap();
-        let created = evidence.iter().find(|one| one["source"] == "creator").unwrap_or_else(|| panic!("{told}"));
-        assert_eq!(created["with_value"], created["with_tag"], "Ada's all belong to Engineering: {told}");
-        assert!(suggestion["reasoning"].as_str().unwrap().contains("created by the same principal"), "{told}");
+        let created = evidence.iter().find(|one| one["source"] == "creator").unwrap_or_else(|| panic!("{answer}"));
+        assert_eq!(created["with_value"], created["with_tag"], "Ada's all belong to Engineering: {answer}");
+        assert!(suggestion["reasoning"].as_str().unwrap().contains("created by the same principal"), "{answer}");
     }
 }

@@ -26,12 +26,8 @@ fn doctor(world: &FakeEstate, arguments: &[&str]) -> Outcome {
     run(&mut command)
 }
 
-fn line<'t>(outcome: &'t Outcome, words: &str) -> &'t str {
-    outcome
-        .stdout
-        .lines()
-        .find(|line| line.contains(words))
-        .unwrap_or_else(|| panic!("no {words} in {}", outcome.stdout))
+fn line<'t>(outcome: &'t Outcome, text: &str) -> &'t str {
+    outcome.stdout.lines().find(|line| line.contains(text)).unwrap_or_else(|| panic!("no {text} in {}", outcome.stdout))
 }
 
 /// In a working setup, every line of `doctor` is ok, and each permission is tried with one request.

@@ -69,14 +69,14 @@ fn invalid_key_commands_change_nothing() {
     key(home, &["revoke", "nobody"]).complains(&["no key with the id or name nobody"]);
     key(home, &["list"]).complains(&["tagledger-keys.json cannot be read"]);
     key(home, &["create", "--name", ""]).complains(&["1 to 64 characters"]);
-    for (arguments, words) in [
+    for (arguments, text) in [
         (["--scopes", "write"], "there are read, live and rescan"),
         (["--expires", "soon"], "neither a number of days"),
         (["--accounts", "42"], "account"),
     ] {
         let outcome = key(home, &[&["create", "--name", "x"][..], &arguments].concat());
         assert_eq!(outcome.code, Some(2), "{outcome:?}");
-        assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(text), "{}", outcome.stderr);
     }
     std::fs::write(home.join("tagledger-keys.json"), "[]").unwrap();
     key(home, &["create", "--name", "x"]).complains(&["does not hold keys"]);

@@ -138,11 +138,12 @@ fn bucket_is_counted_once_across_regions() {
 fn scan_of_two_regions_queries_only_those() {
     let world = FakeEstate::of(in_every_region(|_| Counts { buckets: 2, instances: 2, ..none() }));
     world.scan(&["--regions", "us-east-1,eu-west-1"]).exits(0);
-    let mut asked: Vec<String> = world.fake.request_log().requests.into_iter().map(|request| request.region).collect();
-    asked.sort();
-    asked.dedup();
-    assert_eq!(asked, ["eu-west-1", "us-east-1"]);
-    world.ledger().holds(&world.expected().without(|record| !asked.contains(&record.region)));
+    let mut requested: Vec<String> =
+        world.fake.request_log().requests.into_iter().map(|request| request.region).collect();
+    requested.sort();
+    requested.dedup();
+    assert_eq!(requested, ["eu-west-1", "us-east-1"]);
+    world.ledger().holds(&world.expected().without(|record| !requested.contains(&record.region)));
 }
 
 /// If every list is denied, the snapshot has no score, no resources and a gap for each scope.
@@ -229,8 +230,8 @@ fn policy_change_reevaluates_same_estate() {
     });
     scan_with_policy(&world, &lax).exits(0);
     let records = world.ledger().records();
-    let judged = records.values().filter(|record| ["compliant", "non_compliant"].contains(&record.state.as_str()));
-    assert_eq!(judged.count(), 20);
+    let evaluated = records.values().filter(|record| ["compliant", "non_compliant"].contains(&record.state.as_str()));
+    assert_eq!(evaluated.count(), 20);
     let kinds: Vec<String> = world.ledger().changes(2).into_keys().collect();
     assert_eq!(kinds, ["verdict"], "no tag has changed");
     let closed: Vec<String> = world.ledger().column("SELECT DISTINCT closed_by FROM violation WHERE closed = 2");
@@ -274,10 +275,10 @@ fn nested_quantifiers_take_linear_time() {
     let hostile = policy(&world, "hostile.json", |policy| {
         policy["required_tags"] = json!([{"name": "Team", "validation_regex": "^([a-z]+)+$"}]);
     });
-    let begun = Instant::now();
+    let prefix = Instant::now();
     scan_with_policy(&world, &hostile).exits(0);
     // A backtracking engine tries 2 to the power of 255 ways.
-    assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+    assert!(prefix.elapsed().as_secs() < 10, "{:?}", prefix.elapsed());
     assert_same("findings", &world.ledger().changes(1), &BTreeMap::from([("new".to_owned(), 13)]));
     assert_eq!(totals(&world).2, 13);
 }
@@ -286,10 +287,10 @@ fn nested_quantifiers_take_linear_time() {
 #[test]
 fn unknown_type_in_policy_is_refused() {
     let world = FakeEstate::small();
-    let wrong = policy(&world, "wrong.json", |policy| {
+    let invalid = policy(&world, "wrong.json", |policy| {
         policy["required_tags"][0]["applies_to"] = json!(["rds:db-instance"]);
     });
-    scan_with_policy(&world, &wrong).complains(&["required_tags[0].applies_to[0]", "did you mean `rds:db`?"]);
+    scan_with_policy(&world, &invalid).complains(&["required_tags[0].applies_to[0]", "did you mean `rds:db`?"]);
     assert_eq!(world.fake.request_log().len(), 0);
 }
 

@@ -173,12 +173,12 @@ fn metadata_names_issuer_and_scopes() {
     let server = server(&world, file.to_str().unwrap());
     for path in ["/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"] {
         let (status, body) = server.ask("GET", path, "", "");
-        let told: Value = serde_json::from_str(&body).unwrap();
+        let answer: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(
-            (status, &told["resource"], &told["authorization_servers"]),
+            (status, &answer["resource"], &answer["authorization_servers"]),
             (200, &json!(RESOURCE), &json!([ISSUER]))
         );
-        assert_eq!(told["scopes_supported"], json!(["tagledger:read", "tagledger:live"]));
+        assert_eq!(answer["scopes_supported"], json!(["tagledger:read", "tagledger:live"]));
     }
     let metadata = "resource_metadata=\"https://ledger.example.com/.well-known/oauth-protected-resource/mcp\"";
     let listing = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
@@ -188,8 +188,8 @@ fn metadata_names_issuer_and_scopes() {
         "{missing}"
     );
     assert!(missing.contains("scope=\"tagledger:read tagledger:live\""), "{missing}");
-    let wrong = head(server.port, "/mcp", &bearer("a.b.c"), listing);
-    assert!(wrong.contains("error=\"invalid_token\"") && wrong.contains(metadata), "{wrong}");
+    let invalid = head(server.port, "/mcp", &bearer("a.b.c"), listing);
+    assert!(invalid.contains("error=\"invalid_token\"") && invalid.contains(metadata), "{invalid}");
 
     let read = bearer(&key.with(json!({"scope": "tagledger:read"})));
     let none = bearer(&key.with(json!({"scope": "openid"})));
@@ -325,8 +325,8 @@ fn control_port_requires_rescan_scope() {
         (json!({"scope": "tagledger:rescan", "exp": at}), "401"),
         (json!({"scope": "tagledger:rescan", "aud": "https://other.example.com"}), "401"),
     ] {
-        let told = head(port, "/scans", &bearer(&key.with(claims.clone())), "");
-        assert!(told.starts_with(&format!("http/1.1 {status}")), "{claims}: {told}");
+        let answer = head(port, "/scans", &bearer(&key.with(claims.clone())), "");
+        assert!(answer.starts_with(&format!("http/1.1 {status}")), "{claims}: {answer}");
     }
 }
 

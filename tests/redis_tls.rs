@@ -101,8 +101,8 @@ fn tls_certificate_and_password_are_verified() {
     let nobody = temp_folder();
     certificate(nobody.path());
     assert!(!is_up(home, &url, &nobody.path().join("authority.pem")), "another's certificate is trusted");
-    let wrong = format!("rediss://:wrong@127.0.0.1:{port}/2");
-    assert!(!is_up(home, &wrong, &home.join("authority.pem")), "a wrong password is accepted");
+    let invalid = format!("rediss://:wrong@127.0.0.1:{port}/2");
+    assert!(!is_up(home, &invalid, &home.join("authority.pem")), "a wrong password is accepted");
     run(tagledger(home).arg("server").env("REDIS_URL", "redis:/secret"))
         .complains(&["not the address of a Redis server"]);
 }

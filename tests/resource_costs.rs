@@ -66,14 +66,14 @@ fn truth(world: &FakeEstate) -> BTreeMap<String, Truth> {
             "rds:cluster" | "ecs:cluster" => Vec::new(),
             other => required(service_of(other)).to_vec(),
         };
-        let (tags, wrong) = &ways()[resource.recipe];
+        let (tags, invalid) = &ways()[resource.recipe];
         let has = |key: &str| tags.iter().any(|(tag, _)| tag.eq_ignore_ascii_case(key));
         let missing: Vec<&str> = keys.iter().copied().filter(|key| !has(key)).collect();
         let truth_of = Truth {
             resource_type: resource.resource_type,
             region: resource.region,
             nano,
-            wrong: keys.iter().any(|key| wrong.contains(key)),
+            wrong: keys.iter().any(|key| invalid.contains(key)),
             lacks: tags.is_empty() || !missing.is_empty(),
             missing,
         };
@@ -102,9 +102,9 @@ fn pages(world: &FakeEstate, mut arguments: Value) -> (Value, Vec<Value>) {
 
 /// To the cent, and one more for what is rounded down.
 #[track_caller]
-fn same(what: &str, told: &Value, nano: i64) {
-    let (told, expected) = (told.as_f64().unwrap_or_else(|| panic!("{what}: {told}")), nano as f64 / 1e9);
-    assert!((told - expected).abs() < 0.011, "{what}: {told} was told, {expected} is right");
+fn same(what: &str, answer: &Value, nano: i64) {
+    let (answer, expected) = (answer.as_f64().unwrap_or_else(|| panic!("{what}: {answer}")), nano as f64 / 1e9);
+    assert!((answer - expected).abs() < 0.011, "{what}: {answer} was told, {expected} is right");
 }
 
 /// Checks every row that lacks tags against the truth; which types have costs, each by which source.
@@ -113,8 +113,8 @@ fn check_rows(world: &FakeEstate, sources: &BTreeMap<&str, &str>) {
     let (answer, rows) = pages(world, json!({}));
     assert_eq!(answer["sorted_by"], "cost");
     let lacking: BTreeSet<&String> = truth.iter().filter(|(_, truth)| truth.lacks).map(|(arn, _)| arn).collect();
-    let told: BTreeSet<String> = rows.iter().map(|row| row["resource_arn"].as_str().unwrap().to_owned()).collect();
-    assert_eq!((told.len(), told.iter().collect::<BTreeSet<_>>()), (rows.len(), lacking));
+    let result: BTreeSet<String> = rows.iter().map(|row| row["resource_arn"].as_str().unwrap().to_owned()).collect();
+    assert_eq!((result.len(), result.iter().collect::<BTreeSet<_>>()), (rows.len(), lacking));
     let (mut sum, mut known) = (0, 0);
     for row in &rows {
         let arn = row["resource_arn"].as_str().unwrap();
@@ -220,20 +220,20 @@ fn current_tags_gap_adds_up_to_taggable_spend() {
             &["ec2:instance", "rds:db"]
         };
         let truth = truth(&world);
-        let of = |wrong: bool| {
-            let known = truth.values().filter(|truth| known.contains(&truth.resource_type) && truth.wrong == wrong);
+        let of = |invalid: bool| {
+            let known = truth.values().filter(|truth| known.contains(&truth.resource_type) && truth.wrong == invalid);
             known.map(|truth| truth.nano).sum::<i64>()
         };
-        let told = ask(&world.store(), GAP, &json!({"grouping": "by_region"})).unwrap();
-        let live = &told["live_gap"];
+        let answer = ask(&world.store(), GAP, &json!({"grouping": "by_region"})).unwrap();
+        let live = &answer["live_gap"];
         same("attributable", &live["attributable_spend"], of(false));
         same("gap", &live["attribution_gap"], of(true));
         let parts = ["attributable_spend", "attribution_gap", "not_judged_spend"];
         let sum: f64 = parts.iter().map(|part| live[part].as_f64().unwrap()).sum();
-        assert!((sum - told["taggable_spend"].as_f64().unwrap()).abs() < 0.001, "{told}");
-        assert!(live["not_judged_spend"].as_f64().unwrap() >= 0.0, "{told}");
-        assert!(live["fixed_shows_in_next_bill"].is_null(), "the ledger is younger than the month: {told}");
-        for row in told["breakdown"].as_array().unwrap() {
+        assert!((sum - answer["taggable_spend"].as_f64().unwrap()).abs() < 0.001, "{answer}");
+        assert!(live["not_judged_spend"].as_f64().unwrap() >= 0.0, "{answer}");
+        assert!(live["fixed_shows_in_next_bill"].is_null(), "the ledger is younger than the month: {answer}");
+        for row in answer["breakdown"].as_array().unwrap() {
             let here = truth.values().filter(|truth| row["category"] == truth.region && truth.wrong);
             let here = here.filter(|truth| known.contains(&truth.resource_type)).map(|truth| truth.nano).sum();
             same("of a region", &row["live_unattributable_cost"], here);
@@ -241,7 +241,7 @@ fn current_tags_gap_adds_up_to_taggable_spend() {
         let other = last_month().0.saturating_sub(1.month());
         let period = json!({"start": other.to_string(), "end": other.last_of_month().to_string()});
         let earlier = ask(&world.store(), GAP, &json!({"time_period": period}));
-        assert!(earlier.map_or(true, |told| told.get("live_gap").is_none()), "of other months it is not known");
+        assert!(earlier.map_or(true, |answer| answer.get("live_gap").is_none()), "of other months it is not known");
     }
 }
 
@@ -250,13 +250,13 @@ fn current_tags_gap_adds_up_to_taggable_spend() {
 fn resource_costs_never_exceed_service_bill() {
     for names_resources in [false, true] {
         let world = world(names_resources);
-        let told = ask(&world.store(), GAP, &json!({})).unwrap();
+        let answer = ask(&world.store(), GAP, &json!({})).unwrap();
         let mut all = BTreeMap::<String, f64>::new();
         for row in pages(&world, json!({})).1 {
             let kind = row["resource_type"].as_str().unwrap().to_owned();
             *all.entry(kind).or_default() += row["monthly_cost"].as_f64().unwrap_or_default();
         }
-        for row in told["breakdown"].as_array().unwrap() {
+        for row in answer["breakdown"].as_array().unwrap() {
             let of_resources = all.get(row["category"].as_str().unwrap()).copied().unwrap_or_default();
             assert!(of_resources <= row["taggable_cost"].as_f64().unwrap() + 0.01, "{row}: {of_resources}");
         }
@@ -291,9 +291,9 @@ fn denied_resource_costs_fall_back_to_shares() {
     let denied = Rule::new(Effect::Deny).service("ce").operation("GetCostAndUsageWithResources").every(1);
     let world = FakeEstate::holding(estate).failing(Faults::none().with(denied));
     world.scan_with(&["--accounts", MEMBER], &[("TAGLEDGER_COST_REQUEST_BUDGET", "60")]).exits(0);
-    let told = ask(&world.store(), FINDING, &json!({"resource_types": ["ec2:instance"]})).unwrap();
-    assert_eq!(told["untagged_resources"][0]["cost_source"], "share_of_instance_hours");
-    assert!(told["notes"].to_string().contains("ce:GetCostAndUsageWithResources"), "{told}");
+    let answer = ask(&world.store(), FINDING, &json!({"resource_types": ["ec2:instance"]})).unwrap();
+    assert_eq!(answer["untagged_resources"][0]["cost_source"], "share_of_instance_hours");
+    assert!(answer["notes"].to_string().contains("ce:GetCostAndUsageWithResources"), "{answer}");
 }
 
 /// The report contains the score, the counts, the costs and the accounts that the other tools return. Its violation
@@ -324,12 +324,12 @@ fn report_agrees_with_other_tools() {
     let row = row.unwrap();
     assert_eq!(row["count"], count);
     same("cost of it", &row["cost_impact"], nano);
-    let told = check["by_rule"]
+    let answer = check["by_rule"]
         .as_array()
         .unwrap()
         .iter()
         .find(|rule| rule["code"] == "MISSING" && rule["tag"] == "CostCenter");
-    assert_eq!(told.unwrap()["resources"], count);
+    assert_eq!(answer.unwrap()["resources"], count);
     let accounts = report["worst_accounts"].as_array().unwrap();
     let by_account = ask(&store, GAP, &json!({"grouping": "by_account"})).unwrap();
     for row in by_account["breakdown"].as_array().unwrap() {

@@ -97,9 +97,9 @@ fn default_scan_covers_own_account_only() {
 fn region_and_type_filters_limit_scan() {
     let world = FakeEstate::of(company());
     world.scan(&["--regions", "us-east-1", "--types", "s3:bucket,ecs:service"]).exits(0);
-    let asked = ["s3:bucket", "ecs:service"];
+    let requested = ["s3:bucket", "ecs:service"];
     let expected = world.expected().without(|record| {
-        record.account != HOME || record.region != "us-east-1" || !asked.contains(&record.resource_type.as_str())
+        record.account != HOME || record.region != "us-east-1" || !requested.contains(&record.resource_type.as_str())
     });
     world.ledger().holds(&expected);
 }

@@ -91,7 +91,7 @@ impl Night<'_> {
 /// A denied service is a gap with the reason `denied`, and its resources stay known with the state `unknown`.
 #[test]
 fn denied_service_is_a_gap_and_keeps_resources() {
-    let night = Night {
+    let snapshot = Night {
         arguments: &[],
         faults: faults([Rule::new(Effect::Deny).service("rds")]),
         reason: "denied",
@@ -100,51 +100,51 @@ fn denied_service_is_a_gap_and_keeps_resources() {
             ("111122223333 us-east-1 rds:db", "denied rds:DescribeDBInstances"),
         ]),
     };
-    night.passes(&FakeEstate::small(), |_, record| record.resource_type.starts_with("rds:"));
+    snapshot.passes(&FakeEstate::small(), |_, record| record.resource_type.starts_with("rds:"));
 }
 
 /// A region that a service control policy denies is a gap with the reason `denied_by_scp`.
 #[test]
 fn scp_denied_region_has_own_reason() {
-    let night = Night {
+    let snapshot = Night {
         arguments: &["--accounts", MEMBER],
         faults: faults([Rule::new(Effect::DenyByScp).region("eu-west-1").account(MEMBER)]),
         reason: "denied_by_scp",
         gaps: whole_region(MEMBER, "eu-west-1", |call| format!("denied_by_scp {call}")),
     };
-    night.passes(&two_regions(), |_, record| record.account == MEMBER && record.region == "eu-west-1");
+    snapshot.passes(&two_regions(), |_, record| record.account == MEMBER && record.region == "eu-west-1");
 }
 
 /// A list that fails because the region is not enabled is a gap with the reason `not_enabled`.
 #[test]
 fn disabled_region_has_own_reason() {
     let off = Rule::new(Effect::NotEnabled).service("ec2").operation("DescribeVolumes");
-    let night = Night {
+    let snapshot = Night {
         arguments: &[],
         faults: faults([off]),
         reason: "not_enabled",
         gaps: gaps([("111122223333 us-east-1 ec2:volume", "not_enabled ec2:DescribeVolumes")]),
     };
-    night.passes(&FakeEstate::small(), |_, record| record.resource_type == "ec2:volume");
+    snapshot.passes(&FakeEstate::small(), |_, record| record.resource_type == "ec2:volume");
 }
 
 /// A list that is throttled on every attempt is a gap with the reason `throttled`.
 #[test]
 fn persistent_throttling_is_a_gap() {
-    let night = Night {
+    let snapshot = Night {
         arguments: &[],
         faults: faults([Rule::new(Effect::Throttle).service("lambda")]),
         reason: "throttled",
         gaps: gaps([("111122223333 us-east-1 lambda:function", "throttled lambda:ListFunctions")]),
     };
-    night.passes(&FakeEstate::small(), |_, record| record.resource_type == "lambda:function");
+    snapshot.passes(&FakeEstate::small(), |_, record| record.resource_type == "lambda:function");
 }
 
 /// The resources on the pages before an interruption are recorded, and only the rest is unknown.
 #[test]
 fn interrupted_list_keeps_read_pages() {
     let world = FakeEstate::of(one_region(Counts { instances: 1_030, ..Counts::each(0) }));
-    let night = Night {
+    let snapshot = Night {
         arguments: &[],
         faults: faults([Rule::new(Effect::Cut).operation("DescribeInstances").resource("NextToken=")]),
         reason: "failed",
@@ -152,25 +152,25 @@ fn interrupted_list_keeps_read_pages() {
     };
     // Of a thousand on the first page, the last index is 999; an id ends in ten hexadecimal digits of the index.
     let index = |arn: &str| i64::from_str_radix(arn.get(arn.len() - 10..).unwrap(), 16).unwrap();
-    night.passes(&world, |arn, _| index(arn) >= 1_000);
+    snapshot.passes(&world, |arn, _| index(arn) >= 1_000);
 }
 
 /// A list that returns the same page token again ends as a gap, and its resources are recorded.
 #[test]
 fn repeated_page_token_is_a_gap() {
     let world = FakeEstate::of(one_region(Counts { db_instances: 130, ..Counts::each(0) }));
-    let night = Night {
+    let snapshot = Night {
         arguments: &[],
         faults: faults([Rule::new(Effect::RepeatedToken).operation("DescribeDBInstances").resource("Marker=")]),
         reason: "failed",
         gaps: gaps([("111122223333 us-east-1 rds:db", "failed rds:DescribeDBInstances")]),
     };
     world.scan(&[]).exits(0);
-    world.fake.set_faults(night.faults);
+    world.fake.set_faults(snapshot.faults);
     world.scan_with(&[], &TWO_ATTEMPTS).exits(3);
     // The second page came, only its token was wrong, so that nothing is lost but the certainty.
     world.ledger().holds(&world.expected());
-    assert_same("gaps", &world.ledger().gaps(), &night.gaps);
+    assert_same("gaps", &world.ledger().gaps(), &snapshot.gaps);
 }
 
 /// Credentials that expire during a scan make every scope a gap, and all resources stay known.
@@ -178,13 +178,13 @@ fn repeated_page_token_is_a_gap() {
 fn expired_credentials_midway_are_gaps() {
     let expired = |service| Rule::new(Effect::ExpiredToken).service(service);
     let calls = ["DescribeInstances", "DescribeVolumes"].map(|call| expired("ec2").operation(call));
-    let night = Night {
+    let snapshot = Night {
         arguments: &[],
         faults: faults(["ecs", "lambda", "rds", "s3"].map(expired).into_iter().chain(calls)),
         reason: "denied",
         gaps: whole_region(HOME, "us-east-1", |call| format!("denied {call}")),
     };
-    night.passes(&FakeEstate::small(), |_, _| true);
+    snapshot.passes(&FakeEstate::small(), |_, _| true);
 }
 
 /// An account whose role cannot be assumed is a gap in each scope, and the other accounts are scanned.
@@ -192,13 +192,13 @@ fn expired_credentials_midway_are_gaps() {
 fn unassumable_role_is_a_gap_of_its_account() {
     let mut expected = whole_region(MEMBER, "eu-west-1", |_| "denied sts:AssumeRole".to_owned());
     expected.extend(whole_region(MEMBER, "us-east-1", |_| "denied sts:AssumeRole".to_owned()));
-    let night = Night {
+    let snapshot = Night {
         arguments: &["--accounts", "organization"],
         faults: faults([Rule::new(Effect::Deny).operation("AssumeRole")]),
         reason: "denied",
         gaps: expected,
     };
-    night.passes(&two_regions(), |_, record| record.account == MEMBER);
+    snapshot.passes(&two_regions(), |_, record| record.account == MEMBER);
 }
 
 /// If the accounts of the organization cannot be listed, the known member accounts are gaps and their resources stay
@@ -207,13 +207,13 @@ fn unassumable_role_is_a_gap_of_its_account() {
 fn unlistable_organization_keeps_members() {
     let mut expected = whole_region(MEMBER, "eu-west-1", |_| "denied organizations:ListAccounts".to_owned());
     expected.extend(whole_region(MEMBER, "us-east-1", |_| "denied organizations:ListAccounts".to_owned()));
-    let night = Night {
+    let snapshot = Night {
         arguments: &["--accounts", "organization"],
         faults: faults([Rule::new(Effect::Deny).operation("ListAccounts")]),
         reason: "denied",
         gaps: expected,
     };
-    night.passes(&two_regions(), |_, record| record.account == MEMBER);
+    snapshot.passes(&two_regions(), |_, record| record.account == MEMBER);
 }
 
 /// A bucket whose tags cannot be read is unknown, and all other buckets are evaluated.
@@ -222,20 +222,20 @@ fn unreadable_bucket_tags_affect_one_bucket() {
     let bucket = "us-east-1-111122223333-0000001";
     let denied = Rule::new(Effect::Deny).operation("GetResources");
     let broken = Rule::new(Effect::ServerError).operation("GetBucketTagging").resource(bucket);
-    let night = Night {
+    let snapshot = Night {
         arguments: &[],
         faults: faults([denied, broken]),
         reason: "failed",
         gaps: gaps([("111122223333 us-east-1 s3:bucket", "failed s3:GetBucketTagging")]),
     };
-    night.passes(&FakeEstate::small(), |arn, _| arn.ends_with(bucket));
+    snapshot.passes(&FakeEstate::small(), |arn, _| arn.ends_with(bucket));
 }
 
 /// Resources whose tags are denied are unknown and do not have missing tags.
 #[test]
 fn denied_tags_are_unknown_not_missing() {
     let denied = ["GetResources", "GetBucketTagging", "ListTags"];
-    let night = Night {
+    let snapshot = Night {
         arguments: &[],
         faults: faults(denied.map(|call| Rule::new(Effect::Deny).operation(call))),
         reason: "denied",
@@ -244,7 +244,7 @@ fn denied_tags_are_unknown_not_missing() {
             ("111122223333 us-east-1 s3:bucket", "denied s3:GetBucketTagging"),
         ]),
     };
-    night.passes(&FakeEstate::small(), |_, record| {
+    snapshot.passes(&FakeEstate::small(), |_, record| {
         ["lambda:function", "s3:bucket"].contains(&record.resource_type.as_str())
     });
 }
@@ -325,8 +325,8 @@ fn truncated_bucket_tags_are_not_evaluated() {
     world.scan_with(&["--types", "s3:bucket"], &TWO_ATTEMPTS);
     let truth = world.expected().records;
     let records = world.ledger().records();
-    let wrong = records.into_iter().filter(|(arn, record)| record.state != "unknown" && *record != truth[arn]);
-    assert_eq!(wrong.map(|(arn, _)| arn).collect::<Vec<_>>(), Vec::<String>::new(), "judged by half their tags");
+    let invalid = records.into_iter().filter(|(arn, record)| record.state != "unknown" && *record != truth[arn]);
+    assert_eq!(invalid.map(|(arn, _)| arn).collect::<Vec<_>>(), Vec::<String>::new(), "judged by half their tags");
 }
 
 /// If the response of `tag:GetResources` is truncated, the tags are read one resource at a time, and the snapshot is

@@ -113,14 +113,14 @@ fn cost_explorer_answers_of_moto_are_reported() {
     command.args(["--regions", "us-east-1", "--types", "s3:bucket"]);
     run(command.env("TAGLEDGER_COST_REQUEST_BUDGET", "9").env("AWS_MAX_ATTEMPTS", "1")).exits(0);
     let period = json!({"start": first, "end": second});
-    let told = ask(&store, "get_cost_attribution_gap", &json!({"time_period": period})).unwrap();
+    let result = ask(&store, "get_cost_attribution_gap", &json!({"time_period": period})).unwrap();
     let figures = ["total_cloud_spend", "taggable_spend", "attributable_spend", "attribution_gap"]
-        .map(|name| told[name].as_f64().unwrap());
+        .map(|name| result[name].as_f64().unwrap());
     // 100.10 + 9.905 + 20 + 0.90 - 50; 100.10 + 9.905 + 0.90; what of it is no gap; 61.10 + 9.905.
     assert_eq!(figures, [80.91, 110.91, 39.9, 71.01]);
     let categories: Vec<_> =
-        told["breakdown"].as_array().unwrap().iter().map(|row| row["category"].as_str().unwrap()).collect();
+        result["breakdown"].as_array().unwrap().iter().map(|row| row["category"].as_str().unwrap()).collect();
     assert_eq!(categories, ["ec2:instance", "s3:bucket"]);
-    let by_tag = told["by_tag"].to_string();
+    let by_tag = result["by_tag"].to_string();
     assert!(by_tag.contains(r#""missing_spend":110.9"#), "{by_tag}");
 }

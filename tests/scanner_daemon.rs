@@ -75,15 +75,15 @@ impl Daemon {
 
     /// The next line of the log that has these words.
     #[track_caller]
-    fn until(&self, words: &str) -> String {
-        let (begun, mut seen) = (Instant::now(), Vec::new());
-        while let Ok(line) = self.log.recv_timeout(PATIENCE.saturating_sub(begun.elapsed())) {
-            if line.contains(words) {
+    fn until(&self, text: &str) -> String {
+        let (prefix, mut seen) = (Instant::now(), Vec::new());
+        while let Ok(line) = self.log.recv_timeout(PATIENCE.saturating_sub(prefix.elapsed())) {
+            if line.contains(text) {
                 return line;
             }
             seen.push(line);
         }
-        panic!("`{words}` is never logged; logged was\n{}", seen.join("\n"));
+        panic!("`{text}` is never logged; logged was\n{}", seen.join("\n"));
     }
 
     fn ask(&self, method: &str, path: &str) -> (u16, String) {
@@ -103,11 +103,11 @@ impl Daemon {
 
     /// Ends it as an operator does, and returns its exit code and how long that took.
     fn terminate(mut self) -> (Option<i32>, Duration) {
-        let begun = Instant::now();
+        let prefix = Instant::now();
         run(Command::new("kill").arg(self.child.id().to_string())).exits(0);
-        while begun.elapsed() < PATIENCE {
+        while prefix.elapsed() < PATIENCE {
             if let Some(status) = self.child.try_wait().expect("its state") {
-                return (status.code(), begun.elapsed());
+                return (status.code(), prefix.elapsed());
             }
             thread::sleep(Duration::from_millis(20));
         }
@@ -150,12 +150,12 @@ fn daemon_reads_bill_and_reports_requests() {
     let daemon = Daemon::of(command.env("TAGLEDGER_COST_REQUEST_BUDGET", "9"));
     daemon.until("bill read");
     daemon.until("scan finished: complete");
-    let asked = world.fake.request_log().requests.iter().filter(|call| call.service == "ce").count();
+    let requested = world.fake.request_log().requests.iter().filter(|call| call.service == "ce").count();
     let metrics = daemon.ask("GET", "/metrics").1;
-    for series in [format!("tagledger_cost_requests_today {asked}"), "tagledger_cost_request_budget 9".to_owned()] {
+    for series in [format!("tagledger_cost_requests_today {requested}"), "tagledger_cost_request_budget 9".to_owned()] {
         assert!(metrics.lines().any(|line| line == series), "{series} is missing in\n{metrics}");
     }
-    assert!((1..=9).contains(&asked), "{asked}");
+    assert!((1..=9).contains(&requested), "{requested}");
 }
 
 /// The metrics count throttled requests by operation.
@@ -280,7 +280,7 @@ fn daemon_survives_unreachable_aws() {
 #[test]
 fn invalid_settings_fail_at_start() {
     let world = FakeEstate::small();
-    for (variable, value, told) in [
+    for (variable, value, answer) in [
         ("TAGLEDGER_SCHEDULE", "every night", "is not a cron expression"),
         ("TAGLEDGER_TIME_ZONE", "Berlin", "is not a time zone"),
         ("TAGLEDGER_CONTROL_LISTEN", "0.0.0.0:0", "TAGLEDGER_CONTROL_KEY"),
@@ -288,7 +288,7 @@ fn invalid_settings_fail_at_start() {
     ] {
         let mut command = tagledger(world.folder.path());
         command.arg("scanner").arg("--policy").arg(sample_policy()).env(variable, value);
-        run(&mut command).complains(&[told]);
+        run(&mut command).complains(&[answer]);
     }
     let mut command = tagledger(world.folder.path());
     let outcome = run(command.arg("scan").env("TAGLEDGER_RETENTION", "90"));

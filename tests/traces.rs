@@ -46,7 +46,7 @@ impl Collector {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (sent, status) = (Arc::<Mutex<Vec<Sent>>>::default(), Arc::new(AtomicU16::new(200)));
-        let (kept, answer) = (Arc::clone(&sent), Arc::clone(&status));
+        let (stored, answer) = (Arc::clone(&sent), Arc::clone(&status));
         std::thread::spawn(move || {
             for mut stream in listener.incoming().map_while(Result::ok) {
                 stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -57,7 +57,7 @@ impl Collector {
                     head.iter().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
                 let mut body = vec![0; length.unwrap_or(0)];
                 if reader.read_exact(&mut body).is_ok() {
-                    kept.lock().unwrap().push((head.join("\n"), Message::decode(body.as_slice()).unwrap()));
+                    stored.lock().unwrap().push((head.join("\n"), Message::decode(body.as_slice()).unwrap()));
                 }
                 let status = answer.load(Ordering::Relaxed);
                 let told = format!("HTTP/1.1 {status} Told\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
@@ -201,8 +201,11 @@ fn scan_trace_has_span_per_list() {
     assert_eq!(scan.len(), 1);
     let parts: Vec<&Span> = spans.iter().filter(|span| span.name != "scan").collect();
     assert!(parts.iter().all(|part| part.trace_id == scan[0].trace_id && part.parent_span_id == scan[0].span_id));
-    let said = told(&scan[0].attributes);
-    assert_eq!((&said["tagledger.snapshot.id"], &said["tagledger.snapshot.complete"]), (&json!(1), &json!(false)));
+    let reported = told(&scan[0].attributes);
+    assert_eq!(
+        (&reported["tagledger.snapshot.id"], &reported["tagledger.snapshot.complete"]),
+        (&json!(1), &json!(false))
+    );
     let instances = told(&named(&spans, "list ec2:instance")[0].attributes);
     assert_eq!((&instances["cloud.region"], &instances["tagledger.resources"]), (&json!("us-east-1"), &json!(20)));
     let refused = told(&named(&spans, "list rds:db")[0].attributes);
@@ -235,14 +238,14 @@ fn failing_collector_costs_no_answer_or_snapshot() {
     }
     server.end();
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
-    for (variable, value, words) in [
+    for (variable, value, text) in [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "only http/protobuf is supported"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "no address", "traces are disabled"),
     ] {
         let variables =
             [("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", ""), ("OTEL_EXPORTER_OTLP_ENDPOINT", &silent), (variable, value)];
         let told = world.scan_with(&[], &variables).exits(0);
-        assert!(told.stderr.contains(words), "{}", told.stderr);
+        assert!(told.stderr.contains(text), "{}", told.stderr);
     }
     let disabled = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.address.as_str()), ("OTEL_SDK_DISABLED", "true")];
     let before = collector.sent.lock().unwrap().len();

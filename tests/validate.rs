@@ -32,7 +32,7 @@ fn findings(result: &Value) -> Vec<String> {
     let found = result["violations"].as_array().expect("violations").iter();
     let mut found: Vec<String> = found
         .map(|found| format!("{} {} {}", word(found, "severity"), word(found, "code"), word(found, "tag")))
-        .map(|words| words.trim_end().to_owned())
+        .map(|text| text.trim_end().to_owned())
         .collect();
     found.sort();
     found
@@ -122,7 +122,7 @@ fn lookup_uses_fewest_requests() {
     let clusters: std::collections::BTreeSet<_> =
         arns.iter().filter_map(|arn| Some(arn.split_once(":service/")?.1.split_once('/')?.0)).collect();
     let counts = world.fake.request_log().counts();
-    let asked: Vec<(&str, usize)> = counts.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+    let requested: Vec<(&str, usize)> = counts.iter().map(|(name, count)| (name.as_str(), *count)).collect();
     // One for each account, region and type; services by their cluster, functions and buckets one by one.
     let fewest = [
         ("ec2:DescribeInstances", 2),
@@ -136,7 +136,7 @@ fn lookup_uses_fewest_requests() {
         ("sts:AssumeRole", 1),
         ("sts:GetCallerIdentity", 1),
     ];
-    assert_eq!(asked, fewest);
+    assert_eq!(requested, fewest);
 }
 
 /// Deleted, denied, throttled, unreachable and malformed resources are each reported with their own status and reason,
@@ -182,7 +182,7 @@ fn failures_are_reported_per_resource() {
     let answer = validate(&world, &given);
     let results = by_arn(&answer);
     assert_eq!(results.len(), given.len());
-    let told = |arn: &str| {
+    let output = |arn: &str| {
         let result = &results[arn];
         (
             result["status"].as_str().unwrap(),
@@ -192,21 +192,21 @@ fn failures_are_reported_per_resource() {
     };
     // ListTags tells of the cluster that may not be described.
     for arn in [&good, &undescribed, &service] {
-        assert_eq!(told(arn), ("read", "", results[arn]["state"] == "not_applicable"), "{}", results[arn]);
+        assert_eq!(output(arn), ("read", "", results[arn]["state"] == "not_applicable"), "{}", results[arn]);
     }
-    assert_eq!(told(&denied), ("not_read", "denied", true));
-    assert_eq!(told(&by_scp), ("not_read", "denied_by_scp", true));
-    assert_eq!(told(&throttled), ("not_read", "throttled", true));
+    assert_eq!(output(&denied), ("not_read", "denied", true));
+    assert_eq!(output(&by_scp), ("not_read", "denied_by_scp", true));
+    assert_eq!(output(&throttled), ("not_read", "throttled", true));
     for arn in &gone {
-        assert_eq!(told(arn), ("not_found", "", true), "{}", results[arn]);
+        assert_eq!(output(arn), ("not_found", "", true), "{}", results[arn]);
     }
     for (arn, status, reason) in refused {
-        assert_eq!(told(arn), (status, reason, true), "{}", results[arn]);
+        assert_eq!(output(arn), (status, reason, true), "{}", results[arn]);
     }
     // The function of that version is in the other region, whose Lambda the policy denies too.
-    assert_eq!(told(&version).0, "not_read");
+    assert_eq!(output(&version).0, "not_read");
     // It may be the other account's, whose buckets are not listed by name.
-    assert_eq!(told(&unknown_bucket), ("not_read", "account_unknown", true));
+    assert_eq!(output(&unknown_bucket), ("not_read", "account_unknown", true));
     assert_eq!(answer["summary"]["not_read"], 3 + 1 + 1 + 7, "{}", answer["summary"]);
     let long = results.values().find(|result| result["resource_arn"].as_str().unwrap().contains("iiiiii")).unwrap();
     assert_eq!(long["problem"]["reason"], "invalid_arn");

@@ -43,9 +43,9 @@ impl Shared {
         LeaseSettings::new(&self.url).unwrap().held_for(Duration::from_millis(600))
     }
 
-    async fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
+    async fn ask<T: FromRedisValue>(&self, text: &[&str]) -> T {
         let client = RedisClient::new(&self.url).unwrap();
-        client.send_once(&Command::new(words), Duration::from_secs(5)).await.unwrap()
+        client.send_once(&Command::new(text), Duration::from_secs(5)).await.unwrap()
     }
 
     /// Locks that somebody holds.
@@ -261,9 +261,9 @@ async fn scan_succeeds_without_redis() {
     redis.server.signal("-STOP");
     scanner.open();
     recorded(running).await;
-    let begun = Instant::now();
+    let prefix = Instant::now();
     recorded(scanner.scan(redis.lock())).await;
-    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert!(prefix.elapsed() < Duration::from_secs(30), "{:?}", prefix.elapsed());
     redis.server.kill();
     recorded(scanner.scan(redis.lock())).await;
 }

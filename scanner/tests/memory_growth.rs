@@ -53,22 +53,22 @@ async fn memory_is_stable_over_200_scans() {
     let folder = tempfile::tempdir().unwrap();
     let (store, estate) = (folder.path().join("ledger.sqlite"), Simulated::new(1, 1000, LAST));
     let policy = Arc::new(Policy::parse(include_str!("../../policies/tagging_policy.json")).unwrap());
-    let mut nights = Vec::with_capacity(200);
-    for night in 1..=200_u16 {
+    let mut snapshots = Vec::with_capacity(200);
+    for snapshot in 1..=200_u16 {
         HEAP.reset_peak_usage();
-        let estate = estate.on_day(1 + night % 90);
+        let estate = estate.on_day(1 + snapshot % 90);
         let scan = scan_of(&estate, Arc::clone(&policy), &now);
         scan.run(LedgerWriter::open(&store).unwrap(), |_| {}).await.unwrap();
-        nights.push(Memory { kept: HEAP.current_usage(), peak: HEAP.peak_usage(), resident: resident() });
+        snapshots.push(Memory { kept: HEAP.current_usage(), peak: HEAP.peak_usage(), resident: resident() });
     }
     // Ninety nights later the estate is the same again, and by the ninetieth the ledger has seen all of it.
-    for (earlier, later) in nights[90..110].iter().zip(&nights[180..]) {
+    for (earlier, later) in snapshots[90..110].iter().zip(&snapshots[180..]) {
         assert!(later.kept < earlier.kept + 32_768, "kept after a night: {earlier:?}, ninety later {later:?}");
         assert!(later.peak < earlier.peak + earlier.peak / 10, "during a night: {earlier:?}, ninety later {later:?}");
     }
     // With what SQLite holds and what the allocator keeps, which need not be the same after the same night.
-    let least = |nights: &[Memory]| nights.iter().map(|night| night.resident).min().unwrap();
-    let (earlier, later) = (least(&nights[90..110]), least(&nights[180..]));
+    let least = |snapshots: &[Memory]| snapshots.iter().map(|snapshot| snapshot.resident).min().unwrap();
+    let (earlier, later) = (least(&snapshots[90..110]), least(&snapshots[180..]));
     assert!(
         later < earlier + earlier / 10,
         "{earlier} KiB resident after a hundred nights, {later} KiB after two hundred"

@@ -70,7 +70,7 @@ fn asked(kind: usize, n: usize) -> (&'static str, Value) {
 
 /// One caller until the time is over: how long each of its calls took, and how many went wrong.
 async fn caller(address: SocketAddr, seed: usize, until: Instant, newest: Arc<AtomicI64>) -> (Vec<Duration>, u64) {
-    let (mut took, mut wrong, mut n) = (Vec::new(), 0, seed);
+    let (mut took, mut invalid, mut n) = (Vec::new(), 0, seed);
     let mut stream = TcpStream::connect(address).await.expect("it listens");
     let mut buffer = Vec::new();
     while Instant::now() < until {
@@ -93,8 +93,8 @@ async fn caller(address: SocketAddr, seed: usize, until: Instant, newest: Arc<At
         // A night that was there before the question was asked is the one that is answered from, or a later one.
         let right = result["isError"] == false && reply["id"] == n && snapshot.is_some_and(|id| id >= least);
         if !right {
-            wrong += 1;
-            if wrong == 1 {
+            invalid += 1;
+            if invalid == 1 {
                 println!(
                     "wrong: {tool} {arguments}: {}",
                     String::from_utf8_lossy(&answered).chars().take(300).collect::<String>()
@@ -102,7 +102,7 @@ async fn caller(address: SocketAddr, seed: usize, until: Instant, newest: Arc<At
             }
         }
     }
-    (took, wrong)
+    (took, invalid)
 }
 
 async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Vec<u8> {
@@ -112,9 +112,9 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Vec<u8> {
         if let Some(head) = head {
             let text = String::from_utf8_lossy(&buffer[..head]).to_ascii_lowercase();
             let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
-            let whole = head + 4 + length.trim().parse::<usize>().expect("a length");
-            if buffer.len() >= whole {
-                return buffer[head + 4..whole].to_vec();
+            let complete = head + 4 + length.trim().parse::<usize>().expect("a length");
+            if buffer.len() >= complete {
+                return buffer[head + 4..complete].to_vec();
             }
         }
         assert!(stream.read_buf(buffer).await.expect("an answer") > 0, "the server closed the connection");
@@ -123,14 +123,14 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Vec<u8> {
 
 /// Sends a head or a body a byte at a time, and begins again whenever it is cut off.
 async fn dawdle(address: SocketAddr, n: usize, until: Instant) {
-    let begun = if n.is_multiple_of(2) {
+    let prefix = if n.is_multiple_of(2) {
         "GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
     } else {
         "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n"
     };
     while Instant::now() < until {
         let Ok(mut stream) = TcpStream::connect(address).await else { continue };
-        let mut sent = stream.write_all(begun.as_bytes()).await;
+        let mut sent = stream.write_all(prefix.as_bytes()).await;
         while sent.is_ok() && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(100)).await;
             sent = stream.write_all(b" ").await;
@@ -172,10 +172,10 @@ async fn serving(store: &Path, redis: Option<u16>, end: &CancellationToken) -> S
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let (names, a_minute) = (Vec::new(), NonZeroU32::MAX);
     let settings = GuardSettings { listen, keys: None, oauth: None, single: None, names, a_minute, clock: now };
-    let (tell, told) = oneshot::channel();
+    let (tell, result) = oneshot::channel();
     let door = door(settings).expect("a door for this machine");
     tokio::spawn(serve_http(Arc::new(ledger), door, end.clone(), |address| tell.send(address).expect("someone waits")));
-    told.await.expect("it listens")
+    result.await.expect("it listens")
 }
 
 async fn measured(
@@ -193,17 +193,17 @@ async fn measured(
     let calling: Vec<_> =
         (0..CONNECTIONS).map(|seed| tokio::spawn(caller(address, seed, until, Arc::clone(&newest)))).collect();
     disturb(address, newest).await;
-    let (mut took, mut wrong) = (Vec::new(), 0);
+    let (mut took, mut invalid) = (Vec::new(), 0);
     for one in calling {
         let (times, errors) = one.await.expect("a caller");
         took.extend(times);
-        wrong += errors;
+        invalid += errors;
     }
     end.cancel();
     took.sort();
     let at = |share: usize| took[took.len() * share / 1000].as_micros();
     let rate = took.len() as u64 / seconds;
-    println!("{what:<44} {rate:>8} {:>8} {:>8} {:>8} {wrong:>8}", at(500), at(990), at(999));
+    println!("{what:<44} {rate:>8} {:>8} {:>8} {:>8} {invalid:>8}", at(500), at(990), at(999));
 }
 
 /// A night in which nothing changed but its number, as a scan commits it.
@@ -214,10 +214,10 @@ fn commit(store: &Path) -> i64 {
         view.policy(&newest)
     });
     let policy = policy.expect("its policy");
-    let mut night =
+    let mut recorded =
         writer.begin(SnapshotHeader { started_at: now(), policy: &policy, app_version: "bench" }).expect("a night");
-    night.carry_rest().expect("what was known");
-    let summary = night.finish(now(), 1).expect("a snapshot");
+    recorded.carry_rest().expect("what was known");
+    let summary = recorded.finish(now(), 1).expect("a snapshot");
     writer.checkpoint().expect("a checkpoint");
     summary.snapshot.id
 }

@@ -39,7 +39,7 @@ pub(crate) fn truth(world: &FakeEstate, by: usize) -> Truth {
         };
         let name = [category.to_owned(), resource.region, resource.account][by].clone();
         *truth.required.entry(name.clone()).or_default() += nano;
-        if ways()[resource.recipe].1.iter().any(|wrong| keys.contains(wrong)) {
+        if ways()[resource.recipe].1.iter().any(|invalid| keys.contains(invalid)) {
             *truth.gap.entry(name).or_default() += nano;
         }
     }

@@ -68,8 +68,8 @@ impl Ledger {
     #[track_caller]
     fn pages_show(&self, expected: &Expected) {
         let of = |wanted: &dyn Fn(&Record) -> bool| -> BTreeMap<String, Vec<String>> {
-            let kept = expected.records.iter().filter(|(_, record)| wanted(record));
-            kept.map(|(arn, record)| (arn.clone(), record.findings.clone())).collect()
+            let stored = expected.records.iter().filter(|(_, record)| wanted(record));
+            stored.map(|(arn, record)| (arn.clone(), record.findings.clone())).collect()
         };
         let all = OrderBySeverity { errors: true, warnings: true };
         let worst = self.every_page(|ledger, start| {

@@ -107,12 +107,12 @@ impl Ledger {
     /// The scopes of the newest snapshot that have a gap.
     pub(crate) fn gaps(&self) -> Gaps {
         let rows = self.ask(compliance::list_scopes);
-        let told = rows.iter().filter_map(|row| {
+        let answer = rows.iter().filter_map(|row| {
             let (scope, gap) = (&row.scope, row.gap.as_ref()?);
             let place = format!("{} {} {}", scope.account, scope.region, scope.resource_type);
             Some((place, format!("{} {}", gap.reason, gap.operation)))
         });
-        told.collect()
+        answer.collect()
     }
 }
 
@@ -151,7 +151,7 @@ impl Texts {
         let (partition, account): (String, String) = (row.get(1)?, row.get(2)?);
         let (region, resource_type): (String, String) = (row.get(3)?, row.get(4)?);
         let service = resource_type.split(':').next().expect("a type has a service");
-        let whole = if local.starts_with("arn:") {
+        let complete = if local.starts_with("arn:") {
             local.clone()
         } else {
             format!("arn:{partition}:{service}:{region}:{account}:{local}")
@@ -168,7 +168,7 @@ impl Texts {
         findings.sort();
         let (reason, created) = (row.get(6)?, row.get(9)?);
         let state = STATES[usize::from(state)].to_owned();
-        Ok((whole, Record { account, region, resource_type, state, reason, tags, created, findings }))
+        Ok((complete, Record { account, region, resource_type, state, reason, tags, created, findings }))
     }
 }
 

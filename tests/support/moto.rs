@@ -32,13 +32,13 @@ impl Moto {
         command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]).env("MOTO_EC2_LOAD_DEFAULT_AMIS", "false");
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("moto starts");
         let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-        let mut said = Vec::new();
+        let mut reported = Vec::new();
         let endpoint = loop {
-            let Some(Ok(line)) = lines.next() else { panic!("moto ended before it listened: {said:#?}") };
+            let Some(Ok(line)) = lines.next() else { panic!("moto ended before it listened: {reported:#?}") };
             if let Some((_, endpoint)) = line.split_once("Running on ") {
                 break endpoint.trim().to_owned();
             }
-            said.push(line);
+            reported.push(line);
         };
         // Its access log would fill the pipe and stop it.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));

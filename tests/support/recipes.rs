@@ -181,10 +181,10 @@ impl Way {
             "ec2:volume" | "ecs:cluster" | "rds:cluster" => return ("not_applicable", Vec::new()),
             other => panic!("{other} is no resource type"),
         };
-        let wrong = found.iter().any(|finding| finding.starts_with("error"));
+        let invalid = found.iter().any(|finding| finding.starts_with("error"));
         let mut findings: Vec<String> = found.iter().map(|finding| (*finding).to_owned()).collect();
         findings.sort();
-        (if wrong { "non_compliant" } else { "compliant" }, findings)
+        (if invalid { "non_compliant" } else { "compliant" }, findings)
     }
 
     fn recipe(&self) -> Recipe {

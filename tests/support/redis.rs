@@ -35,10 +35,10 @@ impl Redis {
         let started = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let mut child = started.expect("redis-server is installed: tests/run does it, or apt-get install redis-server");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
-        let mut said = Vec::new();
-        while !said.last().is_some_and(|line: &String| line.contains("Ready to accept connections")) {
-            let Some(line) = lines.next() else { panic!("it ended before it listened: {said:#?}") };
-            said.push(line);
+        let mut reported = Vec::new();
+        while !reported.last().is_some_and(|line: &String| line.contains("Ready to accept connections")) {
+            let Some(line) = lines.next() else { panic!("it ended before it listened: {reported:#?}") };
+            reported.push(line);
         }
         // What else it says would fill the pipe and stop it.
         std::thread::spawn(move || lines.for_each(drop));
@@ -47,17 +47,17 @@ impl Redis {
 
     /// Stops it, or lets it go on, as `kill -STOP` and `kill -CONT` do.
     pub(crate) fn signal(&self, name: &str) {
-        let told = Command::new("kill").arg(name).arg(self.child.id().to_string()).status();
-        assert!(told.expect("kill").success());
+        let answer = Command::new("kill").arg(name).arg(self.child.id().to_string()).status();
+        assert!(answer.expect("kill").success());
     }
 
     /// Sends it one command; what it says.
-    pub(crate) fn ask(&self, words: &[&str]) -> String {
+    pub(crate) fn ask(&self, text: &[&str]) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
         stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
-        let words: String = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
-        let count = words.matches("\r\n").count() / 2;
-        stream.write_all(format!("*{count}\r\n{words}").as_bytes()).expect("a command");
+        let text: String = text.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
+        let count = text.matches("\r\n").count() / 2;
+        stream.write_all(format!("*{count}\r\n{text}").as_bytes()).expect("a command");
         let mut answer = [0; 64 << 10];
         let read = stream.read(&mut answer).expect("an answer");
         String::from_utf8_lossy(answer.get(..read).expect("what was read")).into_owned()

@@ -45,8 +45,8 @@ impl Server {
 
     /// Ends it as an operator does, and waits.
     pub(crate) fn end(mut self) {
-        let told = Command::new("kill").arg(self.process.id().to_string()).status();
-        assert!(told.expect("kill").success());
+        let answer = Command::new("kill").arg(self.process.id().to_string()).status();
+        assert!(answer.expect("kill").success());
         assert!(self.process.wait().expect("it ends").success());
     }
 }

@@ -62,28 +62,28 @@ async fn concurrent_rescans_start_only_one() {
     running.open_gate();
     running.over().await;
     running.gate.acquire_many(u32::try_from(running.gate.available_permits()).unwrap()).await.unwrap().forget();
-    let asked: Vec<_> = (0..50)
+    let requested: Vec<_> = (0..50)
         .map(|_| {
             let running = Arc::clone(&running);
             tokio::spawn(async move { running.rescan("").await })
         })
         .collect();
-    let mut begun = Vec::new();
+    let mut prefix = Vec::new();
     let mut refused = Vec::new();
-    for answer in asked {
+    for answer in requested {
         let answer = answer.await.unwrap();
         let id = answer.json()["scan_id"].as_str().unwrap().to_owned();
         match answer.status {
             202 => {
                 assert!(answer.head.contains(&format!("location: /scans/{id}").to_lowercase()), "{}", answer.head);
-                begun.push(id);
+                prefix.push(id);
             }
             409 => refused.push(id),
             other => panic!("{other}: {}", answer.body),
         }
     }
-    assert_eq!((begun.len(), refused.len()), (1, 49));
-    assert!(refused.iter().all(|id| *id == begun[0]));
+    assert_eq!((prefix.len(), refused.len()), (1, 49));
+    assert!(refused.iter().all(|id| *id == prefix[0]));
     running.open_gate();
     assert_eq!(running.over().await["snapshot_id"], 2);
 }
@@ -257,8 +257,8 @@ async fn api_key_protects_all_but_health() {
         let refused = running.ask(method, path, "", "").await;
         assert_eq!(refused.status, 401, "{path}");
         assert!(refused.head.contains("www-authenticate: bearer"));
-        let wrong = running.ask(method, path, &format!("Authorization: Bearer {KEY}x\r\n"), "").await;
-        assert_eq!(wrong.status, 401, "{path}");
+        let invalid = running.ask(method, path, &format!("Authorization: Bearer {KEY}x\r\n"), "").await;
+        assert_eq!(invalid.status, 401, "{path}");
         assert_ne!(running.ask(method, path, &bearer, "").await.status, 401, "{path}");
     }
     assert_ne!(running.get("/health").await.status, 401);

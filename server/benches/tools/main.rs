@@ -147,18 +147,18 @@ fn silence() -> Gap {
 
 /// Suggestions for single resources that lack tags, each asked about once, from the ledger.
 async fn suggestions(service: &Router) {
-    let (mut times, mut bytes, mut asked) = (Vec::new(), 0, json!({"limit": 100}));
+    let (mut times, mut bytes, mut requested) = (Vec::new(), 0, json!({"limit": 100}));
     while times.len() < CALLS {
-        let page = result(service, "find_untagged_resources", &asked).await;
+        let page = result(service, "find_untagged_resources", &requested).await;
         let page = &page["structuredContent"];
         for resource in page["untagged_resources"].as_array().expect("rows") {
             let body = body("suggest_tags", &json!({"resource_arn": resource["resource_arn"]}));
-            let begun = Instant::now();
+            let prefix = Instant::now();
             bytes = bytes.max(answer(service, &body).await.len());
-            times.push(begun.elapsed());
+            times.push(prefix.elapsed());
         }
         match &page["next_cursor"] {
-            Value::String(cursor) => asked["cursor"] = json!(cursor),
+            Value::String(cursor) => requested["cursor"] = json!(cursor),
             _ => break,
         }
     }
@@ -176,10 +176,10 @@ fn draft() -> Value {
 
 /// Days of the second and the third night: all later nights lie between them and now.
 fn oldest(file: &Path) -> Value {
-    let nights =
+    let snapshots =
         LedgerReader::new(file).read(|view| history::list_snapshots_since(view, Timestamp::MIN)).expect("a ledger");
-    let day = |night: &Snapshot| jiff::tz::TimeZone::UTC.to_datetime(night.started_at).date().to_string();
-    let mut days = nights.iter().skip(1).map(day);
+    let day = |snapshot: &Snapshot| jiff::tz::TimeZone::UTC.to_datetime(snapshot.started_at).date().to_string();
+    let mut days = snapshots.iter().skip(1).map(day);
     json!({"from": days.next(), "to": days.next()})
 }
 
@@ -241,27 +241,27 @@ async fn result(service: &Router, tool: &str, arguments: &Value) -> Value {
 
 /// Page after page, each of them a question that nobody has asked before; and the first one over and over.
 async fn in_process(service: &Router, tool: &str, arguments: &Value) {
-    let (mut pages, mut again, mut asked, mut bytes) = (Vec::new(), Vec::new(), arguments.clone(), 0);
+    let (mut pages, mut again, mut requested, mut bytes) = (Vec::new(), Vec::new(), arguments.clone(), 0);
     while pages.len() < CALLS {
-        let body = body(tool, &asked);
-        let begun = Instant::now();
+        let body = body(tool, &requested);
+        let prefix = Instant::now();
         let found = answer(service, &body).await;
-        pages.push(begun.elapsed());
+        pages.push(prefix.elapsed());
         bytes = bytes.max(found.len());
         let reply: Value = serde_json::from_slice(&found).expect("JSON");
         match &reply["result"]["structuredContent"]["next_cursor"] {
-            Value::String(cursor) => asked["cursor"] = json!(cursor),
+            Value::String(cursor) => requested["cursor"] = json!(cursor),
             _ => match next(&reply["result"]["structuredContent"], tool, arguments, pages.len()) {
-                Some(question) => asked = question,
+                Some(question) => requested = question,
                 None => break,
             },
         }
     }
     let body = body(tool, arguments);
     for _ in 0..CALLS {
-        let begun = Instant::now();
+        let prefix = Instant::now();
         answer(service, &body).await;
-        again.push(begun.elapsed());
+        again.push(prefix.elapsed());
     }
     let [page, page_p99] = [50, 99].map(|share| at(&mut pages, share));
     let [again, again_p99] = [50, 99].map(|share| at(&mut again, share));
@@ -269,8 +269,8 @@ async fn in_process(service: &Router, tool: &str, arguments: &Value) {
 }
 
 /// Another question of the same kind, for tools that have no pages; forty of them.
-fn next(answer: &Value, tool: &str, arguments: &Value, asked: usize) -> Option<Value> {
-    let number = i64::try_from(asked).ok().filter(|number| *number < 40)?;
+fn next(answer: &Value, tool: &str, arguments: &Value, requested: usize) -> Option<Value> {
+    let number = i64::try_from(requested).ok().filter(|number| *number < 40)?;
     let mut question = arguments.clone();
     match tool {
         // Days of which nothing is known yet are left out: the whole month each time.

@@ -106,13 +106,13 @@ async fn call(address: SocketAddr, request: String, done: Arc<AtomicU64>, over: 
     let mut buffer = vec![0; 1 << 20];
     while !over.load(Ordering::Relaxed) {
         stream.write_all(request.as_bytes()).await.expect("a request");
-        let (mut read, mut whole) = (0, usize::MAX);
-        while read < whole {
+        let (mut read, mut complete) = (0, usize::MAX);
+        while read < complete {
             let more = stream.read(&mut buffer[read..]).await.expect("an answer");
             assert!(more > 0, "the answer ends early");
             read += more;
-            if whole == usize::MAX {
-                whole = length(&buffer[..read]).unwrap_or(whole);
+            if complete == usize::MAX {
+                complete = length(&buffer[..read]).unwrap_or(complete);
             }
         }
         done.fetch_add(1, Ordering::Relaxed);

@@ -12,21 +12,21 @@ const GOOD: [(&str, &str); 2] = [("CostCenter", "Sales"), ("Owner", "ann@example
 /// again is answered with its own data.
 #[tokio::test]
 async fn answers_are_stable_within_snapshot() {
-    let nights = TestLedger::new();
-    nights.append(1, vec![instances([("i-1".to_owned(), vec![])])]);
-    let server = TestServer::of(&nights).await;
+    let ledger = TestLedger::new();
+    ledger.append(1, vec![instances([("i-1".to_owned(), vec![])])]);
+    let server = TestServer::of(&ledger).await;
     let first = server.ask("check_tag_compliance", json!({})).await;
     assert_eq!(server.ask("check_tag_compliance", json!({})).await, first);
     assert_eq!(first.0["compliance_score"], json!(0.0));
 
-    nights.append(2, vec![instances([("i-1".to_owned(), GOOD.to_vec())])]);
+    ledger.append(2, vec![instances([("i-1".to_owned(), GOOD.to_vec())])]);
     let (next, _) = server.ask("check_tag_compliance", json!({})).await;
     assert_eq!((&next["compliance_score"], &next["as_of"]["snapshot_id"]), (&json!(1.0), &json!(2)));
     let (narrowed, _) = server.ask("check_tag_compliance", json!({"severity": "warnings_only"})).await;
     assert_eq!(narrowed["violating_resources"], json!(0));
 
-    nights.delete();
-    nights.append(1, vec![instances([("i-2".to_owned(), vec![])])]);
+    ledger.delete();
+    ledger.append(1, vec![instances([("i-2".to_owned(), vec![])])]);
     let (other, _) = server.ask("check_tag_compliance", json!({})).await;
     assert_eq!((&other["compliance_score"], &other["as_of"]["snapshot_id"]), (&json!(0.0), &json!(1)));
 }
@@ -34,11 +34,11 @@ async fn answers_are_stable_within_snapshot() {
 /// Cached answers that name the policy file change within five seconds after the file changes.
 #[tokio::test]
 async fn policy_file_change_invalidates_answers() {
-    let nights = TestLedger::new();
-    nights.append(1, vec![instances([("i-1".to_owned(), vec![])])]);
-    let file = nights.policy_file();
+    let ledger = TestLedger::new();
+    ledger.append(1, vec![instances([("i-1".to_owned(), vec![])])]);
+    let file = ledger.policy_file();
     let text = std::fs::read_to_string(&file).unwrap();
-    let server = TestServer::following(&nights, &file).await;
+    let server = TestServer::following(&ledger, &file).await;
     let version = async || server.ask("get_tagging_policy", json!({})).await.0["version"].clone();
     assert_eq!((version().await, version().await), (json!("1.0"), json!("1.0")));
     std::fs::write(&file, text.replace("\"version\": \"1.0\"", "\"version\": \"2.0\"")).unwrap();
@@ -58,10 +58,10 @@ async fn policy_file_change_invalidates_answers() {
 /// is cached.
 #[tokio::test]
 async fn suggestions_are_cached_only_after_training() {
-    let nights = TestLedger::new();
+    let ledger = TestLedger::new();
     let estate = (0..30).map(|n| (format!("i-{n:02}"), if n < 20 { GOOD.to_vec() } else { vec![] }));
-    nights.append(1, vec![instances(estate)]);
-    let server = TestServer::of(&nights).await;
+    ledger.append(1, vec![instances(estate)]);
+    let server = TestServer::of(&ledger).await;
     let at_hand = async || {
         let page = server.send("GET", "/metrics", "", "").await.body;
         page.lines().find_map(|line| line.strip_prefix("tagledger_answers_at_hand_total ")).unwrap().to_owned()
@@ -71,7 +71,7 @@ async fn suggestions_are_cached_only_after_training() {
         assert!(unlearnt(&server.ask("suggest_tags_bulk", json!({})).await.0));
     }
     assert_eq!(at_hand().await, "0", "it may be learnt at any moment");
-    nights.learn();
+    ledger.learn();
     let (first, _) = server.ask("suggest_tags_bulk", json!({})).await;
     assert!(!unlearnt(&first), "{first}");
     assert_eq!(server.ask("suggest_tags_bulk", json!({})).await.0, first);

@@ -32,8 +32,8 @@ const POLICY: &str = r#"{
 
 /// One good instance in one account, two bad ones and a bucket in another.
 pub(crate) fn two_accounts() -> TestLedger {
-    let mut nights = TestLedger::new();
-    nights.judge_by(POLICY);
+    let mut ledger = TestLedger::new();
+    ledger.judge_by(POLICY);
     let of_other = |resource_type: &str, names: &[&str]| {
         let scope = Scope {
             account: OTHER.parse().unwrap(),
@@ -51,7 +51,7 @@ pub(crate) fn two_accounts() -> TestLedger {
     };
     let there = [1, 2].map(|n| format!("arn:aws:ec2:{REGION}:{OTHER}:instance/i-other{n}"));
     let there = [there[0].as_str(), there[1].as_str()];
-    nights.append_of(
+    ledger.append_of(
         &[ACCOUNT, OTHER],
         1,
         vec![
@@ -60,8 +60,8 @@ pub(crate) fn two_accounts() -> TestLedger {
             of_other("s3:bucket", &["arn:aws:s3:::bucket-of-the-other"]),
         ],
     );
-    nights.learn();
-    nights
+    ledger.learn();
+    ledger
 }
 
 pub(crate) fn new(name: &str, scopes: &[Right], accounts: &[&str], expires: &str) -> NewKey {
@@ -74,9 +74,9 @@ pub(crate) fn key(file: &Path, new: NewKey) -> String {
     ApiKeyFile::create(file, new, noon()).unwrap().1
 }
 
-pub(crate) async fn behind_keys(nights: &TestLedger, settings: GuardSettings) -> TestServer {
+pub(crate) async fn behind_keys(snapshots: &TestLedger, settings: GuardSettings) -> TestServer {
     let now = [("i-good", GOOD.to_vec())];
-    let ledger = AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon);
+    let ledger = AppState::new(&snapshots.store(), None, Duration::from_secs(36 * 3600), noon);
     let ledger = ledger.with_lookup(std::sync::Arc::new(Now(now.into_iter().collect())));
     TestServer::behind(door(settings).unwrap(), ledger).await
 }
@@ -123,14 +123,14 @@ const LIVE: [&str; 2] = ["suggest_tags", "validate_resource_tags"];
 /// reason, for every method. `/health` needs no key, and the key file does not contain the secret.
 #[tokio::test]
 async fn invalid_keys_get_401_with_reason() {
-    let nights = two_accounts();
-    let file = nights.store().with_extension("keys");
+    let ledger = two_accounts();
+    let file = ledger.store().with_extension("keys");
     let good = key(&file, new("good", &[Right::Read, Right::Live], &[], "never"));
     let revoked = key(&file, new("revoked", &[Right::Read], &[], "never"));
     let expired =
         ApiKeyFile::create(&file, new("old", &[Right::Read], &[], "1d"), "2026-10-01T00:00:00Z".parse().unwrap());
     ApiKeyFile::revoke(&file, "revoked", noon()).unwrap();
-    let server = behind_keys(&nights, GuardSettings { keys: Some(file.clone()), ..loopback() }).await;
+    let server = behind_keys(&ledger, GuardSettings { keys: Some(file.clone()), ..loopback() }).await;
     let (start, end) = good.split_at(good.len() - 1);
     let other = if end == "A" { "B" } else { "A" };
     let refused = [
@@ -148,36 +148,36 @@ async fn invalid_keys_get_401_with_reason() {
     let complete = json!({"jsonrpc": "2.0", "id": 1, "method": "completion/complete", "params": {
         "ref": {"type": "ref/prompt", "name": "what_to_fix_first"}, "argument": {"name": "account", "value": ""}}});
     let read = [read, prompt, complete].map(|body| body.to_string());
-    let asked =
+    let requested =
         [vec![call("check_tag_compliance", &json!({})), list], read.to_vec(), vec!["nonsense".to_owned()]].concat();
-    for (header, challenge, words) in &refused {
-        for body in &asked {
+    for (header, challenge, text) in &refused {
+        for body in &requested {
             let reply = server.send("POST", "/mcp", header, body).await;
             assert_eq!(reply.status, 401, "{header}: {reply:?}");
             assert!(reply.head.contains("www-authenticate: bearer") && reply.head.contains(challenge), "{reply:?}");
             let error: Value = serde_json::from_str(&reply.body).unwrap();
-            assert!(error["error"]["message"].as_str().unwrap().contains(words), "{header}: {error}");
+            assert!(error["error"]["message"].as_str().unwrap().contains(text), "{header}: {error}");
             assert_eq!(error["jsonrpc"], "2.0");
         }
         assert_eq!(server.send("GET", "/health", header, "").await.status, 200, "health needs no key");
         assert_eq!(server.send("GET", "/nothing", header, "").await.status, 401);
     }
-    for body in &asked[..5] {
+    for body in &requested[..5] {
         assert_eq!(server.send("POST", "/mcp", &bearer(&good), body).await.status, 200);
     }
-    let kept = std::fs::read_to_string(&file).unwrap();
-    assert!(!kept.contains(good.rsplit('_').next().unwrap()), "the key itself is kept nowhere");
+    let stored = std::fs::read_to_string(&file).unwrap();
+    assert!(!stored.contains(good.rsplit('_').next().unwrap()), "the key itself is kept nowhere");
 }
 
 /// A key can call only the tools, resources, prompts and completions that its scopes allow, and the lists of tools and
 /// prompts omit the others.
 #[tokio::test]
 async fn scopes_limit_calls_and_listings() {
-    let nights = two_accounts();
-    let file = nights.store().with_extension("keys");
+    let ledger = two_accounts();
+    let file = ledger.store().with_extension("keys");
     let [read, live, rescan] =
         [Right::Read, Right::Live, Right::Rescan].map(|scope| key(&file, new(scope.as_str(), &[scope], &[], "90d")));
-    let server = behind_keys(&nights, GuardSettings { keys: Some(file), ..loopback() }).await;
+    let server = behind_keys(&ledger, GuardSettings { keys: Some(file), ..loopback() }).await;
     for (key, allowed) in [(&read, Some(false)), (&live, Some(true)), (&rescan, None)] {
         for (tool, arguments) in every_tool() {
             let result = with_key(&server, key, tool, arguments).await;
@@ -216,11 +216,11 @@ async fn scopes_limit_calls_and_listings() {
 /// or the page token of another key is used. A filter on another account is refused.
 #[tokio::test]
 async fn account_key_sees_no_other_account() {
-    let nights = two_accounts();
-    let file = nights.store().with_extension("keys");
+    let ledger = two_accounts();
+    let file = ledger.store().with_extension("keys");
     let mine = key(&file, new("mine", &[Right::Read, Right::Live], &[ACCOUNT, "333333333333"], "90d"));
     let all = key(&file, new("all", &[Right::Read, Right::Live], &[], "90d"));
-    let server = behind_keys(&nights, GuardSettings { keys: Some(file), ..loopback() }).await;
+    let server = behind_keys(&ledger, GuardSettings { keys: Some(file), ..loopback() }).await;
     // What is kept at hand for whoever may ask about all is not for others.
     for (tool, arguments) in every_tool() {
         with_key(&server, &all, tool, arguments).await;
@@ -241,14 +241,14 @@ async fn account_key_sees_no_other_account() {
     assert_eq!(policy["structuredContent"]["exemptions"].as_array().unwrap().len(), 3, "{policy}");
     for tool in ["check_tag_compliance", "get_violation_history", "plan_fixes", "suggest_tags_bulk"] {
         let refused = with_key(&server, &mine, tool, json!({"filters": {"account_id": OTHER}})).await;
-        let words = refused["content"][0]["text"].as_str().unwrap();
-        assert!(words.contains("this key is not for account 222222222222"), "{tool}: {words}");
+        let expected = refused["content"][0]["text"].as_str().unwrap();
+        assert!(expected.contains("this key is not for account 222222222222"), "{tool}: {expected}");
         let named = with_key(&server, &mine, tool, json!({"filters": {"account_id": ACCOUNT}})).await;
         let named = named["content"][0]["text"].as_str().unwrap().to_owned();
         assert!(!named.contains("this key"), "{named}");
         let unscanned = with_key(&server, &mine, tool, json!({"filters": {"account_id": "333333333333"}})).await;
-        let words = unscanned["content"][0]["text"].as_str().unwrap();
-        assert!(words.contains("was not scanned") && !words.contains(OTHER), "{tool}: {words}");
+        let expected = unscanned["content"][0]["text"].as_str().unwrap();
+        assert!(expected.contains("was not scanned") && !expected.contains(OTHER), "{tool}: {expected}");
     }
     let there =
         [format!("arn:aws:ec2:{REGION}:{OTHER}:instance/i-other1"), "arn:aws:s3:::bucket-of-the-other".to_owned()];
@@ -265,10 +265,10 @@ async fn account_key_sees_no_other_account() {
 /// report resource return an error.
 #[tokio::test]
 async fn account_key_limits_resources_and_completions() {
-    let nights = two_accounts();
-    let file = nights.store().with_extension("keys");
+    let ledger = two_accounts();
+    let file = ledger.store().with_extension("keys");
     let mine = key(&file, new("mine", &[Right::Read], &[ACCOUNT], "90d"));
-    let server = behind_keys(&nights, GuardSettings { keys: Some(file), ..loopback() }).await;
+    let server = behind_keys(&ledger, GuardSettings { keys: Some(file), ..loopback() }).await;
     let ask = async |method: &str, parameters: Value| {
         let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}).to_string();
         server.send("POST", "/mcp", &bearer(&mine), &request).await.body
@@ -285,8 +285,8 @@ async fn account_key_limits_resources_and_completions() {
         let reply: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(reply["error"].is_null(), known, "{uri}: {reply}");
         // A refusal names what was asked for.
-        let told = body.replace(&uri, "");
-        assert!(!told.contains("of-the-other") && !told.contains(OTHER), "{uri}: {body}");
+        let answer = body.replace(&uri, "");
+        assert!(!answer.contains("of-the-other") && !answer.contains(OTHER), "{uri}: {body}");
     }
     let newest = ask("resources/read", json!({"uri": "tagledger://snapshot/newest"})).await;
     assert!(newest.contains(r#"\"compliance_score\":1.0"#), "{newest}");
@@ -300,10 +300,10 @@ async fn account_key_limits_resources_and_completions() {
 /// rejects every key.
 #[tokio::test]
 async fn key_file_reload_revokes_and_adds_keys() {
-    let nights = two_accounts();
-    let file = nights.store().with_extension("keys");
+    let ledger = two_accounts();
+    let file = ledger.store().with_extension("keys");
     let [first, second] = ["first", "second"].map(|name| key(&file, new(name, &[Right::Read], &[], "90d")));
-    let server = behind_keys(&nights, GuardSettings { keys: Some(file.clone()), ..loopback() }).await;
+    let server = behind_keys(&ledger, GuardSettings { keys: Some(file.clone()), ..loopback() }).await;
     let body = call("check_tag_compliance", &json!({}));
     let status = async |key: &str| server.send("POST", "/mcp", &bearer(key), &body).await.status;
     let becomes = async |key: &str, expected: u16| {
@@ -321,10 +321,10 @@ async fn key_file_reload_revokes_and_adds_keys() {
     assert_eq!(status(&second).await, 200);
     let third = key(&file, new("third", &[Right::Read], &[], "90d"));
     becomes(&third, 200).await;
-    let kept = std::fs::read(&file).unwrap();
+    let stored = std::fs::read(&file).unwrap();
     std::fs::write(&file, "{").unwrap();
     becomes(&second, 401).await;
-    std::fs::write(&file, kept).unwrap();
+    std::fs::write(&file, stored).unwrap();
     becomes(&second, 200).await;
     std::fs::remove_file(&file).unwrap();
     becomes(&second, 401).await;
@@ -335,10 +335,10 @@ async fn key_file_reload_revokes_and_adds_keys() {
 /// Callers are counted separately.
 #[tokio::test]
 async fn tenth_identical_call_adds_note() {
-    let nights = two_accounts();
-    let file = nights.store().with_extension("keys");
+    let ledger = two_accounts();
+    let file = ledger.store().with_extension("keys");
     let [mine, others] = ["mine", "others"].map(|name| key(&file, new(name, &[Right::Read], &[], "90d")));
-    let server = behind_keys(&nights, GuardSettings { keys: Some(file), ..loopback() }).await;
+    let server = behind_keys(&ledger, GuardSettings { keys: Some(file), ..loopback() }).await;
     let ask =
         async |key: &str| with_key(&server, key, "check_tag_compliance", json!({})).await["structuredContent"].take();
     let first = ask(&mine).await;

@@ -63,7 +63,7 @@ fn estate() -> Vec<(Scope, Listing)> {
 
 /// A first reading, a credit that comes late, a night that asks nothing, and one that is refused.
 fn ledger(until: i32) -> TestLedger {
-    let nights = TestLedger::new();
+    let snapshots = TestLedger::new();
     let refused = BillGap {
         asked_at: at("2026-11-04T23:00:00Z"),
         reason: "denied".to_owned(),
@@ -82,11 +82,11 @@ fn ledger(until: i32) -> TestLedger {
     ];
     for (number, bill) in (1..=until).zip(&bills) {
         match bill {
-            Some(bill) => nights.append_billed(number, estate(), bill),
-            None => nights.append(number, estate()),
+            Some(bill) => snapshots.append_billed(number, estate(), bill),
+            None => snapshots.append(number, estate()),
         }
     }
-    nights
+    snapshots
 }
 
 /// Total, gap and problem.
@@ -131,11 +131,11 @@ async fn cost_gap_as_of_equals_ledger_ending_there() {
 /// snapshot is answered.
 #[tokio::test]
 async fn unrecorded_past_bill_is_refused() {
-    let nights = TestLedger::new();
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/ledger/src/tests/ledgers/version-5.sqlite");
-    std::fs::copy(kept, nights.store()).unwrap();
-    drop(LedgerWriter::open(&nights.store()).unwrap());
-    let server = TestServer::of(&nights).await;
+    let snapshots = TestLedger::new();
+    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/ledger/src/tests/ledgers/version-5.sqlite");
+    std::fs::copy(stored, snapshots.store()).unwrap();
+    drop(LedgerWriter::open(&snapshots.store()).unwrap());
+    let server = TestServer::of(&snapshots).await;
     let refused = server.refused(TOOL, json!({"as_of": "2026-01-02"})).await;
     assert!(refused.contains("was written by an earlier version of TagLedger"), "{refused}");
     let (newest, _) = server.ask(TOOL, json!({"as_of": "2026-01-03"})).await;

@@ -63,13 +63,13 @@ fn odd(random: &mut Random) -> Value {
 }
 
 /// A value that a schema admits, mostly.
-fn filled(schema: &Value, whole: &Value, random: &mut Random, depth: usize) -> Value {
+fn filled(schema: &Value, complete: &Value, random: &mut Random, depth: usize) -> Value {
     if depth > 6 || random.below(8) == 0 {
         return odd(random);
     }
     if let Some(name) = schema["$ref"].as_str() {
-        let named = &whole["$defs"][name.rsplit('/').next().unwrap()];
-        return filled(named, whole, random, depth + 1);
+        let named = &complete["$defs"][name.rsplit('/').next().unwrap()];
+        return filled(named, complete, random, depth + 1);
     }
     if let Some(values) = schema["enum"].as_array().or_else(|| schema["oneOf"].as_array()).filter(|all| !all.is_empty())
     {
@@ -81,12 +81,12 @@ fn filled(schema: &Value, whole: &Value, random: &mut Random, depth: usize) -> V
             let mut fields = Map::new();
             for (name, field) in schema["properties"].as_object().into_iter().flatten() {
                 if random.below(3) == 0 {
-                    fields.insert(name.clone(), filled(field, whole, random, depth + 1));
+                    fields.insert(name.clone(), filled(field, complete, random, depth + 1));
                 }
             }
             Value::Object(fields)
         }
-        Some("array") => (0..random.below(4)).map(|_| filled(&schema["items"], whole, random, depth + 1)).collect(),
+        Some("array") => (0..random.below(4)).map(|_| filled(&schema["items"], complete, random, depth + 1)).collect(),
         Some("integer") => json!(random.below(120)),
         Some("number") => json!(f64::from(u32::try_from(random.below(1_000)).unwrap()) / 100.0),
         Some("boolean") => json!(random.below(2) == 0),
@@ -182,14 +182,14 @@ async fn ask(address: SocketAddr, key: String, tools: Vec<Value>, seed: u64) -> 
         );
         let sent = [head.as_bytes(), &body].concat();
         stream.write_all(&sent).await.unwrap();
-        let told = || String::from_utf8_lossy(&body).into_owned();
+        let result = || String::from_utf8_lossy(&body).into_owned();
         let Some((status, answered, closes)) = timeout(Duration::from_secs(30), answer(&mut stream)).await.unwrap()
         else {
-            panic!("no answer to {}", told());
+            panic!("no answer to {}", result());
         };
-        assert!(STATUSES.contains(&status), "{status} to {}", told());
+        assert!(STATUSES.contains(&status), "{status} to {}", result());
         let answered = String::from_utf8(answered).unwrap();
-        assert!(!answered.contains("-32603"), "{answered} to {}", told());
+        assert!(!answered.contains("-32603"), "{answered} to {}", result());
         *statuses.entry(status).or_insert(0) += 1;
         if closes {
             stream = TcpStream::connect(address).await.unwrap();
@@ -209,18 +209,18 @@ fn memory() -> u64 {
 /// and memory grows by less than 160 MiB. The server still answers afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http_requests_neither_panic_nor_leak() {
-    let nights = TestLedger::new();
+    let snapshots = TestLedger::new();
     let some = |n: i32| {
         (0..n).map(|n| (format!("i-{n:03}"), vec![("CostCenter", "Sales"), ("Team", "x")])).collect::<Vec<_>>()
     };
-    nights.append(1, vec![instances(some(30))]);
-    nights.append(2, vec![instances(some(40))]);
-    nights.learn();
-    let file = nights.store().with_extension("keys");
+    snapshots.append(1, vec![instances(some(30))]);
+    snapshots.append(2, vec![instances(some(40))]);
+    snapshots.learn();
+    let file = snapshots.store().with_extension("keys");
     let new = NewKey { name: "test".to_owned(), scopes: Scope::ALL.into(), accounts: None, expires: Expiry::Never };
     let key = ApiKeyFile::create(&file, new, noon()).unwrap().1;
     let settings = GuardSettings { keys: Some(file), a_minute: u32::MAX.try_into().unwrap(), ..loopback() };
-    let ledger = AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon);
+    let ledger = AppState::new(&snapshots.store(), None, Duration::from_secs(36 * 3600), noon);
     let server = TestServer::behind(door(settings).unwrap(), ledger).await;
     let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string();
     let bearer = format!("Authorization: Bearer {key}\r\n");

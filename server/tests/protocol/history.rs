@@ -50,8 +50,8 @@ async fn points_match_scripted_year() {
             let stands = nights.iter().rev().find(|night| !night.partial).or(nights.last()).unwrap();
             let sum = |of: fn(&Night) -> u64| nights.iter().map(|night| of(night)).sum::<u64>();
             let score = stands.compliant as f64 / (stands.compliant + stands.wrong) as f64;
-            let told = point["compliance_score"].as_f64().unwrap();
-            assert!((told - score).abs() < 0.00006, "{point}: {score}");
+            let result = point["compliance_score"].as_f64().unwrap();
+            assert!((result - score).abs() < 0.00006, "{point}: {score}");
             let expected = json!({
                 "date": first.to_string(), "snapshot_id": stands.number, "violations": stands.violations,
                 "total_resources": stands.total, "non_compliant_resources": stands.wrong,
@@ -69,8 +69,8 @@ async fn points_match_scripted_year() {
             assert_eq!(point.get("other_policy").is_some(), earlier, "{point}");
         }
         // What began and ended explains every change, where nothing was denied.
-        for (pair, told) in points.windows(2).zip(periods.values().collect::<Vec<_>>().windows(2)) {
-            if told.iter().all(|nights| nights.iter().all(|night| !night.partial)) {
+        for (pair, result) in points.windows(2).zip(periods.values().collect::<Vec<_>>().windows(2)) {
+            if result.iter().all(|nights| nights.iter().all(|night| !night.partial)) {
                 let number = |point: &Value, field: &str| point[field].as_i64().unwrap();
                 let moved =
                     number(&pair[1], "opened") - number(&pair[1], "fixed") - number(&pair[1], "ended_otherwise");
@@ -184,10 +184,10 @@ async fn as_of_selects_snapshot_of_that_day() {
     // The server's clock stands at the second of November.
     let server = TestServer::of(&nights).await;
     let day = Date::constant(2026, 11, 1);
-    let told = server.ask("check_tag_compliance", json!({"as_of": day.to_string()})).await.0;
-    assert_eq!((&told["as_of"]["snapshot_id"], &told["total_resources"]), (&json!(1), &json!(script[0].total)));
-    assert_eq!(told["error_findings"], script[0].violations);
-    assert_eq!(told["compliant_resources"], script[0].compliant);
+    let answer = server.ask("check_tag_compliance", json!({"as_of": day.to_string()})).await.0;
+    assert_eq!((&answer["as_of"]["snapshot_id"], &answer["total_resources"]), (&json!(1), &json!(script[0].total)));
+    assert_eq!(answer["error_findings"], script[0].violations);
+    assert_eq!(answer["compliant_resources"], script[0].compliant);
     let refused = server.refused("check_tag_compliance", json!({"as_of": "2026-11-03"})).await;
     assert!(refused.contains("in the future"), "{refused}");
     let refused = server.refused("find_untagged_resources", json!({"as_of": "2026-10-31"})).await;
@@ -196,11 +196,11 @@ async fn as_of_selects_snapshot_of_that_day() {
     assert!(refused.contains("`yesterday` is not a date"), "{refused}");
     let late = TestServer::at(&nights, "2028-01-01T12:00:00Z").await;
     for night in script.iter().step_by(37) {
-        let told = late.ask("check_tag_compliance", json!({"as_of": night.day.to_string()})).await.0;
+        let answer = late.ask("check_tag_compliance", json!({"as_of": night.day.to_string()})).await.0;
         let counts =
-            ["total_resources", "compliant_resources", "error_findings"].map(|field| told[field].as_u64().unwrap());
+            ["total_resources", "compliant_resources", "error_findings"].map(|field| answer[field].as_u64().unwrap());
         assert_eq!(counts, [night.total, night.compliant, night.violations], "{}", night.day);
-        assert_eq!(told["states"]["non_compliant"], night.wrong);
+        assert_eq!(answer["states"]["non_compliant"], night.wrong);
         let pages = late.ask("find_untagged_resources", json!({"as_of": night.day.to_string(), "limit": 100})).await.0;
         let lacking: u64 =
             ["no_tags", "missing_required_tags"].map(|kind| pages["totals"][kind].as_u64().unwrap()).iter().sum();
@@ -208,9 +208,9 @@ async fn as_of_selects_snapshot_of_that_day() {
     }
     // TestLedger 101 to 103 were missed.
     let between = day_of(102);
-    let told = late.ask("check_tag_compliance", json!({"as_of": between.to_string()})).await.0;
-    assert_eq!(told["as_of"]["snapshot_id"], 100);
-    assert!(told["notes"].to_string().contains(&format!("No snapshot was taken on {between}")), "{told}");
+    let answer = late.ask("check_tag_compliance", json!({"as_of": between.to_string()})).await.0;
+    assert_eq!(answer["as_of"]["snapshot_id"], 100);
+    assert!(answer["notes"].to_string().contains(&format!("No snapshot was taken on {between}")), "{answer}");
 }
 
 /// A draft that asks for one thing more.
@@ -240,19 +240,19 @@ async fn as_of_equals_ledger_ending_there() {
             ("plan_fixes", json!({"target": 0.95, "by": "count", "limit": 100})),
             ("suggest_tags_bulk", json!({"limit": 100})),
         ] {
-            let mut told = Vec::new();
+            let mut result = Vec::new();
             for (server, as_of) in [(&then, Value::Null), (&late, json!(day))] {
-                let mut asked = arguments.clone();
+                let mut requested = arguments.clone();
                 if let Value::String(_) = as_of {
-                    asked["as_of"] = as_of;
+                    requested["as_of"] = as_of;
                 }
-                let mut answer = server.ask(tool, asked).await.0;
+                let mut answer = server.ask(tool, requested).await.0;
                 // What to know of an earlier night, and of the policy file, is another thing now.
                 answer.as_object_mut().unwrap().remove("notes");
                 answer.as_object_mut().unwrap().remove("judged_newest_snapshot");
-                told.push(answer);
+                result.push(answer);
             }
-            assert_eq!(told[0], told[1], "{tool} {arguments} as of {day}");
+            assert_eq!(result[0], result[1], "{tool} {arguments} as of {day}");
         }
     }
     let script = json!({"as_of": day_of(37).to_string(), "format": "aws_cli"});
@@ -261,8 +261,8 @@ async fn as_of_equals_ledger_ending_there() {
 
 /// Whether a way is compliant in a night; none when its region could not be read.
 fn judged(night: &Night, region: &str, way_of: u64) -> Option<bool> {
-    let wrong = way(way_of).1.into_iter().any(|rule| night.night < CHANGED || rule != "MISSING Owner");
-    (!denied(night.night, region)).then_some(!wrong)
+    let invalid = way(way_of).1.into_iter().any(|rule| night.night < CHANGED || rule != "MISSING Owner");
+    (!denied(night.night, region)).then_some(!invalid)
 }
 
 /// What each cause did between two nights, by the script: resources, compliant, non-compliant.
@@ -295,8 +295,8 @@ fn causes(a: &Night, b: &Night) -> BTreeMap<&'static str, (i64, i64, i64)> {
                 } else {
                     let between = judged(b, region, *old);
                     step("policy_changed", from, between);
-                    let kept = way(*old).0.iter().all(|tag| way(*new).0.contains(tag));
-                    step(if kept { "tags_added" } else { "tags_removed_or_changed" }, between, to);
+                    let stored = way(*old).0.iter().all(|tag| way(*new).0.contains(tag));
+                    step(if stored { "tags_added" } else { "tags_removed_or_changed" }, between, to);
                 }
             }
             (None, None) => {}
@@ -321,33 +321,33 @@ async fn change_causes_match_script_and_add_up() {
     let mut seen = BTreeSet::new();
     for (a, b) in windows(&script) {
         let between = json!({"from": a.day.to_string(), "to": b.day.to_string()});
-        let (told, _) = server.ask("explain_compliance_change", json!({"between": between})).await;
+        let (answer, _) = server.ask("explain_compliance_change", json!({"between": between})).await;
         let expected = causes(a, b);
-        for part in told["parts"].as_array().unwrap() {
-            let (resources, compliant, wrong) =
+        for part in answer["parts"].as_array().unwrap() {
+            let (resources, compliant, invalid) =
                 expected.get(part["cause"].as_str().unwrap()).copied().unwrap_or_default();
             let counts = json!([part["resources"], part["compliant"], part["non_compliant"]]);
-            assert_eq!(counts, json!([resources, compliant, wrong]), "{} to {}: {part}", a.day, b.day);
+            assert_eq!(counts, json!([resources, compliant, invalid]), "{} to {}: {part}", a.day, b.day);
             if resources > 0 {
                 seen.insert(part["cause"].as_str().unwrap().to_owned());
             }
         }
         let score = |night: &Night| night.compliant as f64 / (night.compliant + night.wrong) as f64;
         let change = ((score(b) - score(a)) * 10_000.0).round();
-        assert_eq!((told["change"].as_f64().unwrap() * 10_000.0).round(), change, "{told}");
+        assert_eq!((answer["change"].as_f64().unwrap() * 10_000.0).round(), change, "{answer}");
         let sum: f64 =
-            told["parts"].as_array().unwrap().iter().map(|part| part["contribution"].as_f64().unwrap()).sum();
-        assert_eq!((sum * 10_000.0).round(), change, "{told}");
+            answer["parts"].as_array().unwrap().iter().map(|part| part["contribution"].as_f64().unwrap()).sum();
+        assert_eq!((sum * 10_000.0).round(), change, "{answer}");
     }
     assert_eq!(seen.len(), 6, "every cause occurred: {seen:?}");
-    for (between, words) in [
+    for (between, text) in [
         (json!({"from": "2026-10-01"}), "the ledger has no snapshot up to"),
         (json!({"to": "2030-01-01"}), "later than the latest snapshot"),
         (json!({"from": "2027-02-02", "to": "2027-02-01"}), "later than the other snapshot"),
         (json!({"from": "2027-02-02", "to": "2027-02-02"}), "the same snapshot"),
     ] {
         let refused = server.refused("explain_compliance_change", json!({"between": between})).await;
-        assert!(refused.contains(words), "{refused}");
+        assert!(refused.contains(text), "{refused}");
     }
 }
 
@@ -372,9 +372,9 @@ async fn drift_matches_script_in_order() {
             }
         }
         let between = json!({"from": a.day.to_string(), "to": b.day.to_string()});
-        let (told, _) = server.ask("detect_tag_drift", json!({"between": between, "limit": 100})).await;
-        let drifts = told["drifts"].as_array().unwrap();
-        assert_eq!((drifts.len(), &told["remaining"]), (expected.len(), &json!(0)), "{told}");
+        let (answer, _) = server.ask("detect_tag_drift", json!({"between": between, "limit": 100})).await;
+        let drifts = answer["drifts"].as_array().unwrap();
+        assert_eq!((drifts.len(), &answer["remaining"]), (expected.len(), &json!(0)), "{answer}");
         for drift in drifts {
             let kind = (drift["key"].as_str().unwrap(), drift["from_value"].as_str(), drift["to_value"].as_str());
             assert_eq!(drift["resources"].as_u64(), expected.get(&kind).copied(), "{drift}");
@@ -385,6 +385,6 @@ async fn drift_matches_script_in_order() {
             let kind = ["removed", "changed", "added"].iter().position(|kind| drift["change"] == *kind).unwrap();
             (drift["required"] == false, kind)
         };
-        assert!(drifts.is_sorted_by_key(rank), "{told}");
+        assert!(drifts.is_sorted_by_key(rank), "{answer}");
     }
 }

@@ -22,13 +22,13 @@ fn shown(pages: &[Value], rows: &str) -> Vec<String> {
 }
 
 /// Night 1: 0 to 29 without tags. Later: the first five are gone, the next five are tagged well, and others come.
-fn night(nights: &TestLedger, number: u32) {
+fn night(ledger: &TestLedger, number: u32) {
     let well = vec![("CostCenter", "Sales"), ("Owner", "ada@example.com")];
     let tagged = ids(5..10).into_iter().map(|id| (id, if number == 1 { Vec::new() } else { well.clone() }));
     let newer = if number == 1 { 0 } else { 10 * number };
     let bare = ids((10..30).chain(100..100 + newer)).into_iter().map(|id| (id, Vec::new()));
     let gone = ids(0..if number == 1 { 5 } else { 0 }).into_iter().map(|id| (id, Vec::new()));
-    nights.append(number.try_into().unwrap(), vec![instances(gone.chain(tagged).chain(bare))]);
+    ledger.append(number.try_into().unwrap(), vec![instances(gone.chain(tagged).chain(bare))]);
 }
 
 /// All pages of a list come from the snapshot of the first page and contain every resource exactly once, although a new
@@ -36,14 +36,14 @@ fn night(nights: &TestLedger, number: u32) {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_stay_on_first_snapshot() {
     for (tool, rows) in TOOLS {
-        let nights = TestLedger::new();
-        night(&nights, 1);
-        let server = TestServer::of(&nights).await;
+        let ledger = TestLedger::new();
+        night(&ledger, 1);
+        let server = TestServer::of(&ledger).await;
         let mut number = 1;
         let pages = server
             .pages(tool, rows, 7, || {
                 number += 1;
-                night(&nights, number);
+                night(&ledger, number);
             })
             .await;
         assert_eq!(number, 5, "{tool}: a snapshot came behind each page but the last");
@@ -60,12 +60,12 @@ async fn pages_stay_on_first_snapshot() {
 /// A call without a page token is answered from the newest snapshot.
 #[tokio::test(flavor = "multi_thread")]
 async fn call_without_cursor_uses_newest_snapshot() {
-    let nights = TestLedger::new();
-    night(&nights, 1);
-    let server = TestServer::of(&nights).await;
+    let ledger = TestLedger::new();
+    night(&ledger, 1);
+    let server = TestServer::of(&ledger).await;
     for (number, lacking) in [(1, ids(0..30)), (2, ids((10..30).chain(100..120))), (3, ids((10..30).chain(100..130)))] {
         if number > 1 {
-            night(&nights, number);
+            night(&ledger, number);
         }
         for (tool, rows) in TOOLS {
             let (answer, _) = server.ask(tool, json!({"limit": 100})).await;
@@ -79,15 +79,15 @@ async fn call_without_cursor_uses_newest_snapshot() {
 /// A page of an older snapshot shows the tags that the resources had in that snapshot.
 #[tokio::test(flavor = "multi_thread")]
 async fn older_page_shows_tags_of_its_snapshot() {
-    let nights = TestLedger::new();
+    let ledger = TestLedger::new();
     let tagged = |value| instances(ids(0..4).into_iter().map(move |id| (id, vec![("Owner", value)])));
-    nights.append(1, vec![tagged("before")]);
-    let server = TestServer::of(&nights).await;
+    ledger.append(1, vec![tagged("before")]);
+    let server = TestServer::of(&ledger).await;
     let mut number = 1;
     let pages = server
         .pages("find_untagged_resources", "untagged_resources", 1, || {
             number += 1;
-            nights.append(number, vec![tagged(if number % 2 == 0 { "after" } else { "again" })]);
+            ledger.append(number, vec![tagged(if number % 2 == 0 { "after" } else { "again" })]);
         })
         .await;
     assert_eq!(pages.len(), 4);
@@ -97,27 +97,27 @@ async fn older_page_shows_tags_of_its_snapshot() {
 }
 
 /// As many as AWS allows, as long as AWS allows, on every resource.
-fn longest_tags(nights: &TestLedger) {
+fn longest_tags(ledger: &TestLedger) {
     let keys: Vec<String> = (10..60).map(|n| format!("{n}{}", "k".repeat(126))).collect();
     let value = "v".repeat(256);
     let tags = || keys.iter().map(|key| (key.as_str(), value.as_str())).collect::<Vec<_>>();
-    nights.append(1, vec![instances((0..40).map(|n| (format!("i-{n:017x}"), tags())))]);
+    ledger.append(1, vec![instances((0..40).map(|n| (format!("i-{n:017x}"), tags())))]);
 }
 
 /// A page of the default size stays below 16,000 bytes with the longest possible tags, and all pages together contain
 /// every resource.
 #[tokio::test]
 async fn default_page_fits_model_context() {
-    let nights = TestLedger::new();
-    longest_tags(&nights);
-    let asked = TestServer::of(&nights).await;
+    let ledger = TestLedger::new();
+    longest_tags(&ledger);
+    let requested = TestServer::of(&ledger).await;
     for (tool, rows) in TOOLS {
-        let (answer, _) = asked.ask(tool, json!({})).await;
+        let (answer, _) = requested.ask(tool, json!({})).await;
         let bytes = answer.to_string().len();
         assert!(bytes < 16_000, "{tool}: {bytes}");
         let first = answer[rows].as_array().unwrap().len() as u64;
         assert_eq!(first + answer["remaining"].as_u64().unwrap(), 40, "{tool}");
-        let all = asked.pages(tool, rows, 100, || {}).await;
+        let all = requested.pages(tool, rows, 100, || {}).await;
         assert_eq!(shown(&all, rows).into_iter().collect::<BTreeSet<_>>(), ids(0..40), "{tool}");
     }
 }
@@ -167,33 +167,33 @@ fn named_bill(number: u32) -> BillCollection {
 #[tokio::test(flavor = "multi_thread")]
 async fn cost_order_is_refused_after_new_bill() {
     for (tool, rows) in [("find_untagged_resources", "untagged_resources"), ("suggest_tags_bulk", "resources")] {
-        let nights = TestLedger::new();
+        let ledger = TestLedger::new();
         // Each has one value of its own in another spelling, so that there is something to suggest.
         let spelt = |n: u32| (format!("i-{n:017x}"), vec![("cost-center", "sales")]);
         let estate = || vec![instances((0..30).map(spelt))];
-        nights.append_billed(1, estate(), &named_bill(1));
-        let server = TestServer::at(&nights, "2028-01-01T12:00:00Z").await;
-        let mut asked = json!({"limit": 4, "as_of": "2026-11-01"});
-        let (first, _) = server.ask(tool, asked.clone()).await;
+        ledger.append_billed(1, estate(), &named_bill(1));
+        let server = TestServer::at(&ledger, "2028-01-01T12:00:00Z").await;
+        let mut requested = json!({"limit": 4, "as_of": "2026-11-01"});
+        let (first, _) = server.ask(tool, requested.clone()).await;
         let costly: Vec<String> = (26..30).rev().map(|n| format!("i-{n:017x}")).collect();
         assert_eq!(shown(std::slice::from_ref(&first), rows), costly, "{tool}: by cost");
-        nights.append_billed(2, estate(), &named_bill(2));
-        asked["cursor"] = first["next_cursor"].clone();
-        let refused = server.refused(tool, asked.clone()).await;
+        ledger.append_billed(2, estate(), &named_bill(2));
+        requested["cursor"] = first["next_cursor"].clone();
+        let refused = server.refused(tool, requested.clone()).await;
         assert!(refused.contains("a newer scan has changed the costs"), "{tool}: {refused}");
 
         // As of a night that is an earlier one from the first page on, the order needs no costs.
         let mut seen = BTreeSet::new();
-        asked["cursor"] = Value::Null;
+        requested["cursor"] = Value::Null;
         loop {
-            if asked["cursor"].is_null() {
-                asked.as_object_mut().unwrap().remove("cursor");
+            if requested["cursor"].is_null() {
+                requested.as_object_mut().unwrap().remove("cursor");
             }
-            let (page, _) = server.ask(tool, asked.clone()).await;
+            let (page, _) = server.ask(tool, requested.clone()).await;
             assert_eq!((&page["as_of"]["snapshot_id"], &page[rows][0]["monthly_cost"]), (&json!(1), &Value::Null));
             seen.extend(shown(std::slice::from_ref(&page), rows));
-            asked["cursor"] = page["next_cursor"].clone();
-            if asked["cursor"].is_null() {
+            requested["cursor"] = page["next_cursor"].clone();
+            if requested["cursor"].is_null() {
                 break;
             }
         }

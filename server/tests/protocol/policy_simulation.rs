@@ -18,8 +18,8 @@ const DRAFT: &str = r#"{
 
 /// What there is in a night: a hundred instances, of which some come, go and are tagged otherwise from night to night.
 fn night(number: usize) -> Vec<(String, Vec<(&'static str, &'static str)>)> {
-    let living = (0..100).filter(|n| !(n + number).is_multiple_of(17));
-    living
+    let current = (0..100).filter(|n| !(n + number).is_multiple_of(17));
+    current
         .map(|n| {
             let turn = n + number / 2 * usize::from(n.is_multiple_of(9));
             let mut tags = Vec::new();
@@ -44,14 +44,14 @@ fn night(number: usize) -> Vec<(String, Vec<(&'static str, &'static str)>)> {
 }
 
 fn ledger(policy: Option<&str>) -> TestLedger {
-    let mut nights = TestLedger::new();
+    let mut snapshots = TestLedger::new();
     if let Some(policy) = policy {
-        nights.judge_by(policy);
+        snapshots.judge_by(policy);
     }
     for number in 1..=6 {
-        nights.append(i32::try_from(number).unwrap(), vec![instances(night(number))]);
+        snapshots.append(i32::try_from(number).unwrap(), vec![instances(night(number))]);
     }
-    nights
+    snapshots
 }
 
 /// A simulation returns the score and the counts of a ledger that was evaluated with the draft, for the newest and for
@@ -59,18 +59,18 @@ fn ledger(policy: Option<&str>) -> TestLedger {
 #[tokio::test]
 async fn simulation_equals_ledger_with_that_policy() {
     let draft: Value = serde_json::from_str(DRAFT).unwrap();
-    let (in_force, judged) = (ledger(None), ledger(Some(DRAFT)));
-    let (server, truth) = (TestServer::of(&in_force).await, TestServer::of(&judged).await);
+    let (in_force, evaluated) = (ledger(None), ledger(Some(DRAFT)));
+    let (server, truth) = (TestServer::of(&in_force).await, TestServer::of(&evaluated).await);
     let (simulated, _) = server.ask("simulate_policy", json!({"policy": draft, "nights": 5})).await;
     let before = server.ask("check_tag_compliance", json!({})).await.0;
     let after = truth.ask("check_tag_compliance", json!({})).await.0;
-    for (told, checked) in [(&simulated["now"], &before), (&simulated["with_draft"], &after)] {
-        assert_eq!(told["compliance_score"], checked["compliance_score"]);
-        assert_eq!(told["non_compliant"], checked["states"]["non_compliant"], "{checked}");
-        assert_eq!(told["compliant"], checked["states"]["compliant"]);
+    for (answer, checked) in [(&simulated["now"], &before), (&simulated["with_draft"], &after)] {
+        assert_eq!(answer["compliance_score"], checked["compliance_score"]);
+        assert_eq!(answer["non_compliant"], checked["states"]["non_compliant"], "{checked}");
+        assert_eq!(answer["compliant"], checked["states"]["compliant"]);
     }
-    let nights = simulated["nights"].as_array().unwrap();
-    assert_eq!(nights.len(), 6);
+    let snapshots = simulated["nights"].as_array().unwrap();
+    assert_eq!(snapshots.len(), 6);
     let history = truth.ask("get_violation_history", json!({"days_back": 10, "group_by": "day"})).await.0;
     let in_truth: Vec<(&Value, &Value)> = history["history"]
         .as_array()
@@ -78,7 +78,7 @@ async fn simulation_equals_ledger_with_that_policy() {
         .iter()
         .map(|point| (&point["date"], &point["compliance_score"]))
         .collect();
-    for night in nights {
+    for night in snapshots {
         assert!(in_truth.contains(&(&night["date"], &night["with_draft"])), "{night} is not of {in_truth:?}");
     }
 }
@@ -88,12 +88,12 @@ async fn simulation_equals_ledger_with_that_policy() {
 #[tokio::test]
 async fn newly_failing_and_passing_add_up() {
     let draft: Value = serde_json::from_str(DRAFT).unwrap();
-    let nights = ledger(None);
-    let server = TestServer::of(&nights).await;
-    let (told, _) = server.ask("simulate_policy", json!({"policy": draft, "limit": 50})).await;
+    let snapshots = ledger(None);
+    let server = TestServer::of(&snapshots).await;
+    let (answer, _) = server.ask("simulate_policy", json!({"policy": draft, "limit": 50})).await;
     let number = |value: &Value| value.as_i64().unwrap();
-    let totals = &told["totals"];
-    let (now, then) = (number(&told["now"]["compliant"]), number(&told["with_draft"]["compliant"]));
+    let totals = &answer["totals"];
+    let (now, then) = (number(&answer["now"]["compliant"]), number(&answer["with_draft"]["compliant"]));
     // Worked out from the estate: who is compliant now, and by the draft.
     let (mut failing, mut passing, mut exempt) = (0, 0, 0);
     for (id, tags) in night(6) {
@@ -111,14 +111,14 @@ async fn newly_failing_and_passing_add_up() {
     assert!(failing > 0 && passing > 0 && exempt > 0, "{failing} {passing} {exempt}");
     assert_eq!((number(&totals["newly_failing"]), number(&totals["newly_passing"])), (failing, passing));
     assert_eq!(then, now - failing + passing - exempt);
-    let examples = told["examples"].as_array().unwrap();
+    let examples = answer["examples"].as_array().unwrap();
     assert_eq!(i64::try_from(examples.len()).unwrap(), failing.min(50));
-    let changes = told["draft"]["changes"].to_string();
+    let changes = answer["draft"]["changes"].to_string();
     for line in ["required tag CostCenter: allowed_values changed", "required tag Stage: added", "exemptions: changed"]
     {
         assert!(changes.contains(line), "{changes}");
     }
-    let by_type = &told["by_type"][0];
+    let by_type = &answer["by_type"][0];
     assert_eq!((by_type["name"].as_str().unwrap(), number(&by_type["newly_failing"])), ("ec2:instance", failing));
 }
 
@@ -126,15 +126,15 @@ async fn newly_failing_and_passing_add_up() {
 /// changed draft file is read again.
 #[tokio::test]
 async fn draft_errors_are_complete_and_paths_confined() {
-    let nights = ledger(None);
-    let policy = nights.policy_file();
+    let snapshots = ledger(None);
+    let policy = snapshots.policy_file();
     std::fs::write(policy.with_file_name("draft.json"), DRAFT).unwrap();
-    let server = TestServer::following(&nights, &policy).await;
+    let server = TestServer::following(&snapshots, &policy).await;
     let refused = |arguments: Value| server.refused("simulate_policy", arguments);
     let faulty = json!({"version": "1", "required_tags": [{"name": "A", "validation_regex": "("}, {"nome": "B"}]});
-    let told = refused(json!({"policy": faulty})).await;
+    let answer = refused(json!({"policy": faulty})).await;
     for place in ["last_updated", "required_tags[0].validation_regex", "required_tags[1]"] {
-        assert!(told.contains(place), "{told}");
+        assert!(answer.contains(place), "{answer}");
     }
     for name in ["../policy.json", "/etc/passwd", "..", ".hidden.json", "draft", "a/b.json"] {
         assert!(refused(json!({"policy_file": name})).await.contains("plain file name"), "{name}");
@@ -152,9 +152,9 @@ async fn draft_errors_are_complete_and_paths_confined() {
 /// A draft of more than 256 KiB or more than 60 patterns is refused.
 #[tokio::test]
 async fn oversized_draft_is_refused() {
-    let nights = TestLedger::new();
-    nights.append(1, vec![instances([("i-1".to_owned(), Vec::new())])]);
-    let server = TestServer::of(&nights).await;
+    let snapshots = TestLedger::new();
+    snapshots.append(1, vec![instances([("i-1".to_owned(), Vec::new())])]);
+    let server = TestServer::of(&snapshots).await;
     let tag = |n: usize| json!({"name": format!("T{n}"), "validation_regex": "\\w{200}"});
     let patterns: Vec<Value> = (0..61).map(tag).collect();
     let values: Vec<String> = (0..60_000).map(|n| format!("v{n}")).collect();

@@ -119,17 +119,17 @@ impl Lookup for Now {
     }
 }
 
-async fn server(nights: &TestLedger) -> TestServer {
+async fn server(ledger: &TestLedger) -> TestServer {
     let all = hostile();
     let list = |found: Vec<Resource>| (scope("ec2:instance"), Listing { resources: found, gap: None });
     let with = |n: usize, text: &str| resource(n, vec![("Owner", text), ("Team", text), ("Name", text), (text, text)]);
-    nights.append(
+    ledger.append(
         1,
         vec![list(all.iter().enumerate().map(|(n, _)| resource(n, vec![("Owner", "a@example.com")])).collect())],
     );
-    nights.append(2, vec![list(all.iter().enumerate().map(|(n, text)| with(n, text)).collect())]);
-    nights.learn();
-    TestServer::looking_through(nights, Now(all)).await
+    ledger.append(2, vec![list(all.iter().enumerate().map(|(n, text)| with(n, text)).collect())]);
+    ledger.learn();
+    TestServer::looking_through(ledger, Now(all)).await
 }
 
 /// Fields that hold what others wrote, wherever they stand.
@@ -176,12 +176,12 @@ fn keeps_to_leaves(what: &str, answer: &Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn injection_texts_stay_in_leaf_fields() {
     assert!(hostile().len() >= 60, "{}", hostile().len());
-    let nights = TestLedger::new();
-    let server = server(&nights).await;
+    let ledger = TestLedger::new();
+    let server = server(&ledger).await;
     let arns: Vec<String> =
         (0..hostile().len()).map(|n| format!("arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-{n:017x}")).collect();
     let draft = json!({"version": "2", "last_updated": "2026-01-01T00:00:00Z", "required_tags": [{"name": "Team"}]});
-    let mut asked = vec![
+    let mut requested = vec![
         ("check_tag_compliance", json!({"limit": 100})),
         ("check_tag_compliance", json!({"as_of": "2026-11-01"})),
         ("detect_tag_drift", json!({"limit": 100})),
@@ -194,13 +194,14 @@ async fn injection_texts_stay_in_leaf_fields() {
         ("suggest_tags_bulk", json!({"limit": 100})),
         ("validate_resource_tags", json!({"resource_arns": arns})),
     ];
-    asked.extend(["json", "csv", "markdown"].map(|format| ("generate_compliance_report", json!({"format": format}))));
-    asked.extend(
+    requested
+        .extend(["json", "csv", "markdown"].map(|format| ("generate_compliance_report", json!({"format": format}))));
+    requested.extend(
         ["aws_cli", "terraform", "custodian"].map(|format| ("plan_fixes", json!({"format": format, "limit": 200}))),
     );
-    asked.extend(arns.iter().step_by(7).map(|arn| ("suggest_tags", json!({"resource_arn": arn}))));
+    requested.extend(arns.iter().step_by(7).map(|arn| ("suggest_tags", json!({"resource_arn": arn}))));
     let (mut answered, mut holding) = (0, 0);
-    for (tool, arguments) in asked {
+    for (tool, arguments) in requested {
         let call = json!({"name": tool, "arguments": arguments});
         let reply = server.request("tools/call", call).await;
         let result = &reply["result"];

@@ -28,15 +28,15 @@ use crate::{
 const TOOL: &str = "check_tag_compliance";
 
 fn ledger() -> TestLedger {
-    let nights = TestLedger::new();
-    nights.append(1, vec![instances((0..40).map(|n| (format!("i-{n:02}"), vec![("Team", "x")])))]);
-    nights
+    let snapshots = TestLedger::new();
+    snapshots.append(1, vec![instances((0..40).map(|n| (format!("i-{n:02}"), vec![("Team", "x")])))]);
+    snapshots
 }
 
 /// A server that shares its answers through the Redis on that port.
-async fn sharing(nights: &TestLedger, port: u16) -> TestServer {
+async fn sharing(snapshots: &TestLedger, port: u16) -> TestServer {
     let cache = RedisCache::open(&format!("redis://127.0.0.1:{port}/0"), CancellationToken::new()).unwrap();
-    let ledger = AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon).with_redis_cache(cache);
+    let ledger = AppState::new(&snapshots.store(), None, Duration::from_secs(36 * 3600), noon).with_redis_cache(cache);
     TestServer::behind(door(loopback()).unwrap(), ledger).await
 }
 
@@ -67,9 +67,9 @@ fn question(n: u64) -> Value {
 async fn answers_rightly(server: &TestServer, alone: &TestServer, questions: std::ops::Range<u64>) {
     for n in questions {
         let began = Instant::now();
-        let (_, told) = server.ask(TOOL, question(n)).await;
+        let (_, answer) = server.ask(TOOL, question(n)).await;
         assert!(began.elapsed() < Duration::from_secs(1), "question {n} took {:?}", began.elapsed());
-        assert_eq!(told, alone.ask(TOOL, question(n)).await.1);
+        assert_eq!(answer, alone.ask(TOOL, question(n)).await.1);
     }
 }
 
@@ -89,23 +89,23 @@ async fn has_keys(redis: &Redis, keys: u64) {
 /// answers.
 #[tokio::test]
 async fn answers_are_shared_byte_for_byte() {
-    let (nights, redis) = (ledger(), Redis::start());
-    let [first, second] = [sharing(&nights, redis.port).await, sharing(&nights, redis.port).await];
+    let (snapshots, redis) = (ledger(), Redis::start());
+    let [first, second] = [sharing(&snapshots, redis.port).await, sharing(&snapshots, redis.port).await];
     for server in [&first, &second] {
         becomes(server, "tagledger_redis_up", 1.0).await;
     }
-    let mut told = Vec::new();
+    let mut result = Vec::new();
     for n in 0..20 {
-        told.push(first.ask(TOOL, question(n)).await.1);
+        result.push(first.ask(TOOL, question(n)).await.1);
     }
     assert_eq!(metric(&first, "tagledger_redis_hits_total").await, 0.0);
     // A task writes the answers to Redis after they were sent.
     has_keys(&redis, 20).await;
-    for (n, told) in (0..20).zip(told) {
-        assert_eq!(second.ask(TOOL, question(n)).await.1, told);
+    for (n, result) in (0..20).zip(result) {
+        assert_eq!(second.ask(TOOL, question(n)).await.1, result);
     }
     assert_eq!(metric(&second, "tagledger_redis_hits_total").await, 20.0);
-    nights.append(2, vec![instances([("i-1".to_owned(), vec![("Owner", "a@example.com")])])]);
+    snapshots.append(2, vec![instances([("i-1".to_owned(), vec![("Owner", "a@example.com")])])]);
     let (answer, _) = second.ask(TOOL, question(0)).await;
     assert_eq!((&answer["as_of"]["snapshot_id"], &answer["total_resources"]), (&json!(2), &json!(1)), "{answer}");
 }
@@ -114,8 +114,8 @@ async fn answers_are_shared_byte_for_byte() {
 /// seconds after Redis is back.
 #[tokio::test]
 async fn killed_redis_costs_no_answer() {
-    let (nights, mut redis) = (ledger(), Redis::start());
-    let (server, alone) = (sharing(&nights, redis.port).await, TestServer::of(&nights).await);
+    let (snapshots, mut redis) = (ledger(), Redis::start());
+    let (server, alone) = (sharing(&snapshots, redis.port).await, TestServer::of(&snapshots).await);
     becomes(&server, "tagledger_redis_up", 1.0).await;
     answers_rightly(&server, &alone, 0..10).await;
     redis.kill();
@@ -132,8 +132,8 @@ async fn killed_redis_costs_no_answer() {
 /// The server uses Redis again after it responds.
 #[tokio::test]
 async fn hanging_redis_costs_no_answer() {
-    let (nights, redis) = (ledger(), Redis::start());
-    let (server, alone) = (sharing(&nights, redis.port).await, TestServer::of(&nights).await);
+    let (snapshots, redis) = (ledger(), Redis::start());
+    let (server, alone) = (sharing(&snapshots, redis.port).await, TestServer::of(&snapshots).await);
     becomes(&server, "tagledger_redis_up", 1.0).await;
     redis.signal("-STOP");
     answers_rightly(&server, &alone, 0..20).await;
@@ -146,8 +146,8 @@ async fn hanging_redis_costs_no_answer() {
 /// Foreign values, a flush and a full memory of Redis change no answer. Foreign values are not counted as hits.
 #[tokio::test]
 async fn foreign_values_and_full_redis_change_no_answer() {
-    let (nights, redis) = (ledger(), Redis::start());
-    let (first, alone) = (sharing(&nights, redis.port).await, TestServer::of(&nights).await);
+    let (snapshots, redis) = (ledger(), Redis::start());
+    let (first, alone) = (sharing(&snapshots, redis.port).await, TestServer::of(&snapshots).await);
     becomes(&first, "tagledger_redis_up", 1.0).await;
     answers_rightly(&first, &alone, 0..10).await;
     has_keys(&redis, 10).await;
@@ -165,7 +165,7 @@ async fn foreign_values_and_full_redis_change_no_answer() {
         };
         assert!(made.starts_with("+OK") || made.starts_with(":1"), "{made}");
     }
-    let second = sharing(&nights, redis.port).await;
+    let second = sharing(&snapshots, redis.port).await;
     becomes(&second, "tagledger_redis_up", 1.0).await;
     answers_rightly(&second, &alone, 0..10).await;
     assert_eq!(metric(&second, "tagledger_redis_hits_total").await, 0.0, "junk is no answer");
@@ -179,7 +179,7 @@ async fn foreign_values_and_full_redis_change_no_answer() {
 /// A peer that does not speak the Redis protocol changes no answer and is reported as down.
 #[tokio::test]
 async fn protocol_garbage_changes_no_answer() {
-    let nights = ledger();
+    let snapshots = ledger();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -188,7 +188,7 @@ async fn protocol_garbage_changes_no_answer() {
             drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n$-9\r\n\xff\xfe*99999999999\r\n"));
         }
     });
-    let (server, alone) = (sharing(&nights, port).await, TestServer::of(&nights).await);
+    let (server, alone) = (sharing(&snapshots, port).await, TestServer::of(&snapshots).await);
     tokio::time::sleep(Duration::from_millis(100)).await;
     answers_rightly(&server, &alone, 0..30).await;
     assert_eq!(metric(&server, "tagledger_redis_up").await, 0.0);
@@ -235,30 +235,30 @@ impl Lookup for Counting {
 /// Redis it performs its own lookups.
 #[tokio::test]
 async fn lookup_results_are_shared_through_redis() {
-    let (nights, mut redis) = (ledger(), Redis::start());
+    let (snapshots, mut redis) = (ledger(), Redis::start());
     let clouds = [(); 2].map(|()| Arc::new(Counting::default()));
     let mut servers = Vec::new();
     for cloud in &clouds {
         let cache = RedisCache::open(&format!("redis://127.0.0.1:{}/0", redis.port), CancellationToken::new()).unwrap();
-        let ledger = AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon);
+        let ledger = AppState::new(&snapshots.store(), None, Duration::from_secs(36 * 3600), noon);
         let ledger = ledger.with_redis_cache(cache).with_lookup(Arc::<Counting>::clone(cloud));
         servers.push(TestServer::behind(door(loopback()).unwrap(), ledger).await);
         becomes(&servers[servers.len() - 1], "tagledger_redis_up", 1.0).await;
     }
-    let asked = || clouds.each_ref().map(|cloud| cloud.0.load(Ordering::Relaxed));
+    let requested = || clouds.each_ref().map(|cloud| cloud.0.load(Ordering::Relaxed));
     let arns = ["i-there", "i-gone", "i-unread"].map(arn);
     let question = json!({"resource_arns": arns});
     let (first, _) = servers[0].ask("validate_resource_tags", question.clone()).await;
-    assert_eq!(asked(), [3, 0]);
+    assert_eq!(requested(), [3, 0]);
     // Those that were read; the third could not be.
     has_keys(&redis, 2).await;
     let (second, _) = servers[1].ask("validate_resource_tags", question.clone()).await;
-    assert_eq!(asked(), [3, 1], "what could not be read is looked at again, and nothing else");
+    assert_eq!(requested(), [3, 1], "what could not be read is looked at again, and nothing else");
     assert_eq!(first["results"], second["results"]);
     assert_eq!(first["results"][0]["status"], "read");
     redis.kill();
     let (third, _) = servers[1].ask("validate_resource_tags", question).await;
-    assert_eq!(asked(), [3, 4], "without Redis it looks for itself");
+    assert_eq!(requested(), [3, 4], "without Redis it looks for itself");
     assert_eq!(first["results"], third["results"]);
 }
 
@@ -266,10 +266,10 @@ async fn lookup_results_are_shared_through_redis() {
 /// announced number.
 #[tokio::test(flavor = "multi_thread")]
 async fn announcements_resume_after_redis_restart() {
-    let nights = ledger();
+    let snapshots = ledger();
     let mut redis = Redis::start();
-    let server = sharing(&nights, redis.port).await;
-    let heard = "tagledger_redis_announcements_total";
+    let server = sharing(&snapshots, redis.port).await;
+    let received = "tagledger_redis_announcements_total";
     let subscribed = |redis: &Redis| redis.ask(&["PUBSUB", "NUMSUB", "tagledger:snapshot"]).contains(":1");
     let wait = async |redis: &Redis| {
         let began = Instant::now();
@@ -280,7 +280,7 @@ async fn announcements_resume_after_redis_restart() {
     };
     wait(&redis).await;
     redis.ask(&["PUBLISH", "tagledger:snapshot", "7"]);
-    becomes(&server, heard, 1.0).await;
+    becomes(&server, received, 1.0).await;
     // Whatever is told there, the ledger is what is answered from.
     let (answer, _) = server.ask(TOOL, json!({})).await;
     assert_eq!(answer["as_of"]["snapshot_id"], 1);
@@ -289,5 +289,5 @@ async fn announcements_resume_after_redis_restart() {
     let redis = Redis::on(port);
     wait(&redis).await;
     redis.ask(&["PUBLISH", "tagledger:snapshot", "2"]);
-    becomes(&server, heard, 2.0).await;
+    becomes(&server, received, 2.0).await;
 }

@@ -38,10 +38,10 @@ fn estate() -> Tagged {
 }
 
 fn ledger() -> TestLedger {
-    let nights = TestLedger::new();
-    nights.append(1, vec![instances(estate())]);
-    nights.learn();
-    nights
+    let snapshots = TestLedger::new();
+    snapshots.append(1, vec![instances(estate())]);
+    snapshots.learn();
+    snapshots
 }
 
 fn number(value: &Value) -> usize {
@@ -52,8 +52,8 @@ fn number(value: &Value) -> usize {
 /// equals the target.
 #[tokio::test]
 async fn applied_plan_reaches_target_with_fewest_changes() {
-    let nights = ledger();
-    let server = TestServer::of(&nights).await;
+    let snapshots = ledger();
+    let server = TestServer::of(&snapshots).await;
     let (plan, _) = server.ask("plan_fixes", json!({"target": 0.8, "limit": 200, "min_confidence": 0.6})).await;
     assert_eq!((&plan["status"], &plan["by"]), (&json!("planned"), &json!("count")), "no costs are known here");
     // Of 80 judged, 64 are needed; who lacks one tag is fixed before who lacks two.
@@ -88,8 +88,8 @@ async fn applied_plan_reaches_target_with_fewest_changes() {
             (id, tags)
         })
         .collect();
-    nights.append(2, vec![instances(fixed)]);
-    let server = TestServer::of(&nights).await;
+    snapshots.append(2, vec![instances(fixed)]);
+    let server = TestServer::of(&snapshots).await;
     let (checked, _) = server.ask("check_tag_compliance", json!({})).await;
     assert_eq!(checked["compliance_score"], 0.8);
     let (again, _) = server.ask("plan_fixes", json!({"target": 0.8})).await;
@@ -100,8 +100,8 @@ async fn applied_plan_reaches_target_with_fewest_changes() {
 /// Custodian are written on request only.
 #[tokio::test]
 async fn plan_values_come_from_groups() {
-    let nights = ledger();
-    let server = TestServer::of(&nights).await;
+    let snapshots = ledger();
+    let server = TestServer::of(&snapshots).await;
     let ask = |format: &str| json!({"target": 1.0, "limit": 200, "min_confidence": 0.6, "format": format});
     let (plan, _) = server.ask("plan_fixes", ask("aws_cli")).await;
     let known = estate();
@@ -133,8 +133,8 @@ async fn plan_values_come_from_groups() {
 /// with the reason.
 #[tokio::test]
 async fn invalid_targets_are_refused() {
-    let nights = ledger();
-    let server = TestServer::of(&nights).await;
+    let snapshots = ledger();
+    let server = TestServer::of(&snapshots).await;
     for target in [json!(0), json!(-1), json!(1.2)] {
         assert!(server.refused("plan_fixes", json!({"target": target})).await.contains("above 0 and at most 1"));
     }

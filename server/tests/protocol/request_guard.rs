@@ -15,13 +15,13 @@ use crate::{
 /// configured host names without a key file are refused at startup.
 #[tokio::test]
 async fn unknown_host_or_origin_gets_403() {
-    let nights = two_accounts();
-    let file = nights.store().with_extension("keys");
+    let snapshots = two_accounts();
+    let file = snapshots.store().with_extension("keys");
     let settings = GuardSettings { names: vec!["ledger.example.com".to_owned()], ..loopback() };
     let open = door(settings.clone()).unwrap_err().to_string();
     assert!(open.contains("without a key"), "a proxy forwards requests of other machines: {open}");
     let bearer = bearer(&key(&file, new("mine", &[Right::Read], &[], "90d")));
-    let server = behind_keys(&nights, GuardSettings { keys: Some(file), ..settings }).await;
+    let server = behind_keys(&snapshots, GuardSettings { keys: Some(file), ..settings }).await;
     let body = call("check_tag_compliance", &json!({}));
     for headers in ["Host: ledger.example.com\r\n", "Host: localhost:1\r\nOrigin: https://ledger.example.com\r\n"] {
         let headers = format!("{headers}{bearer}");
@@ -38,15 +38,15 @@ async fn unknown_host_or_origin_gets_403() {
 /// more than 1 MiB gets status 413.
 #[tokio::test]
 async fn malformed_bodies_get_json_rpc_errors() {
-    let nights = two_accounts();
-    let server = TestServer::of(&nights).await;
+    let ledger = two_accounts();
+    let server = TestServer::of(&ledger).await;
     for broken in ["", "{", "nonsense", "{\"jsonrpc\": \"2.0\",}", "\u{0}"] {
         let reply = server.send("POST", "/mcp", "", broken).await;
         assert_eq!(reply.status, 400, "{broken:?}: {reply:?}");
         let error: Value = serde_json::from_str(&reply.body).unwrap();
         assert_eq!((&error["error"]["code"], &error["id"]), (&json!(-32700), &Value::Null), "{error}");
     }
-    for (odd, words) in [
+    for (odd, text) in [
         ("[]", "batches"),
         ("[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}]", "batches"),
         ("7", "must be an object"),
@@ -59,7 +59,7 @@ async fn malformed_bodies_get_json_rpc_errors() {
         assert_eq!(reply.status, 400, "{odd}: {reply:?}");
         let error: Value = serde_json::from_str(&reply.body).unwrap();
         assert_eq!(error["error"]["code"], -32600, "{odd}: {error}");
-        assert!(error["error"]["message"].as_str().unwrap().contains(words), "{odd}: {error}");
+        assert!(error["error"]["message"].as_str().unwrap().contains(text), "{odd}: {error}");
     }
     let large = server.send("POST", "/mcp", "", &" ".repeat((1 << 20) + 1)).await;
     assert_eq!(large.status, 413, "{large:?}");
@@ -70,17 +70,17 @@ async fn malformed_bodies_get_json_rpc_errors() {
 /// with `Retry-After`, and other keys are not affected.
 #[tokio::test]
 async fn public_listener_needs_keys_and_rate_is_limited() {
-    let nights = two_accounts();
+    let ledger = two_accounts();
     let open = GuardSettings { listen: "0.0.0.0:0".parse().unwrap(), ..loopback() };
     let error = door(open.clone()).unwrap_err().to_string();
     assert!(error.contains("tagledger key create"), "{error}");
-    let file = nights.store().with_extension("keys");
+    let file = ledger.store().with_extension("keys");
     let missing = door(GuardSettings { keys: Some(file.clone()), ..open.clone() }).unwrap_err().to_string();
     assert!(missing.contains("tagledger key create"), "{missing}");
     let [mine, others] = ["mine", "others"].map(|name| key(&file, new(name, &[Right::Read], &[], "90d")));
     assert!(door(GuardSettings { keys: Some(file.clone()), ..open }).is_ok());
     let a_minute = NonZeroU32::new(30).unwrap();
-    let server = behind_keys(&nights, GuardSettings { keys: Some(file), a_minute, ..loopback() }).await;
+    let server = behind_keys(&ledger, GuardSettings { keys: Some(file), a_minute, ..loopback() }).await;
     let body = call("check_tag_compliance", &json!({}));
     for _ in 0..5 {
         assert_eq!(server.send("POST", "/mcp", &bearer(&mine), &body).await.status, 200);
@@ -94,9 +94,9 @@ async fn public_listener_needs_keys_and_rate_is_limited() {
 /// A key file that is created while the server runs is enforced within five seconds.
 #[tokio::test]
 async fn key_file_created_later_is_enforced() {
-    let nights = two_accounts();
-    let file = nights.store().with_extension("keys");
-    let server = behind_keys(&nights, GuardSettings { keys: Some(file.clone()), ..loopback() }).await;
+    let ledger = two_accounts();
+    let file = ledger.store().with_extension("keys");
+    let server = behind_keys(&ledger, GuardSettings { keys: Some(file.clone()), ..loopback() }).await;
     let body = call("check_tag_compliance", &json!({}));
     assert_eq!(server.send("POST", "/mcp", "", &body).await.status, 200, "this machine is let in");
     let mine = key(&file, new("mine", &[Right::Read], &[], "90d"));

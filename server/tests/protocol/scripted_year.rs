@@ -143,7 +143,7 @@ impl Truth {
         };
         self.snapshots += 1;
         let day = day_of(night);
-        let mut told = Night { number: self.snapshots, day, partial: !read("us-east-1"), ..Night::default() };
+        let mut answer = Night { number: self.snapshots, day, partial: !read("us-east-1"), ..Night::default() };
         let gone: Vec<u32> = self
             .known
             .iter()
@@ -153,37 +153,37 @@ impl Truth {
         for id in gone {
             self.known.remove(&id);
             self.ways.remove(&id);
-            told.otherwise += self.end(id, &[]).len() as u64;
+            answer.otherwise += self.end(id, &[]).len() as u64;
         }
         for (id, (region, number)) in company.resources.iter().filter(|(_, (region, _))| read(region)) {
             let now = rules(*number);
             let ended = self.end(*id, &now);
             if night == CHANGED {
-                told.otherwise += ended.len() as u64;
+                answer.otherwise += ended.len() as u64;
             } else {
-                told.fixed += ended.len() as u64;
-                told.days_to_fix.extend(ended.iter().map(|since| i64::from(night - since)));
+                answer.fixed += ended.len() as u64;
+                answer.days_to_fix.extend(ended.iter().map(|since| i64::from(night - since)));
             }
             for rule in &now {
                 let violation = (*id, *rule);
                 if let Entry::Vacant(place) = self.open.entry(violation) {
                     place.insert(night);
-                    told.opened += 1;
-                    told.reopened += u64::from(self.ended.contains(&violation));
+                    answer.opened += 1;
+                    answer.reopened += u64::from(self.ended.contains(&violation));
                 }
             }
             self.known.insert(*id, (region, now));
             self.ways.insert(*id, (region, number % WAYS));
         }
         for (region, rules) in self.known.values() {
-            told.total += 1;
+            answer.total += 1;
             if read(region) {
-                told.violations += rules.len() as u64;
-                *if rules.is_empty() { &mut told.compliant } else { &mut told.wrong } += 1;
+                answer.violations += rules.len() as u64;
+                *if rules.is_empty() { &mut answer.compliant } else { &mut answer.wrong } += 1;
             }
         }
-        (told.known, told.night) = (self.ways.clone(), night);
-        told
+        (answer.known, answer.night) = (self.ways.clone(), night);
+        answer
     }
 
     /// Ends what is not among the rules; the nights on which it had begun.
@@ -195,29 +195,29 @@ impl Truth {
 }
 
 pub(crate) fn year() -> (TestLedger, Vec<Night>) {
-    let (nights, told) = until(NIGHTS);
-    let sum = |of: fn(&Night) -> u64| told.iter().map(of).sum::<u64>();
+    let (ledger, answer) = until(NIGHTS);
+    let sum = |of: fn(&Night) -> u64| answer.iter().map(of).sum::<u64>();
     let eventful = [sum(|night| night.reopened), sum(|night| night.fixed), sum(|night| night.otherwise)];
     assert!(eventful.iter().all(|events| *events > 10), "{eventful:?}");
-    (nights, told)
+    (ledger, answer)
 }
 
 /// The same up to a night.
 pub(crate) fn until(last: i32) -> (TestLedger, Vec<Night>) {
-    let (mut nights, mut company, mut truth) = (TestLedger::new(), Company::default(), Truth::default());
-    let mut told = Vec::new();
+    let (mut ledger, mut company, mut truth) = (TestLedger::new(), Company::default(), Truth::default());
+    let mut answer = Vec::new();
     for night in 1..=last {
         company.day(night);
         if night == CHANGED {
-            nights.judge_by(MAY);
+            ledger.judge_by(MAY);
         }
         if !down(night) {
             let listings = ["eu-west-1", "us-east-1"].map(|region| company.listing(night, region)).to_vec();
-            nights.append(night, listings);
-            told.push(truth.night(&company, night));
+            ledger.append(night, listings);
+            answer.push(truth.night(&company, night));
         }
     }
     // Of the first night everything was new.
-    told[0].opened = 0;
-    (nights, told)
+    answer[0].opened = 0;
+    (ledger, answer)
 }

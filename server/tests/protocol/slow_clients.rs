@@ -32,9 +32,9 @@ async fn dawdle(server: std::net::SocketAddr, at_once: &'static str, byte: u8) -
 /// meanwhile.
 #[tokio::test]
 async fn slow_senders_are_disconnected() {
-    let nights = TestLedger::new();
-    nights.append(1, vec![instances([("i-1".to_owned(), Vec::new())])]);
-    let server = TestServer::of(&nights).await;
+    let ledger = TestLedger::new();
+    ledger.append(1, vec![instances([("i-1".to_owned(), Vec::new())])]);
+    let server = TestServer::of(&ledger).await;
     let address = server.address();
     let heads = "GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: ";
     let bodies =
@@ -57,9 +57,9 @@ async fn slow_senders_are_disconnected() {
 /// Clients that send requests and never read the responses are disconnected, and the server still answers.
 #[tokio::test]
 async fn clients_that_never_read_are_disconnected() {
-    let nights = TestLedger::new();
-    nights.append(1, vec![instances([("i-1".to_owned(), Vec::new())])]);
-    let server = TestServer::of(&nights).await;
+    let ledger = TestLedger::new();
+    ledger.append(1, vec![instances([("i-1".to_owned(), Vec::new())])]);
+    let server = TestServer::of(&ledger).await;
     let address = server.address();
     let request = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(64);
     let greedy = (0..5).map(|_| {

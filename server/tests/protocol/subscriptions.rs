@@ -22,7 +22,7 @@ fn night(n: i32) -> Vec<(tagledger_model::inventory::Scope, tagledger_model::inv
 struct Stream(BufReader<TcpStream>);
 
 impl Stream {
-    async fn open(asked: &TestServer, notifications: Value) -> Self {
+    async fn open(requested: &TestServer, notifications: Value) -> Self {
         let meta = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
@@ -31,12 +31,12 @@ impl Stream {
         let body = json!({"jsonrpc": "2.0", "id": 7, "method": "subscriptions/listen",
             "params": {"_meta": meta, "notifications": notifications}});
         let body = body.to_string();
-        let mut stream = TcpStream::connect(asked.address()).await.unwrap();
+        let mut stream = TcpStream::connect(requested.address()).await.unwrap();
         let head = format!(
             "POST /mcp HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
              Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\n\
              Mcp-Method: subscriptions/listen\r\nContent-Length: {}\r\n\r\n",
-            asked.address(),
+            requested.address(),
             body.len()
         );
         stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
@@ -67,19 +67,19 @@ impl Stream {
 /// resource then contains the new snapshot.
 #[tokio::test]
 async fn commit_notifies_subscriber() {
-    let nights = TestLedger::new();
-    nights.append(1, night(3));
-    let asked = TestServer::of(&nights).await;
+    let ledger = TestLedger::new();
+    ledger.append(1, night(3));
+    let requested = TestServer::of(&ledger).await;
     tokio::time::sleep(Duration::from_millis(400)).await;
-    let mut stream = Stream::open(&asked, json!({"resourceSubscriptions": [NEWEST]})).await;
+    let mut stream = Stream::open(&requested, json!({"resourceSubscriptions": [NEWEST]})).await;
     for n in 2..=3 {
-        nights.append(n, night(3 + n));
+        ledger.append(n, night(3 + n));
         let committed = Instant::now();
         let message = stream.next(Duration::from_secs(5)).await.expect("an announcement");
         println!("announced {} ms after the commit", committed.elapsed().as_millis());
         assert_eq!(message["method"], "notifications/resources/updated");
         assert_eq!(message["params"]["uri"], NEWEST);
-        let newest = asked.resource(NEWEST).await;
+        let newest = requested.resource(NEWEST).await;
         assert_eq!(newest["as_of"]["snapshot_id"], n);
         assert_eq!(newest["resources"]["compliant"], 3 + n);
     }
@@ -88,13 +88,13 @@ async fn commit_notifies_subscriber() {
 /// A client that subscribed to another URI receives no notification of a new snapshot.
 #[tokio::test]
 async fn other_subscriptions_get_no_notification() {
-    let nights = TestLedger::new();
-    nights.append(1, night(3));
-    let asked = TestServer::of(&nights).await;
+    let ledger = TestLedger::new();
+    ledger.append(1, night(3));
+    let requested = TestServer::of(&ledger).await;
     tokio::time::sleep(Duration::from_millis(400)).await;
-    let mut other = Stream::open(&asked, json!({"resourceSubscriptions": ["tagledger://other"]})).await;
-    let mut stream = Stream::open(&asked, json!({"resourceSubscriptions": [NEWEST]})).await;
-    nights.append(2, night(4));
+    let mut other = Stream::open(&requested, json!({"resourceSubscriptions": ["tagledger://other"]})).await;
+    let mut stream = Stream::open(&requested, json!({"resourceSubscriptions": [NEWEST]})).await;
+    ledger.append(2, night(4));
     assert!(stream.next(Duration::from_secs(5)).await.is_some());
     assert_eq!(other.next(Duration::from_millis(500)).await, None);
 }
@@ -102,11 +102,11 @@ async fn other_subscriptions_get_no_notification() {
 /// `tagledger://snapshot/newest` contains the same score, snapshot, policy and coverage as `check_tag_compliance`.
 #[tokio::test]
 async fn newest_resource_matches_check_tool() {
-    let nights = TestLedger::new();
-    nights.append(1, vec![instances([("i-1".to_owned(), vec![("CostCenter", "Sales")]), ("i-2".to_owned(), vec![])])]);
-    let asked = TestServer::of(&nights).await;
-    let newest = asked.resource(NEWEST).await;
-    let (tool, _) = asked.ask("check_tag_compliance", json!({})).await;
+    let ledger = TestLedger::new();
+    ledger.append(1, vec![instances([("i-1".to_owned(), vec![("CostCenter", "Sales")]), ("i-2".to_owned(), vec![])])]);
+    let requested = TestServer::of(&ledger).await;
+    let newest = requested.resource(NEWEST).await;
+    let (tool, _) = requested.ask("check_tag_compliance", json!({})).await;
     for field in ["compliance_score", "as_of", "policy", "coverage"] {
         assert_eq!(newest[field], tool[field], "{field}");
     }
@@ -116,8 +116,8 @@ async fn newest_resource_matches_check_tool() {
 /// Before the first scan, `tagledger://snapshot/newest` contains no snapshot and a note that names `tagledger scan`.
 #[tokio::test]
 async fn newest_resource_without_ledger_names_scan() {
-    let asked = TestServer::of(&TestLedger::new()).await;
-    let newest = asked.resource(NEWEST).await;
+    let requested = TestServer::of(&TestLedger::new()).await;
+    let newest = requested.resource(NEWEST).await;
     assert_eq!(newest["snapshot"], Value::Null);
     assert!(newest["note"].as_str().unwrap().contains("tagledger scan"), "{newest}");
 }
@@ -125,29 +125,29 @@ async fn newest_resource_without_ledger_names_scan() {
 /// A ledger that is deleted and created again notifies its subscribers, and the resource contains the new data.
 #[tokio::test]
 async fn recreated_ledger_notifies_subscriber() {
-    let nights = TestLedger::new();
-    nights.append(1, night(3));
-    let asked = TestServer::of(&nights).await;
+    let ledger = TestLedger::new();
+    ledger.append(1, night(3));
+    let requested = TestServer::of(&ledger).await;
     tokio::time::sleep(Duration::from_millis(400)).await;
-    let mut stream = Stream::open(&asked, json!({"resourceSubscriptions": [NEWEST]})).await;
-    nights.delete();
+    let mut stream = Stream::open(&requested, json!({"resourceSubscriptions": [NEWEST]})).await;
+    ledger.delete();
     tokio::time::sleep(Duration::from_millis(600)).await;
-    assert_eq!(asked.resource(NEWEST).await["snapshot"], Value::Null);
-    nights.append(1, night(5));
+    assert_eq!(requested.resource(NEWEST).await["snapshot"], Value::Null);
+    ledger.append(1, night(5));
     assert!(stream.next(Duration::from_secs(5)).await.is_some());
-    assert_eq!(asked.resource(NEWEST).await["resources"]["compliant"], 5);
+    assert_eq!(requested.resource(NEWEST).await["resources"]["compliant"], 5);
 }
 
 /// A shutdown of the server closes the streams of its subscribers within ten seconds.
 #[tokio::test]
 async fn shutdown_closes_subscriber_streams() {
-    let nights = TestLedger::new();
-    nights.append(1, night(3));
-    let asked = TestServer::of(&nights).await;
-    let mut stream = Stream::open(&asked, json!({"resourceSubscriptions": [NEWEST]})).await;
-    let begun = Instant::now();
-    timeout(Duration::from_secs(10), asked.end()).await.expect("the server ends");
+    let ledger = TestLedger::new();
+    ledger.append(1, night(3));
+    let requested = TestServer::of(&ledger).await;
+    let mut stream = Stream::open(&requested, json!({"resourceSubscriptions": [NEWEST]})).await;
+    let prefix = Instant::now();
+    timeout(Duration::from_secs(10), requested.end()).await.expect("the server ends");
     // The answer to the subscription, and then the end of the stream.
     while stream.next(Duration::from_secs(5)).await.is_some() {}
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(prefix.elapsed() < Duration::from_secs(10));
 }

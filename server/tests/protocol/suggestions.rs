@@ -205,17 +205,17 @@ async fn point_in_time_excludes_later_data() {
     nights.learn();
     let server = TestServer::at(&nights, "2028-01-01T12:00:00Z").await;
     let known = |id: &str, value: &str| (id.to_owned(), value.to_owned());
-    let told = async |arguments: Value| {
+    let result = async |arguments: Value| {
         let (answer, _) = server.ask("suggest_tags_bulk", arguments).await;
         let row = |row: &Value| known(row["resource_id"].as_str().unwrap(), suggested(row)[0].1);
         (answer["resources"].as_array().unwrap().iter().map(row).collect::<Vec<_>>(), answer)
     };
-    let (now, _) = told(json!({"limit": 100})).await;
+    let (now, _) = result(json!({"limit": 100})).await;
     assert!(now.contains(&known("i-8", "ann@example.com")), "{now:?}");
-    let (then, answer) = told(json!({"as_of": "2026-11-01"})).await;
+    let (then, answer) = result(json!({"as_of": "2026-11-01"})).await;
     assert_eq!(then, [known("i-spelt", "Sales")]);
     assert_eq!((&answer["lacking_tags"], &answer["as_of"]["snapshot_id"]), (&json!(21), &json!(1)), "{answer}");
     assert!(answer["notes"].to_string().contains("trained only for the latest snapshot"), "{}", answer["notes"]);
-    let (newest, _) = told(json!({"as_of": "2026-11-02", "limit": 100})).await;
+    let (newest, _) = result(json!({"as_of": "2026-11-02", "limit": 100})).await;
     assert_eq!(newest, now, "the newest night is now");
 }

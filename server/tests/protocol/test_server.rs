@@ -101,18 +101,19 @@ impl TestLedger {
     fn write(&self, accounts: &[&str], number: i32, listings: Vec<(Scope, Listing)>, bill: Option<&BillCollection>) {
         let started_at = "2026-10-31T23:00:00Z".parse::<Timestamp>().unwrap() + (24 * number).hours();
         let mut writer = LedgerWriter::open(&self.store()).unwrap();
-        let mut night = writer.begin(SnapshotHeader { started_at, policy: &self.policy, app_version: "test" }).unwrap();
+        let mut snapshot =
+            writer.begin(SnapshotHeader { started_at, policy: &self.policy, app_version: "test" }).unwrap();
         for id in accounts {
             let (id, partition) = (id.parse().unwrap(), "aws".parse().unwrap());
-            night.account(&Account { id, partition, name: None }).unwrap();
+            snapshot.account(&Account { id, partition, name: None }).unwrap();
         }
         for (scope, listing) in listings {
-            night.record(&scope, &listing).unwrap();
+            snapshot.record(&scope, &listing).unwrap();
         }
         if let Some(bill) = bill {
-            night.bill(bill).unwrap();
+            snapshot.bill(bill).unwrap();
         }
-        night.finish(started_at, 1).unwrap();
+        snapshot.finish(started_at, 1).unwrap();
     }
 
     /// Learns from the newest night, as every scan does.
@@ -167,27 +168,27 @@ pub(crate) struct TestServer {
 }
 
 impl TestServer {
-    pub(crate) async fn of(nights: &TestLedger) -> Self {
-        Self::serving(AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon)).await
+    pub(crate) async fn of(ledger: &TestLedger) -> Self {
+        Self::serving(AppState::new(&ledger.store(), None, Duration::from_secs(36 * 3600), noon)).await
     }
 
     /// The server with a way to look at resources.
-    pub(crate) async fn looking_through(nights: &TestLedger, cloud: impl Lookup) -> Self {
-        let ledger = AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), noon);
+    pub(crate) async fn looking_through(snapshots: &TestLedger, cloud: impl Lookup) -> Self {
+        let ledger = AppState::new(&snapshots.store(), None, Duration::from_secs(36 * 3600), noon);
         Self::serving(ledger.with_lookup(Arc::new(cloud))).await
     }
 
     /// The server at another time, which all servers of this process then share.
-    pub(crate) async fn at(nights: &TestLedger, now: &str) -> Self {
+    pub(crate) async fn at(ledger: &TestLedger, now: &str) -> Self {
         static NOW: std::sync::OnceLock<Timestamp> = std::sync::OnceLock::new();
         NOW.get_or_init(|| now.parse().unwrap());
         let clock = || *NOW.get().unwrap();
-        Self::serving(AppState::new(&nights.store(), None, Duration::from_secs(36 * 3600), clock)).await
+        Self::serving(AppState::new(&ledger.store(), None, Duration::from_secs(36 * 3600), clock)).await
     }
 
     /// The server with a policy file that it follows.
-    pub(crate) async fn following(nights: &TestLedger, policy: &Path) -> Self {
-        Self::serving(AppState::new(&nights.store(), Some(policy), Duration::from_secs(36 * 3600), noon)).await
+    pub(crate) async fn following(ledger: &TestLedger, policy: &Path) -> Self {
+        Self::serving(AppState::new(&ledger.store(), Some(policy), Duration::from_secs(36 * 3600), noon)).await
     }
 
     async fn serving(ledger: AppState) -> Self {
@@ -198,12 +199,12 @@ impl TestServer {
     pub(crate) async fn behind(door: RequestGuard, ledger: AppState) -> Self {
         let ledger = Arc::new(ledger);
         let end = CancellationToken::new();
-        let (tell, told) = oneshot::channel();
+        let (tell, answer) = oneshot::channel();
         let serving = serve_http(ledger, door, end.clone(), |address| {
             tell.send(address).unwrap();
         });
         let serving = tokio::spawn(async move { serving.await.unwrap() });
-        Self { address: told.await.unwrap(), end: end.drop_guard(), serving }
+        Self { address: answer.await.unwrap(), end: end.drop_guard(), serving }
     }
 
     /// The structured answer of a tool, and the body that it came in.

@@ -73,9 +73,9 @@ fn write_fields(out: &mut String, title: &str, schema: &Value, known: &[&str]) {
 /// `docs/tools.md` equals the text that is generated from the schemas of the tools.
 #[tokio::test]
 async fn tool_reference_matches_schemas() {
-    let nights = TestLedger::new();
-    nights.append(1, vec![instances([])]);
-    let server = TestServer::of(&nights).await;
+    let ledger = TestLedger::new();
+    ledger.append(1, vec![instances([])]);
+    let server = TestServer::of(&ledger).await;
     let listed = server.request("tools/list", json!({})).await;
     let mut made = HEAD.to_owned();
     for tool in listed["result"]["tools"].as_array().unwrap() {

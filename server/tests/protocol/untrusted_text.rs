@@ -34,7 +34,7 @@ fn hostile() -> Vec<String> {
 
 /// As what others wrote it can come in: values of a required tag, of other tags, keys, near misses of a required key,
 /// names of resources and AWS's own messages.
-fn estate(nights: &TestLedger) {
+fn estate(ledger: &TestLedger) {
     let texts = hostile();
     let mut found = Vec::new();
     for (n, text) in texts.iter().enumerate() {
@@ -53,7 +53,7 @@ fn estate(nights: &TestLedger) {
     let functions = Listing { resources: functions.collect(), gap: None };
     let message = texts[..7].concat();
     let gap = Gap { reason: GapReason::Denied, operation: "s3:ListBuckets".to_owned(), message };
-    nights.append(1, vec![instances(found), (scope("lambda:function"), functions), unread("s3:bucket", gap)]);
+    ledger.append(1, vec![instances(found), (scope("lambda:function"), functions), unread("s3:bucket", gap)]);
 }
 
 /// Every text of an answer with the path that it stands at; keys of `tags` are texts too.
@@ -100,9 +100,9 @@ pub(crate) fn hides(character: char) -> bool {
 }
 
 async fn answers() -> Vec<(Value, String)> {
-    let nights = TestLedger::new();
-    estate(&nights);
-    let server = TestServer::of(&nights).await;
+    let ledger = TestLedger::new();
+    estate(&ledger);
+    let server = TestServer::of(&ledger).await;
     let mut answers = vec![server.ask("get_tagging_policy", json!({})).await];
     for tool in ["check_tag_compliance", "find_untagged_resources"] {
         answers.push(server.ask(tool, json!({"limit": 100})).await);
@@ -147,11 +147,11 @@ async fn hidden_characters_never_reach_output() {
 /// hidden character.
 #[tokio::test(flavor = "multi_thread")]
 async fn drift_confines_hostile_text_to_its_fields() {
-    let nights = TestLedger::new();
-    estate(&nights);
+    let ledger = TestLedger::new();
+    estate(&ledger);
     let bare = (0..hostile().len()).map(|n| (format!("i-{n:017x}"), Vec::new()));
-    nights.append(2, vec![instances(bare)]);
-    let server = TestServer::of(&nights).await;
+    ledger.append(2, vec![instances(bare)]);
+    let server = TestServer::of(&ledger).await;
     let (answer, body) = server.ask("detect_tag_drift", json!({"limit": 100})).await;
     assert!(!body.trim_end().chars().any(hides), "in the body");
     let mut found = Vec::new();
@@ -166,9 +166,9 @@ async fn drift_confines_hostile_text_to_its_fields() {
 /// CSV and Markdown reports contain neither text from tags nor hidden characters.
 #[tokio::test(flavor = "multi_thread")]
 async fn reports_omit_hostile_text() {
-    let nights = TestLedger::new();
-    estate(&nights);
-    let server = TestServer::of(&nights).await;
+    let ledger = TestLedger::new();
+    estate(&ledger);
+    let server = TestServer::of(&ledger).await;
     for format in ["csv", "markdown"] {
         let (answer, _) = server.ask("generate_compliance_report", json!({"format": format})).await;
         let document = answer["document"].as_str().unwrap();

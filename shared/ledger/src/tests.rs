@@ -197,7 +197,7 @@ fn broken(resources: Vec<Resource>) -> Listing {
 
 /// Two nights that fill every table and show every state.
 fn representative() -> TestLedger {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let buckets = scope("eu-west-1", "s3:bucket");
     let volumes = scope("eu-west-1", "ec2:volume");
     let volume = Resource {
@@ -213,19 +213,19 @@ fn representative() -> TestLedger {
         (buckets.clone(), whole(vec![bucket("legacy-1", tagged(BARE)), bucket("b", unread.clone())])),
         (volumes.clone(), whole(vec![volume.clone()])),
     ];
-    book.write(&first, |night| night.bill(&bill::earlier_harvest()));
+    ledger.write(&first, |night| night.bill(&bill::earlier_harvest()));
     let second = [
         (instances(), whole(vec![instance("1", GOOD), instance("2", GOOD), instance("4", GOOD)])),
         (buckets, whole(vec![bucket("legacy-1", tagged(BARE)), bucket("b", unread)])),
         (volumes, whole(vec![volume])),
     ];
-    book.write(&second, |night| {
+    ledger.write(&second, |night| {
         let principal = "arn:aws:iam::111122223333:user/bob".to_owned();
         let creation = Creation { arn: instance("1", GOOD).arn, principal };
         night.created(&instances(), &[creation], Some(Timestamp::UNIX_EPOCH))?;
         night.bill(&bill::harvest())
     });
-    book.learn().unwrap();
-    book.tell();
-    book
+    ledger.learn().unwrap();
+    ledger.tell();
+    ledger
 }

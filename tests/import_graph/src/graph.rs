@@ -43,14 +43,14 @@ impl Graph {
 
     /// Groups of modules that import each other, directly or by way of others. Each is one cycle or several that share modules.
     pub fn cycles(&self) -> Vec<BTreeSet<String>> {
-        let reach: BTreeMap<&String, BTreeSet<&String>> =
+        let scope: BTreeMap<&String, BTreeSet<&String>> =
             self.imports.keys().map(|from| (from, self.reachable(from))).collect();
         let mut found: Vec<BTreeSet<String>> = Vec::new();
-        for (from, targets) in &reach {
+        for (from, targets) in &scope {
             if !targets.contains(*from) || found.iter().any(|cycle| cycle.contains(*from)) {
                 continue;
             }
-            let back = |to: &&&String| reach.get(**to).is_some_and(|targets| targets.contains(*from));
+            let back = |to: &&&String| scope.get(**to).is_some_and(|targets| targets.contains(*from));
             found.push(targets.iter().filter(back).map(|to| (*to).clone()).collect());
         }
         found

@@ -113,9 +113,9 @@ fn resource(scope: &Scope, place: u64, number: u64, slot: Slot) -> Resource {
 
 /// A hundred security groups and roles in each place, three subnets and a VPC; a volume is one of an instance.
 fn links(scope: &Scope, seed: u64, home: &str) -> Relationships {
-    let id = |words: &[u64]| {
+    let id = |text: &[u64]| {
         let place = home.bytes().fold(0, |hash, byte| mix(&[hash, u64::from(byte)]));
-        format!("0{:016x}", mix(&[place]) ^ mix(words))
+        format!("0{:016x}", mix(&[place]) ^ mix(text))
     };
     let group = (RelationshipKind::SecurityGroup, format!("sg-{}", id(&[1, seed % 100])));
     let role = (RelationshipKind::Role, format!("arn:aws:iam::{}:instance-profile/app{}", scope.account, seed % 100));
@@ -180,8 +180,8 @@ fn tags(scope: &Scope, seed: u64, edits: u16, name: &str) -> TagSet {
 }
 
 /// SplitMix64 over the words.
-fn mix(words: &[u64]) -> u64 {
-    words.iter().fold(0x9e37_79b9_7f4a_7c15, |state: u64, word| {
+fn mix(text: &[u64]) -> u64 {
+    text.iter().fold(0x9e37_79b9_7f4a_7c15, |state: u64, word| {
         let mut z = (state ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

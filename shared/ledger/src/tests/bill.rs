@@ -87,20 +87,20 @@ fn nine_days() -> TestLedger {
             lines.push((on, BillPart::GapByService, service, "111122223333", "CNY", 10 * micros));
         }
     }
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let months = vec![month(date(2025, 12, 1), None, &lines)];
-    book.write(&[(instances(), whole(vec![instance("1", GOOD)]))], |night| {
-        night.bill(&BillCollection { months, singles: None, tags: None, gap: None, ..harvest() })
+    ledger.write(&[(instances(), whole(vec![instance("1", GOOD)]))], |snapshot| {
+        snapshot.bill(&BillCollection { months, singles: None, tags: None, gap: None, ..harvest() })
     });
-    book
+    ledger
 }
 
 /// For every range of days, the sums of the cached bill lines equal the sums that SQL computes. A range that begins
 /// before the cached lines are complete has no cached sum.
 #[test]
 fn cached_sums_equal_ledger_and_omit_partial_days() {
-    let book = nine_days();
-    let db = book.sql();
+    let ledger = nine_days();
+    let db = ledger.sql();
     let range = "SELECT min(day), max(day) + 1, count(*) FROM bill";
     let (first, end, lines): (i64, i64, u32) =
         db.query_row(range, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
@@ -128,8 +128,8 @@ fn cached_sums_equal_ledger_and_omit_partial_days() {
     assert!(told_of > 500, "{told_of}");
 }
 
-fn charges(book: &TestLedger, first: Date, end: Date) -> Vec<(String, i64)> {
-    let bill = book.reader().read(|view| bill_query::load_bill(view, Days { first, end })).unwrap();
+fn charges(ledger: &TestLedger, first: Date, end: Date) -> Vec<(String, i64)> {
+    let bill = ledger.reader().read(|view| bill_query::load_bill(view, Days { first, end })).unwrap();
     let sum = |(currency, _): (String, Amount)| {
         let charges = bill.sums_in(&currency).charges;
         (currency, charges.iter().map(|(.., amount)| amount.micros()).sum())
@@ -141,18 +141,18 @@ fn charges(book: &TestLedger, first: Date, end: Date) -> Vec<(String, i64)> {
 /// currency.
 #[test]
 fn amounts_are_summed_per_currency() {
-    let book = representative();
+    let ledger = representative();
     let usd = |micros| ("USD".to_owned(), micros);
-    assert_eq!(charges(&book, date(2025, 11, 1), date(2025, 12, 1)), [usd(7)]);
-    assert_eq!(charges(&book, date(2025, 11, 30), date(2026, 1, 1)), [("CNY".to_owned(), 1_000), usd(77)]);
-    assert_eq!(charges(&book, date(2025, 12, 1), date(2025, 12, 31)), []);
-    let bill = book.reader().read(|view| bill_query::load_bill(view, Days::of_month(date(2025, 12, 1)))).unwrap();
+    assert_eq!(charges(&ledger, date(2025, 11, 1), date(2025, 12, 1)), [usd(7)]);
+    assert_eq!(charges(&ledger, date(2025, 11, 30), date(2026, 1, 1)), [("CNY".to_owned(), 1_000), usd(77)]);
+    assert_eq!(charges(&ledger, date(2025, 12, 1), date(2025, 12, 31)), []);
+    let bill = ledger.reader().read(|view| bill_query::load_bill(view, Days::of_month(date(2025, 12, 1)))).unwrap();
     let sums = bill.sums_in("USD");
     let owned = |a: &str, b: &str, micros| vec![(a.to_owned(), b.to_owned(), Amount::from_micros(micros))];
     assert_eq!(sums.by_region, owned("eu-west-1", "111122223333", 60));
     assert_eq!(sums.gap_by_service, owned("AWS Lambda", "111122223333", 50));
     assert_eq!(sums.by_value, owned("Owner", "", -3));
-    let (months, tags) = book
+    let (months, tags) = ledger
         .reader()
         .read(|view| {
             Ok((
@@ -170,7 +170,7 @@ fn amounts_are_summed_per_currency() {
 /// stay, the request counts of the day are added, and the gap is cleared.
 #[test]
 fn month_collected_again_replaces_only_itself() {
-    let mut book = representative();
+    let mut ledger = representative();
     let december = date(2025, 12, 2);
     let again = BillCollection {
         requests: 3,
@@ -183,9 +183,9 @@ fn month_collected_again_replaces_only_itself() {
         gap: None,
         ..harvest()
     };
-    book.write(&[], |night| night.bill(&again));
-    assert_eq!(charges(&book, date(2025, 11, 1), date(2026, 1, 1)), [("USD".to_owned(), 507)]);
-    let (gap, tags, requests) = book
+    ledger.write(&[], |snapshot| snapshot.bill(&again));
+    assert_eq!(charges(&ledger, date(2025, 11, 1), date(2026, 1, 1)), [("USD".to_owned(), 507)]);
+    let (gap, tags, requests) = ledger
         .reader()
         .read(|view| {
             Ok((
@@ -201,51 +201,53 @@ fn month_collected_again_replaces_only_itself() {
 /// A collection that read no month leaves all recorded months unchanged and records the reason of the gap.
 #[test]
 fn failed_collection_keeps_months_and_records_reason() {
-    let mut book = representative();
-    let before = charges(&book, date(2025, 1, 1), date(2026, 1, 1));
+    let mut ledger = representative();
+    let before = charges(&ledger, date(2025, 1, 1), date(2026, 1, 1));
     let gap = harvest().gap.map(|gap| BillGap { reason: "denied".to_owned(), ..gap });
-    book.write(&[], |night| night.bill(&BillCollection { months: Vec::new(), tags: None, gap, ..harvest() }));
-    assert_eq!(charges(&book, date(2025, 1, 1), date(2026, 1, 1)), before);
-    assert_eq!(book.reader().read(bill_query::load_bill_gap).unwrap().unwrap().reason, "denied");
+    ledger.write(&[], |snapshot| snapshot.bill(&BillCollection { months: Vec::new(), tags: None, gap, ..harvest() }));
+    assert_eq!(charges(&ledger, date(2025, 1, 1), date(2026, 1, 1)), before);
+    assert_eq!(ledger.reader().read(bill_query::load_bill_gap).unwrap().unwrap().reason, "denied");
 }
 
 /// Before a collection, the writer returns the recorded months, their terms, the allocation tags, the outstanding
 /// requests and the requests of the given day.
 #[test]
 fn recorded_bill_is_available_to_next_collection() {
-    let book = representative();
-    let known = LedgerWriter::open(&book.path()).unwrap().bill_known(date(2026, 1, 3)).unwrap();
+    let ledger = representative();
+    let known = LedgerWriter::open(&ledger.path()).unwrap().bill_known(date(2026, 1, 3)).unwrap();
     assert_eq!((known.requests_today, known.needs, known.tags.len()), (9, 11, 1));
     let months: Vec<_> = known.months.iter().map(|month| (month.days.first, month.terms.as_str())).collect();
     assert_eq!(months, [(date(2025, 11, 1), "terms"), (date(2025, 12, 1), "terms")]);
-    assert_eq!(LedgerWriter::open(&book.path()).unwrap().bill_known(date(2026, 1, 4)).unwrap().requests_today, 0);
+    assert_eq!(LedgerWriter::open(&ledger.path()).unwrap().bill_known(date(2026, 1, 4)).unwrap().requests_today, 0);
 }
 
 /// When the payer account changes, a query over both returns only the months of the payer collected last.
 #[test]
 fn bills_of_different_payers_are_never_added() {
-    let mut book = representative();
+    let mut ledger = representative();
     let mut other =
         month(date(2025, 12, 1), None, &[(date(2025, 12, 2), BillPart::Charges, "AWS Lambda", "Usage", "USD", 500)]);
     other.payer = "999988887777".to_owned();
     let asked_at = harvest().asked_at + 24.hours();
     other.asked_at = asked_at;
-    book.write(&[], |night| night.bill(&BillCollection { asked_at, months: vec![other], ..BillCollection::default() }));
+    ledger.write(&[], |snapshot| {
+        snapshot.bill(&BillCollection { asked_at, months: vec![other], ..BillCollection::default() })
+    });
     let year = Days { first: date(2025, 1, 1), end: date(2026, 1, 1) };
-    let billed = book.reader().read(|view| bill_query::load_billed_months(view, year)).unwrap();
-    let told: Vec<_> = billed.iter().map(|month| (month.month.payer.as_str(), month.days.first)).collect();
-    assert_eq!(told, [("999988887777", date(2025, 12, 1))], "November is another account's");
+    let billed = ledger.reader().read(|view| bill_query::load_billed_months(view, year)).unwrap();
+    let answer: Vec<_> = billed.iter().map(|month| (month.month.payer.as_str(), month.days.first)).collect();
+    assert_eq!(answer, [("999988887777", date(2025, 12, 1))], "November is another account's");
 }
 
 /// Each month is attributed by the policy that was in effect when the month was collected.
 #[test]
 fn month_uses_policy_of_its_collection() {
-    let mut book = representative();
-    book.policy = Policy::parse(&POLICY.replace(r#""version": "1""#, r#""version": "2""#)).unwrap();
+    let mut ledger = representative();
+    ledger.policy = Policy::parse(&POLICY.replace(r#""version": "1""#, r#""version": "2""#)).unwrap();
     let december = month(date(2025, 12, 1), None, &[]);
-    book.write(&[], |night| night.bill(&BillCollection { months: vec![december], ..harvest() }));
+    ledger.write(&[], |snapshot| snapshot.bill(&BillCollection { months: vec![december], ..harvest() }));
     let year = Days { first: date(2025, 1, 1), end: date(2026, 1, 1) };
-    let billed = book.reader().read(|view| bill_query::load_billed_months(view, year)).unwrap();
+    let billed = ledger.reader().read(|view| bill_query::load_billed_months(view, year)).unwrap();
     let versions: Vec<_> = billed.iter().map(|month| month.policy.version().to_owned()).collect();
     assert_eq!(versions, ["1", "2"]);
 }

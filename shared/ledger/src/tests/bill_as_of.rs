@@ -30,9 +30,9 @@ fn months() -> impl Strategy<Value = Vec<Month>> {
     prop::collection::vec(month, 0..4)
 }
 
-fn collection_of(months: &[Month], tags: u8, night: i64) -> BillCollection {
+fn collection_of(months: &[Month], tags: u8, snapshot: i64) -> BillCollection {
     let mut collection = BillCollection {
-        asked_at: Timestamp::constant(1_767_225_600 + 86_400 * night, 0),
+        asked_at: Timestamp::constant(1_767_225_600 + 86_400 * snapshot, 0),
         requests: 1,
         ..BillCollection::default()
     };
@@ -55,7 +55,7 @@ fn collection_of(months: &[Month], tags: u8, night: i64) -> BillCollection {
             open_from: (known % 2 == 0).then(|| day(2)),
             metric: Metric::NetAmortized,
             payer: if *own { "111122223333" } else { "999988887777" }.to_owned(),
-            terms: format!("terms {night}"),
+            terms: format!("terms {snapshot}"),
             requests: 3,
             lines: lines.iter().map(line).collect(),
         });
@@ -70,15 +70,15 @@ fn collection_of(months: &[Month], tags: u8, night: i64) -> BillCollection {
         asked_at: collection.asked_at,
         reason: "denied".to_owned(),
         operation: "ce:GetCostAndUsage".to_owned(),
-        message: format!("in night {night}"),
+        message: format!("in night {snapshot}"),
         needs: 0,
     });
     collection
 }
 
 /// The recorded bill as text.
-fn describe(book: &TestLedger) -> String {
-    let recorded = book.reader().read(|view| {
+fn describe(ledger: &TestLedger) -> String {
+    let recorded = ledger.reader().read(|view| {
         let billed = bill_query::load_billed_months(view, all_days())?;
         let billed: Vec<_> =
             billed.into_iter().map(|one| (one.month, one.days, without_zero_sums(&one.bill))).collect();
@@ -87,8 +87,8 @@ fn describe(book: &TestLedger) -> String {
     recorded.unwrap()
 }
 
-fn describe_as_of(book: &TestLedger, snapshot: i64) -> Option<String> {
-    let recorded = book.reader().read(|view| {
+fn describe_as_of(ledger: &TestLedger, snapshot: i64) -> Option<String> {
+    let recorded = ledger.reader().read(|view| {
         let snapshot = view.snapshot(snapshot)?.expect("a retained snapshot");
         let Some(then) = bill_as_of::load(view, &snapshot)? else { return Ok(None) };
         let billed = then.billed(view, all_days())?;
@@ -129,39 +129,41 @@ proptest! {
 /// needs and leaves at most one version of each line between two of them.
 #[test]
 fn pruning_preserves_bill_of_retained_snapshots() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let mut recorded = Vec::new();
-    for night in 0_i64..40 {
-        let micros = 1 + night % 7;
-        let months = [(1, 5, true, vec![(1, 0, 0, micros), (2, 1, 1, night)])];
-        book.write(&[], |writing| writing.bill(&collection_of(&months, u8::try_from(night % 4).unwrap(), night)));
-        recorded.push(describe(&book));
+    for current_snapshot in 0_i64..40 {
+        let micros = 1 + current_snapshot % 7;
+        let months = [(1, 5, true, vec![(1, 0, 0, micros), (2, 1, 1, current_snapshot)])];
+        ledger.write(&[], |writing| {
+            writing.bill(&collection_of(&months, u8::try_from(current_snapshot % 4).unwrap(), current_snapshot))
+        });
+        recorded.push(describe(&ledger));
     }
-    let mut writer = LedgerWriter::open(&book.path()).unwrap();
+    let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
     writer.thin(&"5d,2w".parse().unwrap(), date(2026, 2, 10)).unwrap();
     drop(writer);
-    let kept: Vec<i64> = book
+    let stored: Vec<i64> = ledger
         .reader()
         .read(|view| Ok((1..=40).filter(|id| view.snapshot(*id).is_ok_and(|found| found.is_some())).collect()))
         .unwrap();
-    assert!(kept.len() < 12 && kept[0] > 10, "{kept:?}");
-    for snapshot in &kept {
+    assert!(stored.len() < 12 && stored[0] > 10, "{stored:?}");
+    for snapshot in &stored {
         let recorded = &recorded[usize::try_from(*snapshot).unwrap() - 1];
-        assert_eq!(describe_as_of(&book, *snapshot).as_ref(), Some(recorded), "as of snapshot {snapshot}");
+        assert_eq!(describe_as_of(&ledger, *snapshot).as_ref(), Some(recorded), "as of snapshot {snapshot}");
     }
     for table in ["bill_before", "bill_known_before"] {
-        assert_eq!(book.number(&format!("SELECT min(snapshot_id) FROM {table}")), kept[0] + 1, "{table}");
+        assert_eq!(ledger.number(&format!("SELECT min(snapshot_id) FROM {table}")), stored[0] + 1, "{table}");
     }
     // Between two retained snapshots there is one former version of each line and one bill state.
-    let spans = kept.windows(2).map(|pair| (pair[0], pair[1]));
+    let spans = stored.windows(2).map(|pair| (pair[0], pair[1]));
     for (from, to) in spans {
         let between = format!("snapshot_id > {from} AND snapshot_id <= {to}");
-        assert_eq!(book.number(&format!("SELECT count(*) FROM bill_known_before WHERE {between}")), 1);
+        assert_eq!(ledger.number(&format!("SELECT count(*) FROM bill_known_before WHERE {between}")), 1);
         let twice = format!(
             "SELECT count(*) FROM (SELECT 1 FROM bill_before WHERE {between}
              GROUP BY day, part, key_a, key_b, currency_id HAVING count(*) > 1)"
         );
-        assert_eq!(book.number(&twice), 0);
+        assert_eq!(ledger.number(&twice), 0);
     }
 }
 
@@ -169,14 +171,14 @@ fn pruning_preserves_bill_of_retained_snapshots() {
 /// returns none.
 #[test]
 fn version_5_knows_bill_from_its_newest_snapshot_on() {
-    let mut book = migrations::kept(5);
+    let mut ledger = migrations::kept(5);
     let before = bill_of_version_5();
-    drop(LedgerWriter::open(&book.path()).unwrap());
-    book.nights = 2;
-    assert_eq!((describe_as_of(&book, 1), describe_as_of(&book, 2)), (None, Some(before.clone())));
-    book.write(&[], |writing| writing.bill(&collection_of(&[(1, 5, true, vec![(1, 0, 0, 9)])], 1, 3)));
-    assert_eq!((describe_as_of(&book, 1), describe_as_of(&book, 2)), (None, Some(before)));
-    assert_eq!(describe_as_of(&book, 3), Some(describe(&book)));
+    drop(LedgerWriter::open(&ledger.path()).unwrap());
+    ledger.nights = 2;
+    assert_eq!((describe_as_of(&ledger, 1), describe_as_of(&ledger, 2)), (None, Some(before.clone())));
+    ledger.write(&[], |writing| writing.bill(&collection_of(&[(1, 5, true, vec![(1, 0, 0, 9)])], 1, 3)));
+    assert_eq!((describe_as_of(&ledger, 1), describe_as_of(&ledger, 2)), (None, Some(before)));
+    assert_eq!(describe_as_of(&ledger, 3), Some(describe(&ledger)));
 }
 
 /// The bill that version 5 wrote into the fixture.

@@ -50,7 +50,7 @@ fn simulation_and_backlog_are_the_same_with_cache() {
     let mut dear = 0;
     // The index has at most 24 entries.
     for (instances_now, named) in [(17, false), (17, true), (30, false)] {
-        let mut book = TestLedger::new();
+        let mut ledger = TestLedger::new();
         // The cost of one machine does not fit into an entry.
         let mut singles = shared(vec![pool("ec2:instance", "m5.large", "30000", 9_000)]);
         if named {
@@ -66,8 +66,8 @@ fn simulation_and_backlog_are_the_same_with_cache() {
         let buckets = (0..5).map(|n| bucket(&format!("b-{n}"), tagged(tags(n)))).chain([unread]).collect();
         let blind = (scope("eu-north-1", "s3:bucket"), whole(vec![bucket("c", Tags::Untaggable)]));
         let found = [(instances(), whole(machines)), (scope("eu-west-1", "s3:bucket"), whole(buckets)), blind];
-        book.write(&found, |night| night.bill(&harvest(singles, &[(EC2, "30000")])));
-        let (warm_reader, cold_reader) = (book.reader(), book.reader());
+        ledger.write(&found, |snapshot| snapshot.bill(&harvest(singles, &[(EC2, "30000")])));
+        let (warm_reader, cold_reader) = (ledger.reader(), ledger.reader());
         warm(&warm_reader);
         let buckets = Filter { types: vec!["s3:bucket".parse().unwrap()], ..Filter::default() };
         for filter in [Filter::default(), buckets] {
@@ -79,8 +79,8 @@ fn simulation_and_backlog_are_the_same_with_cache() {
             for (number, draft) in drafts.iter().enumerate() {
                 let draft = Policy::parse(draft).unwrap();
                 let simulated = |view: &ReadSession<'_>| {
-                    let judged = policy_simulation::simulate(view, &view.newest()?.unwrap(), &filter, &draft, 3)?;
-                    Ok((judged.scopes, judged.reasons, judged.failing, judged.unknown))
+                    let evaluated = policy_simulation::simulate(view, &view.newest()?.unwrap(), &filter, &draft, 3)?;
+                    Ok((evaluated.scopes, evaluated.reasons, evaluated.failing, evaluated.unknown))
                 };
                 let expected = cold_reader.read(simulated).unwrap();
                 assert!(!expected.0.is_empty());
@@ -102,47 +102,52 @@ fn simulation_and_backlog_are_the_same_with_cache() {
 /// even with a cache that was loaded while it was the newest.
 #[test]
 fn simulation_of_past_snapshot_has_no_costs() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let estate = |tags: &'static [(&str, &str)], there: std::ops::Range<usize>| {
         [(instances(), whole(there.map(|n| machine(&n.to_string(), tags, 1)).collect()))]
     };
     // No cost fits into an entry.
     let dear = harvest(shared(vec![pool("ec2:instance", "m5.large", "40000", 720)]), &[(EC2, "40000")]);
-    book.write(&estate(GOOD, 0..4), |night| night.bill(&dear));
-    let reader = book.reader();
+    ledger.write(&estate(GOOD, 0..4), |recorded| recorded.bill(&dear));
+    let reader = ledger.reader();
     warm(&reader);
     let draft = Policy::parse(&plain().replace("production", "live")).unwrap();
-    let told = |view: &ReadSession<'_>| {
-        let judged = policy_simulation::simulate(view, &view.snapshot(1)?.unwrap(), &Filter::default(), &draft, 100)?;
-        Ok((judged.scopes, judged.reasons, judged.failing.iter().map(|row| row.arn.clone()).collect::<Vec<_>>()))
+    let answer = |view: &ReadSession<'_>| {
+        let evaluated =
+            policy_simulation::simulate(view, &view.snapshot(1)?.unwrap(), &Filter::default(), &draft, 100)?;
+        Ok((
+            evaluated.scopes,
+            evaluated.reasons,
+            evaluated.failing.iter().map(|row| row.arn.clone()).collect::<Vec<_>>(),
+        ))
     };
-    let newest = reader.read(told).unwrap();
+    let newest = reader.read(answer).unwrap();
     assert_eq!((newest.0[0].1.newly_failing, newest.0[0].1.newly_failing_with_cost), (4, 4));
-    book.night(&estate(SHORT, 1..4));
-    let then = reader.read(told).unwrap();
+    ledger.night(&estate(SHORT, 1..4));
+    let then = reader.read(answer).unwrap();
     assert_eq!((then.0[0].1.newly_failing, then.0[0].1.newly_failing_with_cost), (4, 0));
-    assert_eq!(then, book.reader().read(told).unwrap());
+    assert_eq!(then, ledger.reader().read(answer).unwrap());
 }
 
 /// The cache of a reader can refer to a tag value that pruning has deleted from the file. A policy simulation of the
 /// newest snapshot does not read that value and succeeds.
 #[test]
 fn simulation_does_not_read_tags_pruned_from_file() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let tags: &[(&str, &str)] = &[("Owner", "gone@b.example"), ("Environment", "staging")];
-    book.night(&[(instances(), whole(vec![instance("1", tags)]))]);
-    (1..15).for_each(|_| drop(book.night(&[(instances(), whole(vec![instance("1", GOOD)]))])));
-    let reader = book.reader();
+    ledger.night(&[(instances(), whole(vec![instance("1", tags)]))]);
+    (1..15).for_each(|_| drop(ledger.night(&[(instances(), whole(vec![instance("1", GOOD)]))])));
+    let reader = ledger.reader();
     warm(&reader);
     let gone = "SELECT count(*) FROM tag WHERE value = 'gone@b.example'";
-    assert_eq!(book.number(gone), 1);
-    LedgerWriter::open(&book.path()).unwrap().thin(&"3d".parse().unwrap(), jiff::civil::date(2026, 1, 16)).unwrap();
-    assert_eq!(book.number(gone), 0);
+    assert_eq!(ledger.number(gone), 1);
+    LedgerWriter::open(&ledger.path()).unwrap().thin(&"3d".parse().unwrap(), jiff::civil::date(2026, 1, 16)).unwrap();
+    assert_eq!(ledger.number(gone), 0);
     let draft = Policy::parse(&plain()).unwrap();
-    let told = |view: &ReadSession<'_>| {
+    let answer = |view: &ReadSession<'_>| {
         Ok(policy_simulation::simulate(view, &view.newest()?.unwrap(), &Filter::default(), &draft, 100)?.scopes)
     };
-    let scopes = reader.read(told).unwrap();
+    let scopes = reader.read(answer).unwrap();
     assert_eq!((scopes.len(), scopes[0].1.draft.compliant), (1, 1));
 }
 
@@ -150,25 +155,25 @@ fn simulation_does_not_read_tags_pruned_from_file() {
 /// loaded cache.
 #[test]
 fn diff_reports_moved_bucket_in_later_region() {
-    let mut book = TestLedger::new();
+    let mut test_ledger = TestLedger::new();
     let regions = ["eu-west-1", "us-east-1"].map(|region| scope(region, "s3:bucket"));
-    let night = |book: &mut TestLedger, here: Vec<Resource>, there: Vec<Resource>| {
-        book.night(&[(regions[0].clone(), whole(here)), (regions[1].clone(), whole(there))]);
+    let recorded = |test_ledger: &mut TestLedger, here: Vec<Resource>, there: Vec<Resource>| {
+        test_ledger.night(&[(regions[0].clone(), whole(here)), (regions[1].clone(), whole(there))]);
     };
     let gone = bucket("gone", tagged(GOOD));
     let bucket = |tags| vec![bucket("b", tagged(tags))];
-    night(&mut book, [bucket(BARE), vec![gone.clone()]].concat(), vec![]);
-    night(&mut book, [bucket(SHORT), vec![gone]].concat(), vec![]);
-    night(&mut book, vec![], bucket(GOOD));
-    night(&mut book, vec![], bucket(SHORT));
-    let (warm_reader, cold_reader) = (book.reader(), book.reader());
+    recorded(&mut test_ledger, [bucket(BARE), vec![gone.clone()]].concat(), vec![]);
+    recorded(&mut test_ledger, [bucket(SHORT), vec![gone]].concat(), vec![]);
+    recorded(&mut test_ledger, vec![], bucket(GOOD));
+    recorded(&mut test_ledger, vec![], bucket(SHORT));
+    let (warm_reader, cold_reader) = (test_ledger.reader(), test_ledger.reader());
     warm(&warm_reader);
     // Between snapshots 2 and 4 only its region differs.
     for (earlier, later, at) in [(1, 2, 0), (1, 3, 1), (2, 3, 1), (1, 4, 1), (3, 4, 1)] {
         for reader in [&warm_reader, &cold_reader] {
             let scopes = reader.read(|view| {
-                let nights = [earlier, later].map(|id| view.snapshot(id).unwrap().unwrap());
-                let found = snapshot_diff::compare(view, &nights[0], &nights[1])?;
+                let ledger = [earlier, later].map(|id| view.snapshot(id).unwrap().unwrap());
+                let found = snapshot_diff::compare(view, &ledger[0], &ledger[1])?;
                 Ok(found.changed.iter().map(|one| (*one.scope).clone()).collect::<Vec<_>>())
             });
             assert_eq!(scopes.unwrap(), [regions[at].clone()], "{earlier} to {later}");
@@ -180,23 +185,23 @@ fn diff_reports_moved_bucket_in_later_region() {
 /// policy simulation. The backlogs of all parts sum to the backlog of the complete estate.
 #[test]
 fn backlog_of_filtered_parts_sums_to_total() {
-    let mut book = TestLedger::new();
-    for night in 0..3 {
-        resource_pages::varied(&mut book, night);
+    let mut ledger = TestLedger::new();
+    for recorded in 0..3 {
+        resource_pages::varied(&mut ledger, recorded);
     }
     let parts =
         ["ec2:instance", "s3:bucket"].map(|kind| Filter { types: vec![kind.parse().unwrap()], ..Filter::default() });
     for id in [2, 3] {
-        let asked = |view: &ReadSession<'_>| {
-            let night = view.snapshot(id)?.unwrap();
-            let all = remediation::find_backlog(view, &night, &Filter::default(), usize::MAX)?;
+        let requested = |view: &ReadSession<'_>| {
+            let recorded = view.snapshot(id)?.unwrap();
+            let all = remediation::find_backlog(view, &recorded, &Filter::default(), usize::MAX)?;
             let (mut standing, mut steps) = (ComplianceTotals::default(), std::collections::BTreeMap::new());
             for filter in &parts {
-                let part = remediation::find_backlog(view, &night, filter, usize::MAX)?;
-                let judged = policy_simulation::simulate(view, &night, filter, &book.policy, 0)?;
-                assert_eq!(judged.scopes.iter().map(|(_, sums)| sums.now).collect::<Vec<_>>(), [part.standing]);
+                let part = remediation::find_backlog(view, &recorded, filter, usize::MAX)?;
+                let evaluated = policy_simulation::simulate(view, &recorded, filter, &ledger.policy, 0)?;
+                assert_eq!(evaluated.scopes.iter().map(|(_, sums)| sums.now).collect::<Vec<_>>(), [part.standing]);
                 for (step, keys) in part.steps.iter().zip(part.keys()) {
-                    let rows = remediation::list_resources(view, &night, keys)?;
+                    let rows = remediation::list_resources(view, &recorded, keys)?;
                     assert_eq!((rows.len() as u64, keys.len() as u64), (step.resources, step.resources));
                     assert!(rows.iter().all(|row| filter.admits(&row.scope)));
                     *steps.entry((step.changes, step.cost)).or_insert(0) += step.resources;
@@ -211,6 +216,6 @@ fn backlog_of_filtered_parts_sums_to_total() {
             );
             Ok(())
         };
-        book.reader().read(asked).unwrap();
+        ledger.reader().read(requested).unwrap();
     }
 }

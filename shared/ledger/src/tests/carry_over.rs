@@ -20,17 +20,17 @@ fn buckets() -> Scope {
 
 /// Instances 1 (good) and 2 (bare), bucket b (bare) and one whose tags could not be read.
 fn begun() -> (TestLedger, SnapshotSummary) {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let unread = bucket("u", Tags::Unknown(gap(GapReason::Throttled)));
-    let first = book.night(&[
+    let first = ledger.night(&[
         (instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)])),
         (buckets(), whole(vec![bucket("b", tagged(BARE)), unread])),
     ]);
-    (book, first)
+    (ledger, first)
 }
 
-fn whole_estate(book: &TestLedger) -> (Snapshot, ComplianceCounts, Vec<ScopeRow>, Vec<(Rule, u64)>) {
-    let read = book.reader().read(|view| {
+fn whole_estate(ledger: &TestLedger) -> (Snapshot, ComplianceCounts, Vec<ScopeRow>, Vec<(Rule, u64)>) {
+    let read = ledger.reader().read(|view| {
         let newest = view.newest()?.unwrap();
         let mut tally = ComplianceCounts::default();
         compliance::count_by_scope(view, &newest, &Filter::default())?.iter().for_each(|(_, cell)| tally += *cell);
@@ -47,10 +47,10 @@ fn whole_estate(book: &TestLedger) -> (Snapshot, ComplianceCounts, Vec<ScopeRow>
 /// snapshot. Its scopes refer to the snapshot that read them.
 #[test]
 fn narrowed_scan_without_changes_keeps_totals() {
-    let (mut book, first) = begun();
-    let before = whole_estate(&book);
-    let second = book.narrowed(&[(instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)]))]);
-    let after = whole_estate(&book);
+    let (mut ledger, first) = begun();
+    let before = whole_estate(&ledger);
+    let second = ledger.narrowed(&[(instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)]))]);
+    let after = whole_estate(&ledger);
     assert_eq!((second.tally, second.snapshot.fingerprint), (first.tally, first.snapshot.fingerprint));
     assert_eq!((after.1, after.3), (before.1, before.3));
     assert_eq!(second.changes.len(), 0);
@@ -64,8 +64,8 @@ fn narrowed_scan_without_changes_keeps_totals() {
 /// all other scopes as they were.
 #[test]
 fn narrowed_scan_changes_only_its_scopes() {
-    let (mut book, _) = begun();
-    let second = book.narrowed(&[(instances(), whole(vec![instance("3", GOOD)]))]);
+    let (mut ledger, _) = begun();
+    let second = ledger.narrowed(&[(instances(), whole(vec![instance("3", GOOD)]))]);
     assert_eq!(second.changes, [("new".to_owned(), 1), ("removed".to_owned(), 2)].into());
     let expected =
         ComplianceCounts { compliant: 1, non_compliant: 1, unknown: 1, untagged: 1, ..ComplianceCounts::default() };
@@ -76,11 +76,11 @@ fn narrowed_scan_changes_only_its_scopes() {
 /// A scope that several narrowed scans carry over keeps the identifier of the snapshot that read it.
 #[test]
 fn scope_carried_over_repeatedly_keeps_scanned_in() {
-    let (mut book, _) = begun();
+    let (mut ledger, _) = begun();
     for _ in 0..3 {
-        book.narrowed(&[(instances(), whole(vec![instance("1", GOOD)]))]);
+        ledger.narrowed(&[(instances(), whole(vec![instance("1", GOOD)]))]);
     }
-    let scanned_in: Vec<_> = whole_estate(&book).2.iter().map(|row| row.scanned_in).collect();
+    let scanned_in: Vec<_> = whole_estate(&ledger).2.iter().map(|row| row.scanned_in).collect();
     assert_eq!(scanned_in, [4, 1]);
 }
 
@@ -88,12 +88,12 @@ fn scope_carried_over_repeatedly_keeps_scanned_in() {
 /// full scan with the same resources.
 #[test]
 fn carried_over_scope_is_evaluated_by_new_policy() {
-    let (mut book, first) = begun();
-    book.policy = Policy::parse(&POLICY.replace("\"staging\"", "\"staging\", \"Production\"")).unwrap();
-    let second = book.narrowed(&[(buckets(), whole(vec![bucket("b", tagged(BARE))]))]);
+    let (mut ledger, first) = begun();
+    ledger.policy = Policy::parse(&POLICY.replace("\"staging\"", "\"staging\", \"Production\"")).unwrap();
+    let second = ledger.narrowed(&[(buckets(), whole(vec![bucket("b", tagged(BARE))]))]);
     assert_eq!((first.tally.compliant, second.tally.compliant), (1, 2));
     assert_eq!(second.changes, [("removed".to_owned(), 1), ("verdict".to_owned(), 1)].into());
-    let scanned = book.night(&[
+    let scanned = ledger.night(&[
         (instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)])),
         (buckets(), whole(vec![bucket("b", tagged(BARE))])),
     ]);
@@ -103,29 +103,29 @@ fn carried_over_scope_is_evaluated_by_new_policy() {
 /// The first scan of a ledger can be narrowed. The ledger then has no full snapshot.
 #[test]
 fn first_scan_can_be_narrowed() {
-    let mut book = TestLedger::new();
-    let summary = book.narrowed(&[(instances(), whole(vec![instance("1", GOOD)]))]);
+    let mut ledger = TestLedger::new();
+    let summary = ledger.narrowed(&[(instances(), whole(vec![instance("1", GOOD)]))]);
     assert_eq!((summary.tally.total(), summary.snapshot.narrowed), (1, true));
-    assert_eq!(book.reader().read(|view| view.newest_full()).unwrap(), None, "the estate was not scanned yet");
+    assert_eq!(ledger.reader().read(|view| view.newest_full()).unwrap(), None, "the estate was not scanned yet");
 }
 
 /// Resources in carried-over scopes are evaluated for the date of the new snapshot, so that a tag with an expiration
 /// date becomes invalid without another listing.
 #[test]
 fn carried_over_scope_is_evaluated_on_new_date() {
-    let (mut book, _) = begun();
+    let (mut ledger, _) = begun();
     let expiring = POLICY.replace(
         r#"{ "name": "Owner","#,
         r#"{ "name": "Until", "value_type": "expiration_date" }, { "name": "Owner","#,
     );
-    book.policy = Policy::parse(&expiring).unwrap();
+    ledger.policy = Policy::parse(&expiring).unwrap();
     // The nights begin on 2026-01-02.
     let tags = &[("Owner", "a@b.example"), ("Environment", "production"), ("Until", "2026-01-03")];
     let good = (instances(), whole(vec![instance("1", tags)]));
     let dated = tagged(&[("Owner", "a@b.example"), ("Until", "2026-01-04")]);
-    book.night(&[good.clone(), (buckets(), whole(vec![bucket("b", dated.clone())]))]);
-    let before = whole_estate(&book).1;
+    ledger.night(&[good.clone(), (buckets(), whole(vec![bucket("b", dated.clone())]))]);
+    let before = whole_estate(&ledger).1;
     assert_eq!((before.compliant, before.non_compliant), (2, 0));
-    let after = book.narrowed(&[(buckets(), whole(vec![bucket("b", dated)]))]).tally;
+    let after = ledger.narrowed(&[(buckets(), whole(vec![bucket("b", dated)]))]).tally;
     assert_eq!((after.compliant, after.non_compliant), (1, 1), "the instance has expired, though nobody looked at it");
 }

@@ -8,13 +8,13 @@ use crate::{
 };
 
 /// The verdict of the one resource there is, as if a judge had erred.
-fn err(book: &TestLedger) {
-    let changed = book.sql().execute("UPDATE current SET state = 0, errors = 0, finding_set_id = NULL", []).unwrap();
+fn err(ledger: &TestLedger) {
+    let changed = ledger.sql().execute("UPDATE current SET state = 0, errors = 0, finding_set_id = NULL", []).unwrap();
     assert_eq!(changed, 1);
 }
 
-fn non_compliant(night: &SnapshotSummary) -> u64 {
-    night.tally.non_compliant
+fn non_compliant(snapshot: &SnapshotSummary) -> u64 {
+    snapshot.tally.non_compliant
 }
 
 /// The evaluation of a resource is reused while its tags, the policy and the program version are the same. It is
@@ -27,21 +27,21 @@ fn reused_until_policy_or_program_changes() {
     let other = Policy::parse(&POLICY.replace("frozen", "frozen since May")).unwrap();
     let of_the_day = POLICY.replace("\"frozen\"", "\"frozen\", \"expires\": \"2030-01-01\"");
     let of_the_day = Policy::parse(&of_the_day).unwrap();
-    let kept = TestLedger::new();
+    let stored = TestLedger::new();
     let cases = [
-        (kept, &listing, None, "test", 0),
+        (stored, &listing, None, "test", 0),
         (TestLedger::new(), &retagged, None, "test", 1),
         (TestLedger::new(), &renamed, None, "test", 1),
         (TestLedger::new(), &listing, Some(other), "test", 1),
         (TestLedger::new(), &listing, None, "mended", 1),
         (TestLedger { policy: of_the_day, ..TestLedger::new() }, &listing, None, "test", 1),
     ];
-    for (number, (mut book, second, policy, app_version, expected)) in cases.into_iter().enumerate() {
-        assert_eq!(non_compliant(&book.night(&listing)), 1);
-        err(&book);
-        book.app_version = app_version;
-        book.policy = policy.unwrap_or(book.policy);
-        assert_eq!(non_compliant(&book.night(second)), expected, "case {number}");
+    for (number, (mut ledger, second, policy, app_version, expected)) in cases.into_iter().enumerate() {
+        assert_eq!(non_compliant(&ledger.night(&listing)), 1);
+        err(&ledger);
+        ledger.app_version = app_version;
+        ledger.policy = policy.unwrap_or(ledger.policy);
+        assert_eq!(non_compliant(&ledger.night(second)), expected, "case {number}");
     }
 }
 
@@ -49,12 +49,12 @@ fn reused_until_policy_or_program_changes() {
 /// again.
 #[test]
 fn carried_over_scope_is_reevaluated_by_new_program() {
-    let mut book = TestLedger::new();
-    book.night(&[(instances(), whole(vec![instance("1", SHORT)]))]);
-    err(&book);
-    assert_eq!(non_compliant(&book.narrowed(&[])), 0);
-    book.app_version = "mended";
-    assert_eq!(non_compliant(&book.narrowed(&[])), 1);
+    let mut ledger = TestLedger::new();
+    ledger.night(&[(instances(), whole(vec![instance("1", SHORT)]))]);
+    err(&ledger);
+    assert_eq!(non_compliant(&ledger.narrowed(&[])), 0);
+    ledger.app_version = "mended";
+    assert_eq!(non_compliant(&ledger.narrowed(&[])), 1);
 }
 
 /// After a varied sequence of earlier snapshots, some with gaps, a complete listing gives the same fingerprint and
@@ -62,16 +62,16 @@ fn carried_over_scope_is_reevaluated_by_new_program() {
 #[test]
 fn later_snapshot_equals_first_snapshot_of_same_listing() {
     let tags = [GOOD, SHORT, OWNERLESS, BARE, &[("Owner", "a@b.example"), ("Name", "a")], &[("Name", "b")]];
-    let mut book = TestLedger::new();
-    for night in 0..15_usize {
-        if night % 5 == 3 {
-            book.night(&[(instances(), broken(vec![]))]);
+    let mut ledger = TestLedger::new();
+    for recorded in 0..15_usize {
+        if recorded % 5 == 3 {
+            ledger.night(&[(instances(), broken(vec![]))]);
             continue;
         }
-        let seen = (0..20_usize).filter(|number| (number + night) % 7 > 0);
-        let seen = seen.map(|number| instance(&number.to_string(), tags[(number * 5 + night / 2) % 6]));
+        let seen = (0..20_usize).filter(|number| (number + recorded) % 7 > 0);
+        let seen = seen.map(|number| instance(&number.to_string(), tags[(number * 5 + recorded / 2) % 6]));
         let listing = [(instances(), whole(seen.collect()))];
-        let (later, first) = (book.night(&listing), TestLedger::new().night(&listing));
-        assert_eq!((later.snapshot.fingerprint, later.tally), (first.snapshot.fingerprint, first.tally), "{night}");
+        let (later, first) = (ledger.night(&listing), TestLedger::new().night(&listing));
+        assert_eq!((later.snapshot.fingerprint, later.tally), (first.snapshot.fingerprint, first.tally), "{recorded}");
     }
 }

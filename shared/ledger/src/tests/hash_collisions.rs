@@ -13,19 +13,19 @@ use crate::{
 
 /// A ledger with one snapshot of three instances, in which `change` then replaces stored values.
 fn changed_book(change: &str) -> TestLedger {
-    let mut book = TestLedger::new();
-    book.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", SHORT), instance("3", OWNERLESS)]))]);
-    let db = Connection::open(book.path()).unwrap();
+    let mut ledger = TestLedger::new();
+    ledger.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", SHORT), instance("3", OWNERLESS)]))]);
+    let db = Connection::open(ledger.path()).unwrap();
     db.pragma_update(None, "ignore_check_constraints", true).unwrap();
     db.execute_batch(change).unwrap();
-    book
+    ledger
 }
 
 /// Records the same instances again, evaluated by another version of the program.
-fn record_again(book: &TestLedger) -> Result<(), LedgerError> {
-    let mut writer = LedgerWriter::open(&book.path()).unwrap();
+fn record_again(ledger: &TestLedger) -> Result<(), LedgerError> {
+    let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
     let started_at = Timestamp::constant(1_800_000_000, 0);
-    let mut snapshot = writer.begin(SnapshotHeader { started_at, policy: &book.policy, app_version: "another" })?;
+    let mut snapshot = writer.begin(SnapshotHeader { started_at, policy: &ledger.policy, app_version: "another" })?;
     let listing = whole(vec![instance("1", GOOD), instance("2", SHORT), instance("3", OWNERLESS)]);
     snapshot.record(&instances(), &listing)?;
     snapshot.finish(started_at, 1).map(drop)
@@ -41,10 +41,10 @@ fn collision_with_stored_value_fails_scan() {
         ("UPDATE resource SET local = 'instance/i-other'", "resources"),
     ];
     for (change, expected) in collisions {
-        let book = changed_book(change);
-        let error = record_again(&book).unwrap_err();
+        let ledger = changed_book(change);
+        let error = record_again(&ledger).unwrap_err();
         assert!(matches!(error, LedgerError::HashCollision { what, .. } if what == expected), "{expected}: {error}");
-        assert_eq!(book.number("SELECT count(*) FROM snapshot"), 1, "{expected}");
+        assert_eq!(ledger.number("SELECT count(*) FROM snapshot"), 1, "{expected}");
     }
     record_again(&changed_book("")).unwrap();
 }
@@ -52,19 +52,19 @@ fn collision_with_stored_value_fails_scan() {
 /// A resource that a list contains twice is recorded once.
 #[test]
 fn repeated_resource_in_listing_is_recorded_once() {
-    let mut book = TestLedger::new();
-    let summary = book.night(&[(instances(), whole(vec![instance("1", GOOD), instance("1", GOOD)]))]);
+    let mut ledger = TestLedger::new();
+    let summary = ledger.night(&[(instances(), whole(vec![instance("1", GOOD), instance("1", GOOD)]))]);
     assert_eq!((summary.tally.total(), summary.scopes[0].resources), (1, 1));
 }
 
 /// A stored state or count that no version writes is an error of the query, not another value.
 #[test]
 fn invalid_stored_values_are_errors() {
-    let book = changed_book("UPDATE rollup_cell SET compliant = -1");
-    let counts = book
+    let ledger = changed_book("UPDATE rollup_cell SET compliant = -1");
+    let counts = ledger
         .reader()
         .read(|session| compliance::count_by_scope(session, &session.newest()?.unwrap(), &Filter::default()));
     assert!(matches!(counts, Err(LedgerError::Query { .. })));
-    let book = changed_book("UPDATE current SET state = 9");
-    assert!(matches!(record_again(&book), Err(LedgerError::Query { .. })));
+    let ledger = changed_book("UPDATE current SET state = 9");
+    assert!(matches!(record_again(&ledger), Err(LedgerError::Query { .. })));
 }

@@ -109,10 +109,10 @@ fn second_writer_is_refused_while_first_continues() {
     let header =
         SnapshotHeader { started_at: Timestamp::constant(1_800_000_000, 0), policy: &policy, app_version: "test" };
     let mut first = LedgerWriter::open(&book.path()).unwrap();
-    let night = first.begin(header).unwrap();
+    let recorded = first.begin(header).unwrap();
     let mut second = LedgerWriter::open(&book.path()).unwrap();
     assert!(matches!(second.begin(header), Err(LedgerError::Busy { .. })));
-    night.finish(header.started_at, 0).unwrap();
+    recorded.finish(header.started_at, 0).unwrap();
     drop(second);
     assert_eq!(book.night(&[]).snapshot.id, 4);
 }
@@ -229,8 +229,8 @@ fn each_read_gets_its_own_deadline() {
     let reader = LedgerReader::with_timeout(&book.path(), std::time::Duration::from_millis(50));
     reader.read(|view| view.newest()).unwrap();
     std::thread::sleep(std::time::Duration::from_millis(60));
-    for asked in 0..3_000 {
-        assert!(reader.newest().is_ok(), "the question after {asked} others was ended");
+    for requested in 0..3_000 {
+        assert!(reader.newest().is_ok(), "the question after {requested} others was ended");
     }
 }
 
@@ -259,7 +259,7 @@ fn both_partitions_obey_the_read_deadline() {
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT sum(i) FROM n";
     let (book, ended) = (representative(), std::sync::atomic::AtomicUsize::new(0));
     let reader = LedgerReader::with_timeout(&book.path(), std::time::Duration::from_millis(500));
-    let asked = reader.read(|view| {
+    let requested = reader.read(|view| {
         std::thread::sleep(std::time::Duration::from_millis(501));
         partition::par_partitions(view, |view, _| {
             let counted = view.db().query_row(LONG, [], |row| row.get::<_, i64>(0)).context(Operation::ReadCounts);
@@ -267,6 +267,6 @@ fn both_partitions_obey_the_read_deadline() {
             counted
         })
     });
-    assert!(matches!(asked, Err(LedgerError::OutOfTime)));
+    assert!(matches!(requested, Err(LedgerError::OutOfTime)));
     assert_eq!(ended.into_inner(), 2);
 }

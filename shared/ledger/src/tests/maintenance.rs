@@ -40,22 +40,23 @@ impl Random {
 }
 
 /// Nights of 24 instances and 6 buckets, each night some other ones tagged otherwise, gone or new.
-fn lively(nights: i64) -> TestLedger {
-    let mut book = TestLedger::new();
-    for night in 0..nights {
-        book.night(&lively_estate(night));
+fn lively(ledger: i64) -> TestLedger {
+    let mut test_ledger = TestLedger::new();
+    for snapshot in 0..ledger {
+        test_ledger.night(&lively_estate(snapshot));
     }
-    book
+    test_ledger
 }
 
-fn lively_estate(night: i64) -> Vec<(Scope, Listing)> {
-    let tags = |n: i64| [GOOD, SHORT, BARE, OWNERLESS][usize::try_from((n * 7 + (night + n) / 5) % 4).unwrap()];
-    let there = |n: &i64| (n + night / 3) % 6 != 0;
-    let usage = |n: i64| Some(Usage { driver: format!("m{}.large", n % 3), quantity: u32::from((n + night) % 4 > 0) });
-    let running = |n: i64| Resource { usage: usage(n), ..instance(&format!("{:x}", n + night / 10), tags(n)) };
+fn lively_estate(snapshot: i64) -> Vec<(Scope, Listing)> {
+    let tags = |n: i64| [GOOD, SHORT, BARE, OWNERLESS][usize::try_from((n * 7 + (snapshot + n) / 5) % 4).unwrap()];
+    let there = |n: &i64| (n + snapshot / 3) % 6 != 0;
+    let usage =
+        |n: i64| Some(Usage { driver: format!("m{}.large", n % 3), quantity: u32::from((n + snapshot) % 4 > 0) });
+    let running = |n: i64| Resource { usage: usage(n), ..instance(&format!("{:x}", n + snapshot / 10), tags(n)) };
     let instances_now = (0..24).filter(there).map(running).collect();
     let buckets = (0..6).filter(there).map(|n| bucket(&format!("b{n}"), tagged(tags(n)))).collect();
-    let listing = if night % 9 == 4 { broken(buckets) } else { whole(buckets) };
+    let listing = if snapshot % 9 == 4 { broken(buckets) } else { whole(buckets) };
     vec![(instances(), whole(instances_now)), (scope("eu-west-1", "s3:bucket"), listing)]
 }
 
@@ -66,9 +67,9 @@ fn answers(reader: &LedgerReader, id: i64) -> Result<Option<String>, LedgerError
         let all = Filter::default();
         let here = Filter { regions: vec!["eu-west-1".parse().unwrap()], ..Filter::default() };
         let worst = OrderBySeverity { errors: true, warnings: true };
-        let judged = policy_simulation::simulate(view, &snapshot, &all, &*view.policy(&snapshot)?, 100)?;
+        let evaluated = policy_simulation::simulate(view, &snapshot, &all, &*view.policy(&snapshot)?, 100)?;
         Ok(Some(format!(
-            "{snapshot:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {judged:?}",
+            "{snapshot:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {evaluated:?}",
             compliance::count_by_scope(view, &snapshot, &all)?,
             compliance::list_scopes(view, &snapshot)?,
             compliance::count_by_rule(view, &snapshot, &all)?,
@@ -81,17 +82,17 @@ fn answers(reader: &LedgerReader, id: i64) -> Result<Option<String>, LedgerError
     })
 }
 
-pub(crate) fn faults(book: &TestLedger) -> Vec<String> {
-    book.reader().check(true, |_| {}).unwrap().faults
+pub(crate) fn faults(ledger: &TestLedger) -> Vec<String> {
+    ledger.reader().check(true, |_| {}).unwrap().faults
 }
 
 /// Verification finds no fault in an empty ledger, in the representative ledger and in one with 25 changing snapshots.
 /// The report contains the number of snapshots and a matching checksum.
 #[test]
 fn scanned_ledger_passes_verification() {
-    for book in [TestLedger::new(), representative(), lively(25)] {
-        drop(LedgerWriter::open(&book.path()).unwrap());
-        assert_eq!(faults(&book), Vec::<String>::new());
+    for ledger in [TestLedger::new(), representative(), lively(25)] {
+        drop(LedgerWriter::open(&ledger.path()).unwrap());
+        assert_eq!(faults(&ledger), Vec::<String>::new());
     }
     let report = lively(3).reader().check(true, |_| {}).unwrap();
     assert_eq!((report.snapshots, report.checksum), (3, ChecksumState::Matches));
@@ -101,7 +102,7 @@ fn scanned_ledger_passes_verification() {
 /// snapshots, with a text that identifies the affected figure.
 #[test]
 fn verify_detects_figures_that_contradict_facts() {
-    for (sabotage, told) in [
+    for (sabotage, answer) in [
         ("UPDATE rollup_cell SET compliant = compliant + 1 WHERE snapshot_id = 7", "snapshot 7"),
         ("DELETE FROM rollup_cell WHERE snapshot_id = 12", "snapshot 12"),
         ("UPDATE rollup_rule SET resources = 99 WHERE snapshot_id = 3", "counts of findings"),
@@ -121,12 +122,12 @@ fn verify_detects_figures_that_contradict_facts() {
         ("DELETE FROM snapshot WHERE id = 6", "ids have gaps"),
         ("DELETE FROM current WHERE state = 0", "snapshot 12"),
     ] {
-        let book = lively(12);
-        let sql = book.sql();
+        let ledger = lively(12);
+        let sql = ledger.sql();
         sql.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
         assert!(sql.execute(sabotage, []).unwrap() > 0, "{sabotage}");
-        let faults = faults(&book);
-        assert!(faults.iter().any(|fault| fault.contains(told)), "{sabotage}: {faults:#?}");
+        let faults = faults(&ledger);
+        assert!(faults.iter().any(|fault| fault.contains(answer)), "{sabotage}: {faults:#?}");
     }
 }
 
@@ -134,23 +135,23 @@ fn verify_detects_figures_that_contradict_facts() {
 /// passes verification. A second run with the same date does nothing.
 #[test]
 fn pruning_preserves_answers_of_retained_snapshots() {
-    let book = lively(60);
-    let reader = book.reader();
+    let ledger = lively(60);
+    let reader = ledger.reader();
     let before: BTreeMap<i64, _> = (1..=60).map(|id| (id, answers(&reader, id).unwrap())).collect();
-    let mut writer = LedgerWriter::open(&book.path()).unwrap();
+    let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
     // The nights begin at 2026-01-02; this is the day of the last one.
     let today = jiff::civil::date(2026, 3, 2);
     let thinned = writer.thin(&"7d,3w,m".parse().unwrap(), today).unwrap();
     writer.checkpoint().unwrap();
     let after: BTreeMap<i64, _> = (1..=60).map(|id| (id, answers(&reader, id).unwrap())).collect();
-    let kept: Vec<i64> = (1..=60).filter(|id| after[id].is_some()).collect();
-    assert_eq!(kept.len() as u64 + thinned.snapshots, 60);
-    assert!((10..=14).contains(&kept.len()) && kept.ends_with(&[54, 55, 56, 57, 58, 59, 60]), "{kept:?}");
-    for id in &kept {
+    let stored: Vec<i64> = (1..=60).filter(|id| after[id].is_some()).collect();
+    assert_eq!(stored.len() as u64 + thinned.snapshots, 60);
+    assert!((10..=14).contains(&stored.len()) && stored.ends_with(&[54, 55, 56, 57, 58, 59, 60]), "{stored:?}");
+    for id in &stored {
         assert_eq!(after[id], before[id], "snapshot {id}");
     }
     assert!(thinned.states > 0);
-    assert_eq!(faults(&book), Vec::<String>::new());
+    assert_eq!(faults(&ledger), Vec::<String>::new());
     assert_eq!(writer.thin(&"7d,3w,m".parse().unwrap(), today).unwrap(), PruneReport::default());
 }
 
@@ -159,14 +160,14 @@ fn pruning_preserves_answers_of_retained_snapshots() {
 #[test]
 fn pruned_ledger_grows_like_an_unpruned_one() {
     let (mut thinned, mut whole) = (lively(30), lively(30));
-    for night in 30..60 {
+    for recorded in 30..60 {
         let mut writer = LedgerWriter::open(&thinned.path()).unwrap();
-        let today = jiff::civil::date(2026, 1, 2).saturating_add(night.days());
+        let today = jiff::civil::date(2026, 1, 2).saturating_add(recorded.days());
         writer.thin(&"3d,2w".parse().unwrap(), today).unwrap();
         writer.checkpoint().unwrap();
         drop(writer);
-        let nights = (thinned.night(&lively_estate(night)), whole.night(&lively_estate(night)));
-        assert_eq!(nights.0.snapshot.fingerprint, nights.1.snapshot.fingerprint);
+        let ledger = (thinned.night(&lively_estate(recorded)), whole.night(&lively_estate(recorded)));
+        assert_eq!(ledger.0.snapshot.fingerprint, ledger.1.snapshot.fingerprint);
     }
     assert_eq!(answers(&thinned.reader(), 60).unwrap(), answers(&whole.reader(), 60).unwrap());
     assert_eq!(faults(&thinned), Vec::<String>::new());
@@ -178,57 +179,57 @@ fn pruned_ledger_grows_like_an_unpruned_one() {
 /// permanently.
 #[test]
 fn pruning_deletes_rows_unused_by_retained_snapshots() {
-    let mut book = TestLedger::new();
-    for night in 0..60 {
-        let run = night.to_string();
+    let mut ledger = TestLedger::new();
+    for snapshot in 0..60 {
+        let run = snapshot.to_string();
         let tags = [("Owner", "a@b.example"), ("Run", run.as_str())];
-        book.night(&[(instances(), whole(vec![instance("1", GOOD), instance(&format!("a{night}"), &tags)]))]);
+        ledger.night(&[(instances(), whole(vec![instance("1", GOOD), instance(&format!("a{snapshot}"), &tags)]))]);
     }
-    let mut writer = LedgerWriter::open(&book.path()).unwrap();
+    let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
     let thinned = writer.thin(&"7d,1w,m".parse().unwrap(), jiff::civil::date(2026, 3, 2)).unwrap();
-    assert!(answers(&book.reader(), 30).unwrap().is_some(), "the last night of January is kept for ever");
+    assert!(answers(&ledger.reader(), 30).unwrap().is_some(), "the last night of January is kept for ever");
     let unused = "SELECT count(*) FROM tag_set WHERE id NOT IN (SELECT tag_set_id FROM current)
         AND id NOT IN (SELECT tag_set_id FROM history)";
-    assert_eq!(book.number(unused), 0);
-    assert!(thinned.resources >= 20 && book.number("SELECT count(*) FROM tag_set") < 30, "{thinned:?}");
-    assert_eq!(faults(&book), Vec::<String>::new());
+    assert_eq!(ledger.number(unused), 0);
+    assert!(thinned.resources >= 20 && ledger.number("SELECT count(*) FROM tag_set") < 30, "{thinned:?}");
+    assert_eq!(faults(&ledger), Vec::<String>::new());
 }
 
 /// Verification detects each of 400 random single-bit flips in a ledger file. No reader panics on such a file.
 #[test]
 fn flipped_bit_is_detected_and_never_panics() {
-    let book = lively(12);
-    let sound = fs::read(book.path()).unwrap();
-    let right: BTreeMap<i64, _> = (1..=12).map(|id| (id, answers(&book.reader(), id).unwrap())).collect();
-    let (mut random, mut wrong) = (Random(1), 0);
+    let ledger = lively(12);
+    let sound = fs::read(ledger.path()).unwrap();
+    let right: BTreeMap<i64, _> = (1..=12).map(|id| (id, answers(&ledger.reader(), id).unwrap())).collect();
+    let (mut random, mut invalid) = (Random(1), 0);
     for _ in 0..400 {
         let mut bytes = sound.clone();
         let at = random.below(bytes.len());
         bytes[at] ^= 1 << random.below(8);
-        fs::write(book.path(), &bytes).unwrap();
-        let reader = book.reader();
+        fs::write(ledger.path(), &bytes).unwrap();
+        let reader = ledger.reader();
         let found = reader.check(true, |_| {}).map_or(true, |report| !report.faults.is_empty());
         assert!(found, "a bit of byte {at}");
-        wrong += usize::from((1..=12).any(|id| answers(&reader, id).is_ok_and(|now| now != right[&id])));
+        invalid += usize::from((1..=12).any(|id| answers(&reader, id).is_ok_and(|now| now != right[&id])));
     }
-    assert!(wrong > 0, "no flipped bit changed an answer: the test shows nothing");
+    assert!(invalid > 0, "no flipped bit changed an answer: the test shows nothing");
 }
 
 /// A ledger with a truncated or partly zeroed write-ahead log opens at a complete earlier snapshot, passes verification
 /// and keeps the answers of the five snapshots already in the file.
 #[test]
 fn torn_wal_recovers_an_earlier_snapshot() {
-    let mut book = lively(5);
-    let right: BTreeMap<i64, _> = (1..=5).map(|id| (id, answers(&book.reader(), id).unwrap())).collect();
+    let mut test_ledger = lively(5);
+    let right: BTreeMap<i64, _> = (1..=5).map(|id| (id, answers(&test_ledger.reader(), id).unwrap())).collect();
     // Two more nights that only stand in the log.
-    let held = book.reader();
+    let held = test_ledger.reader();
     let log = held.read(|_| {
-        for night in 5..7 {
-            book.night_in_the_log(&lively_estate(night));
+        for recorded in 5..7 {
+            test_ledger.night_in_the_log(&lively_estate(recorded));
         }
-        Ok(fs::read(with_suffix(&book.path(), "-wal")).unwrap())
+        Ok(fs::read(with_suffix(&test_ledger.path(), "-wal")).unwrap())
     });
-    let (log, file) = (log.unwrap(), fs::read(book.path()).unwrap());
+    let (log, file) = (log.unwrap(), fs::read(test_ledger.path()).unwrap());
     let (mut random, mut newest_seen) = (Random(2), BTreeSet::new());
     for tear in 0..100 {
         let folder = tempfile::tempdir().unwrap();
@@ -262,52 +263,52 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 /// does not overwrite an existing file and can replace the ledger for further scans.
 #[test]
 fn backup_during_scan_holds_previous_snapshots() {
-    let mut book = lively(6);
-    let policy = book.policy.clone();
+    let mut test_ledger = lively(6);
+    let policy = test_ledger.policy.clone();
     let header =
         SnapshotHeader { started_at: Timestamp::constant(1_800_000_000, 0), policy: &policy, app_version: "test" };
-    let mut writer = LedgerWriter::open(&book.path()).unwrap();
-    let mut night = writer.begin(header).unwrap();
-    night.account(&account()).unwrap();
-    night.record(&instances(), &whole(vec![instance("amid", BARE)])).unwrap();
-    let copy = book.folder.path().join("copy.sqlite");
-    let bytes = book.reader().backup(&copy).unwrap();
-    night.finish(header.started_at, 0).unwrap();
+    let mut writer = LedgerWriter::open(&test_ledger.path()).unwrap();
+    let mut recorded = writer.begin(header).unwrap();
+    recorded.account(&account()).unwrap();
+    recorded.record(&instances(), &whole(vec![instance("amid", BARE)])).unwrap();
+    let copy = test_ledger.folder.path().join("copy.sqlite");
+    let bytes = test_ledger.reader().backup(&copy).unwrap();
+    recorded.finish(header.started_at, 0).unwrap();
     drop(writer);
     assert_eq!(fs::metadata(&copy).unwrap().len(), bytes);
     let copied = LedgerReader::new(&copy);
     for id in 1..=6 {
-        assert_eq!(answers(&copied, id).unwrap(), answers(&book.reader(), id).unwrap());
+        assert_eq!(answers(&copied, id).unwrap(), answers(&test_ledger.reader(), id).unwrap());
     }
     assert_eq!(answers(&copied, 7).unwrap(), None);
     let report = copied.check(true, |_| {}).unwrap();
     assert_eq!((report.faults, report.checksum), (Vec::new(), ChecksumState::Matches));
-    let taken = book.reader().backup(&copy).unwrap_err();
+    let taken = test_ledger.reader().backup(&copy).unwrap_err();
     assert!(taken.to_string().contains("copy.sqlite"), "{taken}");
     // The copy is a ledger: a scan can go on in it, or fail in it, which is no damage.
-    fs::rename(&copy, book.path()).unwrap();
-    fs::rename(with_suffix(&copy, ".seal"), with_suffix(&book.path(), ".seal")).unwrap();
-    drop(LedgerWriter::open(&book.path()).unwrap());
-    assert_eq!(book.reader().check(true, |_| {}).unwrap().faults, Vec::<String>::new());
-    book.nights = 6;
-    assert_eq!(book.night(&lively_estate(6)).snapshot.id, 7);
+    fs::rename(&copy, test_ledger.path()).unwrap();
+    fs::rename(with_suffix(&copy, ".seal"), with_suffix(&test_ledger.path(), ".seal")).unwrap();
+    drop(LedgerWriter::open(&test_ledger.path()).unwrap());
+    assert_eq!(test_ledger.reader().check(true, |_| {}).unwrap().faults, Vec::<String>::new());
+    test_ledger.nights = 6;
+    assert_eq!(test_ledger.night(&lively_estate(6)).snapshot.id, 7);
 }
 
 /// The checksum file is removed before the ledger changes and written again by the checkpoint. An unreadable checksum
 /// file is reported as a mismatch.
 #[test]
 fn checksum_is_removed_before_change_and_restored_after() {
-    let book = lively(2);
-    let seal = || checksum_file::compare(&book.path()).unwrap();
+    let ledger = lively(2);
+    let seal = || checksum_file::compare(&ledger.path()).unwrap();
     assert_eq!(seal(), ChecksumState::Matches);
-    let mut writer = LedgerWriter::open(&book.path()).unwrap();
+    let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
     assert_eq!(seal(), ChecksumState::Matches);
     writer.thin(&"1d".parse().unwrap(), jiff::civil::date(2027, 1, 1)).unwrap();
     assert_eq!(seal(), ChecksumState::Absent);
     writer.checkpoint().unwrap();
     assert_eq!(seal(), ChecksumState::Matches);
     drop(writer);
-    fs::write(with_suffix(&book.path(), ".seal"), "nonsense").unwrap();
+    fs::write(with_suffix(&ledger.path(), ".seal"), "nonsense").unwrap();
     assert_eq!(seal(), ChecksumState::Mismatch);
 }
 
@@ -315,9 +316,9 @@ fn checksum_is_removed_before_change_and_restored_after() {
 /// checksum matches afterwards.
 #[test]
 fn checkpoint_waits_for_reader_and_empties_wal() {
-    let mut book = lively(2);
-    let (reader, path) = (book.reader(), book.path());
-    let (began, begun) = std::sync::mpsc::channel();
+    let mut ledger = lively(2);
+    let (reader, path) = (ledger.reader(), ledger.path());
+    let (began, prefix) = std::sync::mpsc::channel();
     let question = std::thread::spawn(move || {
         reader.read(|view| {
             view.newest()?;
@@ -326,24 +327,24 @@ fn checkpoint_waits_for_reader_and_empties_wal() {
             Ok(())
         })
     });
-    begun.recv().unwrap();
-    let (writer, _) = book.write_in_the_log(&lively_estate(2), |_| Ok(()));
+    prefix.recv().unwrap();
+    let (writer, _) = ledger.write_in_the_log(&lively_estate(2), |_| Ok(()));
     assert!(log_bytes(&path) > 0);
     assert!(writer.checkpoint().unwrap());
     assert_eq!(log_bytes(&path), 0);
     question.join().unwrap().unwrap();
-    assert_eq!(book.reader().check(false, |_| {}).unwrap().checksum, ChecksumState::Matches);
+    assert_eq!(ledger.reader().check(false, |_| {}).unwrap().checksum, ChecksumState::Matches);
 }
 
 /// The statistics of a ledger agree with its tables and its file size: retained and pruned snapshots, history rows,
 /// bytes of each table and the time span.
 #[test]
 fn stats_match_tables() {
-    let book = lively(9);
-    let stats = book.reader().stats().unwrap();
+    let ledger = lively(9);
+    let stats = ledger.reader().stats().unwrap();
     assert_eq!((stats.retained, stats.pruned), (9, 0));
-    assert_eq!(stats.superseded_states, book.number("SELECT count(*) FROM history").unsigned_abs());
-    assert_eq!(stats.file_bytes, fs::metadata(book.path()).unwrap().len());
+    assert_eq!(stats.superseded_states, ledger.number("SELECT count(*) FROM history").unsigned_abs());
+    assert_eq!(stats.file_bytes, fs::metadata(ledger.path()).unwrap().len());
     let pages: u64 = stats.tables.iter().map(|(_, bytes)| bytes).sum();
     assert_eq!(pages + stats.free_bytes, stats.file_bytes);
     let (first, last) = stats.span.unwrap();

@@ -39,16 +39,16 @@ fn version_3() -> TestLedger {
 }
 
 pub(crate) fn kept(version: i64) -> TestLedger {
-    let book = TestLedger::new();
+    let ledger = TestLedger::new();
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/tests/ledgers/version-{version}.sqlite"));
-    std::fs::copy(kept, book.path()).unwrap();
-    assert_eq!(book.number("SELECT user_version FROM pragma_user_version"), version);
-    book
+    std::fs::copy(kept, ledger.path()).unwrap();
+    assert_eq!(ledger.number("SELECT user_version FROM pragma_user_version"), version);
+    ledger
 }
 
 /// Tables, views and indexes with their text, without comments and line breaks.
-fn schema(book: &TestLedger) -> BTreeMap<String, String> {
-    let sql = book.sql();
+fn schema(ledger: &TestLedger) -> BTreeMap<String, String> {
+    let sql = ledger.sql();
     let mut statement = sql.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
     let plain = |text: String| {
         let lines = text.lines().map(|line| line.split("--").next().unwrap());
@@ -87,16 +87,16 @@ fn migrated_schema_equals_fresh_schema() {
 /// before.
 #[test]
 fn version_1_keeps_fingerprints_and_counts() {
-    let book = version_1();
+    let ledger = version_1();
     // Read off the file with the sqlite3 program when it was made.
     let fingerprints = [-2_741_507_503_893_284_588, -8_452_513_343_279_338_200, 4_575_673_651_557_712_262];
     let before = "SELECT group_concat(kind || n, ' ') FROM (SELECT kind, count(*) AS n FROM change
         WHERE snapshot_id = 3 GROUP BY kind ORDER BY kind)";
-    let changes = |book: &TestLedger| book.sql().query_row(before, [], |row| row.get::<_, String>(0)).unwrap();
-    let third_night = changes(&book);
-    drop(LedgerWriter::open(&book.path()).unwrap());
-    assert_eq!((changes(&book), third_night.as_str()), (third_night.clone(), "left_scope1 lost3"));
-    let read = book.reader().read(|view| {
+    let changes = |ledger: &TestLedger| ledger.sql().query_row(before, [], |row| row.get::<_, String>(0)).unwrap();
+    let third_night = changes(&ledger);
+    drop(LedgerWriter::open(&ledger.path()).unwrap());
+    assert_eq!((changes(&ledger), third_night.as_str()), (third_night.clone(), "left_scope1 lost3"));
+    let read = ledger.reader().read(|view| {
         let snapshots: Vec<_> = (1..=4).map(|id| view.snapshot(id).map(Option::unwrap)).collect::<Result<_, _>>()?;
         let totals = snapshots.iter().map(|snapshot| {
             let mut tally = ComplianceCounts::default();
@@ -108,24 +108,24 @@ fn version_1_keeps_fingerprints_and_counts() {
     let (snapshots, totals) = read.unwrap();
     assert_eq!(snapshots[..3].iter().map(|s| s.fingerprint).collect::<Vec<_>>(), fingerprints);
     assert_eq!(totals, [(2, 3, 1, 9), (4, 2, 0, 9), (3, 0, 3, 8), (5, 2, 0, 10)]);
-    assert_eq!(book.number("SELECT count(*) FROM change WHERE snapshot_id = 2 AND kind = 'moved'"), 1);
+    assert_eq!(ledger.number("SELECT count(*) FROM change WHERE snapshot_id = 2 AND kind = 'moved'"), 1);
 }
 
 /// After migration, every retained snapshot of a version 2 ledger has its former fingerprint, compliance counts and
 /// scope restriction; pruned snapshots stay absent.
 #[test]
 fn version_2_keeps_fingerprints_and_counts() {
-    let book = version_2();
-    drop(LedgerWriter::open(&book.path()).unwrap());
+    let ledger = version_2();
+    drop(LedgerWriter::open(&ledger.path()).unwrap());
     // Read off the file with the sqlite3 program when it was made.
     let expected = [
         (3, -5_956_868_462_356_223_452, false, (2, 0, 2, 1)),
         (4, 643_029_628_486_008_979, true, (2, 0, 2, 0)),
         (5, 8_382_365_411_607_637_657, false, (3, 2, 0, 1)),
     ];
-    let told = book.reader().read(|view| {
+    let answer = ledger.reader().read(|view| {
         assert_eq!((view.snapshot(1)?, view.snapshot(2)?), (None, None), "thinned out");
-        let told = (3..=5).map(|id| {
+        let answer = (3..=5).map(|id| {
             let snapshot = view.snapshot(id)?.unwrap();
             let mut tally = ComplianceCounts::default();
             compliance::count_by_scope(view, &snapshot, &Filter::default())?
@@ -134,18 +134,18 @@ fn version_2_keeps_fingerprints_and_counts() {
             let states = (tally.compliant, tally.non_compliant, tally.unknown, tally.exempt);
             Ok((id, snapshot.fingerprint, snapshot.narrowed, states))
         });
-        told.collect::<Result<Vec<_>, LedgerError>>()
+        answer.collect::<Result<Vec<_>, LedgerError>>()
     });
-    assert_eq!(told.unwrap(), expected);
+    assert_eq!(answer.unwrap(), expected);
 }
 
 /// A migrated version 3 ledger has its fingerprint and its bill. The next scan adds the usage of resources and records
 /// no tag change for it.
 #[test]
 fn version_3_keeps_bill_and_gains_usage() {
-    let mut book = version_3();
-    drop(LedgerWriter::open(&book.path()).unwrap());
-    let told = book.reader().read(|view| {
+    let mut ledger = version_3();
+    drop(LedgerWriter::open(&ledger.path()).unwrap());
+    let answer = ledger.reader().read(|view| {
         let newest = view.newest()?.unwrap();
         let november = tagledger_cost::Days::of_month(jiff::civil::Date::constant(2025, 11, 1));
         Ok((
@@ -157,47 +157,47 @@ fn version_3_keeps_bill_and_gains_usage() {
     });
     // Read off the file with the sqlite3 program when it was made.
     let seven = tagledger_cost::Amount::from_micros(7);
-    assert_eq!(told.unwrap(), (8_423_954_800_956_177_981, 2, vec![("USD".to_owned(), seven)], None));
-    book.nights = 2;
+    assert_eq!(answer.unwrap(), (8_423_954_800_956_177_981, 2, vec![("USD".to_owned(), seven)], None));
+    ledger.nights = 2;
     let usage = Some(Usage { driver: "m5.large".to_owned(), quantity: 1 });
-    let next = book.narrowed(&[(instances(), whole(vec![Resource { usage, ..instance("1", GOOD) }]))]);
+    let next = ledger.narrowed(&[(instances(), whole(vec![Resource { usage, ..instance("1", GOOD) }]))]);
     assert_eq!((next.snapshot.id, next.changes.get("tags")), (3, None), "what a resource takes is no change of it");
-    assert_eq!(book.number("SELECT quantity FROM current WHERE driver_id IS NOT NULL"), 1);
+    assert_eq!(ledger.number("SELECT quantity FROM current WHERE driver_id IS NOT NULL"), 1);
 }
 
 /// A migrated version 4 ledger has its fingerprint, and the next scan adds relationships of resources without recording
 /// a tag change. A trained model is used only while the policy requires the tags that it was trained on.
 #[test]
 fn version_4_keeps_snapshots_and_gains_relationships() {
-    let mut book = kept(4);
-    drop(LedgerWriter::open(&book.path()).unwrap());
-    let told = book.reader().read(|view| {
+    let mut ledger = kept(4);
+    drop(LedgerWriter::open(&ledger.path()).unwrap());
+    let answer = ledger.reader().read(|view| {
         let newest = view.newest()?.unwrap();
         Ok((newest.fingerprint, predict::load_model(view, &newest)?))
     });
     // Read off the file with the sqlite3 program when it was made.
-    assert_eq!(told.unwrap(), (-7_150_797_867_061_624_810, None));
-    book.nights = 3;
+    assert_eq!(answer.unwrap(), (-7_150_797_867_061_624_810, None));
+    ledger.nights = 3;
     let links = Relationships::to(
         None,
         [(RelationshipKind::Vpc, Some("vpc-1")), (RelationshipKind::SecurityGroup, Some("sg-1"))],
     );
     let standing = |id: &str, tags| Resource { links: links.clone(), ..instance(id, tags) };
-    let next = book.night(&[(instances(), whole(vec![standing("1", GOOD), standing("2", SHORT)]))]);
+    let next = ledger.night(&[(instances(), whole(vec![standing("1", GOOD), standing("2", SHORT)]))]);
     assert_eq!(next.changes.get("tags"), None, "what a resource stands in is no change of it");
-    let placed = book.reader().read(|view| predict::locate(view, &instance("1", &[]).arn)).unwrap();
+    let placed = ledger.reader().read(|view| predict::locate(view, &instance("1", &[]).arn)).unwrap();
     assert_eq!(placed, LocatedPrediction { neighbours: links.neighbours.clone(), ..LocatedPrediction::default() });
-    assert!(book.learn().is_some());
+    assert!(ledger.learn().is_some());
     let known =
-        |book: &TestLedger| book.reader().read(|view| predict::load_model(view, &view.newest()?.unwrap())).unwrap();
-    assert!(known(&book).is_some());
+        |ledger: &TestLedger| ledger.reader().read(|view| predict::load_model(view, &view.newest()?.unwrap())).unwrap();
+    assert!(known(&ledger).is_some());
     // Its tags have other places: what was learnt by the one says nothing by the other.
     let other = r#"{"version": "9", "last_updated": "2026-01-01T00:00:00Z", "required_tags": [{"name": "Other"}]}"#;
-    book.policy = Policy::parse(other).unwrap();
-    book.night(&[(instances(), whole(vec![standing("1", GOOD)]))]);
-    assert!(known(&book).is_none());
-    book.learn();
-    assert!(known(&book).is_some());
+    ledger.policy = Policy::parse(other).unwrap();
+    ledger.night(&[(instances(), whole(vec![standing("1", GOOD)]))]);
+    assert!(known(&ledger).is_none());
+    ledger.learn();
+    assert!(known(&ledger).is_some());
 }
 
 /// A migrated version 6 ledger gives the same fingerprints, diff and resource pages as a new ledger with the same
@@ -207,8 +207,8 @@ fn version_6_answers_equal_a_fresh_ledger() {
     let (upgraded, fresh) = (kept(6), representative());
     assert!(fresh.number("SELECT count(*) FROM history") > 0);
     drop(LedgerWriter::open(&upgraded.path()).unwrap());
-    let told = |book: &TestLedger| {
-        let read = book.reader().read(|view| {
+    let answer = |ledger: &TestLedger| {
+        let read = ledger.reader().read(|view| {
             let [first, second] = [1, 2].map(|id| view.snapshot(id).map(Option::unwrap));
             let (first, second) = (first?, second?);
             let changed = snapshot_diff::compare_all(view, &first, &second)?.changed;
@@ -218,44 +218,44 @@ fn version_6_answers_equal_a_fresh_ledger() {
         });
         read.unwrap()
     };
-    assert_eq!(told(&upgraded), told(&fresh));
+    assert_eq!(answer(&upgraded), answer(&fresh));
 }
 
 /// In a migrated version 7 ledger, insights are materialized from the next snapshot on. The recommendations and the
 /// backlog of earlier snapshots stay the same.
 #[test]
 fn version_7_gains_insights_from_next_snapshot() {
-    let mut book = kept(7);
-    drop(LedgerWriter::open(&book.path()).unwrap());
-    let fix = |book: &TestLedger, id: i64| {
-        let read = book.reader().read(|view| {
-            let night = view.snapshot(id)?.unwrap();
+    let mut ledger = kept(7);
+    drop(LedgerWriter::open(&ledger.path()).unwrap());
+    let fix = |ledger: &TestLedger, id: i64| {
+        let read = ledger.reader().read(|view| {
+            let recorded = view.snapshot(id)?.unwrap();
             Ok((
-                night.fingerprint,
-                tag_groups::find_recommendations(view, &night)?,
-                remediation::find_backlog(view, &night, &Filter::default(), usize::MAX)?,
+                recorded.fingerprint,
+                tag_groups::find_recommendations(view, &recorded)?,
+                remediation::find_backlog(view, &recorded, &Filter::default(), usize::MAX)?,
             ))
         });
         read.unwrap()
     };
-    let first = fix(&book, 1);
+    let first = fix(&ledger, 1);
     // Read off the file with the sqlite3 program when it was made.
     assert_eq!((first.0, first.2.standing.non_compliant), (5_359_856_732_603_370_370, 2));
-    book.nights = 2;
-    book.night(&[(instances(), whole(vec![instance("1", GOOD)]))]);
-    book.tell();
-    assert_eq!(book.number("SELECT max(snapshot_id) FROM told WHERE (SELECT count(*) FROM told) = 1"), 3);
-    assert_eq!(fix(&book, 1), first);
+    ledger.nights = 2;
+    ledger.night(&[(instances(), whole(vec![instance("1", GOOD)]))]);
+    ledger.tell();
+    assert_eq!(ledger.number("SELECT max(snapshot_id) FROM told WHERE (SELECT count(*) FROM told) = 1"), 3);
+    assert_eq!(fix(&ledger, 1), first);
 }
 
 /// In a migrated version 8 ledger, a resource without user tags has its own column instead of 1000 added to the number of missing
 /// tags. Fingerprints, compliance counts and the list of missing tags stay the same, for current and for superseded states.
 #[test]
 fn version_8_separates_untagged_from_missing_tags() {
-    let book = kept(8);
-    drop(LedgerWriter::open(&book.path()).unwrap());
+    let ledger = kept(8);
+    drop(LedgerWriter::open(&ledger.path()).unwrap());
     let list = |id: i64| {
-        let read = book.reader().read(|session| {
+        let read = ledger.reader().read(|session| {
             let snapshot = session.snapshot(id)?.unwrap();
             let mut counts = ComplianceCounts::default();
             compliance::count_by_scope(session, &snapshot, &Filter::default())?
@@ -274,17 +274,20 @@ fn version_8_separates_untagged_from_missing_tags() {
     assert_eq!(list(2), (8_423_954_800_956_177_981, (0, 0), vec![]));
     assert_eq!(list(3), (-4_731_964_780_674_654_313, (1, 0), vec![true]));
     let columns = "SELECT sum(untagged) * 100 + sum(missing_required) FROM";
-    assert_eq!((book.number(&format!("{columns} current")), book.number(&format!("{columns} history"))), (102, 102));
+    assert_eq!(
+        (ledger.number(&format!("{columns} current")), ledger.number(&format!("{columns} history"))),
+        (102, 102)
+    );
 }
 
 /// A narrowed scan in a migrated version 1 ledger takes the next snapshot identifier and records removed resources.
 #[test]
 fn scan_continues_in_migrated_ledger() {
-    let mut book = version_1();
-    let before = LedgerWriter::open(&book.path()).unwrap();
+    let mut ledger = version_1();
+    let before = LedgerWriter::open(&ledger.path()).unwrap();
     drop(before);
-    book.nights = 4;
-    let next = book.narrowed(&[(instances(), whole(vec![instance("1", GOOD)]))]);
+    ledger.nights = 4;
+    let next = ledger.narrowed(&[(instances(), whole(vec![instance("1", GOOD)]))]);
     assert_eq!((next.snapshot.id, next.changes["removed"]), (5, 4));
 }
 
@@ -292,11 +295,11 @@ fn scan_continues_in_migrated_ledger() {
 /// upgrade`. The same reader works after the migration.
 #[test]
 fn reader_of_old_schema_names_upgrade_command() {
-    let book = version_1();
-    let reader = book.reader();
+    let ledger = version_1();
+    let reader = ledger.reader();
     let error = reader.read(|view| view.newest()).unwrap_err().to_string();
     assert!(error.contains("schema version 1") && error.contains("tagledger store upgrade"), "{error}");
-    drop(LedgerWriter::open(&book.path()).unwrap());
+    drop(LedgerWriter::open(&ledger.path()).unwrap());
     assert_eq!(reader.read(|view| view.newest()).unwrap().unwrap().id, 4);
 }
 
@@ -304,24 +307,24 @@ fn reader_of_old_schema_names_upgrade_command() {
 /// beginning, reports its progress by snapshot and succeeds.
 #[test]
 fn interrupted_migration_rolls_back_and_restarts() {
-    let book = version_1();
-    let broken = LedgerWriter::open_upgrading(&book.path(), |progress| match progress.done {
+    let test_ledger = version_1();
+    let broken = LedgerWriter::open_upgrading(&test_ledger.path(), |progress| match progress.done {
         2 => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });
     assert!(matches!(broken, Err(LedgerError::UpgradeEnded)));
-    assert_eq!(book.number("SELECT user_version FROM pragma_user_version"), 1);
+    assert_eq!(test_ledger.number("SELECT user_version FROM pragma_user_version"), 1);
     let mut seen = Vec::new();
-    let told = |progress: UpgradeProgress| {
+    let answer = |progress: UpgradeProgress| {
         seen.push((progress.done, progress.of));
         ControlFlow::Continue(())
     };
-    drop(LedgerWriter::open_upgrading(&book.path(), told).unwrap());
-    let nights = [(0, 4), (1, 4), (2, 4), (3, 4)];
-    let expected = [&nights[..], &[(0, 4)], &nights, &[(0, 4)]].concat();
+    drop(LedgerWriter::open_upgrading(&test_ledger.path(), answer).unwrap());
+    let ledger = [(0, 4), (1, 4), (2, 4), (3, 4)];
+    let expected = [&ledger[..], &[(0, 4)], &ledger, &[(0, 4)]].concat();
     assert_eq!(
         seen, expected,
         "each night of the first step, one that looks at all at once, and each night of the last"
     );
-    assert_eq!(book.number("SELECT user_version FROM pragma_user_version"), SCHEMA_VERSION);
+    assert_eq!(test_ledger.number("SELECT user_version FROM pragma_user_version"), SCHEMA_VERSION);
 }

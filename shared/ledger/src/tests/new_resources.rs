@@ -23,23 +23,23 @@ fn bare(count: usize, name: &str) -> Listing {
 fn bucket_listed_in_two_regions_is_one_resource() {
     // Both wait together, or the first is written before the second is seen, alone or with others that wait.
     for between in [0, 5, 8, 20] {
-        let mut book = TestLedger::new();
+        let mut ledger = TestLedger::new();
         let (former, latter) = (in_region("us-east-1"), in_region("eu-west-1"));
-        let summary = book.night(&[
+        let summary = ledger.night(&[
             (former.clone(), bare(1, "b")),
             (in_region("us-west-2"), bare(between, "other")),
             (latter.clone(), bare(1, "b")),
         ]);
         assert_eq!(summary.tally.total(), between as u64 + 1);
-        assert_eq!(book.number("SELECT count(*) FROM current"), between as i64 + 1);
-        assert_eq!(book.number("SELECT count(*) FROM violation"), between as i64 + 1);
-        let cells = book
+        assert_eq!(ledger.number("SELECT count(*) FROM current"), between as i64 + 1);
+        assert_eq!(ledger.number("SELECT count(*) FROM violation"), between as i64 + 1);
+        let cells = ledger
             .reader()
             .read(|view| compliance::count_by_scope(view, &view.newest()?.unwrap(), &Filter::default()))
             .unwrap();
         let of = |wanted: &Scope| cells.iter().find(|(scope, _)| scope == wanted).map(|(_, tally)| tally.total());
         assert_eq!((of(&former), of(&latter)), (None, Some(1)), "{between} between");
-        assert_eq!(book.reader().check(true, |_| {}).unwrap().faults, Vec::<String>::new());
+        assert_eq!(ledger.reader().check(true, |_| {}).unwrap().faults, Vec::<String>::new());
     }
 }
 
@@ -54,14 +54,14 @@ fn first_snapshot_is_independent_of_scope_order() {
         (in_region("eu-west-1"), bare(6, "north")),
     ];
     let says = |scopes: &[(Scope, Listing)]| {
-        let mut book = TestLedger::new();
-        let summary = book.night(scopes);
-        let violations = book.number("SELECT sum(key % 1000003) FROM violation");
+        let mut ledger = TestLedger::new();
+        let summary = ledger.night(scopes);
+        let violations = ledger.number("SELECT sum(key % 1000003) FROM violation");
         (summary.snapshot.fingerprint, summary.tally, summary.changes, violations)
     };
-    let said = says(&scopes);
+    let reported = says(&scopes);
     for _ in 1..scopes.len() {
         scopes.rotate_left(1);
-        assert_eq!(says(&scopes), said);
+        assert_eq!(says(&scopes), reported);
     }
 }

@@ -13,19 +13,19 @@ use crate::{
 
 /// A snapshot of instances, three in four of which have findings, and a second one in which one in fifty changed.
 fn estate(resources: usize) -> TestLedger {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let all = |changed: bool| -> Vec<Resource> {
         let tags = |n: usize| [SHORT, BARE, OWNERLESS, GOOD][(n + usize::from(changed && n.is_multiple_of(50))) % 4];
         (0..resources).map(|n| instance(&format!("{n:x}"), tags(n))).collect()
     };
-    book.night(&[(instances(), whole(all(false)))]);
-    book.night(&[(instances(), whole(all(true)))]);
-    book
+    ledger.night(&[(instances(), whole(all(false)))]);
+    ledger.night(&[(instances(), whole(all(true)))]);
+    ledger
 }
 
 /// The steps of a statement and the number of its rows.
-fn steps(book: &TestLedger, text: &str, parameters: &[&dyn ToSql]) -> (i32, usize) {
-    let connection = open_read_only(&book.path()).unwrap();
+fn steps(ledger: &TestLedger, text: &str, parameters: &[&dyn ToSql]) -> (i32, usize) {
+    let connection = open_read_only(&ledger.path()).unwrap();
     let mut statement = connection.prepare(text).unwrap();
     let mut rows = statement.query(parameters).unwrap();
     let mut count = 0;
@@ -45,12 +45,13 @@ fn page_cost_is_independent_of_offset_and_size() {
     for (name, text) in [("worst, same rank", sql::WORST_SAME), ("lacking, same rank", sql::LACKING_SAME)] {
         let narrow: &dyn ToSql = if text == sql::WORST_SAME { &3 } else { &Null };
         for rank in [1, 2, (1 << 16) + 2] {
-            let asked =
-                |book: &TestLedger, key: i64| steps(book, text, &[&2, &Null, &Null, &Null, &rank, &key, narrow, &51]);
-            let (cost, rows) = asked(&large, middle);
+            let requested = |ledger: &TestLedger, key: i64| {
+                steps(ledger, text, &[&2, &Null, &Null, &Null, &rank, &key, narrow, &51])
+            };
+            let (cost, rows) = requested(&large, middle);
             assert!(cost < 60 * 51 + 200, "{name}, rank {rank}: {cost} steps for {rows} rows");
-            let (elsewhere, _) = asked(&large, i64::MAX);
-            let (of_few, _) = asked(&small, i64::MAX);
+            let (elsewhere, _) = requested(&large, i64::MAX);
+            let (of_few, _) = requested(&small, i64::MAX);
             assert!((cost - elsewhere).abs() < 400, "{name}, rank {rank}: {cost} and {elsewhere} steps");
             assert!((of_few - elsewhere).abs() < 400, "{name}, rank {rank}: {of_few} and {elsewhere} steps");
         }
@@ -293,24 +294,24 @@ const BUDGETS: &[(&str, Budget, &str)] = &[
     ("PLACE_OF", Fixed(15), "KEY"),
 ];
 
-fn parameters(book: &TestLedger, words: &str) -> Vec<Value> {
+fn parameters(ledger: &TestLedger, expected: &str) -> Vec<Value> {
     let value = |word: &str| match word {
         "-" => Value::Null,
-        "KEY" => Value::Integer(book.number("SELECT min(key) FROM current")),
+        "KEY" => Value::Integer(ledger.number("SELECT min(key) FROM current")),
         "MIDDLE" => Value::Integer(i64::MAX / 2),
         "blob" => Value::Blob(vec![1]),
         number if number.parse::<i64>().is_ok() => Value::Integer(number.parse().unwrap()),
         text => Value::Text(text.to_owned()),
     };
-    words.split_whitespace().map(value).collect()
+    expected.split_whitespace().map(value).collect()
 }
 
 /// Of every statement, on a connection that may write, and nothing of it is kept.
-fn cost(book: &TestLedger, text: &str, words: &str) -> i32 {
-    let connection = book.sql();
+fn cost(ledger: &TestLedger, text: &str, expected: &str) -> i32 {
+    let connection = ledger.sql();
     connection.execute_batch("PRAGMA foreign_keys = OFF; BEGIN").unwrap();
     let mut statement = connection.prepare(text).unwrap();
-    let mut rows = statement.query(params_from_iter(parameters(book, words))).unwrap();
+    let mut rows = statement.query(params_from_iter(parameters(ledger, expected))).unwrap();
     while rows.next().unwrap().is_some() {}
     drop(rows);
     statement.get_status(StatementStatus::VmStep)
@@ -323,13 +324,13 @@ fn statements_stay_within_step_budgets() {
     let named: Vec<&str> = BUDGETS.iter().map(|(name, ..)| *name).collect();
     assert_eq!(named, all().map(|(name, _)| name).collect::<Vec<_>>());
     let (small, large) = (estate(1_000), estate(8_000));
-    for ((name, budget, words), (_, text)) in BUDGETS.iter().zip(all()) {
+    for ((name, budget, expected), (_, text)) in BUDGETS.iter().zip(all()) {
         let most = match budget {
             Fixed(steps) => [*steps; 2],
             Each(steps) => [1_000 * steps + 200, 8_000 * steps + 200],
             Uncounted => continue,
         };
-        let costs = [&small, &large].map(|book| cost(book, text, words));
+        let costs = [&small, &large].map(|ledger| cost(ledger, text, expected));
         assert!(costs.iter().zip(most).all(|(cost, most)| *cost <= most), "{name}: {costs:?} steps, {most:?} allowed");
     }
 }

@@ -99,8 +99,8 @@ pub(crate) fn harvest(singles: ResourceCosts, charges: &[(&str, &str)]) -> BillC
 }
 
 /// Every lacking resource with its cost, in the order of costs.
-fn told(book: &TestLedger) -> Vec<(String, Option<String>)> {
-    let page = book.reader().read(|view| {
+fn told(ledger: &TestLedger) -> Vec<(String, Option<String>)> {
+    let page = ledger.reader().read(|view| {
         let newest = view.newest()?.unwrap();
         missing_tags::list_by_cost(view, &newest, &Filter::default(), ScopeFilter::default(), PageStart::FIRST, 50)
     });
@@ -116,53 +116,53 @@ fn cost(resource: &str, amount: &str) -> (String, Option<String>) {
 /// resource. A stopped instance costs 0.
 #[test]
 fn pool_cost_is_divided_by_billed_units() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     // 2,000 hours were billed in a month of 720: of machines that are gone too.
     let pools = vec![pool("ec2:instance", "m5.large", "200", 2_000)];
     let found = whole(vec![machine("1", BARE, 1), machine("2", BARE, 0), machine("3", GOOD, 1)]);
-    book.write(&[(instances(), found)], |night| night.bill(&harvest(shared(pools), &[(EC2, "200")])));
-    assert_eq!(told(&book), [cost("instance/i-1", "72.00"), cost("instance/i-2", "0.00")]);
+    ledger.write(&[(instances(), found)], |snapshot| snapshot.bill(&harvest(shared(pools), &[(EC2, "200")])));
+    assert_eq!(told(&ledger), [cost("instance/i-1", "72.00"), cost("instance/i-2", "0.00")]);
 }
 
 /// When the current resources of a pool need more units than were billed, the pool is divided among all of them. Their
 /// costs sum to the billed amount, also after a later snapshot without a new bill adds a resource.
 #[test]
 fn pool_cost_of_grown_fleet_stays_within_billed_amount() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let pools = vec![pool("ec2:instance", "m5.large", "200", 720)];
     let found = (0..4).map(|n| machine(&n.to_string(), BARE, 1)).collect();
-    book.write(&[(instances(), whole(found))], |night| night.bill(&harvest(shared(pools), &[(EC2, "200")])));
-    assert!(told(&book).iter().all(|(_, cost)| cost.as_deref() == Some("50.00")), "{:?}", told(&book));
+    ledger.write(&[(instances(), whole(found))], |snapshot| snapshot.bill(&harvest(shared(pools), &[(EC2, "200")])));
+    assert!(told(&ledger).iter().all(|(_, cost)| cost.as_deref() == Some("50.00")), "{:?}", told(&ledger));
     // One more comes the next night, without the bill being asked again.
     let found = (0..5).map(|n| machine(&n.to_string(), BARE, 1)).collect();
-    book.night(&[(instances(), whole(found))]);
-    assert!(told(&book).iter().all(|(_, cost)| cost.as_deref() == Some("40.00")), "{:?}", told(&book));
+    ledger.night(&[(instances(), whole(found))]);
+    assert!(told(&ledger).iter().all(|(_, cost)| cost.as_deref() == Some("40.00")), "{:?}", told(&ledger));
 }
 
 /// A read session that is open while a new snapshot commits computes the remediation backlog and a policy simulation,
 /// costs included, from the state at its start.
 #[test]
 fn open_read_session_ignores_new_snapshot() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let estate = |tags: &'static [(&str, &str)]| whole((0..40).map(|n| machine(&n.to_string(), tags, 1)).collect());
     let pools = vec![pool("ec2:instance", "m5.large", "400", 720)];
-    book.write(&[(instances(), estate(BARE))], |night| night.bill(&harvest(shared(pools), &[(EC2, "400")])));
-    let reader = book.reader();
-    let asked = |view: &ReadSession<'_>| {
-        let night = view.snapshot(1)?.unwrap();
-        let policy = view.policy(&night)?;
-        let to_fix = remediation::find_backlog(view, &night, &Filter::default(), usize::MAX)?;
-        let draft = policy_simulation::simulate(view, &night, &Filter::default(), &policy, 100)?;
+    ledger.write(&[(instances(), estate(BARE))], |recorded| recorded.bill(&harvest(shared(pools), &[(EC2, "400")])));
+    let reader = ledger.reader();
+    let requested = |view: &ReadSession<'_>| {
+        let recorded = view.snapshot(1)?.unwrap();
+        let policy = view.policy(&recorded)?;
+        let to_fix = remediation::find_backlog(view, &recorded, &Filter::default(), usize::MAX)?;
+        let draft = policy_simulation::simulate(view, &recorded, &Filter::default(), &policy, 100)?;
         Ok((to_fix, draft.scopes, draft.reasons))
     };
     // Another reader, for this one is not to remember anything.
-    let before = book.reader().read(asked).unwrap();
+    let before = ledger.reader().read(requested).unwrap();
     let amid = reader
         .read(|view| {
             // This one sees nothing of what comes now; in what comes, ended versions have no costs.
             assert_eq!(view.newest()?.unwrap().id, 1);
-            book.night(&[(instances(), estate(GOOD))]);
-            asked(view)
+            ledger.night(&[(instances(), estate(GOOD))]);
+            requested(view)
         })
         .unwrap();
     assert_eq!(before, amid);
@@ -175,19 +175,19 @@ fn open_read_session_ignores_new_snapshot() {
 /// has an unknown cost instead of zero.
 #[test]
 fn volumes_share_pool_by_size_and_unbilled_type_has_no_cost() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let volume = |id: &str, driver: &str, quantity| Resource {
         arn: format!("arn:aws:ec2:eu-west-1:111122223333:volume/vol-{id}").parse().unwrap(),
         usage: Some(Usage { driver: driver.to_owned(), quantity }),
         ..instance(id, BARE)
     };
     let found = whole(vec![volume("1", "gp3", 30), volume("2", "gp3", 10), volume("3", "io2", 10)]);
-    book.policy = Policy::parse(&POLICY.replace("\"s3:bucket\"]", "\"ec2:volume\"]")).unwrap();
+    ledger.policy = Policy::parse(&POLICY.replace("\"s3:bucket\"]", "\"ec2:volume\"]")).unwrap();
     let pools = vec![pool("ec2:volume", "gp3", "10", 50)];
     let bill = harvest(shared(pools), &[("EC2 - Other", "12")]);
-    book.write(&[(scope("eu-west-1", "ec2:volume"), found)], |night| night.bill(&bill));
+    ledger.write(&[(scope("eu-west-1", "ec2:volume"), found)], |snapshot| snapshot.bill(&bill));
     let unknown = ("volume/vol-3".to_owned(), None);
-    assert_eq!(told(&book), [cost("volume/vol-1", "6.00"), cost("volume/vol-2", "2.00"), unknown]);
+    assert_eq!(told(&ledger), [cost("volume/vol-1", "6.00"), cost("volume/vol-2", "2.00"), unknown]);
 }
 
 /// A resource in the resource-level bill is assigned its share of the recent charges of its service, applied to the
@@ -195,7 +195,7 @@ fn volumes_share_pool_by_size_and_unbilled_type_has_no_cost() {
 /// the bill does not list has an unknown cost.
 #[test]
 fn billed_resource_gets_its_share_of_service_charge() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let buckets = scope("eu-west-1", "s3:bucket");
     let mut singles = costs(NOVEMBER);
     let charges = singles.charges.as_mut().unwrap();
@@ -206,7 +206,7 @@ fn billed_resource_gets_its_share_of_service_charge() {
         (instances(), whole(vec![machine("1", BARE, 1), machine("2", BARE, 0), machine("3", BARE, 1)])),
         (buckets, whole(vec![bucket("photos", tagged(BARE))])),
     ];
-    book.write(&found, |night| night.bill(&harvest(singles, &[(EC2, "100"), (S3, "10")])));
+    ledger.write(&found, |snapshot| snapshot.bill(&harvest(singles, &[(EC2, "100"), (S3, "10")])));
     // 30 of 50 were the first one's; what names no resource is nobody's; one is not named, so its cost is not known, and
     // another one is stopped.
     let expected = [
@@ -215,10 +215,11 @@ fn billed_resource_gets_its_share_of_service_charge() {
         cost("instance/i-2", "0.00"),
         ("instance/i-3".to_owned(), None),
     ];
-    assert_eq!(told(&book), expected);
+    assert_eq!(told(&ledger), expected);
     let sums = |least: &str| {
         let what = ScopeFilter { least_cost: Some(usd(least)), created_until: None };
-        book.reader()
+        ledger
+            .reader()
             .read(|view| missing_tags::sum_totals(view, &view.newest()?.unwrap(), &Filter::default(), what))
             .unwrap()
     };
@@ -230,20 +231,20 @@ fn billed_resource_gets_its_share_of_service_charge() {
 /// not attribute. Fixed and regressed spend is measured against the tags at the billed month.
 #[test]
 fn current_tags_spend_and_remediation() {
-    let mut book = TestLedger::new();
-    book.nights = -40; // in November
+    let mut ledger = TestLedger::new();
+    ledger.nights = -40; // in November
     let misspelt = &[("owner", "a@b.example"), ("Environment", "production")];
     let pools = vec![pool("ec2:instance", "m5.large", "500", 3_600)];
     let (then, now) = ([BARE, BARE, GOOD, GOOD, GOOD], [GOOD, BARE, GOOD, misspelt, BARE]);
     let estate = |tags: [&[(&str, &str)]; 5]| whole((0..5).map(|n| machine(&n.to_string(), tags[n], 1)).collect());
-    book.policy = Policy::parse(
+    ledger.policy = Policy::parse(
         &POLICY.replace("\"required_tags\"", "\"tag_naming_rules\": {\"case_sensitivity\": false}, \"required_tags\""),
     )
     .unwrap();
-    book.night(&[(instances(), estate(then))]);
-    book.nights = 4; // in January
-    book.write(&[(instances(), estate(now))], |night| night.bill(&harvest(shared(pools), &[(EC2, "500")])));
-    let (live, turned) = book.reader().read(|view| spend::sum_current_spend(view, &view.newest()?.unwrap())).unwrap();
+    ledger.night(&[(instances(), estate(then))]);
+    ledger.nights = 4; // in January
+    ledger.write(&[(instances(), estate(now))], |snapshot| snapshot.bill(&harvest(shared(pools), &[(EC2, "500")])));
+    let (live, turned) = ledger.reader().read(|view| spend::sum_current_spend(view, &view.newest()?.unwrap())).unwrap();
     let spend = CurrentTagSpend { attributable: usd("200"), unattributable: usd("300"), not_judged: usd("0") };
     assert_eq!(live, [ScopeSpend { scope: instances(), spend }], "a key that a bill does not know is none");
     let turned = turned.unwrap();
@@ -254,16 +255,16 @@ fn current_tags_spend_and_remediation() {
 /// they do not exceed the amount of the month.
 #[test]
 fn credits_never_raise_cost_above_bill() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let mut singles = costs(NOVEMBER);
     let named = |id: &str, amount| (EC2.to_owned(), id.to_owned(), usd(amount));
     let charges = singles.charges.as_mut().unwrap();
     charges.services = vec![(EC2.to_owned(), usd("20"))];
     charges.resources = vec![named("i-1", "30"), named("i-2", "30"), named("i-3", "-40")];
     let found = ["1", "2", "3"].map(|id| machine(id, BARE, 1)).to_vec();
-    book.write(&[(instances(), whole(found))], |night| night.bill(&harvest(singles, &[(EC2, "100")])));
+    ledger.write(&[(instances(), whole(found))], |snapshot| snapshot.bill(&harvest(singles, &[(EC2, "100")])));
     let expected = [cost("instance/i-2", "50.00"), cost("instance/i-1", "50.00"), cost("instance/i-3", "0.00")];
-    let mut told = told(&book);
+    let mut told = told(&ledger);
     told.sort_by_key(|(_, cost)| std::cmp::Reverse(cost.clone()));
     assert_eq!(
         told.iter().map(|(_, cost)| cost).collect::<Vec<_>>(),
@@ -275,15 +276,15 @@ fn credits_never_raise_cost_above_bill() {
 /// pool.
 #[test]
 fn service_without_billed_resources_uses_its_pool() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let mut singles = costs(NOVEMBER);
     let charges = singles.charges.as_mut().unwrap();
     charges.services = vec![(EC2.to_owned(), usd("50")), (S3.to_owned(), usd("1"))];
     charges.resources = vec![(S3.to_owned(), "photos".to_owned(), usd("1"))];
     singles.pools = vec![pool("ec2:instance", "m5.large", "72", 720)];
     let bill = harvest(singles, &[(EC2, "100"), (S3, "10")]);
-    book.write(&[(instances(), whole(vec![machine("1", BARE, 1)]))], |night| night.bill(&bill));
-    assert_eq!(told(&book), [cost("instance/i-1", "72.00")]);
+    ledger.write(&[(instances(), whole(vec![machine("1", BARE, 1)]))], |snapshot| snapshot.bill(&bill));
+    assert_eq!(told(&ledger), [cost("instance/i-1", "72.00")]);
 }
 
 /// A machine or volume: which driver, how much of it, and how it is tagged.

@@ -28,14 +28,14 @@ fn estate() -> Vec<(Scope, Listing)> {
 
 /// Reads all pages of a snapshot, newest when none is named.
 fn all_pages(
-    book: &TestLedger,
+    ledger: &TestLedger,
     id: Option<i64>,
     limit: usize,
     ask: impl Fn(&ReadSession<'_>, &Snapshot, PageStart, usize) -> ResourcePage,
 ) -> Vec<ResourceRow> {
     let (mut rows, mut start) = (Vec::new(), Some(PageStart::FIRST));
     while let Some(at) = start {
-        let page = book
+        let page = ledger
             .reader()
             .read(|view| {
                 let snapshot = if let Some(id) = id { view.snapshot(id)? } else { view.newest()? };
@@ -56,11 +56,11 @@ fn worst(view: &ReadSession<'_>, snapshot: &Snapshot, at: PageStart, limit: usiz
 /// Pages of any size list every resource with findings exactly once, ordered by decreasing number of errors.
 #[test]
 fn any_page_size_lists_each_resource_once_worst_first() {
-    let mut book = TestLedger::new();
-    book.night(&estate());
-    let by_hundred = all_pages(&book, None, 100, worst);
+    let mut ledger = TestLedger::new();
+    ledger.night(&estate());
+    let by_hundred = all_pages(&ledger, None, 100, worst);
     assert_eq!(by_hundred.len(), 20, "25 resources, of which 5 are as they should be");
-    assert_eq!(all_pages(&book, None, 3, worst), by_hundred);
+    assert_eq!(all_pages(&ledger, None, 3, worst), by_hundred);
     let errors: Vec<usize> = by_hundred.iter().map(errors).collect();
     assert!(errors.is_sorted_by(|a, b| a >= b), "{errors:?}");
     assert_eq!(errors.iter().sum::<usize>(), 5 * 2 + 5 + 5 + 5 * 2);
@@ -73,28 +73,28 @@ fn errors(row: &ResourceRow) -> usize {
 /// The pages of a past snapshot do not change when a later snapshot adds, removes or retags resources.
 #[test]
 fn page_of_past_snapshot_ignores_later_changes() {
-    let mut book = TestLedger::new();
-    book.night(&estate());
-    let then = all_pages(&book, None, 4, worst);
+    let mut ledger = TestLedger::new();
+    ledger.night(&estate());
+    let then = all_pages(&ledger, None, 4, worst);
     let mut later = estate();
     later[0].1.resources.truncate(12);
     later[0].1.resources.push(instance("new", BARE));
     later[0].1.resources[0].tags = tagged(GOOD);
-    book.night(&later);
-    assert_eq!(all_pages(&book, Some(1), 4, worst), then);
-    assert_ne!(all_pages(&book, None, 4, worst), then);
+    ledger.night(&later);
+    assert_eq!(all_pages(&ledger, Some(1), 4, worst), then);
+    assert_ne!(all_pages(&ledger, None, 4, worst), then);
 }
 
 /// A row contains the tags exactly as they were read, with empty values and Unicode, the creation time, and for each
 /// violation the time of the snapshot that first recorded it.
 #[test]
 fn row_has_exact_tags_and_first_seen_time() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let odd = [("Owner", "tbd"), ("Environment", "production"), ("Name", "w 1"), ("k", ""), ("ключ", "значение")];
-    book.night(&[(instances(), whole(vec![instance("1", &odd)]))]);
-    let first_night = book.reader().read(|view| view.newest()).unwrap().unwrap().started_at;
-    book.night(&[(instances(), whole(vec![instance("1", &odd)]))]);
-    let rows = all_pages(&book, None, 10, worst);
+    ledger.night(&[(instances(), whole(vec![instance("1", &odd)]))]);
+    let first_night = ledger.reader().read(|view| view.newest()).unwrap().unwrap().started_at;
+    ledger.night(&[(instances(), whole(vec![instance("1", &odd)]))]);
+    let rows = all_pages(&ledger, None, 10, worst);
     assert_eq!(rows[0].tags, odd.into_iter().collect::<TagSet>());
     let seen: Vec<_> =
         rows[0].violations.iter().map(|(rule, at)| (rule.code.as_str(), rule.tag.as_str(), *at)).collect();
@@ -106,16 +106,16 @@ fn row_has_exact_tags_and_first_seen_time() {
 /// two groups separately.
 #[test]
 fn untagged_resources_precede_missing_tags() {
-    let mut book = TestLedger::new();
-    book.night(&estate());
+    let mut ledger = TestLedger::new();
+    ledger.night(&estate());
     let lacking = |view: &ReadSession<'_>, snapshot: &Snapshot, at, limit| {
         compliance::list_missing_tags(view, snapshot, &Filter::default(), OrderByMissingTags::default(), at, limit)
             .unwrap()
     };
-    let rows = all_pages(&book, None, 4, lacking);
+    let rows = all_pages(&ledger, None, 4, lacking);
     let bare: Vec<bool> = rows.iter().map(|row| row.tags.iter().len() == 0).collect();
     assert_eq!(bare, [vec![true; 10], vec![false; 5]].concat());
-    let sums = book.reader().read(|view| {
+    let sums = ledger.reader().read(|view| {
         missing_tags::sum_totals(view, &view.newest()?.unwrap(), &Filter::default(), ScopeFilter::default())
     });
     let sums = sums.unwrap();
@@ -131,15 +131,15 @@ fn age_filter_counts_match_listed_pages() {
         created_at: created(n),
         ..instance(&format!("{n:x}"), [BARE, OWNERLESS, GOOD][usize::try_from(n % 3).unwrap()])
     };
-    let mut book = TestLedger::new();
-    book.night(&[(instances(), whole((0..90).map(of_age).collect()))]);
-    book.night(&[(instances(), whole((5..95).map(of_age).collect()))]);
+    let mut ledger = TestLedger::new();
+    ledger.night(&[(instances(), whole((0..90).map(of_age).collect()))]);
+    ledger.night(&[(instances(), whole((5..95).map(of_age).collect()))]);
     for snapshot in [1, 2] {
         for day in -1..8 {
             let what = OrderByMissingTags {
                 created_until: Some(Timestamp::from_second(1_700_000_000 + 86_400 * day).unwrap()),
             };
-            let asked = book.reader().read(|view| {
+            let requested = ledger.reader().read(|view| {
                 let snapshot = view.snapshot(snapshot)?.unwrap();
                 let rows =
                     compliance::list_missing_tags(view, &snapshot, &Filter::default(), what, PageStart::FIRST, 100)?
@@ -149,11 +149,11 @@ fn age_filter_counts_match_listed_pages() {
                 let sums = missing_tags::sum_totals(view, &snapshot, &Filter::default(), what)?;
                 Ok((rows, (sums.untagged, sums.missing_required)))
             });
-            let (rows, counts) = asked.unwrap();
+            let (rows, counts) = requested.unwrap();
             let bare = rows.iter().filter(|row| row.tags.user().next().is_none()).count();
             assert_eq!((bare as u64, (rows.len() - bare) as u64), counts, "snapshot {snapshot}, day {day}");
         }
-        let dateless = book
+        let dateless = ledger
             .reader()
             .read(|view| {
                 missing_tags::sum_totals(
@@ -174,10 +174,10 @@ fn age_filter_counts_match_listed_pages() {
 /// A filter for a region that the ledger has never recorded returns an empty page and no error.
 #[test]
 fn filter_for_unknown_region_finds_nothing() {
-    let mut book = TestLedger::new();
-    book.night(&estate());
+    let mut ledger = TestLedger::new();
+    ledger.night(&estate());
     let nowhere = Filter { regions: vec!["us-east-1".parse().unwrap()], ..Filter::default() };
-    let page = book
+    let page = ledger
         .reader()
         .read(|view| compliance::list_by_severity(view, &view.newest()?.unwrap(), &nowhere, ALL, PageStart::FIRST, 10));
     assert_eq!(ids(&page.unwrap()), Vec::<&str>::new());
@@ -187,10 +187,10 @@ fn filter_for_unknown_region_finds_nothing() {
 /// filter that admits everything.
 #[test]
 fn finding_counts_match_between_rollups_and_facts() {
-    let mut book = TestLedger::new();
-    book.night(&estate());
+    let mut ledger = TestLedger::new();
+    ledger.night(&estate());
     let here = Filter { regions: vec!["eu-west-1".parse().unwrap()], ..Filter::default() };
-    let both = book.reader().read(|view| {
+    let both = ledger.reader().read(|view| {
         let newest = view.newest()?.unwrap();
         Ok((
             compliance::count_by_rule(view, &newest, &Filter::default())?,
@@ -238,27 +238,27 @@ fn list_pages(view: &ReadSession<'_>, snapshot: &Snapshot) -> Vec<ResourceRow> {
 }
 
 /// Writes a snapshot in which some resources are new, some are removed and some are retagged.
-pub(crate) fn varied(book: &mut TestLedger, night: usize) {
+pub(crate) fn varied(ledger: &mut TestLedger, recorded: usize) {
     let tags = [GOOD, SHORT, OWNERLESS, BARE];
-    let kind = |number: usize| tags[(number * 3 + night * (number % 3)) % 4];
-    let there = |number: &usize| !(number + night).is_multiple_of(9);
+    let kind = |number: usize| tags[(number * 3 + recorded * (number % 3)) % 4];
+    let there = |number: &usize| !(number + recorded).is_multiple_of(9);
     let instances_now = (0..12).filter(there).map(|number| instance(&number.to_string(), kind(number))).collect();
     let buckets_now = (0..5).filter(there).map(|number| bucket(&number.to_string(), tagged(kind(number)))).collect();
-    book.night(&[(instances(), whole(instances_now)), (scope("eu-west-1", "s3:bucket"), whole(buckets_now))]);
+    ledger.night(&[(instances(), whole(instances_now)), (scope("eu-west-1", "s3:bucket"), whole(buckets_now))]);
 }
 
 /// The recommendations, the remediation backlog and the policy simulation of a past snapshot are the same as when it
 /// was the newest.
 #[test]
 fn backlog_of_past_snapshot_is_unchanged() {
-    let (mut book, everywhere) = (TestLedger::new(), Filter::default());
+    let (mut ledger, everywhere) = (TestLedger::new(), Filter::default());
     let mut first_answers = Vec::new();
-    for night in 0..6 {
-        varied(&mut book, night);
+    for recorded in 0..6 {
+        varied(&mut ledger, recorded);
         // A reader with an empty cache.
-        let reader = book.reader();
+        let reader = ledger.reader();
         let answers = |view: &ReadSession<'_>, snapshot: &Snapshot| {
-            let simulated = policy_simulation::simulate(view, snapshot, &everywhere, &book.policy, 0)?;
+            let simulated = policy_simulation::simulate(view, snapshot, &everywhere, &ledger.policy, 0)?;
             Ok((
                 tag_groups::find_recommendations(view, snapshot)?,
                 remediation::find_backlog(view, snapshot, &everywhere, usize::MAX)?,
@@ -279,12 +279,12 @@ fn backlog_of_past_snapshot_is_unchanged() {
 /// filters and orders.
 #[test]
 fn past_pages_match_with_and_without_cache() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     // One reader preloads its cache for each snapshot, the other does not.
-    let (warm, cold) = (book.reader(), book.reader());
+    let (warm, cold) = (ledger.reader(), ledger.reader());
     let mut first_answers: Vec<(Snapshot, Vec<ResourceRow>)> = Vec::new();
-    for night in 0..6 {
-        varied(&mut book, night);
+    for recorded in 0..6 {
+        varied(&mut ledger, recorded);
         for reader in [&warm, &cold] {
             reader
                 .read(|view| {
@@ -319,15 +319,15 @@ fn past_pages_match_with_and_without_cache() {
 /// began.
 #[test]
 fn resource_by_arn_has_violation_start_times() {
-    let mut book = TestLedger::new();
-    book.night(&[(instances(), whole(vec![instance("1", SHORT)]))]);
-    book.night(&[(instances(), whole(vec![instance("1", BARE)]))]);
+    let mut ledger = TestLedger::new();
+    ledger.night(&[(instances(), whole(vec![instance("1", SHORT)]))]);
+    ledger.night(&[(instances(), whole(vec![instance("1", BARE)]))]);
     let named = |view: &ReadSession<'_>| {
         resource_by_arn::find_resources(view, &view.newest()?.unwrap(), &[instance("1", BARE).arn])
     };
-    let rows = book.reader().read(named).unwrap();
+    let rows = ledger.reader().read(named).unwrap();
     let found: Vec<_> =
         rows[0].violations.iter().map(|(rule, at)| (rule.tag.as_str(), rule.code.as_str(), *at)).collect();
-    let night = |number: i64| Timestamp::constant(1_767_225_600, 0) + (24 * number).hours();
-    assert_eq!(found, [("Owner", "MISSING", night(2)), ("Environment", "MISSING", night(2))]);
+    let recorded = |number: i64| Timestamp::constant(1_767_225_600, 0) + (24 * number).hours();
+    assert_eq!(found, [("Owner", "MISSING", recorded(2)), ("Environment", "MISSING", recorded(2))]);
 }

@@ -25,23 +25,23 @@ use crate::{
 
 /// Snapshots of 40 instances: in each some are retagged or renamed, some are removed and some are new. The first bill lists no
 /// resources and has cost pools of machines of two sizes.
-fn restless(nights: usize) -> TestLedger {
-    let mut book = TestLedger::new();
+fn restless(ledger: usize) -> TestLedger {
+    let mut test_ledger = TestLedger::new();
     let pools = vec![pool("ec2:instance", "m0.large", "900", 9_000), pool("ec2:instance", "m1.large", "500", 7_200)];
-    book.write(&estate(0), |night| night.bill(&harvest(shared(pools), &[("Compute", "1400")])));
-    (1..nights).for_each(|night| drop(book.night(&estate(night))));
-    book
+    test_ledger.write(&estate(0), |snapshot| snapshot.bill(&harvest(shared(pools), &[("Compute", "1400")])));
+    (1..ledger).for_each(|snapshot| drop(test_ledger.night(&estate(snapshot))));
+    test_ledger
 }
 
-fn estate(night: usize) -> [(Scope, Listing); 1] {
-    let tags = |n: usize| [GOOD, SHORT, BARE, OWNERLESS][(n * 7 + (night + n) / 5) % 4];
-    let found = (0..40).filter(|n| !(n + night / 3).is_multiple_of(6)).map(|n| {
-        let name = format!("host-{n}-{}", (night + n) / 7);
+fn estate(snapshot: usize) -> [(Scope, Listing); 1] {
+    let tags = |n: usize| [GOOD, SHORT, BARE, OWNERLESS][(n * 7 + (snapshot + n) / 5) % 4];
+    let found = (0..40).filter(|n| !(n + snapshot / 3).is_multiple_of(6)).map(|n| {
+        let name = format!("host-{n}-{}", (snapshot + n) / 7);
         let unnamed = tags(n).iter().copied().filter(|(key, _)| *key != "Name");
         let tags: Vec<(&str, &str)> = unnamed.chain([("Name", name.as_str())]).collect();
         let usage =
-            Some(Usage { driver: format!("m{}.large", n % 3), quantity: u32::from(!(n + night).is_multiple_of(4)) });
-        Resource { usage, ..instance(&format!("{:x}", n + night / 10), &tags) }
+            Some(Usage { driver: format!("m{}.large", n % 3), quantity: u32::from(!(n + snapshot).is_multiple_of(4)) });
+        Resource { usage, ..instance(&format!("{:x}", n + snapshot / 10), &tags) }
     });
     [(instances(), whole(found.collect()))]
 }
@@ -113,11 +113,11 @@ fn warm(reader: &LedgerReader) {
 
 /// Asserts that a reader with a loaded cache returns the same diff of each two snapshots as one without. Returns the number of tag
 /// changes, of renames, and of resources with costs.
-fn assert_same_diffs(book: &TestLedger, warm: &LedgerReader, nights: &[i64]) -> [usize; 3] {
-    let cold = book.reader();
+fn assert_same_diffs(test_ledger: &TestLedger, warm: &LedgerReader, ledger: &[i64]) -> [usize; 3] {
+    let cold = test_ledger.reader();
     let mut counts = [0; 3];
-    for (place, later) in nights.iter().enumerate() {
-        for earlier in nights.iter().take(place) {
+    for (place, later) in ledger.iter().enumerate() {
+        for earlier in ledger.iter().take(place) {
             let differences = cold.read(|view| diff_between(view, *earlier, *later)).unwrap();
             assert_eq!(
                 warm.read(|view| diff_between(view, *earlier, *later)).unwrap(),
@@ -144,10 +144,10 @@ fn assert_same_diffs(book: &TestLedger, warm: &LedgerReader, nights: &[i64]) -> 
 /// with a loaded cache. This also holds after another snapshot, after another bill and after pruning.
 #[test]
 fn diff_is_the_same_with_and_without_cache() {
-    let mut book = restless(14);
-    let reader = book.reader();
+    let mut ledger = restless(14);
+    let reader = ledger.reader();
     warm(&reader);
-    let [changes, names, with_costs] = assert_same_diffs(&book, &reader, &(1..=14).collect::<Vec<_>>());
+    let [changes, names, with_costs] = assert_same_diffs(&ledger, &reader, &(1..=14).collect::<Vec<_>>());
     assert!(
         changes > 1_000 && names > 200 && with_costs > 500,
         "{changes} changes, {names} of names, {with_costs} costs"
@@ -155,38 +155,38 @@ fn diff_is_the_same_with_and_without_cache() {
 
     // Another snapshot, by whose bill the same machines cost half: the cached values belong to the former newest snapshot.
     let pools = vec![pool("ec2:instance", "m0.large", "450", 9_000)];
-    book.write(&estate(14), |night| night.bill(&harvest(shared(pools), &[("Compute", "450")])));
+    ledger.write(&estate(14), |recorded| recorded.bill(&harvest(shared(pools), &[("Compute", "450")])));
     let all: Vec<i64> = (1..=15).collect();
-    let [.., with_fewer] = assert_same_diffs(&book, &reader, &all);
+    let [.., with_fewer] = assert_same_diffs(&ledger, &reader, &all);
     assert!(with_fewer < with_costs && with_fewer > 200, "{with_fewer} costs");
     warm(&reader);
-    assert_same_diffs(&book, &reader, &all);
+    assert_same_diffs(&ledger, &reader, &all);
 
-    let mut writer = LedgerWriter::open(&book.path()).unwrap();
+    let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
     writer.thin(&"3d,3w".parse().unwrap(), jiff::civil::date(2026, 1, 16)).unwrap();
-    let kept: Vec<i64> =
+    let stored: Vec<i64> =
         all.into_iter().filter(|id| reader.read(|view| view.snapshot(*id)).unwrap().is_some()).collect();
-    assert!((4..=8).contains(&kept.len()), "{kept:?}");
-    assert_same_diffs(&book, &reader, &kept);
+    assert!((4..=8).contains(&stored.len()), "{stored:?}");
+    assert_same_diffs(&ledger, &reader, &stored);
 }
 
 /// The number of changes between two snapshots includes retagged, new and removed resources. It is capped at the given
 /// limit.
 #[test]
 fn change_count_includes_new_and_removed_resources() {
-    let mut book = TestLedger::new();
-    let night = |book: &mut TestLedger, found: &[(&str, &[(&str, &str)])]| {
+    let mut ledger = TestLedger::new();
+    let recorded = |ledger: &mut TestLedger, found: &[(&str, &[(&str, &str)])]| {
         let found = found.iter().map(|(id, tags)| instance(id, tags)).collect();
-        book.night(&[(instances(), whole(found))])
+        ledger.night(&[(instances(), whole(found))])
     };
-    night(&mut book, &[("1", GOOD), ("2", GOOD), ("3", GOOD)]);
+    recorded(&mut ledger, &[("1", GOOD), ("2", GOOD), ("3", GOOD)]);
     // One is retagged, one is removed, and two are new.
-    night(&mut book, &[("1", GOOD), ("2", BARE), ("4", GOOD), ("5", GOOD)]);
+    recorded(&mut ledger, &[("1", GOOD), ("2", BARE), ("4", GOOD), ("5", GOOD)]);
     let counted = |most| {
         let of = |view: &ReadSession<'_>| {
             snapshot_diff::count_changes(view, &view.snapshot(1)?.unwrap(), &view.snapshot(2)?.unwrap(), most)
         };
-        book.reader().read(of).unwrap()
+        ledger.reader().read(of).unwrap()
     };
     assert_eq!([counted(100), counted(3)], [4, 3]);
 }
@@ -195,7 +195,7 @@ fn change_count_includes_new_and_removed_resources() {
 /// cache, for every filter. In a snapshot of a narrowed scan, the carried-over scopes are listed as well.
 #[test]
 fn coverage_is_the_same_with_and_without_cache() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let [here, there] = ["eu-west-1", "eu-north-1"].map(|region| scope(region, "s3:bucket"));
     let bucket = |name: &str| bucket(name, tagged(GOOD));
     let all = [
@@ -203,10 +203,10 @@ fn coverage_is_the_same_with_and_without_cache() {
         (here.clone(), whole(vec![bucket("a")])),
         (there.clone(), broken(vec![bucket("b")])),
     ];
-    book.night(&all);
+    ledger.night(&all);
     // Only the buckets of one region are scanned again: the rest is carried over.
-    book.narrowed(&[(here, broken(vec![]))]);
-    book.night(&all);
+    ledger.narrowed(&[(here, broken(vec![]))]);
+    ledger.night(&all);
     let regions = |region: &str| Filter { regions: vec![region.parse().unwrap()], ..Filter::default() };
     let types = |kind: &str| Filter { types: vec![kind.parse().unwrap()], ..Filter::default() };
     let filters =
@@ -215,14 +215,14 @@ fn coverage_is_the_same_with_and_without_cache() {
     for id in 1..=3 {
         for filter in &filters {
             let [cold, warm] = [false, true].map(|ahead| {
-                let asked = |view: &ReadSession<'_>| {
+                let requested = |view: &ReadSession<'_>| {
                     let snapshot = view.snapshot(id)?.unwrap();
                     if ahead {
                         compliance::preload(view, &snapshot)?;
                     }
                     coverage::summarize(view, &snapshot, filter)
                 };
-                book.reader().read(asked).unwrap()
+                ledger.reader().read(requested).unwrap()
             });
             assert_eq!(cold, warm, "snapshot {id}, {filter:?}");
             amiss.push((warm.scopes, warm.incomplete.len()));
@@ -237,15 +237,15 @@ fn coverage_is_the_same_with_and_without_cache() {
 /// before. A later session does not find the snapshots.
 #[test]
 fn diff_ignores_snapshots_pruned_during_session() {
-    let book = restless(30);
-    let reader = book.reader();
+    let ledger = restless(30);
+    let reader = ledger.reader();
     let before = reader.read(|view| diff_between(view, 10, 12)).unwrap();
     assert!(before.len() > 10);
     let amid = reader
         .read(|view| {
             // The session does not see the pruning, after which neither snapshot is retained.
             assert_eq!(view.newest()?.unwrap().id, 30);
-            let mut writer = LedgerWriter::open(&book.path())?;
+            let mut writer = LedgerWriter::open(&ledger.path())?;
             writer.thin(&"3d".parse().unwrap(), jiff::civil::date(2026, 1, 31))?;
             diff_between(view, 10, 12)
         })

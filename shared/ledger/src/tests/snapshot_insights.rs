@@ -29,23 +29,23 @@ fn answers(reader: &LedgerReader, id: i64) -> String {
     read.unwrap()
 }
 
-fn snapshots_with_insights(book: &TestLedger) -> String {
+fn snapshots_with_insights(ledger: &TestLedger) -> String {
     let text = "SELECT coalesce(group_concat(snapshot_id, ' ' ORDER BY snapshot_id), '') FROM told";
-    book.sql().query_row(text, [], |row| row.get(0)).unwrap()
+    ledger.sql().query_row(text, [], |row| row.get(0)).unwrap()
 }
 
 /// Writes a snapshot; the policy changes with the sixth one.
-fn add(book: &mut TestLedger, night: usize) {
-    if night == 5 {
-        book.policy = Policy::parse(&POLICY.replace("production", "live")).unwrap();
+fn add(ledger: &mut TestLedger, snapshot: usize) {
+    if snapshot == 5 {
+        ledger.policy = Policy::parse(&POLICY.replace("production", "live")).unwrap();
     }
-    resource_pages::varied(book, night);
+    resource_pages::varied(ledger, snapshot);
 }
 
-fn lively(nights: usize) -> TestLedger {
-    let mut book = TestLedger::new();
-    (0..nights).for_each(|night| add(&mut book, night));
-    book
+fn lively(ledger: usize) -> TestLedger {
+    let mut test_ledger = TestLedger::new();
+    (0..ledger).for_each(|snapshot| add(&mut test_ledger, snapshot));
+    test_ledger
 }
 
 /// After each new snapshot, every snapshot of a ledger with materialized insights gives the same answers as in a ledger
@@ -54,15 +54,15 @@ fn lively(nights: usize) -> TestLedger {
 fn insights_equal_a_computation_from_facts() {
     let (mut stored, mut computed) = (TestLedger::new(), TestLedger::new());
     let open = stored.reader();
-    for night in 0..8 {
-        add(&mut stored, night);
-        add(&mut computed, night);
+    for recorded in 0..8 {
+        add(&mut stored, recorded);
+        add(&mut computed, recorded);
         stored.tell();
         for id in 1..=stored.nights {
             let facts = answers(&computed.reader(), id);
-            assert_eq!(answers(&stored.reader(), id), facts, "snapshot {id} of {night}");
+            assert_eq!(answers(&stored.reader(), id), facts, "snapshot {id} of {recorded}");
             // The same from a reader that cached it while it was the newest.
-            assert_eq!(answers(&open, id), facts, "snapshot {id} of {night}");
+            assert_eq!(answers(&open, id), facts, "snapshot {id} of {recorded}");
         }
     }
     assert_eq!(snapshots_with_insights(&stored), "1 2 3 4 5 6 7 8");
@@ -75,38 +75,38 @@ fn insights_equal_a_computation_from_facts() {
 /// since, and a repeated run adds nothing.
 #[test]
 fn materialization_covers_snapshots_added_since_last_run() {
-    let mut book = lively(2);
-    book.tell();
-    assert_eq!(snapshots_with_insights(&book), "2", "of those before only the newest");
-    for night in 2..5 {
-        resource_pages::varied(&mut book, night);
+    let mut ledger = lively(2);
+    ledger.tell();
+    assert_eq!(snapshots_with_insights(&ledger), "2", "of those before only the newest");
+    for snapshot in 2..5 {
+        resource_pages::varied(&mut ledger, snapshot);
     }
-    book.tell();
-    book.tell();
-    assert_eq!(snapshots_with_insights(&book), "2 3 4 5");
-    assert_eq!(faults(&book), Vec::<String>::new());
+    ledger.tell();
+    ledger.tell();
+    assert_eq!(snapshots_with_insights(&ledger), "2 3 4 5");
+    assert_eq!(faults(&ledger), Vec::<String>::new());
 }
 
 /// Insights store the causes of change against the previous snapshot only. The causes against any other snapshot are
 /// computed from the facts.
 #[test]
 fn causes_of_nonadjacent_snapshots_come_from_facts() {
-    let (book, computed) = (lively(6), lively(6));
-    book.tell();
-    let causes = |book: &TestLedger, earlier, later| {
-        let read = book.reader().read(|view| {
+    let (ledger, computed) = (lively(6), lively(6));
+    ledger.tell();
+    let causes = |ledger: &TestLedger, earlier, later| {
+        let read = ledger.reader().read(|view| {
             let [earlier, later] = [earlier, later].map(|id| view.snapshot(id).map(Option::unwrap));
             change_causes::explain(view, &earlier?, &later?)
         });
         read.unwrap()
     };
-    assert_ne!(causes(&book, 5, 6), causes(&book, 2, 6));
-    assert_eq!(causes(&book, 2, 6), causes(&computed, 2, 6));
+    assert_ne!(causes(&ledger, 5, 6), causes(&ledger, 2, 6));
+    assert_eq!(causes(&ledger, 2, 6), causes(&computed, 2, 6));
 }
 
 /// The keys of the backlog of snapshot 1, of which at least `wanted` are requested.
-fn keys(book: &TestLedger, wanted: usize) -> Vec<i64> {
-    let read = book.reader().read(|view| {
+fn keys(ledger: &TestLedger, wanted: usize) -> Vec<i64> {
+    let read = ledger.reader().read(|view| {
         let to_fix = remediation::find_backlog(view, &view.snapshot(1)?.unwrap(), &Filter::default(), wanted)?;
         Ok(to_fix.keys().concat())
     });
@@ -117,43 +117,45 @@ fn keys(book: &TestLedger, wanted: usize) -> Vec<i64> {
 /// for more keys is answered from the facts.
 #[test]
 fn backlog_keys_beyond_first_hundred_come_from_facts() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     // Nine in nineteen have two wrong tags, and come after those with one.
     let tags = |n: usize| if n % 19 < 9 { BARE } else { SHORT };
     let estate = || whole((0..190).map(|n| instance(&n.to_string(), tags(n))).collect());
-    book.night(&[(instances(), estate())]);
-    book.tell();
-    book.night(&[(instances(), whole(vec![instance("0", GOOD)]))]);
-    let facts = keys(&book, 101);
+    ledger.night(&[(instances(), estate())]);
+    ledger.tell();
+    ledger.night(&[(instances(), whole(vec![instance("0", GOOD)]))]);
+    let facts = keys(&ledger, 101);
     assert_eq!(facts.len(), 190, "the rest is in the facts alone");
-    assert_eq!(keys(&book, 100), facts[..100]);
+    assert_eq!(keys(&ledger, 100), facts[..100]);
     let steps = r#""steps":[{"changes":1,"resources":100},{"changes":2,"resources":90}]"#;
-    assert!(book.sql().query_row("SELECT body FROM told", [], |row| row.get::<_, String>(0)).unwrap().contains(steps));
+    assert!(
+        ledger.sql().query_row("SELECT body FROM told", [], |row| row.get::<_, String>(0)).unwrap().contains(steps)
+    );
 }
 
 /// A past snapshot is answered from its stored insights, and from the facts when these cannot be decoded. Verification
 /// does not recompute insights that another program version wrote; it reports only the checksum mismatch.
 #[test]
 fn past_snapshot_falls_back_to_facts_on_unreadable_insights() {
-    let mut book = lively(3);
-    book.tell();
-    resource_pages::varied(&mut book, 3);
+    let mut ledger = lively(3);
+    ledger.tell();
+    resource_pages::varied(&mut ledger, 3);
     let facts = answers(&lively(3).reader(), 3);
     let tampered = |tamper: &str| {
-        assert_eq!(book.sql().execute(tamper, []).unwrap(), 1, "{tamper}");
-        answers(&book.reader(), 3)
+        assert_eq!(ledger.sql().execute(tamper, []).unwrap(), 1, "{tamper}");
+        answers(&ledger.reader(), 3)
     };
     let otherwise = "UPDATE told SET body = replace(replace(replace(body, '\"changes\":1', '\"changes\":71'),
         '\"groups\":', '\"groups\":72'), '{\"resources\":', '{\"resources\":73')";
-    let told = tampered(otherwise);
+    let answer = tampered(otherwise);
     assert!(
-        ["changes: 71", "groups: 72", "CauseContribution { resources: 73"].iter().all(|part| told.contains(part)),
-        "{told}"
+        ["changes: 71", "groups: 72", "CauseContribution { resources: 73"].iter().all(|part| answer.contains(part)),
+        "{answer}"
     );
     assert_eq!(tampered("UPDATE told SET body = 'nonsense'"), facts);
     assert_eq!(tampered("UPDATE told SET body = '{\"program\": \"of old\"}'"), facts);
     // Insights of another program are not recomputed. Only the checksum reveals the change.
-    let found = faults(&book);
+    let found = faults(&ledger);
     assert!(found.len() == 1 && found[0].contains("checksum"), "{found:?}");
 }
 
@@ -161,20 +163,20 @@ fn past_snapshot_falls_back_to_facts_on_unreadable_insights() {
 /// the costs, for stored insights and for a computation from the facts.
 #[test]
 fn past_snapshot_has_no_costs() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let estate = || whole((0..4).map(|n| resource_costs::machine(&n.to_string(), BARE, 1)).collect());
-    book.write(&[(instances(), estate())], |night| night.bill(&resource_costs::costly()));
-    book.tell();
-    let held = book.reader();
+    ledger.write(&[(instances(), estate())], |snapshot| snapshot.bill(&resource_costs::costly()));
+    ledger.tell();
+    let held = ledger.reader();
     held.read(|view| remediation::preload(view, &view.newest()?.unwrap())).unwrap();
     let newest = answers(&held, 1);
     assert!(newest.contains("with_cost: 4") && !newest.contains("cost: None"), "{newest}");
-    book.night(&[(instances(), estate())]);
+    ledger.night(&[(instances(), estate())]);
     let then = answers(&held, 1);
-    assert_eq!(then, answers(&book.reader(), 1));
+    assert_eq!(then, answers(&ledger.reader(), 1));
     // The same without stored insights.
-    book.sql().execute("DELETE FROM told", []).unwrap();
-    assert_eq!((answers(&held, 1), answers(&book.reader(), 1)), (then.clone(), then.clone()));
+    ledger.sql().execute("DELETE FROM told", []).unwrap();
+    assert_eq!((answers(&held, 1), answers(&ledger.reader(), 1)), (then.clone(), then.clone()));
     assert!(then.contains("with_cost: 0") && then.contains("cost: None"), "{then}");
 }
 
@@ -182,24 +184,24 @@ fn past_snapshot_has_no_costs() {
 /// snapshots whose previous snapshot is also retained give the same answers as before.
 #[test]
 fn pruning_removes_insights_of_pruned_snapshots_only() {
-    let mut book = TestLedger::new();
-    for night in 0..40 {
-        resource_pages::varied(&mut book, night);
-        book.tell();
+    let mut ledger = TestLedger::new();
+    for recorded in 0..40 {
+        resource_pages::varied(&mut ledger, recorded);
+        ledger.tell();
     }
-    let newest = book.reader().newest().unwrap().unwrap();
-    let before: Vec<String> = (1..=40).map(|id| answers(&book.reader(), id)).collect();
+    let newest = ledger.reader().newest().unwrap().unwrap();
+    let before: Vec<String> = (1..=40).map(|id| answers(&ledger.reader(), id)).collect();
     let retention: RetentionPolicy = "10d".parse().unwrap();
-    let mut writer = LedgerWriter::open(&book.path()).unwrap();
+    let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
     let thinned = writer.thin(&retention, epoch_day::day_of(newest.started_at)).unwrap();
     drop(writer);
     assert!(thinned.snapshots > 0);
-    let kept = book.number("SELECT count(*) FROM snapshot WHERE retained");
-    assert_eq!(snapshots_with_insights(&book).split(' ').count(), usize::try_from(kept).unwrap());
-    assert_eq!(faults(&book), Vec::<String>::new());
+    let stored = ledger.number("SELECT count(*) FROM snapshot WHERE retained");
+    assert_eq!(snapshots_with_insights(&ledger).split(' ').count(), usize::try_from(stored).unwrap());
+    assert_eq!(faults(&ledger), Vec::<String>::new());
     // The previous snapshots of these are retained as well.
     for id in 35..=40 {
-        assert_eq!(answers(&book.reader(), id), before[usize::try_from(id).unwrap() - 1], "snapshot {id}");
+        assert_eq!(answers(&ledger.reader(), id), before[usize::try_from(id).unwrap() - 1], "snapshot {id}");
     }
 }
 
@@ -213,14 +215,14 @@ fn verify_detects_altered_insights() {
         "UPDATE told SET body = (SELECT body FROM told WHERE snapshot_id = 1) WHERE snapshot_id = 2",
     ];
     for tamper in tampers {
-        let mut book = TestLedger::new();
-        for night in 0..2 {
-            resource_pages::varied(&mut book, night);
-            book.tell();
+        let mut ledger = TestLedger::new();
+        for recorded in 0..2 {
+            resource_pages::varied(&mut ledger, recorded);
+            ledger.tell();
         }
-        assert_eq!(faults(&book), Vec::<String>::new());
-        assert_eq!(book.sql().execute(tamper, []).unwrap(), 1, "{tamper}");
-        let found = faults(&book);
+        assert_eq!(faults(&ledger), Vec::<String>::new());
+        assert_eq!(ledger.sql().execute(tamper, []).unwrap(), 1, "{tamper}");
+        let found = faults(&ledger);
         assert!(found.iter().any(|fault| fault.contains("snapshot 2: its insights")), "{tamper}: {found:?}");
     }
 }

@@ -23,9 +23,9 @@ fn changes(of: &SnapshotSummary) -> Vec<(&str, u64)> {
 /// and non-compliant ones; unknown and exempt resources do not change it.
 #[test]
 fn score_counts_only_evaluated_resources() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let unread = bucket("b", Tags::Unknown(gap(GapReason::Throttled)));
-    let summary = book.night(&[
+    let summary = ledger.night(&[
         (
             instances(),
             whole(vec![instance("1", GOOD), instance("2", SHORT), instance("3", BARE), instance("4", OWNERLESS)]),
@@ -61,17 +61,17 @@ fn denied_listing_has_no_score() {
 /// order of the listing. A changed tag changes the fingerprint.
 #[test]
 fn unchanged_snapshot_adds_no_history_and_keeps_fingerprint() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let listing = [(instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)]))];
-    let first = book.night(&listing);
+    let first = ledger.night(&listing);
     let mut reversed = listing.clone();
     reversed[0].1.resources.reverse();
-    let second = book.night(&reversed);
+    let second = ledger.night(&reversed);
     assert_eq!(changes(&second), []);
     assert_eq!(first.snapshot.fingerprint, second.snapshot.fingerprint);
-    assert_eq!(book.number("SELECT count(*) FROM history"), 0);
-    assert_eq!(book.number("SELECT max(since) FROM current"), 1);
-    let third = book.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", GOOD)]))]);
+    assert_eq!(ledger.number("SELECT count(*) FROM history"), 0);
+    assert_eq!(ledger.number("SELECT max(since) FROM current"), 1);
+    let third = ledger.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", GOOD)]))]);
     assert_ne!(third.snapshot.fingerprint, second.snapshot.fingerprint);
 }
 
@@ -79,14 +79,14 @@ fn unchanged_snapshot_adds_no_history_and_keeps_fingerprint() {
 /// the same cause. When it is listed again, the change is `returned`.
 #[test]
 fn resource_absent_from_complete_listing_is_removed() {
-    let mut book = TestLedger::new();
-    book.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", BARE)]))]);
-    let summary = book.night(&[(instances(), whole(vec![instance("1", GOOD)]))]);
+    let mut ledger = TestLedger::new();
+    ledger.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", BARE)]))]);
+    let summary = ledger.night(&[(instances(), whole(vec![instance("1", GOOD)]))]);
     assert_eq!(changes(&summary), [("removed", 1)]);
     assert_eq!(summary.tally.total(), 1);
     let removed = "SELECT count(*) FROM violation WHERE closed = 2 AND closed_by = 'removed' AND last_seen = 1";
-    assert_eq!(book.number(removed), 2);
-    let back = book.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", BARE)]))]);
+    assert_eq!(ledger.number(removed), 2);
+    let back = ledger.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", BARE)]))]);
     assert_eq!(changes(&back), [("returned", 1)]);
 }
 
@@ -94,61 +94,61 @@ fn resource_absent_from_complete_listing_is_removed() {
 /// the change is `lost`. A repeated gap is no change, and the next complete listing records `regained`.
 #[test]
 fn resource_absent_from_incomplete_listing_is_unknown() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let all = || vec![instance("1", GOOD), instance("2", BARE), instance("3", SHORT)];
-    book.night(&[(instances(), whole(all()))]);
-    let summary = book.night(&[(instances(), broken(vec![instance("1", GOOD)]))]);
+    ledger.night(&[(instances(), whole(all()))]);
+    let summary = ledger.night(&[(instances(), broken(vec![instance("1", GOOD)]))]);
     assert_eq!(changes(&summary), [("lost", 2)]);
     assert_eq!((summary.tally.compliant, summary.tally.unknown, summary.tally.errors), (1, 2, 0));
     assert_eq!((summary.scopes[0].resources, summary.scopes[0].stale), (1, 2));
-    assert_eq!(book.number("SELECT count(*) FROM violation WHERE closed IS NOT NULL"), 0);
-    assert_eq!(book.number("SELECT count(*) FROM current WHERE state = 3 AND tag_set_id IS NOT NULL"), 2);
+    assert_eq!(ledger.number("SELECT count(*) FROM violation WHERE closed IS NOT NULL"), 0);
+    assert_eq!(ledger.number("SELECT count(*) FROM current WHERE state = 3 AND tag_set_id IS NOT NULL"), 2);
 
-    let again = book.night(&[(instances(), broken(vec![instance("1", GOOD)]))]);
+    let again = ledger.night(&[(instances(), broken(vec![instance("1", GOOD)]))]);
     assert_eq!(changes(&again), [], "a gap that stays is no change");
 
-    let healed = book.night(&[(instances(), whole(all()))]);
+    let healed = ledger.night(&[(instances(), whole(all()))]);
     assert_eq!(changes(&healed), [("regained", 2)]);
-    assert_eq!(book.number("SELECT count(*) FROM violation WHERE opened > 1 OR closed IS NOT NULL"), 0);
-    assert_eq!(book.number("SELECT count(*) FROM violation WHERE last_seen IS NOT NULL"), 0);
+    assert_eq!(ledger.number("SELECT count(*) FROM violation WHERE opened > 1 OR closed IS NOT NULL"), 0);
+    assert_eq!(ledger.number("SELECT count(*) FROM violation WHERE last_seen IS NOT NULL"), 0);
 }
 
 /// When a resource is found removed after an incomplete listing, its violations record the last snapshot that listed
 /// the resource, not the one with the gap.
 #[test]
 fn removal_after_gap_keeps_last_seen_before_gap() {
-    let mut book = TestLedger::new();
-    book.night(&[(instances(), whole(vec![instance("2", BARE)]))]);
-    book.night(&[(instances(), broken(vec![]))]);
-    book.night(&[(instances(), whole(vec![]))]);
-    assert_eq!(book.number("SELECT count(*) FROM violation WHERE last_seen = 1 AND closed = 3"), 2);
+    let mut ledger = TestLedger::new();
+    ledger.night(&[(instances(), whole(vec![instance("2", BARE)]))]);
+    ledger.night(&[(instances(), broken(vec![]))]);
+    ledger.night(&[(instances(), whole(vec![]))]);
+    assert_eq!(ledger.number("SELECT count(*) FROM violation WHERE last_seen = 1 AND closed = 3"), 2);
 }
 
 /// A violation that a new tag value corrects is closed as `fixed`. A violation that a new policy no longer contains is
 /// closed as `policy`.
 #[test]
 fn violation_is_closed_by_tag_fix_or_policy_change() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let listing = [(instances(), whole(vec![instance("1", SHORT), instance("2", SHORT)]))];
-    book.night(&listing);
-    book.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)]))]);
-    assert_eq!(book.number("SELECT count(*) FROM violation WHERE closed = 2 AND closed_by = 'fixed'"), 1);
-    book.policy = Policy::parse(&POLICY.replace("\"staging\"", "\"staging\", \"Production\"")).unwrap();
-    let judged = book.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)]))]);
-    assert_eq!(changes(&judged), [("verdict", 1)]);
-    assert_eq!(book.number("SELECT count(*) FROM violation WHERE closed = 3 AND closed_by = 'policy'"), 1);
+    ledger.night(&listing);
+    ledger.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)]))]);
+    assert_eq!(ledger.number("SELECT count(*) FROM violation WHERE closed = 2 AND closed_by = 'fixed'"), 1);
+    ledger.policy = Policy::parse(&POLICY.replace("\"staging\"", "\"staging\", \"Production\"")).unwrap();
+    let evaluated = ledger.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)]))]);
+    assert_eq!(changes(&evaluated), [("verdict", 1)]);
+    assert_eq!(ledger.number("SELECT count(*) FROM violation WHERE closed = 3 AND closed_by = 'policy'"), 1);
 }
 
 /// When a full scan no longer includes a scope, its resources leave the totals with the change `left_scope` instead of
 /// `removed`.
 #[test]
 fn scope_no_longer_scanned_is_not_removed() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let elsewhere = scope("us-east-1", "ec2:instance");
     let there =
         Resource { arn: "arn:aws:ec2:us-east-1:111122223333:instance/i-9".parse().unwrap(), ..instance("9", BARE) };
-    book.night(&[(instances(), whole(vec![instance("1", GOOD)])), (elsewhere, whole(vec![there]))]);
-    let narrowed = book.night(&[(instances(), whole(vec![instance("1", GOOD)]))]);
+    ledger.night(&[(instances(), whole(vec![instance("1", GOOD)])), (elsewhere, whole(vec![there]))]);
+    let narrowed = ledger.night(&[(instances(), whole(vec![instance("1", GOOD)]))]);
     assert_eq!(changes(&narrowed), [("left_scope", 1)]);
     assert_eq!(narrowed.tally.total(), 1);
 }
@@ -165,26 +165,26 @@ fn resource_listed_twice_is_counted_once() {
 /// the next identifier without a hole.
 #[test]
 fn dropped_snapshot_leaves_file_unchanged() {
-    let mut book = representative();
-    let before = std::fs::read(book.path()).unwrap();
-    let policy = book.policy.clone();
-    let mut writer = LedgerWriter::open(&book.path()).unwrap();
+    let mut ledger = representative();
+    let before = std::fs::read(ledger.path()).unwrap();
+    let policy = ledger.policy.clone();
+    let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
     let header =
         SnapshotHeader { started_at: Timestamp::constant(1_800_000_000, 0), policy: &policy, app_version: "test" };
-    let mut night = writer.begin(header).unwrap();
-    night.account(&account()).unwrap();
-    night.record(&instances(), &whole(vec![instance("new", BARE)])).unwrap();
-    drop(night);
+    let mut recorded = writer.begin(header).unwrap();
+    recorded.account(&account()).unwrap();
+    recorded.record(&instances(), &whole(vec![instance("new", BARE)])).unwrap();
+    drop(recorded);
     drop(writer);
-    assert_eq!(std::fs::read(book.path()).unwrap(), before);
-    assert_eq!(book.night(&[]).snapshot.id, 3);
+    assert_eq!(std::fs::read(ledger.path()).unwrap(), before);
+    assert_eq!(ledger.night(&[]).snapshot.id, 3);
 }
 
 /// For every snapshot, the rollups of each scope equal a recount of the rows in `current` and `history`.
 #[test]
 fn rollups_equal_recount_from_facts() {
-    let book = representative();
-    let sql = book.sql();
+    let ledger = representative();
+    let sql = ledger.sql();
     for id in [1, 2] {
         let view = format!(
             "SELECT account_id, region_id, type_id, state, errors, untagged FROM current WHERE since <= {id} UNION ALL
@@ -211,8 +211,8 @@ fn rollups_equal_recount_from_facts() {
 /// listing as the writer recorded them.
 #[test]
 fn written_snapshot_is_read_back() {
-    let book = representative();
-    let (snapshots, cells, scopes) = book
+    let ledger = representative();
+    let (snapshots, cells, scopes) = ledger
         .reader()
         .read(|view| {
             let newest = view.newest()?.unwrap();
@@ -223,7 +223,7 @@ fn written_snapshot_is_read_back() {
         })
         .unwrap();
     assert_eq!((snapshots.0.id, snapshots.1.id), (1, 2));
-    assert_eq!(snapshots.1.policy_digest, book.policy.digest());
+    assert_eq!(snapshots.1.policy_digest, ledger.policy.digest());
     assert_eq!(cells[&instances()].compliant, 3);
     assert_eq!(cells[&scope("eu-west-1", "s3:bucket")].exempt, 1);
     let gaps: Vec<_> = scopes.iter().filter_map(|row| row.gap.clone()).collect();
@@ -235,10 +235,10 @@ fn written_snapshot_is_read_back() {
 /// as its tags are read.
 #[test]
 fn tags_read_after_a_failure_are_regained() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let buckets = scope("eu-west-1", "s3:bucket");
-    book.night(&[(buckets.clone(), whole(vec![bucket("b", Tags::Unknown(gap(GapReason::Failed)))]))]);
-    let read = book.night(&[(buckets, whole(vec![bucket("b", tagged(BARE))]))]);
+    ledger.night(&[(buckets.clone(), whole(vec![bucket("b", Tags::Unknown(gap(GapReason::Failed)))]))]);
+    let read = ledger.night(&[(buckets, whole(vec![bucket("b", tagged(BARE))]))]);
     assert_eq!(changes(&read), [("regained", 1)]);
     assert_eq!(read.tally.non_compliant, 1);
 }
@@ -246,8 +246,8 @@ fn tags_read_after_a_failure_are_regained() {
 /// A resource that cannot carry tags has the state not applicable and does not count as untagged.
 #[test]
 fn untaggable_resource_is_not_applicable() {
-    let mut book = TestLedger::new();
-    let summary = book.night(&[(scope("eu-west-1", "s3:bucket"), whole(vec![bucket("b", Tags::Untaggable)]))]);
+    let mut ledger = TestLedger::new();
+    let summary = ledger.night(&[(scope("eu-west-1", "s3:bucket"), whole(vec![bucket("b", Tags::Untaggable)]))]);
     assert_eq!((summary.tally.not_applicable, summary.tally.untagged), (1, 0));
     assert_eq!(values::state(2).unwrap(), State::NotApplicable);
 }
@@ -261,19 +261,19 @@ fn in_region(region: &str) -> Scope {
 #[test]
 fn bucket_recreated_in_other_region_is_moved() {
     for old_first in [true, false] {
-        let mut book = TestLedger::new();
+        let mut ledger = TestLedger::new();
         let (old, new) = (in_region("eu-west-1"), in_region("us-east-1"));
-        book.night(&[(old.clone(), whole(vec![bucket("b", tagged(BARE))])), (new.clone(), whole(vec![]))]);
+        ledger.night(&[(old.clone(), whole(vec![bucket("b", tagged(BARE))])), (new.clone(), whole(vec![]))]);
         let mut moved = vec![(old, whole(vec![])), (new.clone(), whole(vec![bucket("b", tagged(BARE))]))];
         if !old_first {
             moved.reverse();
         }
-        let summary = book.night(&moved);
+        let summary = ledger.night(&moved);
         assert_eq!(changes(&summary), [("moved", 1)]);
         assert_eq!(summary.tally.total(), 1);
-        assert_eq!(book.number("SELECT count(*) FROM history WHERE since = 1 AND until = 2"), 1);
-        assert_eq!(book.number("SELECT count(*) FROM violation WHERE closed IS NULL"), 1);
-        let cells = book
+        assert_eq!(ledger.number("SELECT count(*) FROM history WHERE since = 1 AND until = 2"), 1);
+        assert_eq!(ledger.number("SELECT count(*) FROM violation WHERE closed IS NULL"), 1);
+        let cells = ledger
             .reader()
             .read(|view| compliance::count_by_scope(view, &view.newest()?.unwrap(), &Filter::default()))
             .unwrap();
@@ -287,23 +287,23 @@ fn bucket_recreated_in_other_region_is_moved() {
 fn bucket_moved_during_listing_gap_is_counted_once() {
     for nights_of_gap in [0, 1] {
         for old_first in [true, false] {
-            let mut book = TestLedger::new();
+            let mut ledger = TestLedger::new();
             let (old, new) = (in_region("eu-west-1"), in_region("us-east-1"));
-            book.night(&[(old.clone(), whole(vec![bucket("b", tagged(BARE))])), (new.clone(), whole(vec![]))]);
+            ledger.night(&[(old.clone(), whole(vec![bucket("b", tagged(BARE))])), (new.clone(), whole(vec![]))]);
             for _ in 0..nights_of_gap {
-                book.night(&[(old.clone(), broken(vec![])), (new.clone(), whole(vec![]))]);
+                ledger.night(&[(old.clone(), broken(vec![])), (new.clone(), whole(vec![]))]);
             }
             let mut moved = vec![(old, broken(vec![])), (new, whole(vec![bucket("b", tagged(BARE))]))];
             if !old_first {
                 moved.reverse();
             }
-            let summary = book.night(&moved);
+            let summary = ledger.night(&moved);
             assert_eq!((changes(&summary), summary.tally.total()), (vec![("moved", 1)], 1));
             assert!(summary.scopes.iter().all(|row| row.stale == 0), "{:?}", summary.scopes);
-            let healed = book.night(&[(moved[0].0.clone(), whole(vec![])), (moved[1].0.clone(), moved[1].1.clone())]);
+            let healed = ledger.night(&[(moved[0].0.clone(), whole(vec![])), (moved[1].0.clone(), moved[1].1.clone())]);
             assert!(healed.tally.total() <= 1);
             let written = "SELECT sum(compliant + non_compliant + unknown) FROM rollup_cell WHERE snapshot_id = ";
-            assert_eq!(book.number(&format!("{written}{}", summary.snapshot.id)), 1);
+            assert_eq!(ledger.number(&format!("{written}{}", summary.snapshot.id)), 1);
         }
     }
 }
@@ -312,26 +312,26 @@ fn bucket_moved_during_listing_gap_is_counted_once() {
 /// returns, the same violation continues without a second row.
 #[test]
 fn violation_stays_open_while_scope_is_not_scanned() {
-    let mut book = TestLedger::new();
+    let mut ledger = TestLedger::new();
     let all = || [(instances(), whole(vec![instance("1", BARE)])), (in_region("us-east-1"), whole(vec![]))];
-    book.night(&all());
-    book.night(&[(in_region("us-east-1"), whole(vec![]))]);
-    assert_eq!(book.number("SELECT count(*) FROM violation WHERE closed IS NULL AND last_seen = 1"), 2);
-    assert_eq!(changes(&book.night(&all())), [("returned", 1)]);
+    ledger.night(&all());
+    ledger.night(&[(in_region("us-east-1"), whole(vec![]))]);
+    assert_eq!(ledger.number("SELECT count(*) FROM violation WHERE closed IS NULL AND last_seen = 1"), 2);
+    assert_eq!(changes(&ledger.night(&all())), [("returned", 1)]);
     assert_eq!(
-        book.number("SELECT count(*) FROM violation WHERE opened = 1 AND closed IS NULL AND last_seen IS NULL"),
+        ledger.number("SELECT count(*) FROM violation WHERE opened = 1 AND closed IS NULL AND last_seen IS NULL"),
         2
     );
-    assert_eq!(book.number("SELECT count(*) FROM violation"), 2);
+    assert_eq!(ledger.number("SELECT count(*) FROM violation"), 2);
 }
 
 /// A resource that was removed and created again under the same ARN has the creation time of the new resource.
 #[test]
 fn recreated_resource_has_new_creation_time() {
-    let mut book = TestLedger::new();
-    book.night(&[(instances(), whole(vec![instance("1", BARE)]))]);
-    book.night(&[(instances(), whole(vec![]))]);
+    let mut ledger = TestLedger::new();
+    ledger.night(&[(instances(), whole(vec![instance("1", BARE)]))]);
+    ledger.night(&[(instances(), whole(vec![]))]);
     let created_at = Some(Timestamp::constant(1_760_000_000, 0));
-    book.night(&[(instances(), whole(vec![Resource { created_at, ..instance("1", BARE) }]))]);
-    assert_eq!(book.number("SELECT created_at FROM resource"), 1_760_000_000);
+    ledger.night(&[(instances(), whole(vec![Resource { created_at, ..instance("1", BARE) }]))]);
+    assert_eq!(ledger.number("SELECT created_at FROM resource"), 1_760_000_000);
 }

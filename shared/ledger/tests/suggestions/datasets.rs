@@ -236,8 +236,9 @@ fn tags(
             continue;
         }
         let other = Purpose { application: dice.below(WORDS.len()), environment: dice.below(ENVIRONMENTS.len()) };
-        let wrong = dice.percent(habits.wrong).then(|| other.truth(Habits { persons: 0, ..habits }, dice)[key].clone());
-        push(key, wrong.as_deref().unwrap_or(value));
+        let invalid =
+            dice.percent(habits.wrong).then(|| other.truth(Habits { persons: 0, ..habits }, dice)[key].clone());
+        push(key, invalid.as_deref().unwrap_or(value));
     }
     tags
 }

@@ -91,13 +91,13 @@ mod tests {
     #[test]
     fn random_tags_give_almost_no_predictions() {
         let (answers, _) = asked(no_signal);
-        let said = answers
+        let reported = answers
             .iter()
             .filter_map(|answer| answer.graded)
             .filter(|graded| graded.confidence >= CONFIDENCE_THRESHOLD);
-        let said = said.count();
-        println!("no signal: {said} of {} answered", answers.len());
-        assert!(answers.len() > 500 && said * 50 <= answers.len(), "{said} of {}", answers.len());
+        let reported = reported.count();
+        println!("no signal: {reported} of {} answered", answers.len());
+        assert!(answers.len() > 500 && reported * 50 <= answers.len(), "{reported} of {}", answers.len());
     }
 
     /// The precision that cross-validation reports is at most 0.01 above the true precision. With complete groups

@@ -101,16 +101,18 @@ fn asked(estate: &Estate, examine: bool) -> (Vec<Answer>, Baselines, Option<Eval
 fn record(store: &std::path::Path, policy: &Policy, estate: &Estate) {
     let mut writer = LedgerWriter::open(store).unwrap();
     let started_at: Timestamp = "2026-11-01T02:00:00Z".parse().unwrap();
-    let mut night = writer.begin(SnapshotHeader { started_at, policy, app_version: "test" }).unwrap();
+    let mut snapshot = writer.begin(SnapshotHeader { started_at, policy, app_version: "test" }).unwrap();
     let mut scopes: BTreeMap<Scope, Vec<Resource>> = BTreeMap::new();
     for (scope, resource) in &estate.resources {
         scopes.entry(scope.clone()).or_default().push(resource.clone());
     }
     for (scope, resources) in scopes {
-        night.account(&Account { id: scope.account.clone(), partition: "aws".parse().unwrap(), name: None }).unwrap();
-        night.record(&scope, &Listing { resources, gap: None }).unwrap();
+        snapshot
+            .account(&Account { id: scope.account.clone(), partition: "aws".parse().unwrap(), name: None })
+            .unwrap();
+        snapshot.record(&scope, &Listing { resources, gap: None }).unwrap();
     }
-    night.finish(started_at, 1).unwrap();
+    snapshot.finish(started_at, 1).unwrap();
     writer.learn().unwrap().unwrap();
 }
 

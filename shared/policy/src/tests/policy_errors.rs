@@ -13,17 +13,17 @@ fn errors_of(members: &str) -> PolicyErrors {
 
 /// Expects exactly one error, with this path and these words in its message.
 #[track_caller]
-fn expect_error(members: &str, place: &str, words: &str) {
+fn expect_error(members: &str, place: &str, text: &str) {
     let errors = errors_of(members).errors;
     assert_eq!(errors.len(), 1, "{errors:#?}");
     assert_eq!(errors[0].path, place);
-    assert!(errors[0].message.contains(words), "{}", errors[0].message);
+    assert!(errors[0].message.contains(text), "{}", errors[0].message);
 }
 
 /// The same for one required tag with these fields.
 #[track_caller]
-fn expect_tag_error(members: &str, place: &str, words: &str) {
-    expect_error(&format!(r#""required_tags": [{{{members}}}]"#), &format!("required_tags[0]{place}"), words);
+fn expect_tag_error(members: &str, place: &str, text: &str) {
+    expect_error(&format!(r#""required_tags": [{{{members}}}]"#), &format!("required_tags[0]{place}"), text);
 }
 
 const MANY_ERRORS: &str = r#"{
@@ -224,7 +224,7 @@ fn suspicious_settings_give_warnings() {
             {"resource_arn": "arn:aws:s3:::?", "reason": "x"}, {"resource_arn": "arn:aws:s3", "reason": "x"}
         ]"#,
     );
-    let words = [
+    let text = [
         "`A`: validation_regex has no effect",
         "`x` and `X` differ in letter case only",
         "` y` is empty, or begins or ends with white space",
@@ -237,9 +237,9 @@ fn suspicious_settings_give_warnings() {
         "exemptions[2] (`arn:aws:s3`) is not a complete ARN",
     ];
     let warnings = policy.warnings(TODAY);
-    assert_eq!(warnings.len(), words.len(), "{warnings:#?}");
-    for (warning, words) in warnings.iter().zip(words) {
-        assert!(warning.contains(words), "{warning}");
+    assert_eq!(warnings.len(), text.len(), "{warnings:#?}");
+    for (warning, text) in warnings.iter().zip(text) {
+        assert!(warning.contains(text), "{warning}");
     }
     let none = policy_of(r#""required_tags": [{"name": "A", "applies_to": ["s3:bucket"]}]"#).warnings(TODAY);
     assert!(none[0].starts_with("no required tag applies to ec2:instance, "), "{none:?}");
