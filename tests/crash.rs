@@ -59,9 +59,9 @@ fn next(seed: &mut u64) -> u64 {
 fn kill_at_any_point_keeps_ledger_consistent() {
     let (before, after) = (company([9, 6]), company([7, 10]));
     let store = before.store();
-    let prefix = Instant::now();
+    let started = Instant::now();
     run(&mut scan(&before, &store)).exits(0);
-    let whole_scan = prefix.elapsed();
+    let whole_scan = started.elapsed();
     let first = sound(&store).1;
     let second = {
         let other = after.store();

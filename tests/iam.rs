@@ -41,7 +41,7 @@ fn action(request: &Request) -> Option<String> {
     }
 }
 
-fn asked(world: &FakeEstate, of: impl Fn(&Request) -> bool) -> BTreeSet<String> {
+fn requested_actions(world: &FakeEstate, of: impl Fn(&Request) -> bool) -> BTreeSet<String> {
     world.fake.request_log().requests.iter().filter(|request| of(request)).filter_map(action).collect()
 }
 
@@ -69,22 +69,28 @@ fn scanned(accounts: &[&str]) -> FakeEstate {
 #[test]
 fn organization_scan_uses_exactly_its_policies() {
     let world = scanned(&["--accounts", "organization"]);
-    assert_eq!(asked(&world, |request| request.account == HOME), allowed("organization-scanner"));
-    assert_eq!(asked(&world, |request| request.account == MEMBER), allowed("member-account"));
+    assert_eq!(requested_actions(&world, |request| request.account == HOME), allowed("organization-scanner"));
+    assert_eq!(requested_actions(&world, |request| request.account == MEMBER), allowed("member-account"));
 }
 
 /// A scan of one account calls exactly the actions that its IAM policy allows.
 #[test]
 fn single_account_scan_uses_exactly_its_policy() {
-    assert_eq!(asked(&scanned(&[]), |_| true), allowed("single-account"));
+    assert_eq!(requested_actions(&scanned(&[]), |_| true), allowed("single-account"));
 }
 
 /// The bill is requested only in the payer account, with exactly the actions that the IAM policy of the payer allows.
 #[test]
 fn payer_bill_uses_exactly_its_policy() {
     let world = scanned(&["--accounts", MEMBER, "--payer-account", MEMBER]);
-    assert_eq!(asked(&world, |request| request.service == "ce" && request.account == MEMBER), allowed("payer-account"));
-    assert_eq!(asked(&world, |request| request.service == "ce" && request.account == HOME), BTreeSet::new());
+    assert_eq!(
+        requested_actions(&world, |request| request.service == "ce" && request.account == MEMBER),
+        allowed("payer-account")
+    );
+    assert_eq!(
+        requested_actions(&world, |request| request.service == "ce" && request.account == HOME),
+        BTreeSet::new()
+    );
 }
 
 /// The lookups of the server call exactly the actions that its IAM policy allows.
@@ -111,5 +117,5 @@ fn server_uses_exactly_its_policy() {
         ask_live(&world.store(), &world.fake.endpoint(), &[], "suggest_tags", &asked).unwrap();
     }
     world.asks_only_what_is_served();
-    assert_eq!(asked(&world, |_| true), allowed("server"));
+    assert_eq!(requested_actions(&world, |_| true), allowed("server"));
 }

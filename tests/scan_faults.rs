@@ -38,7 +38,7 @@ fn gaps<'g>(places: impl IntoIterator<Item = (&'g str, &'g str)>) -> Gaps {
 }
 
 /// A gap in every scope of an account's region.
-fn whole_region(account: &str, region: &str, gap: impl Fn(&str) -> String) -> Gaps {
+fn all_types_of_region(account: &str, region: &str, gap: impl Fn(&str) -> String) -> Gaps {
     FIRST_CALLS.iter().map(|(kind, call)| (format!("{account} {region} {kind}"), gap(call))).collect()
 }
 
@@ -49,14 +49,14 @@ fn two_regions() -> FakeEstate {
 }
 
 /// What a night of faults comes to.
-struct Night<'t> {
+struct ExpectedSnapshot<'t> {
     arguments: &'t [&'t str],
     faults: Faults,
     reason: &'t str,
     gaps: Gaps,
 }
 
-impl Night<'_> {
+impl ExpectedSnapshot<'_> {
     /// A good scan, one with the faults, and a good one again: in the second, just what `lost` names is unknown, and the
     /// third is as the first.
     #[track_caller]
@@ -91,7 +91,7 @@ impl Night<'_> {
 /// A denied service is a gap with the reason `denied`, and its resources stay known with the state `unknown`.
 #[test]
 fn denied_service_is_a_gap_and_keeps_resources() {
-    let snapshot = Night {
+    let snapshot = ExpectedSnapshot {
         arguments: &[],
         faults: faults([Rule::new(Effect::Deny).service("rds")]),
         reason: "denied",
@@ -106,11 +106,11 @@ fn denied_service_is_a_gap_and_keeps_resources() {
 /// A region that a service control policy denies is a gap with the reason `denied_by_scp`.
 #[test]
 fn scp_denied_region_has_own_reason() {
-    let snapshot = Night {
+    let snapshot = ExpectedSnapshot {
         arguments: &["--accounts", MEMBER],
         faults: faults([Rule::new(Effect::DenyByScp).region("eu-west-1").account(MEMBER)]),
         reason: "denied_by_scp",
-        gaps: whole_region(MEMBER, "eu-west-1", |call| format!("denied_by_scp {call}")),
+        gaps: all_types_of_region(MEMBER, "eu-west-1", |call| format!("denied_by_scp {call}")),
     };
     snapshot.passes(&two_regions(), |_, record| record.account == MEMBER && record.region == "eu-west-1");
 }
@@ -119,7 +119,7 @@ fn scp_denied_region_has_own_reason() {
 #[test]
 fn disabled_region_has_own_reason() {
     let off = Rule::new(Effect::NotEnabled).service("ec2").operation("DescribeVolumes");
-    let snapshot = Night {
+    let snapshot = ExpectedSnapshot {
         arguments: &[],
         faults: faults([off]),
         reason: "not_enabled",
@@ -131,7 +131,7 @@ fn disabled_region_has_own_reason() {
 /// A list that is throttled on every attempt is a gap with the reason `throttled`.
 #[test]
 fn persistent_throttling_is_a_gap() {
-    let snapshot = Night {
+    let snapshot = ExpectedSnapshot {
         arguments: &[],
         faults: faults([Rule::new(Effect::Throttle).service("lambda")]),
         reason: "throttled",
@@ -144,7 +144,7 @@ fn persistent_throttling_is_a_gap() {
 #[test]
 fn interrupted_list_keeps_read_pages() {
     let world = FakeEstate::of(one_region(Counts { instances: 1_030, ..Counts::each(0) }));
-    let snapshot = Night {
+    let snapshot = ExpectedSnapshot {
         arguments: &[],
         faults: faults([Rule::new(Effect::Cut).operation("DescribeInstances").resource("NextToken=")]),
         reason: "failed",
@@ -159,7 +159,7 @@ fn interrupted_list_keeps_read_pages() {
 #[test]
 fn repeated_page_token_is_a_gap() {
     let world = FakeEstate::of(one_region(Counts { db_instances: 130, ..Counts::each(0) }));
-    let snapshot = Night {
+    let snapshot = ExpectedSnapshot {
         arguments: &[],
         faults: faults([Rule::new(Effect::RepeatedToken).operation("DescribeDBInstances").resource("Marker=")]),
         reason: "failed",
@@ -178,11 +178,11 @@ fn repeated_page_token_is_a_gap() {
 fn expired_credentials_midway_are_gaps() {
     let expired = |service| Rule::new(Effect::ExpiredToken).service(service);
     let calls = ["DescribeInstances", "DescribeVolumes"].map(|call| expired("ec2").operation(call));
-    let snapshot = Night {
+    let snapshot = ExpectedSnapshot {
         arguments: &[],
         faults: faults(["ecs", "lambda", "rds", "s3"].map(expired).into_iter().chain(calls)),
         reason: "denied",
-        gaps: whole_region(HOME, "us-east-1", |call| format!("denied {call}")),
+        gaps: all_types_of_region(HOME, "us-east-1", |call| format!("denied {call}")),
     };
     snapshot.passes(&FakeEstate::small(), |_, _| true);
 }
@@ -190,9 +190,9 @@ fn expired_credentials_midway_are_gaps() {
 /// An account whose role cannot be assumed is a gap in each scope, and the other accounts are scanned.
 #[test]
 fn unassumable_role_is_a_gap_of_its_account() {
-    let mut expected = whole_region(MEMBER, "eu-west-1", |_| "denied sts:AssumeRole".to_owned());
-    expected.extend(whole_region(MEMBER, "us-east-1", |_| "denied sts:AssumeRole".to_owned()));
-    let snapshot = Night {
+    let mut expected = all_types_of_region(MEMBER, "eu-west-1", |_| "denied sts:AssumeRole".to_owned());
+    expected.extend(all_types_of_region(MEMBER, "us-east-1", |_| "denied sts:AssumeRole".to_owned()));
+    let snapshot = ExpectedSnapshot {
         arguments: &["--accounts", "organization"],
         faults: faults([Rule::new(Effect::Deny).operation("AssumeRole")]),
         reason: "denied",
@@ -205,9 +205,9 @@ fn unassumable_role_is_a_gap_of_its_account() {
 /// known.
 #[test]
 fn unlistable_organization_keeps_members() {
-    let mut expected = whole_region(MEMBER, "eu-west-1", |_| "denied organizations:ListAccounts".to_owned());
-    expected.extend(whole_region(MEMBER, "us-east-1", |_| "denied organizations:ListAccounts".to_owned()));
-    let snapshot = Night {
+    let mut expected = all_types_of_region(MEMBER, "eu-west-1", |_| "denied organizations:ListAccounts".to_owned());
+    expected.extend(all_types_of_region(MEMBER, "us-east-1", |_| "denied organizations:ListAccounts".to_owned()));
+    let snapshot = ExpectedSnapshot {
         arguments: &["--accounts", "organization"],
         faults: faults([Rule::new(Effect::Deny).operation("ListAccounts")]),
         reason: "denied",
@@ -222,7 +222,7 @@ fn unreadable_bucket_tags_affect_one_bucket() {
     let bucket = "us-east-1-111122223333-0000001";
     let denied = Rule::new(Effect::Deny).operation("GetResources");
     let broken = Rule::new(Effect::ServerError).operation("GetBucketTagging").resource(bucket);
-    let snapshot = Night {
+    let snapshot = ExpectedSnapshot {
         arguments: &[],
         faults: faults([denied, broken]),
         reason: "failed",
@@ -235,7 +235,7 @@ fn unreadable_bucket_tags_affect_one_bucket() {
 #[test]
 fn denied_tags_are_unknown_not_missing() {
     let denied = ["GetResources", "GetBucketTagging", "ListTags"];
-    let snapshot = Night {
+    let snapshot = ExpectedSnapshot {
         arguments: &[],
         faults: faults(denied.map(|call| Rule::new(Effect::Deny).operation(call))),
         reason: "denied",
@@ -350,7 +350,7 @@ fn fully_denied_scan_has_no_score() {
     assert!(outcome.stdout.contains("Not read: 8 of 8 scopes"), "{}", outcome.stdout);
     let ledger = world.ledger();
     assert_eq!((ledger.records().len(), ledger.count("violation")), (0, 0));
-    assert_same("gaps", &ledger.gaps(), &whole_region(HOME, "us-east-1", |call| format!("denied {call}")));
+    assert_same("gaps", &ledger.gaps(), &all_types_of_region(HOME, "us-east-1", |call| format!("denied {call}")));
 }
 
 /// Resources of a scope that the first scan could not read are new in the second snapshot, and nothing else changes.

@@ -22,7 +22,7 @@ use support::{
 };
 
 /// For how long something is waited for that must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const LOG_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running daemon; killed when dropped.
 struct Daemon {
@@ -76,8 +76,8 @@ impl Daemon {
     /// The next line of the log that has these words.
     #[track_caller]
     fn until(&self, text: &str) -> String {
-        let (prefix, mut seen) = (Instant::now(), Vec::new());
-        while let Ok(line) = self.log.recv_timeout(PATIENCE.saturating_sub(prefix.elapsed())) {
+        let (started, mut seen) = (Instant::now(), Vec::new());
+        while let Ok(line) = self.log.recv_timeout(LOG_TIMEOUT.saturating_sub(started.elapsed())) {
             if line.contains(text) {
                 return line;
             }
@@ -103,11 +103,11 @@ impl Daemon {
 
     /// Ends it as an operator does, and returns its exit code and how long that took.
     fn terminate(mut self) -> (Option<i32>, Duration) {
-        let prefix = Instant::now();
+        let started = Instant::now();
         run(Command::new("kill").arg(self.child.id().to_string())).exits(0);
-        while prefix.elapsed() < PATIENCE {
+        while started.elapsed() < LOG_TIMEOUT {
             if let Some(status) = self.child.try_wait().expect("its state") {
-                return (status.code(), prefix.elapsed());
+                return (status.code(), started.elapsed());
             }
             thread::sleep(Duration::from_millis(20));
         }

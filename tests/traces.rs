@@ -77,11 +77,11 @@ impl Collector {
     fn first(&self) -> (String, Value) {
         let sent = self.sent.lock().unwrap();
         let (head, message) = sent.first().expect("something was sent");
-        (head.clone(), told(&message.resource_spans[0].resource.as_ref().unwrap().attributes))
+        (head.clone(), attributes_as_json(&message.resource_spans[0].resource.as_ref().unwrap().attributes))
     }
 }
 
-fn told(attributes: &[KeyValue]) -> Value {
+fn attributes_as_json(attributes: &[KeyValue]) -> Value {
     let value = |value: &Option<AnyValue>| match value.as_ref().and_then(|value| value.value.clone()) {
         Some(Told::StringValue(text)) => json!(text),
         Some(Told::IntValue(number)) => json!(number),
@@ -170,13 +170,13 @@ fn calls_are_spans_of_client_trace_without_arguments() {
     assert!(spans.iter().all(|span| span.end_time_unix_nano > span.start_time_unix_nano));
     let checks = named(&spans, check);
     assert!(checks.iter().all(|span| hex(&span.trace_id) == TRACE && hex(&span.parent_span_id) == PARENT));
-    let (good, bad) = (told(&checks[0].attributes), told(&checks[1].attributes));
+    let (good, bad) = (attributes_as_json(&checks[0].attributes), attributes_as_json(&checks[1].attributes));
     assert_eq!(good["mcp.method.name"], "tools/call");
     assert_eq!(good["gen_ai.tool.name"], "check_tag_compliance");
     assert_eq!((&good["jsonrpc.request.id"], &good["tagledger.rows"]), (&json!("7"), &json!(40)));
     assert_eq!((&good["error.type"], &bad["error.type"]), (&Value::Null, &json!("tool_error")));
     let policy = named(&spans, "tools/call get_tagging_policy")[0];
-    assert_eq!(told(&policy.attributes)["mcp.protocol.version"], "2025-06-18");
+    assert_eq!(attributes_as_json(&policy.attributes)["mcp.protocol.version"], "2025-06-18");
     assert!(policy.parent_span_id.is_empty() && hex(&policy.trace_id) != TRACE);
     assert!(!format!("{spans:?}").contains("secret"));
 
@@ -201,14 +201,14 @@ fn scan_trace_has_span_per_list() {
     assert_eq!(scan.len(), 1);
     let parts: Vec<&Span> = spans.iter().filter(|span| span.name != "scan").collect();
     assert!(parts.iter().all(|part| part.trace_id == scan[0].trace_id && part.parent_span_id == scan[0].span_id));
-    let reported = told(&scan[0].attributes);
+    let reported = attributes_as_json(&scan[0].attributes);
     assert_eq!(
         (&reported["tagledger.snapshot.id"], &reported["tagledger.snapshot.complete"]),
         (&json!(1), &json!(false))
     );
-    let instances = told(&named(&spans, "list ec2:instance")[0].attributes);
+    let instances = attributes_as_json(&named(&spans, "list ec2:instance")[0].attributes);
     assert_eq!((&instances["cloud.region"], &instances["tagledger.resources"]), (&json!("us-east-1"), &json!(20)));
-    let refused = told(&named(&spans, "list rds:db")[0].attributes);
+    let refused = attributes_as_json(&named(&spans, "list rds:db")[0].attributes);
     assert_eq!((&refused["error.type"], &refused["rpc.method"]), (&json!("denied"), &json!("rds:DescribeDBInstances")));
     assert_eq!(named(&spans, "survey").len(), 1);
 }

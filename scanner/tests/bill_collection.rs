@@ -218,7 +218,7 @@ fn scan_refused(
 }
 
 /// What the ledger says of October after a scan.
-fn told(lines: &[Line]) -> Attribution {
+fn recorded_attribution(lines: &[Line]) -> Attribution {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("ledger.sqlite");
     let policy = Arc::new(Policy::parse(POLICY).unwrap());
@@ -253,7 +253,7 @@ proptest! {
     /// service, region, account and key match the lines.
     #[test]
     fn each_bill_line_belongs_to_one_bucket(lines in prop::collection::vec(line(), 0..60)) {
-        let told = told(&lines);
+        let told = recorded_attribution(&lines);
         prop_assert_eq!(told.total, sum(lines.iter()));
         prop_assert_eq!(told.buckets.values().copied().sum::<Amount>(), told.total);
         for (bucket, amount) in &told.buckets {
@@ -300,7 +300,7 @@ fn midmonth_tagging_splits_spend_by_day() {
         stage: 2,
         micros: 1_000_001,
     };
-    let told = told(&(1..=31).map(day).collect::<Vec<_>>());
+    let told = recorded_attribution(&(1..=31).map(day).collect::<Vec<_>>());
     assert_eq!(told.buckets[&Bucket::Unattributable].micros(), 15 * 1_000_001);
     assert_eq!(told.buckets[&Bucket::Attributable].micros(), 16 * 1_000_001);
 }

@@ -261,9 +261,9 @@ async fn scan_succeeds_without_redis() {
     redis.server.signal("-STOP");
     scanner.open();
     recorded(running).await;
-    let prefix = Instant::now();
+    let started = Instant::now();
     recorded(scanner.scan(redis.lock())).await;
-    assert!(prefix.elapsed() < Duration::from_secs(30), "{:?}", prefix.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
     redis.server.kill();
     recorded(scanner.scan(redis.lock())).await;
 }

@@ -30,7 +30,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tagledger_http::GuardSettings;
 use tagledger_ledger::{LedgerReader, LedgerWriter, SnapshotHeader};
-use tagledger_server::{AppState, Audit, AuditSettings, RedisCache, door, serve_http};
+use tagledger_server::{AppState, Audit, AuditSettings, RedisCache, guard, serve_http};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -49,7 +49,7 @@ fn now() -> Timestamp {
 }
 
 /// What the n-th call of a caller asks: an analyst pages and narrows, a manager wants overviews, an agent plans.
-fn asked(kind: usize, n: usize) -> (&'static str, Value) {
+fn request(kind: usize, n: usize) -> (&'static str, Value) {
     let limit = 1 + (n * 7) % 100;
     let format = ["json", "csv", "markdown"][n % 3];
     match (kind, n % 4) {
@@ -74,7 +74,7 @@ async fn caller(address: SocketAddr, seed: usize, until: Instant, newest: Arc<At
     let mut stream = TcpStream::connect(address).await.expect("it listens");
     let mut buffer = Vec::new();
     while Instant::now() < until {
-        let (tool, arguments) = asked(seed % 3, n);
+        let (tool, arguments) = request(seed % 3, n);
         n += 1;
         let body = json!({"jsonrpc": "2.0", "id": n, "method": "tools/call", "params": {"name": tool, "arguments": arguments}});
         let (body, least) = (body.to_string(), newest.load(Ordering::Relaxed));
@@ -173,8 +173,10 @@ async fn serving(store: &Path, redis: Option<u16>, end: &CancellationToken) -> S
     let (names, a_minute) = (Vec::new(), NonZeroU32::MAX);
     let settings = GuardSettings { listen, keys: None, oauth: None, single: None, names, a_minute, clock: now };
     let (tell, result) = oneshot::channel();
-    let door = door(settings).expect("a door for this machine");
-    tokio::spawn(serve_http(Arc::new(ledger), door, end.clone(), |address| tell.send(address).expect("someone waits")));
+    let guard = guard(settings).expect("a guard for this machine");
+    tokio::spawn(serve_http(Arc::new(ledger), guard, end.clone(), |address| {
+        tell.send(address).expect("someone waits")
+    }));
     result.await.expect("it listens")
 }
 

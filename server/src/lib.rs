@@ -22,7 +22,7 @@ pub use crate::{
     app_state::AppState,
     audit_writer::{Audit, AuditSettings},
     cache::redis::RedisCache,
-    http::router::{HttpError, door, router, serve_http},
+    http::router::{HttpError, guard, router, serve_http},
     mcp::{
         stdio::{StdioError, serve_stdio},
         tool_names::tool_names,

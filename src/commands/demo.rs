@@ -43,7 +43,7 @@ const BILL_REQUESTS: u64 = 1_000;
 const SCAN_HOUR: i8 = 23;
 
 pub(crate) async fn run(arguments: DemoArguments) -> Result<ExitCode, Failure> {
-    let guard = tagledger_server::door(guard_settings(arguments.listen, None, None).await?)?;
+    let guard = tagledger_server::guard(guard_settings(arguments.listen, None, None).await?)?;
     // The address is reserved before the ledger is written, so that a second demo does not replace the ledger of the first.
     let listener = std::net::TcpListener::bind(arguments.listen);
     let listener = listener.map_err(|source| HttpError { address: arguments.listen, source })?;

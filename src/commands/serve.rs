@@ -18,7 +18,7 @@ const UNLIMITED_AGE: Duration = Duration::from_secs(u64::MAX);
 
 pub(crate) async fn http(arguments: ServerArguments) -> Result<ExitCode, Failure> {
     let max_age = Duration::from_secs(u64::from(arguments.max_age_hours) * 3600);
-    let guard = tagledger_server::door(guard_settings(arguments.listen, Some(arguments.guard), None).await?)?;
+    let guard = tagledger_server::guard(guard_settings(arguments.listen, Some(arguments.guard), None).await?)?;
     let mut state = open_state(&arguments.store.store, &arguments.policy.policy, &arguments.access, max_age)?;
     let shutdown = cancel_on_signal();
     if let Some(url) = arguments.redis.redis_url {

@@ -123,8 +123,8 @@ fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String>
 
 /// The exit code; none when the command had to be killed.
 fn wait(child: &mut Child) -> Option<Option<i32>> {
-    let prefix = Instant::now();
-    while prefix.elapsed() < TIMEOUT {
+    let started = Instant::now();
+    while started.elapsed() < TIMEOUT {
         if let Some(status) = child.try_wait().expect("the command can be waited for") {
             return Some(status.code());
         }

@@ -46,7 +46,7 @@ use tagledger_model::{
     Arn,
     inventory::{Gap, GapReason, Scope},
 };
-use tagledger_server::{AppState, door, router};
+use tagledger_server::{AppState, guard, router};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -125,7 +125,7 @@ fn tagledger(file: &Path) -> Router {
         a_minute: NonZeroU32::MAX,
         clock: now,
     };
-    router(Arc::new(ledger), door(settings).expect("a door for this machine"), &CancellationToken::new())
+    router(Arc::new(ledger), guard(settings).expect("a door for this machine"), &CancellationToken::new())
 }
 
 /// A cloud that answers nothing, at once: what is measured is the rest.
@@ -153,9 +153,9 @@ async fn suggestions(service: &Router) {
         let page = &page["structuredContent"];
         for resource in page["untagged_resources"].as_array().expect("rows") {
             let body = body("suggest_tags", &json!({"resource_arn": resource["resource_arn"]}));
-            let prefix = Instant::now();
+            let started = Instant::now();
             bytes = bytes.max(answer(service, &body).await.len());
-            times.push(prefix.elapsed());
+            times.push(started.elapsed());
         }
         match &page["next_cursor"] {
             Value::String(cursor) => requested["cursor"] = json!(cursor),
@@ -244,9 +244,9 @@ async fn in_process(service: &Router, tool: &str, arguments: &Value) {
     let (mut pages, mut again, mut requested, mut bytes) = (Vec::new(), Vec::new(), arguments.clone(), 0);
     while pages.len() < CALLS {
         let body = body(tool, &requested);
-        let prefix = Instant::now();
+        let started = Instant::now();
         let found = answer(service, &body).await;
-        pages.push(prefix.elapsed());
+        pages.push(started.elapsed());
         bytes = bytes.max(found.len());
         let reply: Value = serde_json::from_slice(&found).expect("JSON");
         match &reply["result"]["structuredContent"]["next_cursor"] {
@@ -259,9 +259,9 @@ async fn in_process(service: &Router, tool: &str, arguments: &Value) {
     }
     let body = body(tool, arguments);
     for _ in 0..CALLS {
-        let prefix = Instant::now();
+        let started = Instant::now();
         answer(service, &body).await;
-        again.push(prefix.elapsed());
+        again.push(started.elapsed());
     }
     let [page, page_p99] = [50, 99].map(|share| at(&mut pages, share));
     let [again, again_p99] = [50, 99].map(|share| at(&mut again, share));

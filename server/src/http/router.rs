@@ -72,7 +72,7 @@ fn describe(error: &io::Error) -> String {
 /// # Errors
 ///
 /// When the port would be reachable without a key, or the keys cannot be read.
-pub fn door(settings: GuardSettings) -> Result<RequestGuard, GuardError> {
+pub fn guard(settings: GuardSettings) -> Result<RequestGuard, GuardError> {
     RequestGuard::new(settings, PORT)
 }
 
@@ -180,7 +180,7 @@ async fn check_message(
             let entry = AuditEntry::begun(state.now(), caller.id.clone(), target, digest(&body));
             audit.add(AuditEntry { outcome: "refused".to_owned(), ..entry });
         }
-        return guard.lacking(&scopes);
+        return guard.insufficient_scope(&scopes);
     }
     let is_json =
         parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));

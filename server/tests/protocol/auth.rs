@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use serde_json::{Value, json};
 use tagledger_http::{ApiKeyFile, Expiry, GuardSettings, NewKey, Scope as Right};
 use tagledger_model::inventory::{Listing, Relationships, Resource, Scope, Tags};
-use tagledger_server::{AppState, door};
+use tagledger_server::{AppState, guard};
 
 use crate::{
     lookup::{Now, arn},
@@ -33,7 +33,7 @@ const POLICY: &str = r#"{
 /// One good instance in one account, two bad ones and a bucket in another.
 pub(crate) fn two_accounts() -> TestLedger {
     let mut ledger = TestLedger::new();
-    ledger.judge_by(POLICY);
+    ledger.evaluate_by(POLICY);
     let of_other = |resource_type: &str, names: &[&str]| {
         let scope = Scope {
             account: OTHER.parse().unwrap(),
@@ -78,7 +78,7 @@ pub(crate) async fn behind_keys(snapshots: &TestLedger, settings: GuardSettings)
     let now = [("i-good", GOOD.to_vec())];
     let ledger = AppState::new(&snapshots.store(), None, Duration::from_secs(36 * 3600), noon);
     let ledger = ledger.with_lookup(std::sync::Arc::new(Now(now.into_iter().collect())));
-    TestServer::behind(door(settings).unwrap(), ledger).await
+    TestServer::behind(guard(settings).unwrap(), ledger).await
 }
 
 pub(crate) fn call(tool: &str, arguments: &Value) -> String {
@@ -328,7 +328,11 @@ async fn key_file_reload_revokes_and_adds_keys() {
     becomes(&second, 200).await;
     std::fs::remove_file(&file).unwrap();
     becomes(&second, 401).await;
-    assert_eq!(server.send("POST", "/mcp", "", &body).await.status, 401, "without its file the door stays shut");
+    assert_eq!(
+        server.send("POST", "/mcp", "", &body).await.status,
+        401,
+        "without its key file the server refuses requests"
+    );
 }
 
 /// The tenth identical call of a caller within a minute gets an additional note, and the answer is otherwise unchanged.

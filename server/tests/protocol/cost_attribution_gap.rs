@@ -90,7 +90,7 @@ fn ledger(until: i32) -> TestLedger {
 }
 
 /// Total, gap and problem.
-fn told(answer: &Value) -> (Value, Value, Value) {
+fn gap_figures(answer: &Value) -> (Value, Value, Value) {
     let field = |name: &str| answer[name].clone();
     (field("total_cloud_spend"), field("attribution_gap"), answer["cost_source"]["problem"].clone())
 }
@@ -113,7 +113,7 @@ async fn cost_gap_as_of_equals_ledger_ending_there() {
             let day = format!("2026-11-0{number}");
             let (mut now, _) = server.ask(TOOL, json!({"as_of": day, "grouping": grouping})).await;
             let (mut then, _) = then.ask(TOOL, json!({"grouping": grouping})).await;
-            assert_eq!(told(&now), right, "as of {day}");
+            assert_eq!(gap_figures(&now), right, "as of {day}");
             for answer in [&mut now, &mut then] {
                 answer.as_object_mut().unwrap().remove("notes");
             }

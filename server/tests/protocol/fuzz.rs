@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use serde_json::{Map, Value, json};
 use tagledger_http::{ApiKeyFile, Expiry, GuardSettings, NewKey, Scope};
-use tagledger_server::{AppState, door};
+use tagledger_server::{AppState, guard};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -221,7 +221,7 @@ async fn http_requests_neither_panic_nor_leak() {
     let key = ApiKeyFile::create(&file, new, noon()).unwrap().1;
     let settings = GuardSettings { keys: Some(file), a_minute: u32::MAX.try_into().unwrap(), ..loopback() };
     let ledger = AppState::new(&snapshots.store(), None, Duration::from_secs(36 * 3600), noon);
-    let server = TestServer::behind(door(settings).unwrap(), ledger).await;
+    let server = TestServer::behind(guard(settings).unwrap(), ledger).await;
     let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string();
     let bearer = format!("Authorization: Bearer {key}\r\n");
     let tools: Value = serde_json::from_str(&server.send("POST", "/mcp", &bearer, &list).await.body).unwrap();

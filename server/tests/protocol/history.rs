@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tagledger_policy::Policy;
 
 use crate::{
-    scripted_year::{CHANGED, Company, MAY, Night, day_of, denied, until, way, year},
+    scripted_year::{CHANGED, Company, Day, MAY, day_of, denied, until, way, year},
     test_server::{TestLedger, TestServer},
 };
 
@@ -40,7 +40,7 @@ async fn points_match_scripted_year() {
         let (answer, _) = server.ask(TOOL, json!({"group_by": group_by, "days_back": days_back})).await;
         let last = script.last().unwrap();
         let from = first_of(group_by, last.day.saturating_sub((days_back - 1).days()));
-        let mut periods: BTreeMap<Date, Vec<&Night>> = BTreeMap::new();
+        let mut periods: BTreeMap<Date, Vec<&Day>> = BTreeMap::new();
         for night in script.iter().filter(|night| night.day >= from) {
             periods.entry(first_of(group_by, night.day)).or_default().push(night);
         }
@@ -48,7 +48,7 @@ async fn points_match_scripted_year() {
         assert_eq!(points.len(), periods.len(), "{group_by} {days_back}");
         for (point, (first, nights)) in points.iter().zip(&periods) {
             let stands = nights.iter().rev().find(|night| !night.partial).or(nights.last()).unwrap();
-            let sum = |of: fn(&Night) -> u64| nights.iter().map(|night| of(night)).sum::<u64>();
+            let sum = |of: fn(&Day) -> u64| nights.iter().map(|night| of(night)).sum::<u64>();
             let score = stands.compliant as f64 / (stands.compliant + stands.wrong) as f64;
             let result = point["compliance_score"].as_f64().unwrap();
             assert!((result - score).abs() < 0.00006, "{point}: {score}");
@@ -101,7 +101,7 @@ async fn trend_uses_one_policy_and_common_scopes() {
     let (answer, _) = server.ask(TOOL, json!({"group_by": "week", "days_back": 365})).await;
     assert_eq!(answer["trend"], "improving");
     let changed = day_of(CHANGED);
-    let mut weeks: BTreeMap<Date, &Night> = BTreeMap::new();
+    let mut weeks: BTreeMap<Date, &Day> = BTreeMap::new();
     for night in script.iter().filter(|night| !night.partial) {
         weeks.insert(first_of("week", night.day), night);
     }
@@ -260,13 +260,13 @@ async fn as_of_equals_ledger_ending_there() {
 }
 
 /// Whether a way is compliant in a night; none when its region could not be read.
-fn judged(night: &Night, region: &str, way_of: u64) -> Option<bool> {
+fn expected_verdict(night: &Day, region: &str, way_of: u64) -> Option<bool> {
     let invalid = way(way_of).1.into_iter().any(|rule| night.night < CHANGED || rule != "MISSING Owner");
     (!denied(night.night, region)).then_some(!invalid)
 }
 
 /// What each cause did between two nights, by the script: resources, compliant, non-compliant.
-fn causes(a: &Night, b: &Night) -> BTreeMap<&'static str, (i64, i64, i64)> {
+fn causes(a: &Day, b: &Day) -> BTreeMap<&'static str, (i64, i64, i64)> {
     let mut sums: BTreeMap<&'static str, (i64, i64, i64)> = BTreeMap::new();
     let mut step = |cause, from: Option<bool>, to: Option<bool>| {
         if from != to {
@@ -282,18 +282,18 @@ fn causes(a: &Night, b: &Night) -> BTreeMap<&'static str, (i64, i64, i64)> {
         match (a.known.get(id), b.known.get(id)) {
             (None, Some((region, way))) => {
                 let cause = if denied(a.night, region) { "scope_or_coverage_changed" } else { "new_resources" };
-                step(cause, None, judged(b, region, *way));
+                step(cause, None, expected_verdict(b, region, *way));
             }
             (Some((region, way)), None) => {
                 let cause = if denied(b.night, region) { "scope_or_coverage_changed" } else { "removed_resources" };
-                step(cause, judged(a, region, *way), None);
+                step(cause, expected_verdict(a, region, *way), None);
             }
             (Some((region, old)), Some((_, new))) => {
-                let (from, to) = (judged(a, region, *old), judged(b, region, *new));
+                let (from, to) = (expected_verdict(a, region, *old), expected_verdict(b, region, *new));
                 if from.is_none() || to.is_none() {
                     step("scope_or_coverage_changed", from, to);
                 } else {
-                    let between = judged(b, region, *old);
+                    let between = expected_verdict(b, region, *old);
                     step("policy_changed", from, between);
                     let stored = way(*old).0.iter().all(|tag| way(*new).0.contains(tag));
                     step(if stored { "tags_added" } else { "tags_removed_or_changed" }, between, to);
@@ -305,7 +305,7 @@ fn causes(a: &Night, b: &Night) -> BTreeMap<&'static str, (i64, i64, i64)> {
     sums
 }
 
-fn windows(script: &[Night]) -> Vec<(&Night, &Night)> {
+fn windows(script: &[Day]) -> Vec<(&Day, &Day)> {
     let of = |night: i32| script.iter().find(|one| one.night == night).unwrap();
     [(1, 2), (100, 110), (150, 200), (181, 182), (219, 224), (224, 230), (226, 226 + 1), (3, 365)]
         .map(|(a, b)| (of(a), of(b)))
@@ -332,7 +332,7 @@ async fn change_causes_match_script_and_add_up() {
                 seen.insert(part["cause"].as_str().unwrap().to_owned());
             }
         }
-        let score = |night: &Night| night.compliant as f64 / (night.compliant + night.wrong) as f64;
+        let score = |night: &Day| night.compliant as f64 / (night.compliant + night.wrong) as f64;
         let change = ((score(b) - score(a)) * 10_000.0).round();
         assert_eq!((answer["change"].as_f64().unwrap() * 10_000.0).round(), change, "{answer}");
         let sum: f64 =

@@ -22,7 +22,7 @@ fn shown(pages: &[Value], rows: &str) -> Vec<String> {
 }
 
 /// Night 1: 0 to 29 without tags. Later: the first five are gone, the next five are tagged well, and others come.
-fn night(ledger: &TestLedger, number: u32) {
+fn append_snapshot(ledger: &TestLedger, number: u32) {
     let well = vec![("CostCenter", "Sales"), ("Owner", "ada@example.com")];
     let tagged = ids(5..10).into_iter().map(|id| (id, if number == 1 { Vec::new() } else { well.clone() }));
     let newer = if number == 1 { 0 } else { 10 * number };
@@ -37,13 +37,13 @@ fn night(ledger: &TestLedger, number: u32) {
 async fn pages_stay_on_first_snapshot() {
     for (tool, rows) in TOOLS {
         let ledger = TestLedger::new();
-        night(&ledger, 1);
+        append_snapshot(&ledger, 1);
         let server = TestServer::of(&ledger).await;
         let mut number = 1;
         let pages = server
             .pages(tool, rows, 7, || {
                 number += 1;
-                night(&ledger, number);
+                append_snapshot(&ledger, number);
             })
             .await;
         assert_eq!(number, 5, "{tool}: a snapshot came behind each page but the last");
@@ -61,11 +61,11 @@ async fn pages_stay_on_first_snapshot() {
 #[tokio::test(flavor = "multi_thread")]
 async fn call_without_cursor_uses_newest_snapshot() {
     let ledger = TestLedger::new();
-    night(&ledger, 1);
+    append_snapshot(&ledger, 1);
     let server = TestServer::of(&ledger).await;
     for (number, lacking) in [(1, ids(0..30)), (2, ids((10..30).chain(100..120))), (3, ids((10..30).chain(100..130)))] {
         if number > 1 {
-            night(&ledger, number);
+            append_snapshot(&ledger, number);
         }
         for (tool, rows) in TOOLS {
             let (answer, _) = server.ask(tool, json!({"limit": 100})).await;

@@ -17,7 +17,7 @@ const DRAFT: &str = r#"{
 }"#;
 
 /// What there is in a night: a hundred instances, of which some come, go and are tagged otherwise from night to night.
-fn night(number: usize) -> Vec<(String, Vec<(&'static str, &'static str)>)> {
+fn resources_of(number: usize) -> Vec<(String, Vec<(&'static str, &'static str)>)> {
     let current = (0..100).filter(|n| !(n + number).is_multiple_of(17));
     current
         .map(|n| {
@@ -46,10 +46,10 @@ fn night(number: usize) -> Vec<(String, Vec<(&'static str, &'static str)>)> {
 fn ledger(policy: Option<&str>) -> TestLedger {
     let mut snapshots = TestLedger::new();
     if let Some(policy) = policy {
-        snapshots.judge_by(policy);
+        snapshots.evaluate_by(policy);
     }
     for number in 1..=6 {
-        snapshots.append(i32::try_from(number).unwrap(), vec![instances(night(number))]);
+        snapshots.append(i32::try_from(number).unwrap(), vec![instances(resources_of(number))]);
     }
     snapshots
 }
@@ -96,7 +96,7 @@ async fn newly_failing_and_passing_add_up() {
     let (now, then) = (number(&answer["now"]["compliant"]), number(&answer["with_draft"]["compliant"]));
     // Worked out from the estate: who is compliant now, and by the draft.
     let (mut failing, mut passing, mut exempt) = (0, 0, 0);
-    for (id, tags) in night(6) {
+    for (id, tags) in resources_of(6) {
         let value = |key: &str| tags.iter().find(|(known, _)| known.eq_ignore_ascii_case(key)).map(|(_, value)| *value);
         let right =
             matches!(value("CostCenter"), Some("Engineering" | "Sales")) && value("Owner") == Some("ann@example.com");

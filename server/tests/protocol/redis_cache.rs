@@ -16,7 +16,7 @@ use tagledger_model::{
     Arn,
     inventory::{Gap, GapReason, RelationshipKind, Relationships, Resource, Scope, Tags, Usage},
 };
-use tagledger_server::{AppState, RedisCache, door};
+use tagledger_server::{AppState, RedisCache, guard};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -37,7 +37,7 @@ fn ledger() -> TestLedger {
 async fn sharing(snapshots: &TestLedger, port: u16) -> TestServer {
     let cache = RedisCache::open(&format!("redis://127.0.0.1:{port}/0"), CancellationToken::new()).unwrap();
     let ledger = AppState::new(&snapshots.store(), None, Duration::from_secs(36 * 3600), noon).with_redis_cache(cache);
-    TestServer::behind(door(loopback()).unwrap(), ledger).await
+    TestServer::behind(guard(loopback()).unwrap(), ledger).await
 }
 
 async fn metric(server: &TestServer, name: &str) -> f64 {
@@ -242,7 +242,7 @@ async fn lookup_results_are_shared_through_redis() {
         let cache = RedisCache::open(&format!("redis://127.0.0.1:{}/0", redis.port), CancellationToken::new()).unwrap();
         let ledger = AppState::new(&snapshots.store(), None, Duration::from_secs(36 * 3600), noon);
         let ledger = ledger.with_redis_cache(cache).with_lookup(Arc::<Counting>::clone(cloud));
-        servers.push(TestServer::behind(door(loopback()).unwrap(), ledger).await);
+        servers.push(TestServer::behind(guard(loopback()).unwrap(), ledger).await);
         becomes(&servers[servers.len() - 1], "tagledger_redis_up", 1.0).await;
     }
     let requested = || clouds.each_ref().map(|cloud| cloud.0.load(Ordering::Relaxed));

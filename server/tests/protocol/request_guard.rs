@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use serde_json::{Value, json};
 use tagledger_http::{GuardSettings, Scope as Right};
-use tagledger_server::door;
+use tagledger_server::guard;
 
 use crate::{
     auth::{bearer, behind_keys, call, key, new, two_accounts},
@@ -18,7 +18,7 @@ async fn unknown_host_or_origin_gets_403() {
     let snapshots = two_accounts();
     let file = snapshots.store().with_extension("keys");
     let settings = GuardSettings { names: vec!["ledger.example.com".to_owned()], ..loopback() };
-    let open = door(settings.clone()).unwrap_err().to_string();
+    let open = guard(settings.clone()).unwrap_err().to_string();
     assert!(open.contains("without a key"), "a proxy forwards requests of other machines: {open}");
     let bearer = bearer(&key(&file, new("mine", &[Right::Read], &[], "90d")));
     let server = behind_keys(&snapshots, GuardSettings { keys: Some(file), ..settings }).await;
@@ -72,13 +72,13 @@ async fn malformed_bodies_get_json_rpc_errors() {
 async fn public_listener_needs_keys_and_rate_is_limited() {
     let ledger = two_accounts();
     let open = GuardSettings { listen: "0.0.0.0:0".parse().unwrap(), ..loopback() };
-    let error = door(open.clone()).unwrap_err().to_string();
+    let error = guard(open.clone()).unwrap_err().to_string();
     assert!(error.contains("tagledger key create"), "{error}");
     let file = ledger.store().with_extension("keys");
-    let missing = door(GuardSettings { keys: Some(file.clone()), ..open.clone() }).unwrap_err().to_string();
+    let missing = guard(GuardSettings { keys: Some(file.clone()), ..open.clone() }).unwrap_err().to_string();
     assert!(missing.contains("tagledger key create"), "{missing}");
     let [mine, others] = ["mine", "others"].map(|name| key(&file, new(name, &[Right::Read], &[], "90d")));
-    assert!(door(GuardSettings { keys: Some(file.clone()), ..open }).is_ok());
+    assert!(guard(GuardSettings { keys: Some(file.clone()), ..open }).is_ok());
     let a_minute = NonZeroU32::new(30).unwrap();
     let server = behind_keys(&ledger, GuardSettings { keys: Some(file), a_minute, ..loopback() }).await;
     let body = call("check_tag_compliance", &json!({}));

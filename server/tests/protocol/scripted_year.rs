@@ -105,7 +105,7 @@ impl Company {
 
 /// What the script says of a night.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Night {
+pub(crate) struct Day {
     pub(crate) number: i64,
     pub(crate) day: Date,
     pub(crate) compliant: u64,
@@ -134,7 +134,7 @@ struct Truth {
 }
 
 impl Truth {
-    fn night(&mut self, company: &Company, night: i32) -> Night {
+    fn night(&mut self, company: &Company, night: i32) -> Day {
         let read = |region: &str| !denied(night, region);
         let rules = |number: u64| {
             let mut rules = way(number).1;
@@ -143,7 +143,7 @@ impl Truth {
         };
         self.snapshots += 1;
         let day = day_of(night);
-        let mut answer = Night { number: self.snapshots, day, partial: !read("us-east-1"), ..Night::default() };
+        let mut answer = Day { number: self.snapshots, day, partial: !read("us-east-1"), ..Day::default() };
         let gone: Vec<u32> = self
             .known
             .iter()
@@ -194,22 +194,22 @@ impl Truth {
     }
 }
 
-pub(crate) fn year() -> (TestLedger, Vec<Night>) {
+pub(crate) fn year() -> (TestLedger, Vec<Day>) {
     let (ledger, answer) = until(NIGHTS);
-    let sum = |of: fn(&Night) -> u64| answer.iter().map(of).sum::<u64>();
+    let sum = |of: fn(&Day) -> u64| answer.iter().map(of).sum::<u64>();
     let eventful = [sum(|night| night.reopened), sum(|night| night.fixed), sum(|night| night.otherwise)];
     assert!(eventful.iter().all(|events| *events > 10), "{eventful:?}");
     (ledger, answer)
 }
 
 /// The same up to a night.
-pub(crate) fn until(last: i32) -> (TestLedger, Vec<Night>) {
+pub(crate) fn until(last: i32) -> (TestLedger, Vec<Day>) {
     let (mut ledger, mut company, mut truth) = (TestLedger::new(), Company::default(), Truth::default());
     let mut answer = Vec::new();
     for night in 1..=last {
         company.day(night);
         if night == CHANGED {
-            ledger.judge_by(MAY);
+            ledger.evaluate_by(MAY);
         }
         if !down(night) {
             let listings = ["eu-west-1", "us-east-1"].map(|region| company.listing(night, region)).to_vec();

@@ -13,7 +13,7 @@ use crate::test_server::{TestLedger, TestServer, instances};
 
 const NEWEST: &str = "tagledger://snapshot/newest";
 
-fn night(n: i32) -> Vec<(tagledger_model::inventory::Scope, tagledger_model::inventory::Listing)> {
+fn listings_of(n: i32) -> Vec<(tagledger_model::inventory::Scope, tagledger_model::inventory::Listing)> {
     let tags = vec![("CostCenter", "Sales"), ("Owner", "a@example.com")];
     vec![instances((0..n).map(|i| (format!("i-{i}"), tags.clone())))]
 }
@@ -68,12 +68,12 @@ impl Stream {
 #[tokio::test]
 async fn commit_notifies_subscriber() {
     let ledger = TestLedger::new();
-    ledger.append(1, night(3));
+    ledger.append(1, listings_of(3));
     let requested = TestServer::of(&ledger).await;
     tokio::time::sleep(Duration::from_millis(400)).await;
     let mut stream = Stream::open(&requested, json!({"resourceSubscriptions": [NEWEST]})).await;
     for n in 2..=3 {
-        ledger.append(n, night(3 + n));
+        ledger.append(n, listings_of(3 + n));
         let committed = Instant::now();
         let message = stream.next(Duration::from_secs(5)).await.expect("an announcement");
         println!("announced {} ms after the commit", committed.elapsed().as_millis());
@@ -89,12 +89,12 @@ async fn commit_notifies_subscriber() {
 #[tokio::test]
 async fn other_subscriptions_get_no_notification() {
     let ledger = TestLedger::new();
-    ledger.append(1, night(3));
+    ledger.append(1, listings_of(3));
     let requested = TestServer::of(&ledger).await;
     tokio::time::sleep(Duration::from_millis(400)).await;
     let mut other = Stream::open(&requested, json!({"resourceSubscriptions": ["tagledger://other"]})).await;
     let mut stream = Stream::open(&requested, json!({"resourceSubscriptions": [NEWEST]})).await;
-    ledger.append(2, night(4));
+    ledger.append(2, listings_of(4));
     assert!(stream.next(Duration::from_secs(5)).await.is_some());
     assert_eq!(other.next(Duration::from_millis(500)).await, None);
 }
@@ -126,14 +126,14 @@ async fn newest_resource_without_ledger_names_scan() {
 #[tokio::test]
 async fn recreated_ledger_notifies_subscriber() {
     let ledger = TestLedger::new();
-    ledger.append(1, night(3));
+    ledger.append(1, listings_of(3));
     let requested = TestServer::of(&ledger).await;
     tokio::time::sleep(Duration::from_millis(400)).await;
     let mut stream = Stream::open(&requested, json!({"resourceSubscriptions": [NEWEST]})).await;
     ledger.delete();
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert_eq!(requested.resource(NEWEST).await["snapshot"], Value::Null);
-    ledger.append(1, night(5));
+    ledger.append(1, listings_of(5));
     assert!(stream.next(Duration::from_secs(5)).await.is_some());
     assert_eq!(requested.resource(NEWEST).await["resources"]["compliant"], 5);
 }
@@ -142,12 +142,12 @@ async fn recreated_ledger_notifies_subscriber() {
 #[tokio::test]
 async fn shutdown_closes_subscriber_streams() {
     let ledger = TestLedger::new();
-    ledger.append(1, night(3));
+    ledger.append(1, listings_of(3));
     let requested = TestServer::of(&ledger).await;
     let mut stream = Stream::open(&requested, json!({"resourceSubscriptions": [NEWEST]})).await;
-    let prefix = Instant::now();
+    let started = Instant::now();
     timeout(Duration::from_secs(10), requested.end()).await.expect("the server ends");
     // The answer to the subscription, and then the end of the stream.
     while stream.next(Duration::from_secs(5)).await.is_some() {}
-    assert!(prefix.elapsed() < Duration::from_secs(10));
+    assert!(started.elapsed() < Duration::from_secs(10));
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Twelve groups of five instances; of each group all have the same owner and cost center, and the first two groups lack some.
-fn nights() -> TestLedger {
+fn ledger() -> TestLedger {
     const OWNERS: [&str; 3] = ["ann@example.com", "bob@example.com", "cid@example.com"];
     const GROUPS: [&str; 12] = ["g0", "g1", "g2", "g3", "g4", "g5", "g6", "g7", "g8", "g9", "g10", "g11"];
     let nights = TestLedger::new();
@@ -50,7 +50,7 @@ fn suggested(answer: &Value) -> Vec<(&str, &str)> {
 /// reason. The reason contains neither group names nor values.
 #[tokio::test]
 async fn group_consensus_is_suggested_with_counts() {
-    let nights = nights();
+    let nights = ledger();
     let bare = vec![("aws:autoscaling:groupName", "g0")];
     let server = TestServer::looking_through(&nights, now(&[("i-0-0", bare)])).await;
     let (answer, _) = server.ask("suggest_tags", json!({"resource_arn": arn("i-0-0")})).await;
@@ -72,7 +72,7 @@ async fn group_consensus_is_suggested_with_counts() {
 /// suggestion.
 #[tokio::test]
 async fn own_misspelled_value_takes_precedence() {
-    let nights = nights();
+    let nights = ledger();
     let spelt = vec![("aws:autoscaling:groupName", "g0"), ("cost-center", "sales "), ("Owner", "dan@example.com")];
     let server = TestServer::looking_through(&nights, now(&[("i-0-0", spelt)])).await;
     let (answer, _) = server.ask("suggest_tags", json!({"resource_arn": arn("i-0-0")})).await;
@@ -84,7 +84,7 @@ async fn own_misspelled_value_takes_precedence() {
 /// guess.
 #[tokio::test]
 async fn weak_evidence_gives_no_suggestion() {
-    let nights = nights();
+    let nights = ledger();
     let stranger = vec![("aws:autoscaling:groupName", "nobody-knows-it")];
     let server = TestServer::looking_through(&nights, now(&[("i-new", stranger)])).await;
     let (answer, _) = server.ask("suggest_tags", json!({"resource_arn": arn("i-new")})).await;
@@ -100,7 +100,7 @@ async fn weak_evidence_gives_no_suggestion() {
 /// tagged resource gets no suggestion and a note.
 #[tokio::test]
 async fn deleted_or_invalid_resource_is_refused() {
-    let nights = nights();
+    let nights = ledger();
     let right = vec![("Owner", "ann@example.com"), ("CostCenter", "Sales")];
     let server = TestServer::looking_through(&nights, now(&[("i-0-1", right)])).await;
     let refused = |given: String| server.refused("suggest_tags", json!({"resource_arn": given}));
@@ -130,7 +130,7 @@ impl Lookup for Denied {
 /// If AWS denies the lookup, the suggestions use the tags of the snapshot, and a note says so.
 #[tokio::test]
 async fn denied_lookup_falls_back_to_snapshot() {
-    let nights = nights();
+    let nights = ledger();
     let server = TestServer::looking_through(&nights, Denied).await;
     let (answer, body) = server.ask("suggest_tags", json!({"resource_arn": arn("i-0-0")})).await;
     assert_eq!(suggested(&answer), [("CostCenter", "Engineering"), ("Owner", "ann@example.com")]);

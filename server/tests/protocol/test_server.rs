@@ -18,7 +18,7 @@ use tagledger_model::{
     inventory::{Gap, Listing, Relationships, Resource, Scope, Tags},
 };
 use tagledger_policy::Policy;
-use tagledger_server::{AppState, door, serve_http};
+use tagledger_server::{AppState, guard, serve_http};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -58,7 +58,7 @@ impl TestLedger {
     }
 
     /// From now on nights are judged by another policy.
-    pub(crate) fn judge_by(&mut self, policy: &str) {
+    pub(crate) fn evaluate_by(&mut self, policy: &str) {
         self.policy = Policy::parse(policy).unwrap();
     }
 
@@ -192,15 +192,15 @@ impl TestServer {
     }
 
     async fn serving(ledger: AppState) -> Self {
-        Self::behind(door(loopback()).unwrap(), ledger).await
+        Self::behind(guard(loopback()).unwrap(), ledger).await
     }
 
-    /// The server behind a door of its own.
-    pub(crate) async fn behind(door: RequestGuard, ledger: AppState) -> Self {
+    /// A server with a request guard.
+    pub(crate) async fn behind(guard: RequestGuard, ledger: AppState) -> Self {
         let ledger = Arc::new(ledger);
         let end = CancellationToken::new();
         let (tell, answer) = oneshot::channel();
-        let serving = serve_http(ledger, door, end.clone(), |address| {
+        let serving = serve_http(ledger, guard, end.clone(), |address| {
             tell.send(address).unwrap();
         });
         let serving = tokio::spawn(async move { serving.await.unwrap() });

@@ -182,7 +182,7 @@ impl RequestGuard {
     }
 
     /// The response to a token that lacks a scope. It names the scopes to request.
-    pub fn lacking(&self, scopes: &[Scope]) -> Response {
+    pub fn insufficient_scope(&self, scopes: &[Scope]) -> Response {
         let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
         let why = format!("the token lacks a scope; this needs {}", names.join(" and "));
         self.challenging(StatusCode::FORBIDDEN, &why, r#"error="insufficient_scope""#, scopes)

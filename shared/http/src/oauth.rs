@@ -200,7 +200,7 @@ impl OAuth {
         json!({
             "resource": self.settings.resource,
             "authorization_servers": [self.settings.issuer],
-            "scopes_supported": [written(Scope::Read), written(Scope::Live)],
+            "scopes_supported": [format_scope(Scope::Read), format_scope(Scope::Live)],
             "bearer_methods_supported": ["header"],
             "resource_name": "TagLedger",
         })
@@ -211,7 +211,7 @@ impl OAuth {
         let resource = &self.settings.resource;
         let (origin, path) =
             resource.match_indices('/').nth(2).map_or((resource.as_str(), ""), |(at, _)| resource.split_at(at));
-        let scopes: Vec<String> = scopes.iter().map(|scope| written(*scope)).collect();
+        let scopes: Vec<String> = scopes.iter().map(|scope| format_scope(*scope)).collect();
         let metadata = format!("{origin}/.well-known/oauth-protected-resource{path}");
         format!("resource_metadata=\"{metadata}\", scope=\"{}\"", scopes.join(" "))
     }
@@ -222,7 +222,7 @@ pub(crate) fn is_token(token: &str) -> bool {
     token.matches('.').count() == 2
 }
 
-fn written(scope: Scope) -> String {
+fn format_scope(scope: Scope) -> String {
     format!("{PREFIX}{}", scope.as_str())
 }
 

@@ -87,7 +87,7 @@ impl TestLedger {
     }
 
     /// One night of these listings, 24 hours after the one before.
-    fn night(&mut self, listings: &[(Scope, Listing)]) -> SnapshotSummary {
+    fn record_snapshot(&mut self, listings: &[(Scope, Listing)]) -> SnapshotSummary {
         self.write(listings, |_| Ok(()))
     }
 
@@ -115,14 +115,14 @@ impl TestLedger {
     }
 
     /// Tells of the nights that nobody told yet.
-    fn tell(&self) {
+    fn materialize_insights(&self) {
         let mut writer = LedgerWriter::open(&self.path()).unwrap();
         writer.materialize_insights().unwrap();
         writer.checkpoint().unwrap();
     }
 
     /// One night that stays in the log as long as somebody reads.
-    fn night_in_the_log(&mut self, listings: &[(Scope, Listing)]) -> SnapshotSummary {
+    fn record_in_log(&mut self, listings: &[(Scope, Listing)]) -> SnapshotSummary {
         self.write_in_the_log(listings, |_| Ok(())).1
     }
 
@@ -183,7 +183,7 @@ fn bucket(name: &str, tags: Tags) -> Resource {
     }
 }
 
-fn whole(resources: Vec<Resource>) -> Listing {
+fn complete(resources: Vec<Resource>) -> Listing {
     Listing { resources, gap: None }
 }
 
@@ -209,15 +209,15 @@ fn representative() -> TestLedger {
     };
     let unread = Tags::Unknown(gap(GapReason::Throttled));
     let first = [
-        (instances(), whole(vec![instance("1", GOOD), instance("2", SHORT), instance("3", BARE)])),
-        (buckets.clone(), whole(vec![bucket("legacy-1", tagged(BARE)), bucket("b", unread.clone())])),
-        (volumes.clone(), whole(vec![volume.clone()])),
+        (instances(), complete(vec![instance("1", GOOD), instance("2", SHORT), instance("3", BARE)])),
+        (buckets.clone(), complete(vec![bucket("legacy-1", tagged(BARE)), bucket("b", unread.clone())])),
+        (volumes.clone(), complete(vec![volume.clone()])),
     ];
     ledger.write(&first, |night| night.bill(&bill::earlier_harvest()));
     let second = [
-        (instances(), whole(vec![instance("1", GOOD), instance("2", GOOD), instance("4", GOOD)])),
-        (buckets, whole(vec![bucket("legacy-1", tagged(BARE)), bucket("b", unread)])),
-        (volumes, whole(vec![volume])),
+        (instances(), complete(vec![instance("1", GOOD), instance("2", GOOD), instance("4", GOOD)])),
+        (buckets, complete(vec![bucket("legacy-1", tagged(BARE)), bucket("b", unread)])),
+        (volumes, complete(vec![volume])),
     ];
     ledger.write(&second, |night| {
         let principal = "arn:aws:iam::111122223333:user/bob".to_owned();
@@ -226,6 +226,6 @@ fn representative() -> TestLedger {
         night.bill(&bill::harvest())
     });
     ledger.learn().unwrap();
-    ledger.tell();
+    ledger.materialize_insights();
     ledger
 }

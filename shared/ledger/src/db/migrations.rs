@@ -34,7 +34,7 @@ pub(crate) fn migrate(
 ) -> Result<(), LedgerError> {
     // `history` in the order of the snapshots that ended the states, with the reason; narrowed scans; retention.
     if from < 2 {
-        let statements = [sql::VERSION_2_TABLES, sql::VERSION_2_NIGHT, sql::VERSION_2_END];
+        let statements = [sql::VERSION_2_TABLES, sql::VERSION_2_HISTORY, sql::VERSION_2_END];
         run_by_snapshot(connection, statements, |done, of| {
             progress(UpgradeProgress { from, to: SCHEMA_VERSION, done, of })
         })?;
@@ -61,7 +61,7 @@ pub(crate) fn migrate(
     }
     // `history` in another order within each snapshot.
     if from < 7 {
-        let statements = [sql::VERSION_7_TABLE, sql::VERSION_7_NIGHT, sql::VERSION_7_END];
+        let statements = [sql::VERSION_7_TABLE, sql::VERSION_7_SNAPSHOTS, sql::VERSION_7_END];
         run_by_snapshot(connection, statements, |done, of| {
             progress(UpgradeProgress { from, to: SCHEMA_VERSION, done, of })
         })?;

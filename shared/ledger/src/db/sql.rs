@@ -37,7 +37,7 @@ pub(crate) const RENAME_WITH_REFERENCES: &str = "PRAGMA legacy_alter_table = OFF
 
 /// Upgrades: the new tables; then ended versions, night by night; then the old tables go.
 pub(crate) const VERSION_2_TABLES: &str = include_str!("migrations/version_2.sql");
-pub(crate) const VERSION_2_NIGHT: &str = "INSERT INTO history
+pub(crate) const VERSION_2_HISTORY: &str = "INSERT INTO history
     SELECT h.until, h.key, h.since, CASE (SELECT c.kind FROM change_1 c WHERE c.snapshot_id = h.until AND c.key = h.key)
         WHEN 'tags' THEN 1 WHEN 'verdict' THEN 2 WHEN 'lost' THEN 3 WHEN 'regained' THEN 4 WHEN 'removed' THEN 5
         WHEN 'left_scope' THEN 6 ELSE 7 END,
@@ -49,7 +49,7 @@ pub(crate) const VERSION_4: &str = include_str!("migrations/version_4.sql");
 pub(crate) const VERSION_5: &str = include_str!("migrations/version_5.sql");
 pub(crate) const VERSION_6: &str = include_str!("migrations/version_6.sql");
 pub(crate) const VERSION_7_TABLE: &str = include_str!("migrations/version_7.sql");
-pub(crate) const VERSION_7_NIGHT: &str =
+pub(crate) const VERSION_7_SNAPSHOTS: &str =
     "INSERT INTO history SELECT * FROM history_6 WHERE until = ?1 ORDER BY since, key";
 pub(crate) const VERSION_7_END: &str = include_str!("migrations/version_7_end.sql");
 pub(crate) const VERSION_8: &str = include_str!("migrations/version_8.sql");

@@ -58,7 +58,7 @@ pub(crate) struct Sample {
     pub(crate) parent: Option<i64>,
 }
 
-struct Living {
+struct CurrentResource {
     key: i64,
     set: i64,
     name: Option<String>,
@@ -69,8 +69,8 @@ struct Living {
     creator: Option<i64>,
 }
 
-fn living(row: &Row<'_>) -> rusqlite::Result<Living> {
-    Ok(Living {
+fn current_resource(row: &Row<'_>) -> rusqlite::Result<CurrentResource> {
+    Ok(CurrentResource {
         key: row.get(0)?,
         set: row.get(1)?,
         name: row.get(2)?,
@@ -101,7 +101,7 @@ impl TrainingData {
         let mut by_creator = ByKind::default();
         let mut by_account = ByKind::default();
         let mut read = statement(db, sql::LIVING_TAGGED)?;
-        let found = read.query_map([format!("{unnamed:?}")], living).context(Operation::Train)?;
+        let found = read.query_map([format!("{unnamed:?}")], current_resource).context(Operation::Train)?;
         for one in found {
             let one = one.context(Operation::Train)?;
             lore.meet(db, &one, &mut gathering)?;
@@ -125,7 +125,7 @@ impl TrainingData {
             bump(&mut single, fold);
             name.iter().for_each(|feature| gathering.counter.add(feature.hash, facts.kind, single));
             if let (0, Some(account)) = (one.key % stride, accounts.get(&one.account)) {
-                let Living { set, links, parent, creator, .. } = one;
+                let CurrentResource { set, links, parent, creator, .. } = one;
                 lore.samples.push(Sample { fold, set, links, creator, account: *account, name, parent });
             }
         }
@@ -168,7 +168,7 @@ impl TrainingData {
     fn meet(
         &mut self,
         db: &Connection,
-        one: &Living,
+        one: &CurrentResource,
         gathering: &mut TagFeatureExtractor<'_>,
     ) -> Result<(), LedgerError> {
         if let Entry::Vacant(unknown) = self.sets.entry(one.set) {

@@ -97,7 +97,7 @@ pub(crate) struct FeatureCache(RefCell<HashIdMap<FeatureVotes>>);
 type FeatureVotes = Rc<[(usize, ValueTally)]>;
 
 /// A question that comes to more features forgets those it has heard of: each may tell of hundreds of values.
-const MOST_HEARD: usize = 1_024;
+const MAX_CACHED_FEATURES: usize = 1_024;
 
 /// How evidence is weighed by the policy of a snapshot; none before the first scan by a version that learns, and none as long
 /// as only what was learnt by another policy is there.
@@ -172,7 +172,7 @@ fn load_votes(session: &ReadSession<'_>, feature: i64) -> Result<FeatureVotes, L
         found.context(Operation::ReadModel)?.map(|blob| decode_tallies(&blob)).transpose()?.unwrap_or_default().into();
     let cache = session.local::<FeatureCache>();
     let mut heard = cache.0.borrow_mut();
-    if heard.len() >= MOST_HEARD {
+    if heard.len() >= MAX_CACHED_FEATURES {
         heard.clear();
     }
     heard.insert(feature, Rc::clone(&told));

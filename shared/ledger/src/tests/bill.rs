@@ -13,7 +13,7 @@ use crate::{
         bill_query::{self, sum_lines},
     },
     model::bill::{BillCollection, BillGap, BillLine, BillPart, Line, MonthBill},
-    tests::{GOOD, POLICY, TestLedger, instance, instances, representative, resource_costs, whole},
+    tests::{GOOD, POLICY, TestLedger, complete, instance, instances, representative, resource_costs},
     write::writer::LedgerWriter,
 };
 
@@ -89,7 +89,7 @@ fn nine_days() -> TestLedger {
     }
     let mut ledger = TestLedger::new();
     let months = vec![month(date(2025, 12, 1), None, &lines)];
-    ledger.write(&[(instances(), whole(vec![instance("1", GOOD)]))], |snapshot| {
+    ledger.write(&[(instances(), complete(vec![instance("1", GOOD)]))], |snapshot| {
         snapshot.bill(&BillCollection { months, singles: None, tags: None, gap: None, ..harvest() })
     });
     ledger

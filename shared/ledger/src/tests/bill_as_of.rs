@@ -171,7 +171,7 @@ fn pruning_preserves_bill_of_retained_snapshots() {
 /// returns none.
 #[test]
 fn version_5_knows_bill_from_its_newest_snapshot_on() {
-    let mut ledger = migrations::kept(5);
+    let mut ledger = migrations::fixture(5);
     let before = bill_of_version_5();
     drop(LedgerWriter::open(&ledger.path()).unwrap());
     ledger.nights = 2;

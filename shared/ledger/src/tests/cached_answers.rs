@@ -11,9 +11,9 @@ use crate::{
         session::{LedgerReader, ReadSession},
     },
     tests::{
-        BARE, GOOD, OWNERLESS, POLICY, SHORT, TestLedger, bucket, gap, instance, instances,
+        BARE, GOOD, OWNERLESS, POLICY, SHORT, TestLedger, bucket, complete, gap, instance, instances,
         resource_costs::{EC2, costs, harvest, machine, pool, shared, usd},
-        resource_pages, scope, tagged, whole,
+        resource_pages, scope, tagged,
     },
     warmup,
     write::writer::LedgerWriter,
@@ -64,8 +64,8 @@ fn simulation_and_backlog_are_the_same_with_cache() {
             (0..instances_now).map(|n| machine(&n.to_string(), tags(n), if n == 4 { 9 } else { 1 })).collect();
         let unread = bucket("u", Tags::Unknown(gap(GapReason::Throttled)));
         let buckets = (0..5).map(|n| bucket(&format!("b-{n}"), tagged(tags(n)))).chain([unread]).collect();
-        let blind = (scope("eu-north-1", "s3:bucket"), whole(vec![bucket("c", Tags::Untaggable)]));
-        let found = [(instances(), whole(machines)), (scope("eu-west-1", "s3:bucket"), whole(buckets)), blind];
+        let blind = (scope("eu-north-1", "s3:bucket"), complete(vec![bucket("c", Tags::Untaggable)]));
+        let found = [(instances(), complete(machines)), (scope("eu-west-1", "s3:bucket"), complete(buckets)), blind];
         ledger.write(&found, |snapshot| snapshot.bill(&harvest(singles, &[(EC2, "30000")])));
         let (warm_reader, cold_reader) = (ledger.reader(), ledger.reader());
         warm(&warm_reader);
@@ -104,7 +104,7 @@ fn simulation_and_backlog_are_the_same_with_cache() {
 fn simulation_of_past_snapshot_has_no_costs() {
     let mut ledger = TestLedger::new();
     let estate = |tags: &'static [(&str, &str)], there: std::ops::Range<usize>| {
-        [(instances(), whole(there.map(|n| machine(&n.to_string(), tags, 1)).collect()))]
+        [(instances(), complete(there.map(|n| machine(&n.to_string(), tags, 1)).collect()))]
     };
     // No cost fits into an entry.
     let dear = harvest(shared(vec![pool("ec2:instance", "m5.large", "40000", 720)]), &[(EC2, "40000")]);
@@ -123,7 +123,7 @@ fn simulation_of_past_snapshot_has_no_costs() {
     };
     let newest = reader.read(answer).unwrap();
     assert_eq!((newest.0[0].1.newly_failing, newest.0[0].1.newly_failing_with_cost), (4, 4));
-    ledger.night(&estate(SHORT, 1..4));
+    ledger.record_snapshot(&estate(SHORT, 1..4));
     let then = reader.read(answer).unwrap();
     assert_eq!((then.0[0].1.newly_failing, then.0[0].1.newly_failing_with_cost), (4, 0));
     assert_eq!(then, ledger.reader().read(answer).unwrap());
@@ -135,8 +135,8 @@ fn simulation_of_past_snapshot_has_no_costs() {
 fn simulation_does_not_read_tags_pruned_from_file() {
     let mut ledger = TestLedger::new();
     let tags: &[(&str, &str)] = &[("Owner", "gone@b.example"), ("Environment", "staging")];
-    ledger.night(&[(instances(), whole(vec![instance("1", tags)]))]);
-    (1..15).for_each(|_| drop(ledger.night(&[(instances(), whole(vec![instance("1", GOOD)]))])));
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", tags)]))]);
+    (1..15).for_each(|_| drop(ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD)]))])));
     let reader = ledger.reader();
     warm(&reader);
     let gone = "SELECT count(*) FROM tag WHERE value = 'gone@b.example'";
@@ -158,7 +158,7 @@ fn diff_reports_moved_bucket_in_later_region() {
     let mut test_ledger = TestLedger::new();
     let regions = ["eu-west-1", "us-east-1"].map(|region| scope(region, "s3:bucket"));
     let recorded = |test_ledger: &mut TestLedger, here: Vec<Resource>, there: Vec<Resource>| {
-        test_ledger.night(&[(regions[0].clone(), whole(here)), (regions[1].clone(), whole(there))]);
+        test_ledger.record_snapshot(&[(regions[0].clone(), complete(here)), (regions[1].clone(), complete(there))]);
     };
     let gone = bucket("gone", tagged(GOOD));
     let bucket = |tags| vec![bucket("b", tagged(tags))];

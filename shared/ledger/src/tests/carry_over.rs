@@ -10,7 +10,7 @@ use crate::{
     },
     query::compliance,
     read::filter::Filter,
-    tests::{BARE, GOOD, POLICY, SHORT, TestLedger, bucket, gap, instance, instances, scope, tagged, whole},
+    tests::{BARE, GOOD, POLICY, SHORT, TestLedger, bucket, complete, gap, instance, instances, scope, tagged},
     write::snapshot_writer::SnapshotSummary,
 };
 
@@ -22,14 +22,14 @@ fn buckets() -> Scope {
 fn begun() -> (TestLedger, SnapshotSummary) {
     let mut ledger = TestLedger::new();
     let unread = bucket("u", Tags::Unknown(gap(GapReason::Throttled)));
-    let first = ledger.night(&[
-        (instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)])),
-        (buckets(), whole(vec![bucket("b", tagged(BARE)), unread])),
+    let first = ledger.record_snapshot(&[
+        (instances(), complete(vec![instance("1", GOOD), instance("2", SHORT)])),
+        (buckets(), complete(vec![bucket("b", tagged(BARE)), unread])),
     ]);
     (ledger, first)
 }
 
-fn whole_estate(ledger: &TestLedger) -> (Snapshot, ComplianceCounts, Vec<ScopeRow>, Vec<(Rule, u64)>) {
+fn read_estate(ledger: &TestLedger) -> (Snapshot, ComplianceCounts, Vec<ScopeRow>, Vec<(Rule, u64)>) {
     let read = ledger.reader().read(|view| {
         let newest = view.newest()?.unwrap();
         let mut tally = ComplianceCounts::default();
@@ -48,9 +48,9 @@ fn whole_estate(ledger: &TestLedger) -> (Snapshot, ComplianceCounts, Vec<ScopeRo
 #[test]
 fn narrowed_scan_without_changes_keeps_totals() {
     let (mut ledger, first) = begun();
-    let before = whole_estate(&ledger);
-    let second = ledger.narrowed(&[(instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)]))]);
-    let after = whole_estate(&ledger);
+    let before = read_estate(&ledger);
+    let second = ledger.narrowed(&[(instances(), complete(vec![instance("1", GOOD), instance("2", SHORT)]))]);
+    let after = read_estate(&ledger);
     assert_eq!((second.tally, second.snapshot.fingerprint), (first.tally, first.snapshot.fingerprint));
     assert_eq!((after.1, after.3), (before.1, before.3));
     assert_eq!(second.changes.len(), 0);
@@ -65,7 +65,7 @@ fn narrowed_scan_without_changes_keeps_totals() {
 #[test]
 fn narrowed_scan_changes_only_its_scopes() {
     let (mut ledger, _) = begun();
-    let second = ledger.narrowed(&[(instances(), whole(vec![instance("3", GOOD)]))]);
+    let second = ledger.narrowed(&[(instances(), complete(vec![instance("3", GOOD)]))]);
     assert_eq!(second.changes, [("new".to_owned(), 1), ("removed".to_owned(), 2)].into());
     let expected =
         ComplianceCounts { compliant: 1, non_compliant: 1, unknown: 1, untagged: 1, ..ComplianceCounts::default() };
@@ -78,9 +78,9 @@ fn narrowed_scan_changes_only_its_scopes() {
 fn scope_carried_over_repeatedly_keeps_scanned_in() {
     let (mut ledger, _) = begun();
     for _ in 0..3 {
-        ledger.narrowed(&[(instances(), whole(vec![instance("1", GOOD)]))]);
+        ledger.narrowed(&[(instances(), complete(vec![instance("1", GOOD)]))]);
     }
-    let scanned_in: Vec<_> = whole_estate(&ledger).2.iter().map(|row| row.scanned_in).collect();
+    let scanned_in: Vec<_> = read_estate(&ledger).2.iter().map(|row| row.scanned_in).collect();
     assert_eq!(scanned_in, [4, 1]);
 }
 
@@ -90,12 +90,12 @@ fn scope_carried_over_repeatedly_keeps_scanned_in() {
 fn carried_over_scope_is_evaluated_by_new_policy() {
     let (mut ledger, first) = begun();
     ledger.policy = Policy::parse(&POLICY.replace("\"staging\"", "\"staging\", \"Production\"")).unwrap();
-    let second = ledger.narrowed(&[(buckets(), whole(vec![bucket("b", tagged(BARE))]))]);
+    let second = ledger.narrowed(&[(buckets(), complete(vec![bucket("b", tagged(BARE))]))]);
     assert_eq!((first.tally.compliant, second.tally.compliant), (1, 2));
     assert_eq!(second.changes, [("removed".to_owned(), 1), ("verdict".to_owned(), 1)].into());
-    let scanned = ledger.night(&[
-        (instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)])),
-        (buckets(), whole(vec![bucket("b", tagged(BARE))])),
+    let scanned = ledger.record_snapshot(&[
+        (instances(), complete(vec![instance("1", GOOD), instance("2", SHORT)])),
+        (buckets(), complete(vec![bucket("b", tagged(BARE))])),
     ]);
     assert_eq!(scanned.snapshot.fingerprint, second.snapshot.fingerprint);
 }
@@ -104,7 +104,7 @@ fn carried_over_scope_is_evaluated_by_new_policy() {
 #[test]
 fn first_scan_can_be_narrowed() {
     let mut ledger = TestLedger::new();
-    let summary = ledger.narrowed(&[(instances(), whole(vec![instance("1", GOOD)]))]);
+    let summary = ledger.narrowed(&[(instances(), complete(vec![instance("1", GOOD)]))]);
     assert_eq!((summary.tally.total(), summary.snapshot.narrowed), (1, true));
     assert_eq!(ledger.reader().read(|view| view.newest_full()).unwrap(), None, "the estate was not scanned yet");
 }
@@ -121,11 +121,11 @@ fn carried_over_scope_is_evaluated_on_new_date() {
     ledger.policy = Policy::parse(&expiring).unwrap();
     // The nights begin on 2026-01-02.
     let tags = &[("Owner", "a@b.example"), ("Environment", "production"), ("Until", "2026-01-03")];
-    let good = (instances(), whole(vec![instance("1", tags)]));
+    let good = (instances(), complete(vec![instance("1", tags)]));
     let dated = tagged(&[("Owner", "a@b.example"), ("Until", "2026-01-04")]);
-    ledger.night(&[good.clone(), (buckets(), whole(vec![bucket("b", dated.clone())]))]);
-    let before = whole_estate(&ledger).1;
+    ledger.record_snapshot(&[good.clone(), (buckets(), complete(vec![bucket("b", dated.clone())]))]);
+    let before = read_estate(&ledger).1;
     assert_eq!((before.compliant, before.non_compliant), (2, 0));
-    let after = ledger.narrowed(&[(buckets(), whole(vec![bucket("b", dated)]))]).tally;
+    let after = ledger.narrowed(&[(buckets(), complete(vec![bucket("b", dated)]))]).tally;
     assert_eq!((after.compliant, after.non_compliant), (1, 1), "the instance has expired, though nobody looked at it");
 }

@@ -3,7 +3,7 @@
 use tagledger_policy::Policy;
 
 use crate::{
-    tests::{BARE, GOOD, OWNERLESS, POLICY, SHORT, TestLedger, broken, instance, instances, whole},
+    tests::{BARE, GOOD, OWNERLESS, POLICY, SHORT, TestLedger, broken, complete, instance, instances},
     write::snapshot_writer::SnapshotSummary,
 };
 
@@ -21,9 +21,9 @@ fn non_compliant(snapshot: &SnapshotSummary) -> u64 {
 /// repeated in every snapshot when the policy contains an expiry date.
 #[test]
 fn reused_until_policy_or_program_changes() {
-    let listing = [(instances(), whole(vec![instance("1", SHORT)]))];
-    let retagged = [(instances(), whole(vec![instance("1", BARE)]))];
-    let renamed = [(instances(), whole(vec![instance("1", &[SHORT, &[("Name", "web-2")]].concat())]))];
+    let listing = [(instances(), complete(vec![instance("1", SHORT)]))];
+    let retagged = [(instances(), complete(vec![instance("1", BARE)]))];
+    let renamed = [(instances(), complete(vec![instance("1", &[SHORT, &[("Name", "web-2")]].concat())]))];
     let other = Policy::parse(&POLICY.replace("frozen", "frozen since May")).unwrap();
     let of_the_day = POLICY.replace("\"frozen\"", "\"frozen\", \"expires\": \"2030-01-01\"");
     let of_the_day = Policy::parse(&of_the_day).unwrap();
@@ -37,11 +37,11 @@ fn reused_until_policy_or_program_changes() {
         (TestLedger { policy: of_the_day, ..TestLedger::new() }, &listing, None, "test", 1),
     ];
     for (number, (mut ledger, second, policy, app_version, expected)) in cases.into_iter().enumerate() {
-        assert_eq!(non_compliant(&ledger.night(&listing)), 1);
+        assert_eq!(non_compliant(&ledger.record_snapshot(&listing)), 1);
         err(&ledger);
         ledger.app_version = app_version;
         ledger.policy = policy.unwrap_or(ledger.policy);
-        assert_eq!(non_compliant(&ledger.night(second)), expected, "case {number}");
+        assert_eq!(non_compliant(&ledger.record_snapshot(second)), expected, "case {number}");
     }
 }
 
@@ -50,7 +50,7 @@ fn reused_until_policy_or_program_changes() {
 #[test]
 fn carried_over_scope_is_reevaluated_by_new_program() {
     let mut ledger = TestLedger::new();
-    ledger.night(&[(instances(), whole(vec![instance("1", SHORT)]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", SHORT)]))]);
     err(&ledger);
     assert_eq!(non_compliant(&ledger.narrowed(&[])), 0);
     ledger.app_version = "mended";
@@ -65,13 +65,13 @@ fn later_snapshot_equals_first_snapshot_of_same_listing() {
     let mut ledger = TestLedger::new();
     for recorded in 0..15_usize {
         if recorded % 5 == 3 {
-            ledger.night(&[(instances(), broken(vec![]))]);
+            ledger.record_snapshot(&[(instances(), broken(vec![]))]);
             continue;
         }
         let seen = (0..20_usize).filter(|number| (number + recorded) % 7 > 0);
         let seen = seen.map(|number| instance(&number.to_string(), tags[(number * 5 + recorded / 2) % 6]));
-        let listing = [(instances(), whole(seen.collect()))];
-        let (later, first) = (ledger.night(&listing), TestLedger::new().night(&listing));
+        let listing = [(instances(), complete(seen.collect()))];
+        let (later, first) = (ledger.record_snapshot(&listing), TestLedger::new().record_snapshot(&listing));
         assert_eq!((later.snapshot.fingerprint, later.tally), (first.snapshot.fingerprint, first.tally), "{recorded}");
     }
 }

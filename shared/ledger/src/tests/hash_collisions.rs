@@ -7,14 +7,17 @@ use crate::{
     error::LedgerError,
     query::compliance,
     read::filter::Filter,
-    tests::{GOOD, OWNERLESS, SHORT, TestLedger, instance, instances, whole},
+    tests::{GOOD, OWNERLESS, SHORT, TestLedger, complete, instance, instances},
     write::{transaction::SnapshotHeader, writer::LedgerWriter},
 };
 
 /// A ledger with one snapshot of three instances, in which `change` then replaces stored values.
 fn changed_book(change: &str) -> TestLedger {
     let mut ledger = TestLedger::new();
-    ledger.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", SHORT), instance("3", OWNERLESS)]))]);
+    ledger.record_snapshot(&[(
+        instances(),
+        complete(vec![instance("1", GOOD), instance("2", SHORT), instance("3", OWNERLESS)]),
+    )]);
     let db = Connection::open(ledger.path()).unwrap();
     db.pragma_update(None, "ignore_check_constraints", true).unwrap();
     db.execute_batch(change).unwrap();
@@ -26,7 +29,7 @@ fn record_again(ledger: &TestLedger) -> Result<(), LedgerError> {
     let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
     let started_at = Timestamp::constant(1_800_000_000, 0);
     let mut snapshot = writer.begin(SnapshotHeader { started_at, policy: &ledger.policy, app_version: "another" })?;
-    let listing = whole(vec![instance("1", GOOD), instance("2", SHORT), instance("3", OWNERLESS)]);
+    let listing = complete(vec![instance("1", GOOD), instance("2", SHORT), instance("3", OWNERLESS)]);
     snapshot.record(&instances(), &listing)?;
     snapshot.finish(started_at, 1).map(drop)
 }
@@ -53,7 +56,7 @@ fn collision_with_stored_value_fails_scan() {
 #[test]
 fn repeated_resource_in_listing_is_recorded_once() {
     let mut ledger = TestLedger::new();
-    let summary = ledger.night(&[(instances(), whole(vec![instance("1", GOOD), instance("1", GOOD)]))]);
+    let summary = ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD), instance("1", GOOD)]))]);
     assert_eq!((summary.tally.total(), summary.scopes[0].resources), (1, 1));
 }
 

@@ -5,7 +5,7 @@ use crate::{
     error::{ErrorContext, LedgerError, Operation},
     index::tag_sets,
     read::{partition, session::LedgerReader},
-    tests::{TestLedger, instances, representative, whole},
+    tests::{TestLedger, complete, instances, representative},
     warmup,
     write::{transaction::SnapshotHeader, writer::LedgerWriter},
 };
@@ -86,7 +86,7 @@ fn empty_database_file_becomes_a_ledger() {
     let mut book = TestLedger::new();
     book.sql().execute_batch("PRAGMA journal_mode = WAL").unwrap();
     assert!(std::fs::metadata(book.path()).unwrap().len() > 0);
-    assert_eq!(book.night(&[]).snapshot.id, 1);
+    assert_eq!(book.record_snapshot(&[]).snapshot.id, 1);
 }
 
 /// A path that is a folder is refused as such. For a path in a folder that does not exist, the error tells the user to
@@ -114,14 +114,14 @@ fn second_writer_is_refused_while_first_continues() {
     assert!(matches!(second.begin(header), Err(LedgerError::Busy { .. })));
     recorded.finish(header.started_at, 0).unwrap();
     drop(second);
-    assert_eq!(book.night(&[]).snapshot.id, 4);
+    assert_eq!(book.record_snapshot(&[]).snapshot.id, 4);
 }
 
 /// An open reader reads the new file after the ledger is replaced by a rename.
 #[test]
 fn reader_follows_replaced_file() {
     let (old, mut new) = (representative(), representative());
-    new.night(&[(instances(), whole(vec![]))]);
+    new.record_snapshot(&[(instances(), complete(vec![]))]);
     let reader = old.reader();
     let newest = || reader.read(|view| view.newest()).unwrap().unwrap().id;
     assert_eq!(newest(), 2);
@@ -138,7 +138,7 @@ fn read_only_connection_cannot_write() {
 }
 
 /// Statements that look through a table, and are meant to.
-fn whole_tables() -> Vec<&'static str> {
+fn full_scan_statements() -> Vec<&'static str> {
     // Dimensions are small; scopes are asked for once a scan, and what is known; snapshots, months and tag keys are few, and so is
     // what is shared out; who sweeps, checks, measures or adds up reads all.
     [
@@ -200,7 +200,7 @@ fn every_query_uses_an_index() {
     let book = representative();
     let sql = book.sql();
     sql.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
-    let whole_table_on_purpose = whole_tables();
+    let whole_table_on_purpose = full_scan_statements();
     for (name, text) in crate::db::sql::ALL.iter().chain(crate::db::sql::QUESTIONS) {
         if whole_table_on_purpose.contains(name) {
             continue;

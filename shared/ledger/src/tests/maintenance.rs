@@ -20,8 +20,8 @@ use crate::{
     query::{compliance, policy_simulation, remediation, tag_groups},
     read::{filter::Filter, session::LedgerReader},
     tests::{
-        BARE, GOOD, OWNERLESS, SHORT, TestLedger, account, broken, bucket, instance, instances, representative, scope,
-        tagged, whole,
+        BARE, GOOD, OWNERLESS, SHORT, TestLedger, account, broken, bucket, complete, instance, instances,
+        representative, scope, tagged,
     },
     write::{transaction::SnapshotHeader, writer::LedgerWriter},
 };
@@ -40,10 +40,10 @@ impl Random {
 }
 
 /// Nights of 24 instances and 6 buckets, each night some other ones tagged otherwise, gone or new.
-fn lively(ledger: i64) -> TestLedger {
+fn changing_ledger(snapshot_count: i64) -> TestLedger {
     let mut test_ledger = TestLedger::new();
-    for snapshot in 0..ledger {
-        test_ledger.night(&lively_estate(snapshot));
+    for snapshot in 0..snapshot_count {
+        test_ledger.record_snapshot(&lively_estate(snapshot));
     }
     test_ledger
 }
@@ -56,8 +56,8 @@ fn lively_estate(snapshot: i64) -> Vec<(Scope, Listing)> {
     let running = |n: i64| Resource { usage: usage(n), ..instance(&format!("{:x}", n + snapshot / 10), tags(n)) };
     let instances_now = (0..24).filter(there).map(running).collect();
     let buckets = (0..6).filter(there).map(|n| bucket(&format!("b{n}"), tagged(tags(n)))).collect();
-    let listing = if snapshot % 9 == 4 { broken(buckets) } else { whole(buckets) };
-    vec![(instances(), whole(instances_now)), (scope("eu-west-1", "s3:bucket"), listing)]
+    let listing = if snapshot % 9 == 4 { broken(buckets) } else { complete(buckets) };
+    vec![(instances(), complete(instances_now)), (scope("eu-west-1", "s3:bucket"), listing)]
 }
 
 /// All that can be asked of a snapshot; none when it is not kept.
@@ -90,11 +90,11 @@ pub(crate) fn faults(ledger: &TestLedger) -> Vec<String> {
 /// The report contains the number of snapshots and a matching checksum.
 #[test]
 fn scanned_ledger_passes_verification() {
-    for ledger in [TestLedger::new(), representative(), lively(25)] {
+    for ledger in [TestLedger::new(), representative(), changing_ledger(25)] {
         drop(LedgerWriter::open(&ledger.path()).unwrap());
         assert_eq!(faults(&ledger), Vec::<String>::new());
     }
-    let report = lively(3).reader().check(true, |_| {}).unwrap();
+    let report = changing_ledger(3).reader().check(true, |_| {}).unwrap();
     assert_eq!((report.snapshots, report.checksum), (3, ChecksumState::Matches));
 }
 
@@ -122,7 +122,7 @@ fn verify_detects_figures_that_contradict_facts() {
         ("DELETE FROM snapshot WHERE id = 6", "ids have gaps"),
         ("DELETE FROM current WHERE state = 0", "snapshot 12"),
     ] {
-        let ledger = lively(12);
+        let ledger = changing_ledger(12);
         let sql = ledger.sql();
         sql.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
         assert!(sql.execute(sabotage, []).unwrap() > 0, "{sabotage}");
@@ -135,7 +135,7 @@ fn verify_detects_figures_that_contradict_facts() {
 /// passes verification. A second run with the same date does nothing.
 #[test]
 fn pruning_preserves_answers_of_retained_snapshots() {
-    let ledger = lively(60);
+    let ledger = changing_ledger(60);
     let reader = ledger.reader();
     let before: BTreeMap<i64, _> = (1..=60).map(|id| (id, answers(&reader, id).unwrap())).collect();
     let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
@@ -159,14 +159,15 @@ fn pruning_preserves_answers_of_retained_snapshots() {
 /// less than a third of its history rows.
 #[test]
 fn pruned_ledger_grows_like_an_unpruned_one() {
-    let (mut thinned, mut whole) = (lively(30), lively(30));
+    let (mut thinned, mut whole) = (changing_ledger(30), changing_ledger(30));
     for recorded in 30..60 {
         let mut writer = LedgerWriter::open(&thinned.path()).unwrap();
         let today = jiff::civil::date(2026, 1, 2).saturating_add(recorded.days());
         writer.thin(&"3d,2w".parse().unwrap(), today).unwrap();
         writer.checkpoint().unwrap();
         drop(writer);
-        let ledger = (thinned.night(&lively_estate(recorded)), whole.night(&lively_estate(recorded)));
+        let ledger =
+            (thinned.record_snapshot(&lively_estate(recorded)), whole.record_snapshot(&lively_estate(recorded)));
         assert_eq!(ledger.0.snapshot.fingerprint, ledger.1.snapshot.fingerprint);
     }
     assert_eq!(answers(&thinned.reader(), 60).unwrap(), answers(&whole.reader(), 60).unwrap());
@@ -183,7 +184,10 @@ fn pruning_deletes_rows_unused_by_retained_snapshots() {
     for snapshot in 0..60 {
         let run = snapshot.to_string();
         let tags = [("Owner", "a@b.example"), ("Run", run.as_str())];
-        ledger.night(&[(instances(), whole(vec![instance("1", GOOD), instance(&format!("a{snapshot}"), &tags)]))]);
+        ledger.record_snapshot(&[(
+            instances(),
+            complete(vec![instance("1", GOOD), instance(&format!("a{snapshot}"), &tags)]),
+        )]);
     }
     let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
     let thinned = writer.thin(&"7d,1w,m".parse().unwrap(), jiff::civil::date(2026, 3, 2)).unwrap();
@@ -198,7 +202,7 @@ fn pruning_deletes_rows_unused_by_retained_snapshots() {
 /// Verification detects each of 400 random single-bit flips in a ledger file. No reader panics on such a file.
 #[test]
 fn flipped_bit_is_detected_and_never_panics() {
-    let ledger = lively(12);
+    let ledger = changing_ledger(12);
     let sound = fs::read(ledger.path()).unwrap();
     let right: BTreeMap<i64, _> = (1..=12).map(|id| (id, answers(&ledger.reader(), id).unwrap())).collect();
     let (mut random, mut invalid) = (Random(1), 0);
@@ -219,13 +223,13 @@ fn flipped_bit_is_detected_and_never_panics() {
 /// and keeps the answers of the five snapshots already in the file.
 #[test]
 fn torn_wal_recovers_an_earlier_snapshot() {
-    let mut test_ledger = lively(5);
+    let mut test_ledger = changing_ledger(5);
     let right: BTreeMap<i64, _> = (1..=5).map(|id| (id, answers(&test_ledger.reader(), id).unwrap())).collect();
     // Two more nights that only stand in the log.
     let held = test_ledger.reader();
     let log = held.read(|_| {
         for recorded in 5..7 {
-            test_ledger.night_in_the_log(&lively_estate(recorded));
+            test_ledger.record_in_log(&lively_estate(recorded));
         }
         Ok(fs::read(with_suffix(&test_ledger.path(), "-wal")).unwrap())
     });
@@ -263,14 +267,14 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 /// does not overwrite an existing file and can replace the ledger for further scans.
 #[test]
 fn backup_during_scan_holds_previous_snapshots() {
-    let mut test_ledger = lively(6);
+    let mut test_ledger = changing_ledger(6);
     let policy = test_ledger.policy.clone();
     let header =
         SnapshotHeader { started_at: Timestamp::constant(1_800_000_000, 0), policy: &policy, app_version: "test" };
     let mut writer = LedgerWriter::open(&test_ledger.path()).unwrap();
     let mut recorded = writer.begin(header).unwrap();
     recorded.account(&account()).unwrap();
-    recorded.record(&instances(), &whole(vec![instance("amid", BARE)])).unwrap();
+    recorded.record(&instances(), &complete(vec![instance("amid", BARE)])).unwrap();
     let copy = test_ledger.folder.path().join("copy.sqlite");
     let bytes = test_ledger.reader().backup(&copy).unwrap();
     recorded.finish(header.started_at, 0).unwrap();
@@ -291,14 +295,14 @@ fn backup_during_scan_holds_previous_snapshots() {
     drop(LedgerWriter::open(&test_ledger.path()).unwrap());
     assert_eq!(test_ledger.reader().check(true, |_| {}).unwrap().faults, Vec::<String>::new());
     test_ledger.nights = 6;
-    assert_eq!(test_ledger.night(&lively_estate(6)).snapshot.id, 7);
+    assert_eq!(test_ledger.record_snapshot(&lively_estate(6)).snapshot.id, 7);
 }
 
 /// The checksum file is removed before the ledger changes and written again by the checkpoint. An unreadable checksum
 /// file is reported as a mismatch.
 #[test]
 fn checksum_is_removed_before_change_and_restored_after() {
-    let ledger = lively(2);
+    let ledger = changing_ledger(2);
     let seal = || checksum_file::compare(&ledger.path()).unwrap();
     assert_eq!(seal(), ChecksumState::Matches);
     let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
@@ -316,7 +320,7 @@ fn checksum_is_removed_before_change_and_restored_after() {
 /// checksum matches afterwards.
 #[test]
 fn checkpoint_waits_for_reader_and_empties_wal() {
-    let mut ledger = lively(2);
+    let mut ledger = changing_ledger(2);
     let (reader, path) = (ledger.reader(), ledger.path());
     let (began, prefix) = std::sync::mpsc::channel();
     let question = std::thread::spawn(move || {
@@ -340,7 +344,7 @@ fn checkpoint_waits_for_reader_and_empties_wal() {
 /// bytes of each table and the time span.
 #[test]
 fn stats_match_tables() {
-    let ledger = lively(9);
+    let ledger = changing_ledger(9);
     let stats = ledger.reader().stats().unwrap();
     assert_eq!((stats.retained, stats.pruned), (9, 0));
     assert_eq!(stats.superseded_states, ledger.number("SELECT count(*) FROM history").unsigned_abs());

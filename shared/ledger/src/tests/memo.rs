@@ -4,7 +4,7 @@ use crate::{
     error::{ErrorContext, Operation},
     index::{ranked_by_scope, tag_sets},
     read::memo::CacheUsage,
-    tests::{BARE, GOOD, instance, instances, representative, whole},
+    tests::{BARE, GOOD, complete, instance, instances, representative},
     warmup,
 };
 
@@ -41,7 +41,7 @@ fn warmup_of_next_snapshot_replaces_large_values() {
     let first = warm();
     let usage = reader.cache_usage();
     assert_eq!((warm(), reader.cache_usage()), (first.clone(), usage));
-    book.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", BARE)]))]);
+    book.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD), instance("2", BARE)]))]);
     let is_cached = |snapshot| {
         reader.read(|session| {
             Ok((ranked_by_scope::cached(session, snapshot).is_some(), tag_sets::cached(session)?.is_some()))

@@ -18,30 +18,30 @@ use crate::{
     },
     query::{compliance, remediation, snapshot_diff, spend, tag_groups},
     read::filter::Filter,
-    tests::{GOOD, SHORT, TestLedger, instance, instances, representative, whole},
+    tests::{GOOD, SHORT, TestLedger, complete, instance, instances, representative},
     write::writer::LedgerWriter,
 };
 
 /// Four nights by version 1: one with a gap, one with another policy; resources that came, changed, moved, could not be
 /// read, went and returned.
 fn version_1() -> TestLedger {
-    kept(1)
+    fixture(1)
 }
 
 /// Five nights by version 2, of which two were thinned out: one with a gap, one narrowed, one with another policy.
 fn version_2() -> TestLedger {
-    kept(2)
+    fixture(2)
 }
 
 /// Two nights by version 3, with two months of a bill.
 fn version_3() -> TestLedger {
-    kept(3)
+    fixture(3)
 }
 
-pub(crate) fn kept(version: i64) -> TestLedger {
+pub(crate) fn fixture(version: i64) -> TestLedger {
     let ledger = TestLedger::new();
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/tests/ledgers/version-{version}.sqlite"));
-    std::fs::copy(kept, ledger.path()).unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/tests/ledgers/version-{version}.sqlite"));
+    std::fs::copy(file, ledger.path()).unwrap();
     assert_eq!(ledger.number("SELECT user_version FROM pragma_user_version"), version);
     ledger
 }
@@ -69,7 +69,7 @@ fn schema(ledger: &TestLedger) -> BTreeMap<String, String> {
 #[test]
 fn migrated_schema_equals_fresh_schema() {
     for earlier in 1..SCHEMA_VERSION {
-        let (upgraded, fresh) = (kept(earlier), TestLedger::new());
+        let (upgraded, fresh) = (fixture(earlier), TestLedger::new());
         drop((LedgerWriter::open(&upgraded.path()).unwrap(), LedgerWriter::open(&fresh.path()).unwrap()));
         let (upgraded_schema, fresh_schema) = (schema(&upgraded), schema(&fresh));
         assert!(upgraded_schema.keys().eq(fresh_schema.keys()), "version {earlier}");
@@ -160,7 +160,7 @@ fn version_3_keeps_bill_and_gains_usage() {
     assert_eq!(answer.unwrap(), (8_423_954_800_956_177_981, 2, vec![("USD".to_owned(), seven)], None));
     ledger.nights = 2;
     let usage = Some(Usage { driver: "m5.large".to_owned(), quantity: 1 });
-    let next = ledger.narrowed(&[(instances(), whole(vec![Resource { usage, ..instance("1", GOOD) }]))]);
+    let next = ledger.narrowed(&[(instances(), complete(vec![Resource { usage, ..instance("1", GOOD) }]))]);
     assert_eq!((next.snapshot.id, next.changes.get("tags")), (3, None), "what a resource takes is no change of it");
     assert_eq!(ledger.number("SELECT quantity FROM current WHERE driver_id IS NOT NULL"), 1);
 }
@@ -169,7 +169,7 @@ fn version_3_keeps_bill_and_gains_usage() {
 /// a tag change. A trained model is used only while the policy requires the tags that it was trained on.
 #[test]
 fn version_4_keeps_snapshots_and_gains_relationships() {
-    let mut ledger = kept(4);
+    let mut ledger = fixture(4);
     drop(LedgerWriter::open(&ledger.path()).unwrap());
     let answer = ledger.reader().read(|view| {
         let newest = view.newest()?.unwrap();
@@ -183,7 +183,7 @@ fn version_4_keeps_snapshots_and_gains_relationships() {
         [(RelationshipKind::Vpc, Some("vpc-1")), (RelationshipKind::SecurityGroup, Some("sg-1"))],
     );
     let standing = |id: &str, tags| Resource { links: links.clone(), ..instance(id, tags) };
-    let next = ledger.night(&[(instances(), whole(vec![standing("1", GOOD), standing("2", SHORT)]))]);
+    let next = ledger.record_snapshot(&[(instances(), complete(vec![standing("1", GOOD), standing("2", SHORT)]))]);
     assert_eq!(next.changes.get("tags"), None, "what a resource stands in is no change of it");
     let placed = ledger.reader().read(|view| predict::locate(view, &instance("1", &[]).arn)).unwrap();
     assert_eq!(placed, LocatedPrediction { neighbours: links.neighbours.clone(), ..LocatedPrediction::default() });
@@ -194,7 +194,7 @@ fn version_4_keeps_snapshots_and_gains_relationships() {
     // Its tags have other places: what was learnt by the one says nothing by the other.
     let other = r#"{"version": "9", "last_updated": "2026-01-01T00:00:00Z", "required_tags": [{"name": "Other"}]}"#;
     ledger.policy = Policy::parse(other).unwrap();
-    ledger.night(&[(instances(), whole(vec![standing("1", GOOD)]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![standing("1", GOOD)]))]);
     assert!(known(&ledger).is_none());
     ledger.learn();
     assert!(known(&ledger).is_some());
@@ -204,7 +204,7 @@ fn version_4_keeps_snapshots_and_gains_relationships() {
 /// snapshots.
 #[test]
 fn version_6_answers_equal_a_fresh_ledger() {
-    let (upgraded, fresh) = (kept(6), representative());
+    let (upgraded, fresh) = (fixture(6), representative());
     assert!(fresh.number("SELECT count(*) FROM history") > 0);
     drop(LedgerWriter::open(&upgraded.path()).unwrap());
     let answer = |ledger: &TestLedger| {
@@ -225,7 +225,7 @@ fn version_6_answers_equal_a_fresh_ledger() {
 /// backlog of earlier snapshots stay the same.
 #[test]
 fn version_7_gains_insights_from_next_snapshot() {
-    let mut ledger = kept(7);
+    let mut ledger = fixture(7);
     drop(LedgerWriter::open(&ledger.path()).unwrap());
     let fix = |ledger: &TestLedger, id: i64| {
         let read = ledger.reader().read(|view| {
@@ -242,8 +242,8 @@ fn version_7_gains_insights_from_next_snapshot() {
     // Read off the file with the sqlite3 program when it was made.
     assert_eq!((first.0, first.2.standing.non_compliant), (5_359_856_732_603_370_370, 2));
     ledger.nights = 2;
-    ledger.night(&[(instances(), whole(vec![instance("1", GOOD)]))]);
-    ledger.tell();
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD)]))]);
+    ledger.materialize_insights();
     assert_eq!(ledger.number("SELECT max(snapshot_id) FROM told WHERE (SELECT count(*) FROM told) = 1"), 3);
     assert_eq!(fix(&ledger, 1), first);
 }
@@ -252,7 +252,7 @@ fn version_7_gains_insights_from_next_snapshot() {
 /// tags. Fingerprints, compliance counts and the list of missing tags stay the same, for current and for superseded states.
 #[test]
 fn version_8_separates_untagged_from_missing_tags() {
-    let ledger = kept(8);
+    let ledger = fixture(8);
     drop(LedgerWriter::open(&ledger.path()).unwrap());
     let list = |id: i64| {
         let read = ledger.reader().read(|session| {
@@ -287,7 +287,7 @@ fn scan_continues_in_migrated_ledger() {
     let before = LedgerWriter::open(&ledger.path()).unwrap();
     drop(before);
     ledger.nights = 4;
-    let next = ledger.narrowed(&[(instances(), whole(vec![instance("1", GOOD)]))]);
+    let next = ledger.narrowed(&[(instances(), complete(vec![instance("1", GOOD)]))]);
     assert_eq!((next.snapshot.id, next.changes["removed"]), (5, 4));
 }
 

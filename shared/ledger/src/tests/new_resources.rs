@@ -5,7 +5,7 @@ use tagledger_model::inventory::{Listing, Scope};
 use crate::{
     query::compliance,
     read::filter::Filter,
-    tests::{BARE, GOOD, OWNERLESS, SHORT, TestLedger, bucket, instance, instances, scope, tagged, whole},
+    tests::{BARE, GOOD, OWNERLESS, SHORT, TestLedger, bucket, complete, instance, instances, scope, tagged},
 };
 
 fn in_region(region: &str) -> Scope {
@@ -14,7 +14,7 @@ fn in_region(region: &str) -> Scope {
 
 /// So many buckets without tags.
 fn bare(count: usize, name: &str) -> Listing {
-    whole((0..count).map(|number| bucket(&format!("{name}-{number}"), tagged(BARE))).collect())
+    complete((0..count).map(|number| bucket(&format!("{name}-{number}"), tagged(BARE))).collect())
 }
 
 /// A bucket that two regions list in the first snapshot is stored once, in the region recorded last. This holds whether
@@ -25,7 +25,7 @@ fn bucket_listed_in_two_regions_is_one_resource() {
     for between in [0, 5, 8, 20] {
         let mut ledger = TestLedger::new();
         let (former, latter) = (in_region("us-east-1"), in_region("eu-west-1"));
-        let summary = ledger.night(&[
+        let summary = ledger.record_snapshot(&[
             (former.clone(), bare(1, "b")),
             (in_region("us-west-2"), bare(between, "other")),
             (latter.clone(), bare(1, "b")),
@@ -50,12 +50,12 @@ fn first_snapshot_is_independent_of_scope_order() {
     let mut scopes = vec![
         (in_region("us-east-1"), bare(13, "east")),
         (in_region("us-west-2"), bare(2, "west")),
-        (instances(), whole(vec![instance("1", GOOD), instance("2", SHORT), instance("3", OWNERLESS)])),
+        (instances(), complete(vec![instance("1", GOOD), instance("2", SHORT), instance("3", OWNERLESS)])),
         (in_region("eu-west-1"), bare(6, "north")),
     ];
     let says = |scopes: &[(Scope, Listing)]| {
         let mut ledger = TestLedger::new();
-        let summary = ledger.night(scopes);
+        let summary = ledger.record_snapshot(scopes);
         let violations = ledger.number("SELECT sum(key % 1000003) FROM violation");
         (summary.snapshot.fingerprint, summary.tally, summary.changes, violations)
     };

@@ -8,7 +8,7 @@ use tagledger_model::inventory::Resource;
 
 use crate::{
     db::{connection::open_read_only, sql},
-    tests::{BARE, GOOD, OWNERLESS, SHORT, TestLedger, instance, instances, whole},
+    tests::{BARE, GOOD, OWNERLESS, SHORT, TestLedger, complete, instance, instances},
 };
 
 /// A snapshot of instances, three in four of which have findings, and a second one in which one in fifty changed.
@@ -18,8 +18,8 @@ fn estate(resources: usize) -> TestLedger {
         let tags = |n: usize| [SHORT, BARE, OWNERLESS, GOOD][(n + usize::from(changed && n.is_multiple_of(50))) % 4];
         (0..resources).map(|n| instance(&format!("{n:x}"), tags(n))).collect()
     };
-    ledger.night(&[(instances(), whole(all(false)))]);
-    ledger.night(&[(instances(), whole(all(true)))]);
+    ledger.record_snapshot(&[(instances(), complete(all(false)))]);
+    ledger.record_snapshot(&[(instances(), complete(all(true)))]);
     ledger
 }
 

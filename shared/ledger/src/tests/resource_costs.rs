@@ -17,7 +17,7 @@ use crate::{
     query::{missing_tags, policy_simulation, remediation, spend},
     read::{filter::Filter, session::ReadSession},
     tests::{
-        BARE, GOOD, OWNERLESS, POLICY, SHORT, TestLedger, account, bucket, instance, instances, scope, tagged, whole,
+        BARE, GOOD, OWNERLESS, POLICY, SHORT, TestLedger, account, bucket, complete, instance, instances, scope, tagged,
     },
 };
 
@@ -99,7 +99,7 @@ pub(crate) fn harvest(singles: ResourceCosts, charges: &[(&str, &str)]) -> BillC
 }
 
 /// Every lacking resource with its cost, in the order of costs.
-fn told(ledger: &TestLedger) -> Vec<(String, Option<String>)> {
+fn list_costs(ledger: &TestLedger) -> Vec<(String, Option<String>)> {
     let page = ledger.reader().read(|view| {
         let newest = view.newest()?.unwrap();
         missing_tags::list_by_cost(view, &newest, &Filter::default(), ScopeFilter::default(), PageStart::FIRST, 50)
@@ -119,9 +119,9 @@ fn pool_cost_is_divided_by_billed_units() {
     let mut ledger = TestLedger::new();
     // 2,000 hours were billed in a month of 720: of machines that are gone too.
     let pools = vec![pool("ec2:instance", "m5.large", "200", 2_000)];
-    let found = whole(vec![machine("1", BARE, 1), machine("2", BARE, 0), machine("3", GOOD, 1)]);
+    let found = complete(vec![machine("1", BARE, 1), machine("2", BARE, 0), machine("3", GOOD, 1)]);
     ledger.write(&[(instances(), found)], |snapshot| snapshot.bill(&harvest(shared(pools), &[(EC2, "200")])));
-    assert_eq!(told(&ledger), [cost("instance/i-1", "72.00"), cost("instance/i-2", "0.00")]);
+    assert_eq!(list_costs(&ledger), [cost("instance/i-1", "72.00"), cost("instance/i-2", "0.00")]);
 }
 
 /// When the current resources of a pool need more units than were billed, the pool is divided among all of them. Their
@@ -131,12 +131,12 @@ fn pool_cost_of_grown_fleet_stays_within_billed_amount() {
     let mut ledger = TestLedger::new();
     let pools = vec![pool("ec2:instance", "m5.large", "200", 720)];
     let found = (0..4).map(|n| machine(&n.to_string(), BARE, 1)).collect();
-    ledger.write(&[(instances(), whole(found))], |snapshot| snapshot.bill(&harvest(shared(pools), &[(EC2, "200")])));
-    assert!(told(&ledger).iter().all(|(_, cost)| cost.as_deref() == Some("50.00")), "{:?}", told(&ledger));
+    ledger.write(&[(instances(), complete(found))], |snapshot| snapshot.bill(&harvest(shared(pools), &[(EC2, "200")])));
+    assert!(list_costs(&ledger).iter().all(|(_, cost)| cost.as_deref() == Some("50.00")), "{:?}", list_costs(&ledger));
     // One more comes the next night, without the bill being asked again.
     let found = (0..5).map(|n| machine(&n.to_string(), BARE, 1)).collect();
-    ledger.night(&[(instances(), whole(found))]);
-    assert!(told(&ledger).iter().all(|(_, cost)| cost.as_deref() == Some("40.00")), "{:?}", told(&ledger));
+    ledger.record_snapshot(&[(instances(), complete(found))]);
+    assert!(list_costs(&ledger).iter().all(|(_, cost)| cost.as_deref() == Some("40.00")), "{:?}", list_costs(&ledger));
 }
 
 /// A read session that is open while a new snapshot commits computes the remediation backlog and a policy simulation,
@@ -144,7 +144,7 @@ fn pool_cost_of_grown_fleet_stays_within_billed_amount() {
 #[test]
 fn open_read_session_ignores_new_snapshot() {
     let mut ledger = TestLedger::new();
-    let estate = |tags: &'static [(&str, &str)]| whole((0..40).map(|n| machine(&n.to_string(), tags, 1)).collect());
+    let estate = |tags: &'static [(&str, &str)]| complete((0..40).map(|n| machine(&n.to_string(), tags, 1)).collect());
     let pools = vec![pool("ec2:instance", "m5.large", "400", 720)];
     ledger.write(&[(instances(), estate(BARE))], |recorded| recorded.bill(&harvest(shared(pools), &[(EC2, "400")])));
     let reader = ledger.reader();
@@ -161,7 +161,7 @@ fn open_read_session_ignores_new_snapshot() {
         .read(|view| {
             // This one sees nothing of what comes now; in what comes, ended versions have no costs.
             assert_eq!(view.newest()?.unwrap().id, 1);
-            ledger.night(&[(instances(), estate(GOOD))]);
+            ledger.record_snapshot(&[(instances(), estate(GOOD))]);
             requested(view)
         })
         .unwrap();
@@ -181,13 +181,13 @@ fn volumes_share_pool_by_size_and_unbilled_type_has_no_cost() {
         usage: Some(Usage { driver: driver.to_owned(), quantity }),
         ..instance(id, BARE)
     };
-    let found = whole(vec![volume("1", "gp3", 30), volume("2", "gp3", 10), volume("3", "io2", 10)]);
+    let found = complete(vec![volume("1", "gp3", 30), volume("2", "gp3", 10), volume("3", "io2", 10)]);
     ledger.policy = Policy::parse(&POLICY.replace("\"s3:bucket\"]", "\"ec2:volume\"]")).unwrap();
     let pools = vec![pool("ec2:volume", "gp3", "10", 50)];
     let bill = harvest(shared(pools), &[("EC2 - Other", "12")]);
     ledger.write(&[(scope("eu-west-1", "ec2:volume"), found)], |snapshot| snapshot.bill(&bill));
     let unknown = ("volume/vol-3".to_owned(), None);
-    assert_eq!(told(&ledger), [cost("volume/vol-1", "6.00"), cost("volume/vol-2", "2.00"), unknown]);
+    assert_eq!(list_costs(&ledger), [cost("volume/vol-1", "6.00"), cost("volume/vol-2", "2.00"), unknown]);
 }
 
 /// A resource in the resource-level bill is assigned its share of the recent charges of its service, applied to the
@@ -203,8 +203,8 @@ fn billed_resource_gets_its_share_of_service_charge() {
     charges.resources.push((S3.to_owned(), "photos".to_owned(), usd("1")));
     singles.pools.push(pool("ec2:instance", "m5.large", "999", 10));
     let found = [
-        (instances(), whole(vec![machine("1", BARE, 1), machine("2", BARE, 0), machine("3", BARE, 1)])),
-        (buckets, whole(vec![bucket("photos", tagged(BARE))])),
+        (instances(), complete(vec![machine("1", BARE, 1), machine("2", BARE, 0), machine("3", BARE, 1)])),
+        (buckets, complete(vec![bucket("photos", tagged(BARE))])),
     ];
     ledger.write(&found, |snapshot| snapshot.bill(&harvest(singles, &[(EC2, "100"), (S3, "10")])));
     // 30 of 50 were the first one's; what names no resource is nobody's; one is not named, so its cost is not known, and
@@ -215,7 +215,7 @@ fn billed_resource_gets_its_share_of_service_charge() {
         cost("instance/i-2", "0.00"),
         ("instance/i-3".to_owned(), None),
     ];
-    assert_eq!(told(&ledger), expected);
+    assert_eq!(list_costs(&ledger), expected);
     let sums = |least: &str| {
         let what = ScopeFilter { least_cost: Some(usd(least)), created_until: None };
         ledger
@@ -236,12 +236,12 @@ fn current_tags_spend_and_remediation() {
     let misspelt = &[("owner", "a@b.example"), ("Environment", "production")];
     let pools = vec![pool("ec2:instance", "m5.large", "500", 3_600)];
     let (then, now) = ([BARE, BARE, GOOD, GOOD, GOOD], [GOOD, BARE, GOOD, misspelt, BARE]);
-    let estate = |tags: [&[(&str, &str)]; 5]| whole((0..5).map(|n| machine(&n.to_string(), tags[n], 1)).collect());
+    let estate = |tags: [&[(&str, &str)]; 5]| complete((0..5).map(|n| machine(&n.to_string(), tags[n], 1)).collect());
     ledger.policy = Policy::parse(
         &POLICY.replace("\"required_tags\"", "\"tag_naming_rules\": {\"case_sensitivity\": false}, \"required_tags\""),
     )
     .unwrap();
-    ledger.night(&[(instances(), estate(then))]);
+    ledger.record_snapshot(&[(instances(), estate(then))]);
     ledger.nights = 4; // in January
     ledger.write(&[(instances(), estate(now))], |snapshot| snapshot.bill(&harvest(shared(pools), &[(EC2, "500")])));
     let (live, turned) = ledger.reader().read(|view| spend::sum_current_spend(view, &view.newest()?.unwrap())).unwrap();
@@ -262,9 +262,9 @@ fn credits_never_raise_cost_above_bill() {
     charges.services = vec![(EC2.to_owned(), usd("20"))];
     charges.resources = vec![named("i-1", "30"), named("i-2", "30"), named("i-3", "-40")];
     let found = ["1", "2", "3"].map(|id| machine(id, BARE, 1)).to_vec();
-    ledger.write(&[(instances(), whole(found))], |snapshot| snapshot.bill(&harvest(singles, &[(EC2, "100")])));
+    ledger.write(&[(instances(), complete(found))], |snapshot| snapshot.bill(&harvest(singles, &[(EC2, "100")])));
     let expected = [cost("instance/i-2", "50.00"), cost("instance/i-1", "50.00"), cost("instance/i-3", "0.00")];
-    let mut told = told(&ledger);
+    let mut told = list_costs(&ledger);
     told.sort_by_key(|(_, cost)| std::cmp::Reverse(cost.clone()));
     assert_eq!(
         told.iter().map(|(_, cost)| cost).collect::<Vec<_>>(),
@@ -283,8 +283,8 @@ fn service_without_billed_resources_uses_its_pool() {
     charges.resources = vec![(S3.to_owned(), "photos".to_owned(), usd("1"))];
     singles.pools = vec![pool("ec2:instance", "m5.large", "72", 720)];
     let bill = harvest(singles, &[(EC2, "100"), (S3, "10")]);
-    ledger.write(&[(instances(), whole(vec![machine("1", BARE, 1)]))], |snapshot| snapshot.bill(&bill));
-    assert_eq!(told(&ledger), [cost("instance/i-1", "72.00")]);
+    ledger.write(&[(instances(), complete(vec![machine("1", BARE, 1)]))], |snapshot| snapshot.bill(&bill));
+    assert_eq!(list_costs(&ledger), [cost("instance/i-1", "72.00")]);
 }
 
 /// A machine or volume: which driver, how much of it, and how it is tagged.
@@ -322,7 +322,7 @@ proptest! {
         });
         let total = format!("{}.{:06}", billed.micros() / 1_000_000, billed.micros() % 1_000_000);
         let bill = harvest(ResourceCosts { charges, ..shared(pools) }, &[(EC2, &total)]);
-        book.write(&[(instances(), whole(found.collect()))], |night| night.bill(&bill));
+        book.write(&[(instances(), complete(found.collect()))], |night| night.bill(&bill));
         let (live, sums, rows) = book.reader().read(|view| {
             let newest = view.newest()?.unwrap();
             let sums = missing_tags::sum_totals(view, &newest, &Filter::default(), ScopeFilter::default())?;

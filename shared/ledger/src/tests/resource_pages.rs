@@ -11,7 +11,7 @@ use crate::{
     },
     query::{compliance, missing_tags, policy_simulation, remediation, resource_by_arn, tag_groups},
     read::{filter::Filter, session::ReadSession},
-    tests::{BARE, GOOD, OWNERLESS, SHORT, TestLedger, account, bucket, instance, instances, scope, tagged, whole},
+    tests::{BARE, GOOD, OWNERLESS, SHORT, TestLedger, account, bucket, complete, instance, instances, scope, tagged},
     warmup,
 };
 
@@ -23,7 +23,7 @@ fn ids(page: &ResourcePage) -> Vec<&str> {
 
 fn estate() -> Vec<(Scope, Listing)> {
     let resources = (0..25).map(|n| instance(&n.to_string(), [BARE, SHORT, GOOD, OWNERLESS, BARE][n % 5])).collect();
-    vec![(instances(), whole(resources))]
+    vec![(instances(), complete(resources))]
 }
 
 /// Reads all pages of a snapshot, newest when none is named.
@@ -57,7 +57,7 @@ fn worst(view: &ReadSession<'_>, snapshot: &Snapshot, at: PageStart, limit: usiz
 #[test]
 fn any_page_size_lists_each_resource_once_worst_first() {
     let mut ledger = TestLedger::new();
-    ledger.night(&estate());
+    ledger.record_snapshot(&estate());
     let by_hundred = all_pages(&ledger, None, 100, worst);
     assert_eq!(by_hundred.len(), 20, "25 resources, of which 5 are as they should be");
     assert_eq!(all_pages(&ledger, None, 3, worst), by_hundred);
@@ -74,13 +74,13 @@ fn errors(row: &ResourceRow) -> usize {
 #[test]
 fn page_of_past_snapshot_ignores_later_changes() {
     let mut ledger = TestLedger::new();
-    ledger.night(&estate());
+    ledger.record_snapshot(&estate());
     let then = all_pages(&ledger, None, 4, worst);
     let mut later = estate();
     later[0].1.resources.truncate(12);
     later[0].1.resources.push(instance("new", BARE));
     later[0].1.resources[0].tags = tagged(GOOD);
-    ledger.night(&later);
+    ledger.record_snapshot(&later);
     assert_eq!(all_pages(&ledger, Some(1), 4, worst), then);
     assert_ne!(all_pages(&ledger, None, 4, worst), then);
 }
@@ -91,9 +91,9 @@ fn page_of_past_snapshot_ignores_later_changes() {
 fn row_has_exact_tags_and_first_seen_time() {
     let mut ledger = TestLedger::new();
     let odd = [("Owner", "tbd"), ("Environment", "production"), ("Name", "w 1"), ("k", ""), ("ключ", "значение")];
-    ledger.night(&[(instances(), whole(vec![instance("1", &odd)]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", &odd)]))]);
     let first_night = ledger.reader().read(|view| view.newest()).unwrap().unwrap().started_at;
-    ledger.night(&[(instances(), whole(vec![instance("1", &odd)]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", &odd)]))]);
     let rows = all_pages(&ledger, None, 10, worst);
     assert_eq!(rows[0].tags, odd.into_iter().collect::<TagSet>());
     let seen: Vec<_> =
@@ -107,7 +107,7 @@ fn row_has_exact_tags_and_first_seen_time() {
 #[test]
 fn untagged_resources_precede_missing_tags() {
     let mut ledger = TestLedger::new();
-    ledger.night(&estate());
+    ledger.record_snapshot(&estate());
     let lacking = |view: &ReadSession<'_>, snapshot: &Snapshot, at, limit| {
         compliance::list_missing_tags(view, snapshot, &Filter::default(), OrderByMissingTags::default(), at, limit)
             .unwrap()
@@ -132,8 +132,8 @@ fn age_filter_counts_match_listed_pages() {
         ..instance(&format!("{n:x}"), [BARE, OWNERLESS, GOOD][usize::try_from(n % 3).unwrap()])
     };
     let mut ledger = TestLedger::new();
-    ledger.night(&[(instances(), whole((0..90).map(of_age).collect()))]);
-    ledger.night(&[(instances(), whole((5..95).map(of_age).collect()))]);
+    ledger.record_snapshot(&[(instances(), complete((0..90).map(of_age).collect()))]);
+    ledger.record_snapshot(&[(instances(), complete((5..95).map(of_age).collect()))]);
     for snapshot in [1, 2] {
         for day in -1..8 {
             let what = OrderByMissingTags {
@@ -175,7 +175,7 @@ fn age_filter_counts_match_listed_pages() {
 #[test]
 fn filter_for_unknown_region_finds_nothing() {
     let mut ledger = TestLedger::new();
-    ledger.night(&estate());
+    ledger.record_snapshot(&estate());
     let nowhere = Filter { regions: vec!["us-east-1".parse().unwrap()], ..Filter::default() };
     let page = ledger
         .reader()
@@ -188,7 +188,7 @@ fn filter_for_unknown_region_finds_nothing() {
 #[test]
 fn finding_counts_match_between_rollups_and_facts() {
     let mut ledger = TestLedger::new();
-    ledger.night(&estate());
+    ledger.record_snapshot(&estate());
     let here = Filter { regions: vec!["eu-west-1".parse().unwrap()], ..Filter::default() };
     let both = ledger.reader().read(|view| {
         let newest = view.newest()?.unwrap();
@@ -244,7 +244,10 @@ pub(crate) fn varied(ledger: &mut TestLedger, recorded: usize) {
     let there = |number: &usize| !(number + recorded).is_multiple_of(9);
     let instances_now = (0..12).filter(there).map(|number| instance(&number.to_string(), kind(number))).collect();
     let buckets_now = (0..5).filter(there).map(|number| bucket(&number.to_string(), tagged(kind(number)))).collect();
-    ledger.night(&[(instances(), whole(instances_now)), (scope("eu-west-1", "s3:bucket"), whole(buckets_now))]);
+    ledger.record_snapshot(&[
+        (instances(), complete(instances_now)),
+        (scope("eu-west-1", "s3:bucket"), complete(buckets_now)),
+    ]);
 }
 
 /// The recommendations, the remediation backlog and the policy simulation of a past snapshot are the same as when it
@@ -320,8 +323,8 @@ fn past_pages_match_with_and_without_cache() {
 #[test]
 fn resource_by_arn_has_violation_start_times() {
     let mut ledger = TestLedger::new();
-    ledger.night(&[(instances(), whole(vec![instance("1", SHORT)]))]);
-    ledger.night(&[(instances(), whole(vec![instance("1", BARE)]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", SHORT)]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", BARE)]))]);
     let named = |view: &ReadSession<'_>| {
         resource_by_arn::find_resources(view, &view.newest()?.unwrap(), &[instance("1", BARE).arn])
     };

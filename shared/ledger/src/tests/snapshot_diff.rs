@@ -15,9 +15,9 @@ use crate::{
         session::{LedgerReader, ReadSession},
     },
     tests::{
-        BARE, GOOD, OWNERLESS, SHORT, TestLedger, broken, bucket, instance, instances,
+        BARE, GOOD, OWNERLESS, SHORT, TestLedger, broken, bucket, complete, instance, instances,
         resource_costs::{harvest, pool, shared},
-        scope, tagged, whole,
+        scope, tagged,
     },
     warmup,
     write::writer::LedgerWriter,
@@ -25,11 +25,11 @@ use crate::{
 
 /// Snapshots of 40 instances: in each some are retagged or renamed, some are removed and some are new. The first bill lists no
 /// resources and has cost pools of machines of two sizes.
-fn restless(ledger: usize) -> TestLedger {
+fn changing_ledger(snapshot_count: usize) -> TestLedger {
     let mut test_ledger = TestLedger::new();
     let pools = vec![pool("ec2:instance", "m0.large", "900", 9_000), pool("ec2:instance", "m1.large", "500", 7_200)];
     test_ledger.write(&estate(0), |snapshot| snapshot.bill(&harvest(shared(pools), &[("Compute", "1400")])));
-    (1..ledger).for_each(|snapshot| drop(test_ledger.night(&estate(snapshot))));
+    (1..snapshot_count).for_each(|snapshot| drop(test_ledger.record_snapshot(&estate(snapshot))));
     test_ledger
 }
 
@@ -43,7 +43,7 @@ fn estate(snapshot: usize) -> [(Scope, Listing); 1] {
             Some(Usage { driver: format!("m{}.large", n % 3), quantity: u32::from(!(n + snapshot).is_multiple_of(4)) });
         Resource { usage, ..instance(&format!("{:x}", n + snapshot / 10), &tags) }
     });
-    [(instances(), whole(found.collect()))]
+    [(instances(), complete(found.collect()))]
 }
 
 /// A key with its values, as text.
@@ -144,7 +144,7 @@ fn assert_same_diffs(test_ledger: &TestLedger, warm: &LedgerReader, ledger: &[i6
 /// with a loaded cache. This also holds after another snapshot, after another bill and after pruning.
 #[test]
 fn diff_is_the_same_with_and_without_cache() {
-    let mut ledger = restless(14);
+    let mut ledger = changing_ledger(14);
     let reader = ledger.reader();
     warm(&reader);
     let [changes, names, with_costs] = assert_same_diffs(&ledger, &reader, &(1..=14).collect::<Vec<_>>());
@@ -177,7 +177,7 @@ fn change_count_includes_new_and_removed_resources() {
     let mut ledger = TestLedger::new();
     let recorded = |ledger: &mut TestLedger, found: &[(&str, &[(&str, &str)])]| {
         let found = found.iter().map(|(id, tags)| instance(id, tags)).collect();
-        ledger.night(&[(instances(), whole(found))])
+        ledger.record_snapshot(&[(instances(), complete(found))])
     };
     recorded(&mut ledger, &[("1", GOOD), ("2", GOOD), ("3", GOOD)]);
     // One is retagged, one is removed, and two are new.
@@ -199,14 +199,14 @@ fn coverage_is_the_same_with_and_without_cache() {
     let [here, there] = ["eu-west-1", "eu-north-1"].map(|region| scope(region, "s3:bucket"));
     let bucket = |name: &str| bucket(name, tagged(GOOD));
     let all = [
-        (instances(), whole(vec![instance("1", GOOD)])),
-        (here.clone(), whole(vec![bucket("a")])),
+        (instances(), complete(vec![instance("1", GOOD)])),
+        (here.clone(), complete(vec![bucket("a")])),
         (there.clone(), broken(vec![bucket("b")])),
     ];
-    ledger.night(&all);
+    ledger.record_snapshot(&all);
     // Only the buckets of one region are scanned again: the rest is carried over.
     ledger.narrowed(&[(here, broken(vec![]))]);
-    ledger.night(&all);
+    ledger.record_snapshot(&all);
     let regions = |region: &str| Filter { regions: vec![region.parse().unwrap()], ..Filter::default() };
     let types = |kind: &str| Filter { types: vec![kind.parse().unwrap()], ..Filter::default() };
     let filters =
@@ -237,7 +237,7 @@ fn coverage_is_the_same_with_and_without_cache() {
 /// before. A later session does not find the snapshots.
 #[test]
 fn diff_ignores_snapshots_pruned_during_session() {
-    let ledger = restless(30);
+    let ledger = changing_ledger(30);
     let reader = ledger.reader();
     let before = reader.read(|view| diff_between(view, 10, 12)).unwrap();
     assert!(before.len() > 10);

@@ -8,8 +8,8 @@ use crate::{
     query::{change_causes, history, remediation, tag_groups},
     read::{filter::Filter, session::LedgerReader},
     tests::{
-        BARE, GOOD, POLICY, SHORT, TestLedger, instance, instances, maintenance::faults, resource_costs,
-        resource_pages, whole,
+        BARE, GOOD, POLICY, SHORT, TestLedger, complete, instance, instances, maintenance::faults, resource_costs,
+        resource_pages,
     },
     write::writer::LedgerWriter,
 };
@@ -42,9 +42,9 @@ fn add(ledger: &mut TestLedger, snapshot: usize) {
     resource_pages::varied(ledger, snapshot);
 }
 
-fn lively(ledger: usize) -> TestLedger {
+fn changing_ledger(snapshot_count: usize) -> TestLedger {
     let mut test_ledger = TestLedger::new();
-    (0..ledger).for_each(|snapshot| add(&mut test_ledger, snapshot));
+    (0..snapshot_count).for_each(|snapshot| add(&mut test_ledger, snapshot));
     test_ledger
 }
 
@@ -57,7 +57,7 @@ fn insights_equal_a_computation_from_facts() {
     for recorded in 0..8 {
         add(&mut stored, recorded);
         add(&mut computed, recorded);
-        stored.tell();
+        stored.materialize_insights();
         for id in 1..=stored.nights {
             let facts = answers(&computed.reader(), id);
             assert_eq!(answers(&stored.reader(), id), facts, "snapshot {id} of {recorded}");
@@ -75,14 +75,14 @@ fn insights_equal_a_computation_from_facts() {
 /// since, and a repeated run adds nothing.
 #[test]
 fn materialization_covers_snapshots_added_since_last_run() {
-    let mut ledger = lively(2);
-    ledger.tell();
+    let mut ledger = changing_ledger(2);
+    ledger.materialize_insights();
     assert_eq!(snapshots_with_insights(&ledger), "2", "of those before only the newest");
     for snapshot in 2..5 {
         resource_pages::varied(&mut ledger, snapshot);
     }
-    ledger.tell();
-    ledger.tell();
+    ledger.materialize_insights();
+    ledger.materialize_insights();
     assert_eq!(snapshots_with_insights(&ledger), "2 3 4 5");
     assert_eq!(faults(&ledger), Vec::<String>::new());
 }
@@ -91,8 +91,8 @@ fn materialization_covers_snapshots_added_since_last_run() {
 /// computed from the facts.
 #[test]
 fn causes_of_nonadjacent_snapshots_come_from_facts() {
-    let (ledger, computed) = (lively(6), lively(6));
-    ledger.tell();
+    let (ledger, computed) = (changing_ledger(6), changing_ledger(6));
+    ledger.materialize_insights();
     let causes = |ledger: &TestLedger, earlier, later| {
         let read = ledger.reader().read(|view| {
             let [earlier, later] = [earlier, later].map(|id| view.snapshot(id).map(Option::unwrap));
@@ -120,10 +120,10 @@ fn backlog_keys_beyond_first_hundred_come_from_facts() {
     let mut ledger = TestLedger::new();
     // Nine in nineteen have two wrong tags, and come after those with one.
     let tags = |n: usize| if n % 19 < 9 { BARE } else { SHORT };
-    let estate = || whole((0..190).map(|n| instance(&n.to_string(), tags(n))).collect());
-    ledger.night(&[(instances(), estate())]);
-    ledger.tell();
-    ledger.night(&[(instances(), whole(vec![instance("0", GOOD)]))]);
+    let estate = || complete((0..190).map(|n| instance(&n.to_string(), tags(n))).collect());
+    ledger.record_snapshot(&[(instances(), estate())]);
+    ledger.materialize_insights();
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("0", GOOD)]))]);
     let facts = keys(&ledger, 101);
     assert_eq!(facts.len(), 190, "the rest is in the facts alone");
     assert_eq!(keys(&ledger, 100), facts[..100]);
@@ -137,10 +137,10 @@ fn backlog_keys_beyond_first_hundred_come_from_facts() {
 /// does not recompute insights that another program version wrote; it reports only the checksum mismatch.
 #[test]
 fn past_snapshot_falls_back_to_facts_on_unreadable_insights() {
-    let mut ledger = lively(3);
-    ledger.tell();
+    let mut ledger = changing_ledger(3);
+    ledger.materialize_insights();
     resource_pages::varied(&mut ledger, 3);
-    let facts = answers(&lively(3).reader(), 3);
+    let facts = answers(&changing_ledger(3).reader(), 3);
     let tampered = |tamper: &str| {
         assert_eq!(ledger.sql().execute(tamper, []).unwrap(), 1, "{tamper}");
         answers(&ledger.reader(), 3)
@@ -164,14 +164,14 @@ fn past_snapshot_falls_back_to_facts_on_unreadable_insights() {
 #[test]
 fn past_snapshot_has_no_costs() {
     let mut ledger = TestLedger::new();
-    let estate = || whole((0..4).map(|n| resource_costs::machine(&n.to_string(), BARE, 1)).collect());
+    let estate = || complete((0..4).map(|n| resource_costs::machine(&n.to_string(), BARE, 1)).collect());
     ledger.write(&[(instances(), estate())], |snapshot| snapshot.bill(&resource_costs::costly()));
-    ledger.tell();
+    ledger.materialize_insights();
     let held = ledger.reader();
     held.read(|view| remediation::preload(view, &view.newest()?.unwrap())).unwrap();
     let newest = answers(&held, 1);
     assert!(newest.contains("with_cost: 4") && !newest.contains("cost: None"), "{newest}");
-    ledger.night(&[(instances(), estate())]);
+    ledger.record_snapshot(&[(instances(), estate())]);
     let then = answers(&held, 1);
     assert_eq!(then, answers(&ledger.reader(), 1));
     // The same without stored insights.
@@ -187,7 +187,7 @@ fn pruning_removes_insights_of_pruned_snapshots_only() {
     let mut ledger = TestLedger::new();
     for recorded in 0..40 {
         resource_pages::varied(&mut ledger, recorded);
-        ledger.tell();
+        ledger.materialize_insights();
     }
     let newest = ledger.reader().newest().unwrap().unwrap();
     let before: Vec<String> = (1..=40).map(|id| answers(&ledger.reader(), id)).collect();
@@ -218,7 +218,7 @@ fn verify_detects_altered_insights() {
         let mut ledger = TestLedger::new();
         for recorded in 0..2 {
             resource_pages::varied(&mut ledger, recorded);
-            ledger.tell();
+            ledger.materialize_insights();
         }
         assert_eq!(faults(&ledger), Vec::<String>::new());
         assert_eq!(ledger.sql().execute(tamper, []).unwrap(), 1, "{tamper}");

@@ -9,8 +9,8 @@ use crate::{
     query::compliance,
     read::filter::Filter,
     tests::{
-        BARE, GOOD, OWNERLESS, POLICY, SHORT, TestLedger, account, broken, bucket, gap, instance, instances,
-        representative, scope, tagged, whole,
+        BARE, GOOD, OWNERLESS, POLICY, SHORT, TestLedger, account, broken, bucket, complete, gap, instance, instances,
+        representative, scope, tagged,
     },
     write::{snapshot_writer::SnapshotSummary, transaction::SnapshotHeader, writer::LedgerWriter},
 };
@@ -25,13 +25,13 @@ fn changes(of: &SnapshotSummary) -> Vec<(&str, u64)> {
 fn score_counts_only_evaluated_resources() {
     let mut ledger = TestLedger::new();
     let unread = bucket("b", Tags::Unknown(gap(GapReason::Throttled)));
-    let summary = ledger.night(&[
+    let summary = ledger.record_snapshot(&[
         (
             instances(),
-            whole(vec![instance("1", GOOD), instance("2", SHORT), instance("3", BARE), instance("4", OWNERLESS)]),
+            complete(vec![instance("1", GOOD), instance("2", SHORT), instance("3", BARE), instance("4", OWNERLESS)]),
         ),
-        (scope("eu-west-1", "s3:bucket"), whole(vec![bucket("legacy-1", tagged(BARE)), unread])),
-        (scope("eu-west-1", "ecs:service"), whole(vec![])),
+        (scope("eu-west-1", "s3:bucket"), complete(vec![bucket("legacy-1", tagged(BARE)), unread])),
+        (scope("eu-west-1", "ecs:service"), complete(vec![])),
     ]);
     let tally = summary.tally;
     let states = [tally.compliant, tally.non_compliant, tally.not_applicable, tally.unknown, tally.exempt];
@@ -44,7 +44,7 @@ fn score_counts_only_evaluated_resources() {
 /// A snapshot without resources is complete and has no compliance score.
 #[test]
 fn empty_estate_has_no_score() {
-    let summary = TestLedger::new().night(&[(instances(), whole(vec![]))]);
+    let summary = TestLedger::new().record_snapshot(&[(instances(), complete(vec![]))]);
     assert_eq!((summary.tally.total(), summary.tally.score()), (0, None));
     assert!(summary.snapshot.complete);
 }
@@ -52,7 +52,7 @@ fn empty_estate_has_no_score() {
 /// A snapshot whose only listing was denied is incomplete and has no compliance score.
 #[test]
 fn denied_listing_has_no_score() {
-    let summary = TestLedger::new().night(&[(instances(), broken(vec![]))]);
+    let summary = TestLedger::new().record_snapshot(&[(instances(), broken(vec![]))]);
     assert_eq!(summary.tally.score(), None);
     assert!(!summary.snapshot.complete);
 }
@@ -62,16 +62,16 @@ fn denied_listing_has_no_score() {
 #[test]
 fn unchanged_snapshot_adds_no_history_and_keeps_fingerprint() {
     let mut ledger = TestLedger::new();
-    let listing = [(instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)]))];
-    let first = ledger.night(&listing);
+    let listing = [(instances(), complete(vec![instance("1", GOOD), instance("2", SHORT)]))];
+    let first = ledger.record_snapshot(&listing);
     let mut reversed = listing.clone();
     reversed[0].1.resources.reverse();
-    let second = ledger.night(&reversed);
+    let second = ledger.record_snapshot(&reversed);
     assert_eq!(changes(&second), []);
     assert_eq!(first.snapshot.fingerprint, second.snapshot.fingerprint);
     assert_eq!(ledger.number("SELECT count(*) FROM history"), 0);
     assert_eq!(ledger.number("SELECT max(since) FROM current"), 1);
-    let third = ledger.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", GOOD)]))]);
+    let third = ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD), instance("2", GOOD)]))]);
     assert_ne!(third.snapshot.fingerprint, second.snapshot.fingerprint);
 }
 
@@ -80,13 +80,13 @@ fn unchanged_snapshot_adds_no_history_and_keeps_fingerprint() {
 #[test]
 fn resource_absent_from_complete_listing_is_removed() {
     let mut ledger = TestLedger::new();
-    ledger.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", BARE)]))]);
-    let summary = ledger.night(&[(instances(), whole(vec![instance("1", GOOD)]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD), instance("2", BARE)]))]);
+    let summary = ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD)]))]);
     assert_eq!(changes(&summary), [("removed", 1)]);
     assert_eq!(summary.tally.total(), 1);
     let removed = "SELECT count(*) FROM violation WHERE closed = 2 AND closed_by = 'removed' AND last_seen = 1";
     assert_eq!(ledger.number(removed), 2);
-    let back = ledger.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", BARE)]))]);
+    let back = ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD), instance("2", BARE)]))]);
     assert_eq!(changes(&back), [("returned", 1)]);
 }
 
@@ -96,18 +96,18 @@ fn resource_absent_from_complete_listing_is_removed() {
 fn resource_absent_from_incomplete_listing_is_unknown() {
     let mut ledger = TestLedger::new();
     let all = || vec![instance("1", GOOD), instance("2", BARE), instance("3", SHORT)];
-    ledger.night(&[(instances(), whole(all()))]);
-    let summary = ledger.night(&[(instances(), broken(vec![instance("1", GOOD)]))]);
+    ledger.record_snapshot(&[(instances(), complete(all()))]);
+    let summary = ledger.record_snapshot(&[(instances(), broken(vec![instance("1", GOOD)]))]);
     assert_eq!(changes(&summary), [("lost", 2)]);
     assert_eq!((summary.tally.compliant, summary.tally.unknown, summary.tally.errors), (1, 2, 0));
     assert_eq!((summary.scopes[0].resources, summary.scopes[0].stale), (1, 2));
     assert_eq!(ledger.number("SELECT count(*) FROM violation WHERE closed IS NOT NULL"), 0);
     assert_eq!(ledger.number("SELECT count(*) FROM current WHERE state = 3 AND tag_set_id IS NOT NULL"), 2);
 
-    let again = ledger.night(&[(instances(), broken(vec![instance("1", GOOD)]))]);
+    let again = ledger.record_snapshot(&[(instances(), broken(vec![instance("1", GOOD)]))]);
     assert_eq!(changes(&again), [], "a gap that stays is no change");
 
-    let healed = ledger.night(&[(instances(), whole(all()))]);
+    let healed = ledger.record_snapshot(&[(instances(), complete(all()))]);
     assert_eq!(changes(&healed), [("regained", 2)]);
     assert_eq!(ledger.number("SELECT count(*) FROM violation WHERE opened > 1 OR closed IS NOT NULL"), 0);
     assert_eq!(ledger.number("SELECT count(*) FROM violation WHERE last_seen IS NOT NULL"), 0);
@@ -118,9 +118,9 @@ fn resource_absent_from_incomplete_listing_is_unknown() {
 #[test]
 fn removal_after_gap_keeps_last_seen_before_gap() {
     let mut ledger = TestLedger::new();
-    ledger.night(&[(instances(), whole(vec![instance("2", BARE)]))]);
-    ledger.night(&[(instances(), broken(vec![]))]);
-    ledger.night(&[(instances(), whole(vec![]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("2", BARE)]))]);
+    ledger.record_snapshot(&[(instances(), broken(vec![]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![]))]);
     assert_eq!(ledger.number("SELECT count(*) FROM violation WHERE last_seen = 1 AND closed = 3"), 2);
 }
 
@@ -129,12 +129,12 @@ fn removal_after_gap_keeps_last_seen_before_gap() {
 #[test]
 fn violation_is_closed_by_tag_fix_or_policy_change() {
     let mut ledger = TestLedger::new();
-    let listing = [(instances(), whole(vec![instance("1", SHORT), instance("2", SHORT)]))];
-    ledger.night(&listing);
-    ledger.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)]))]);
+    let listing = [(instances(), complete(vec![instance("1", SHORT), instance("2", SHORT)]))];
+    ledger.record_snapshot(&listing);
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD), instance("2", SHORT)]))]);
     assert_eq!(ledger.number("SELECT count(*) FROM violation WHERE closed = 2 AND closed_by = 'fixed'"), 1);
     ledger.policy = Policy::parse(&POLICY.replace("\"staging\"", "\"staging\", \"Production\"")).unwrap();
-    let evaluated = ledger.night(&[(instances(), whole(vec![instance("1", GOOD), instance("2", SHORT)]))]);
+    let evaluated = ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD), instance("2", SHORT)]))]);
     assert_eq!(changes(&evaluated), [("verdict", 1)]);
     assert_eq!(ledger.number("SELECT count(*) FROM violation WHERE closed = 3 AND closed_by = 'policy'"), 1);
 }
@@ -147,8 +147,8 @@ fn scope_no_longer_scanned_is_not_removed() {
     let elsewhere = scope("us-east-1", "ec2:instance");
     let there =
         Resource { arn: "arn:aws:ec2:us-east-1:111122223333:instance/i-9".parse().unwrap(), ..instance("9", BARE) };
-    ledger.night(&[(instances(), whole(vec![instance("1", GOOD)])), (elsewhere, whole(vec![there]))]);
-    let narrowed = ledger.night(&[(instances(), whole(vec![instance("1", GOOD)]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD)])), (elsewhere, complete(vec![there]))]);
+    let narrowed = ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD)]))]);
     assert_eq!(changes(&narrowed), [("left_scope", 1)]);
     assert_eq!(narrowed.tally.total(), 1);
 }
@@ -156,8 +156,8 @@ fn scope_no_longer_scanned_is_not_removed() {
 /// A resource that one AWS listing contains twice counts once in the compliance counts and in its scope.
 #[test]
 fn resource_listed_twice_is_counted_once() {
-    let twice = whole(vec![instance("1", GOOD), instance("1", GOOD)]);
-    let summary = TestLedger::new().night(&[(instances(), twice)]);
+    let twice = complete(vec![instance("1", GOOD), instance("1", GOOD)]);
+    let summary = TestLedger::new().record_snapshot(&[(instances(), twice)]);
     assert_eq!((summary.tally.total(), summary.scopes[0].resources), (1, 1));
 }
 
@@ -173,11 +173,11 @@ fn dropped_snapshot_leaves_file_unchanged() {
         SnapshotHeader { started_at: Timestamp::constant(1_800_000_000, 0), policy: &policy, app_version: "test" };
     let mut recorded = writer.begin(header).unwrap();
     recorded.account(&account()).unwrap();
-    recorded.record(&instances(), &whole(vec![instance("new", BARE)])).unwrap();
+    recorded.record(&instances(), &complete(vec![instance("new", BARE)])).unwrap();
     drop(recorded);
     drop(writer);
     assert_eq!(std::fs::read(ledger.path()).unwrap(), before);
-    assert_eq!(ledger.night(&[]).snapshot.id, 3);
+    assert_eq!(ledger.record_snapshot(&[]).snapshot.id, 3);
 }
 
 /// For every snapshot, the rollups of each scope equal a recount of the rows in `current` and `history`.
@@ -237,8 +237,8 @@ fn written_snapshot_is_read_back() {
 fn tags_read_after_a_failure_are_regained() {
     let mut ledger = TestLedger::new();
     let buckets = scope("eu-west-1", "s3:bucket");
-    ledger.night(&[(buckets.clone(), whole(vec![bucket("b", Tags::Unknown(gap(GapReason::Failed)))]))]);
-    let read = ledger.night(&[(buckets, whole(vec![bucket("b", tagged(BARE))]))]);
+    ledger.record_snapshot(&[(buckets.clone(), complete(vec![bucket("b", Tags::Unknown(gap(GapReason::Failed)))]))]);
+    let read = ledger.record_snapshot(&[(buckets, complete(vec![bucket("b", tagged(BARE))]))]);
     assert_eq!(changes(&read), [("regained", 1)]);
     assert_eq!(read.tally.non_compliant, 1);
 }
@@ -247,7 +247,8 @@ fn tags_read_after_a_failure_are_regained() {
 #[test]
 fn untaggable_resource_is_not_applicable() {
     let mut ledger = TestLedger::new();
-    let summary = ledger.night(&[(scope("eu-west-1", "s3:bucket"), whole(vec![bucket("b", Tags::Untaggable)]))]);
+    let summary =
+        ledger.record_snapshot(&[(scope("eu-west-1", "s3:bucket"), complete(vec![bucket("b", Tags::Untaggable)]))]);
     assert_eq!((summary.tally.not_applicable, summary.tally.untagged), (1, 0));
     assert_eq!(values::state(2).unwrap(), State::NotApplicable);
 }
@@ -263,12 +264,15 @@ fn bucket_recreated_in_other_region_is_moved() {
     for old_first in [true, false] {
         let mut ledger = TestLedger::new();
         let (old, new) = (in_region("eu-west-1"), in_region("us-east-1"));
-        ledger.night(&[(old.clone(), whole(vec![bucket("b", tagged(BARE))])), (new.clone(), whole(vec![]))]);
-        let mut moved = vec![(old, whole(vec![])), (new.clone(), whole(vec![bucket("b", tagged(BARE))]))];
+        ledger.record_snapshot(&[
+            (old.clone(), complete(vec![bucket("b", tagged(BARE))])),
+            (new.clone(), complete(vec![])),
+        ]);
+        let mut moved = vec![(old, complete(vec![])), (new.clone(), complete(vec![bucket("b", tagged(BARE))]))];
         if !old_first {
             moved.reverse();
         }
-        let summary = ledger.night(&moved);
+        let summary = ledger.record_snapshot(&moved);
         assert_eq!(changes(&summary), [("moved", 1)]);
         assert_eq!(summary.tally.total(), 1);
         assert_eq!(ledger.number("SELECT count(*) FROM history WHERE since = 1 AND until = 2"), 1);
@@ -289,18 +293,22 @@ fn bucket_moved_during_listing_gap_is_counted_once() {
         for old_first in [true, false] {
             let mut ledger = TestLedger::new();
             let (old, new) = (in_region("eu-west-1"), in_region("us-east-1"));
-            ledger.night(&[(old.clone(), whole(vec![bucket("b", tagged(BARE))])), (new.clone(), whole(vec![]))]);
+            ledger.record_snapshot(&[
+                (old.clone(), complete(vec![bucket("b", tagged(BARE))])),
+                (new.clone(), complete(vec![])),
+            ]);
             for _ in 0..nights_of_gap {
-                ledger.night(&[(old.clone(), broken(vec![])), (new.clone(), whole(vec![]))]);
+                ledger.record_snapshot(&[(old.clone(), broken(vec![])), (new.clone(), complete(vec![]))]);
             }
-            let mut moved = vec![(old, broken(vec![])), (new, whole(vec![bucket("b", tagged(BARE))]))];
+            let mut moved = vec![(old, broken(vec![])), (new, complete(vec![bucket("b", tagged(BARE))]))];
             if !old_first {
                 moved.reverse();
             }
-            let summary = ledger.night(&moved);
+            let summary = ledger.record_snapshot(&moved);
             assert_eq!((changes(&summary), summary.tally.total()), (vec![("moved", 1)], 1));
             assert!(summary.scopes.iter().all(|row| row.stale == 0), "{:?}", summary.scopes);
-            let healed = ledger.night(&[(moved[0].0.clone(), whole(vec![])), (moved[1].0.clone(), moved[1].1.clone())]);
+            let healed = ledger
+                .record_snapshot(&[(moved[0].0.clone(), complete(vec![])), (moved[1].0.clone(), moved[1].1.clone())]);
             assert!(healed.tally.total() <= 1);
             let written = "SELECT sum(compliant + non_compliant + unknown) FROM rollup_cell WHERE snapshot_id = ";
             assert_eq!(ledger.number(&format!("{written}{}", summary.snapshot.id)), 1);
@@ -313,11 +321,11 @@ fn bucket_moved_during_listing_gap_is_counted_once() {
 #[test]
 fn violation_stays_open_while_scope_is_not_scanned() {
     let mut ledger = TestLedger::new();
-    let all = || [(instances(), whole(vec![instance("1", BARE)])), (in_region("us-east-1"), whole(vec![]))];
-    ledger.night(&all());
-    ledger.night(&[(in_region("us-east-1"), whole(vec![]))]);
+    let all = || [(instances(), complete(vec![instance("1", BARE)])), (in_region("us-east-1"), complete(vec![]))];
+    ledger.record_snapshot(&all());
+    ledger.record_snapshot(&[(in_region("us-east-1"), complete(vec![]))]);
     assert_eq!(ledger.number("SELECT count(*) FROM violation WHERE closed IS NULL AND last_seen = 1"), 2);
-    assert_eq!(changes(&ledger.night(&all())), [("returned", 1)]);
+    assert_eq!(changes(&ledger.record_snapshot(&all())), [("returned", 1)]);
     assert_eq!(
         ledger.number("SELECT count(*) FROM violation WHERE opened = 1 AND closed IS NULL AND last_seen IS NULL"),
         2
@@ -329,9 +337,9 @@ fn violation_stays_open_while_scope_is_not_scanned() {
 #[test]
 fn recreated_resource_has_new_creation_time() {
     let mut ledger = TestLedger::new();
-    ledger.night(&[(instances(), whole(vec![instance("1", BARE)]))]);
-    ledger.night(&[(instances(), whole(vec![]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", BARE)]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![]))]);
     let created_at = Some(Timestamp::constant(1_760_000_000, 0));
-    ledger.night(&[(instances(), whole(vec![Resource { created_at, ..instance("1", BARE) }]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![Resource { created_at, ..instance("1", BARE) }]))]);
     assert_eq!(ledger.number("SELECT created_at FROM resource"), 1_760_000_000);
 }

@@ -22,7 +22,7 @@ mod tests {
     const SEEDS: [u64; 2] = [70_001, 80_002];
 
     /// What the ledger says of every tag that is missing, all estates of one kind together.
-    fn asked(make: fn(u64) -> Estate) -> (Vec<Answer>, Baselines) {
+    fn predict_all(make: fn(u64) -> Estate) -> (Vec<Answer>, Baselines) {
         let (mut answers, mut baselines) = (Vec::new(), Baselines::default());
         for seed in SEEDS {
             let estate = make(seed);
@@ -41,7 +41,7 @@ mod tests {
     /// What must hold of an estate where something is to be known.
     #[track_caller]
     fn holds(name: &str, make: fn(u64) -> Estate, margin: f64) {
-        let (answers, baselines) = asked(make);
+        let (answers, baselines) = predict_all(make);
         let grades = graded(&answers);
         let best = baselines.best();
         let sure = grades.at_thresholds.iter().find(|at_least| at_least.confidence == 0.9).unwrap();
@@ -90,7 +90,7 @@ mod tests {
     /// threshold.
     #[test]
     fn random_tags_give_almost_no_predictions() {
-        let (answers, _) = asked(no_signal);
+        let (answers, _) = predict_all(no_signal);
         let reported = answers
             .iter()
             .filter_map(|answer| answer.graded)

@@ -50,17 +50,17 @@ impl Baselines {
 
 /// Writes a night, learns, and asks about every tag that is missing.
 pub(crate) fn ask(estate: &Estate) -> (Vec<Answer>, Baselines) {
-    let (answers, baselines, _) = asked(estate, false);
+    let (answers, baselines, _) = predict_missing(estate, false);
     (answers, baselines)
 }
 
 /// The same with what the ledger finds when it examines itself.
 pub(crate) fn examined(estate: &Estate) -> (Vec<Answer>, Baselines, EvaluationReport) {
-    let (answers, baselines, found) = asked(estate, true);
+    let (answers, baselines, found) = predict_missing(estate, true);
     (answers, baselines, found.unwrap())
 }
 
-fn asked(estate: &Estate, examine: bool) -> (Vec<Answer>, Baselines, Option<EvaluationReport>) {
+fn predict_missing(estate: &Estate, examine: bool) -> (Vec<Answer>, Baselines, Option<EvaluationReport>) {
     let folder = tempfile::tempdir().unwrap();
     let (store, policy) = (folder.path().join("ledger.sqlite"), Policy::parse(POLICY).unwrap());
     record(&store, &policy, estate);
