@@ -41,7 +41,7 @@ fn scan(world: &FakeEstate, store: &Path) -> Command {
 /// Number and fingerprint of the newest snapshot, of a ledger that passes its check.
 fn sound(store: &Path) -> (i64, i64) {
     let reader = LedgerReader::new(store);
-    let report = reader.check(true, |_| {}).expect("the ledger can be read");
+    let report = reader.verify(true, |_| {}).expect("the ledger can be read");
     assert_eq!(report.faults, Vec::<String>::new());
     let newest = reader.read(|view| view.newest()).expect("the ledger can be read").expect("a snapshot");
     (newest.id, newest.fingerprint)
@@ -87,7 +87,7 @@ fn kill_at_any_point_keeps_ledger_consistent() {
     let (world, fingerprint) = if newest.1 == first { (&after, second) } else { (&before, first) };
     run(&mut scan(world, &store)).exits(0);
     assert_eq!(sound(&store), (newest.0 + 1, fingerprint));
-    assert_eq!(LedgerReader::new(&store).check(false, |_| {}).expect("a ledger").checksum, ChecksumState::Matches);
+    assert_eq!(LedgerReader::new(&store).verify(false, |_| {}).expect("a ledger").checksum, ChecksumState::Matches);
 }
 
 /// Scans on a file system of so many KiB, in a name space of its own that takes it away again; what is left is copied

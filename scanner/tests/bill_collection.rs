@@ -387,7 +387,7 @@ fn resource_costs_survive_failed_refresh() {
     let folder = tempfile::tempdir().unwrap();
     let (store, policy) = (folder.path().join("ledger.sqlite"), Arc::new(Policy::parse(POLICY).unwrap()));
     let basis =
-        |store: &Path| LedgerWriter::open(store).unwrap().bill_known(Date::constant(2026, 11, 30)).unwrap().basis;
+        |store: &Path| LedgerWriter::open(store).unwrap().recorded_bill(Date::constant(2026, 11, 30)).unwrap().basis;
     let lines: Vec<Line> = (1..=31).map(|day| Line { day, ..a_month()[0].clone() }).collect();
     let lines: Vec<Line> = lines.into_iter().chain(a_month()).collect();
     scan(&store, &policy, &lines, 1, 1_000, 8);

@@ -178,7 +178,7 @@ async fn concurrent_scan_is_refused_before_requests() {
     let (policy, estate) = (policy(), estate());
     let mut first = LedgerWriter::open(&store).unwrap();
     let header = SnapshotHeader { started_at: at(LAST), policy: &policy, app_version: "test" };
-    let _night = first.begin(header).unwrap();
+    let _night = first.begin_snapshot(header).unwrap();
     let refused = scan(&estate, LAST, &store, ScanTargets::default()).await.unwrap_err();
     assert!(matches!(refused, ScanError::Ledger(LedgerError::Busy { .. })), "{refused}");
     assert_eq!(estate.request_count(), 0);

@@ -216,9 +216,10 @@ fn commit(store: &Path) -> i64 {
         view.policy(&newest)
     });
     let policy = policy.expect("its policy");
-    let mut recorded =
-        writer.begin(SnapshotHeader { started_at: now(), policy: &policy, app_version: "bench" }).expect("a night");
-    recorded.carry_rest().expect("what was known");
+    let mut recorded = writer
+        .begin_snapshot(SnapshotHeader { started_at: now(), policy: &policy, app_version: "bench" })
+        .expect("a night");
+    recorded.carry_over_rest().expect("what was known");
     let summary = recorded.finish(now(), 1).expect("a snapshot");
     writer.checkpoint().expect("a checkpoint");
     summary.snapshot.id

@@ -13,7 +13,7 @@ use crate::{
 
 pub(crate) fn run(arguments: &EvaluateArguments) -> Result<ExitCode, Failure> {
     let EvaluateCommand::Suggestions { store, json } = &arguments.command;
-    let Some(report) = LedgerReader::new(&store.store).examine_suggestions(CONFIDENCE_THRESHOLD)? else {
+    let Some(report) = LedgerReader::new(&store.store).cross_validate(CONFIDENCE_THRESHOLD)? else {
         return Err(Failure::NoSnapshot);
     };
     if *json {

@@ -25,7 +25,7 @@ pub(crate) async fn run(arguments: ScanArguments) -> Result<ExitCode, Failure> {
     let policy = Arc::new(super::read_policy(&arguments.policy.policy)?);
     let lease = lease_settings(&arguments)?;
     // The ledger is opened first, so that no request is sent to AWS when the snapshot could not be recorded.
-    let writer = LedgerWriter::open_upgrading(&arguments.store.store, super::store::report_upgrade)?;
+    let writer = LedgerWriter::open_with_progress(&arguments.store.store, super::store::report_upgrade)?;
     let cloud = Aws::connect(aws_settings(&arguments)?).await.map_err(Failure::Aws)?;
     let scan = Scan {
         cloud: &cloud,

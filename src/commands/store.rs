@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &LedgerArguments) -> Result<ExitCode, Failure> {
         LedgerCommand::Thin { retention } => {
             let retention = retention.retention.ok_or(Failure::NoRetention)?;
             let mut writer = open_existing(store)?;
-            let report = writer.thin(&retention, day_of(now()))?;
+            let report = writer.prune(&retention, day_of(now()))?;
             writer.checkpoint()?;
             print_line(format!(
                 "{} pruned by {retention}; {} versions and {} were deleted with them",
@@ -53,7 +53,7 @@ fn open_existing(store: &Path) -> Result<LedgerWriter, Failure> {
     if !store.exists() {
         return Err(tagledger_ledger::LedgerError::Missing { path: store.to_owned() }.into());
     }
-    Ok(LedgerWriter::open_upgrading(store, report_upgrade)?)
+    Ok(LedgerWriter::open_with_progress(store, report_upgrade)?)
 }
 
 /// Prints one line for each tenth of a migration.
@@ -69,7 +69,7 @@ pub(super) fn report_upgrade(progress: UpgradeProgress) -> ControlFlow<()> {
 }
 
 fn verify(store: &Path, all: bool) -> Result<ExitCode, Failure> {
-    let report = LedgerReader::new(store).check(all, |part| print_line(format!("verifying {part}")))?;
+    let report = LedgerReader::new(store).verify(all, |part| print_line(format!("verifying {part}")))?;
     for fault in &report.faults {
         print_error(fault);
     }

@@ -277,7 +277,8 @@ impl<C: Cloud> Daemon<C> {
             );
             if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let opened = tokio::task::spawn_blocking(move || LedgerWriter::open_upgrading(&store, report_progress)).await;
+        let opened =
+            tokio::task::spawn_blocking(move || LedgerWriter::open_with_progress(&store, report_progress)).await;
         opened.map_err(|error| error.to_string())?.map_err(|error| ErrorChain(&error).to_string())
     }
 
@@ -335,7 +336,7 @@ pub fn prune(
     today: jiff::civil::Date,
 ) -> Result<(), LedgerError> {
     let mut writer = LedgerWriter::open(store)?;
-    let report = writer.thin(retention, today)?;
+    let report = writer.prune(retention, today)?;
     if report.snapshots > 0 {
         writer.checkpoint()?;
         info!(

@@ -23,7 +23,7 @@ pub(crate) async fn run(writer: LedgerWriter, train: bool) {
 
 /// Without new training, suggestions use the counts of the previous training.
 fn train_suggestions(writer: &mut LedgerWriter) {
-    match writer.learn() {
+    match writer.train() {
         Ok(report) => debug!(?report, "suggestions trained"),
         Err(error) => warn!("suggestions were not trained on this snapshot: {}", ErrorChain(&error)),
     }

@@ -147,25 +147,25 @@ fn record(
     mut progress: impl FnMut(Progress),
 ) -> Result<Option<Committed>, LedgerError> {
     let header = SnapshotHeader { started_at: start.started_at, policy: &start.policy, app_version: start.app_version };
-    let mut snapshot = start.writer.begin(header)?;
+    let mut snapshot = start.writer.begin_snapshot(header)?;
     if report_locked.send(()).is_err() {
         return Ok(None);
     }
     while let Some(message) = receiver.blocking_recv() {
         match message {
             RecorderMessage::Planned(accounts, scopes) => {
-                accounts.iter().try_for_each(|account| snapshot.account(account))?;
+                accounts.iter().try_for_each(|account| snapshot.add_account(account))?;
                 progress(Progress::Planned { accounts: accounts.len(), scopes });
             }
             RecorderMessage::Listed(scope, listing) => {
                 progress(Progress::Scope(snapshot.record(&scope, &listing)?));
                 recorded.lock().unwrap_or_else(PoisonError::into_inner).push(listing);
             }
-            RecorderMessage::Created(scope, creations, until) => snapshot.created(&scope, &creations, until)?,
-            RecorderMessage::Billed(bill) => snapshot.bill(&bill)?,
+            RecorderMessage::Created(scope, creations, until) => snapshot.record_creators(&scope, &creations, until)?,
+            RecorderMessage::Billed(bill) => snapshot.record_bill(&bill)?,
             RecorderMessage::Finish(at, requests) => {
                 if !start.is_full {
-                    snapshot.carry_rest()?;
+                    snapshot.carry_over_rest()?;
                 }
                 // A job rejects cancellation once it has received this progress. The check after it therefore ensures that
                 // a scan is either cancelled or committed, never both.

@@ -85,9 +85,9 @@ impl<C: Cloud> Scan<'_, C> {
         progress: impl FnMut(Progress) + Send + 'static,
     ) -> Result<SnapshotSummary, ScanError> {
         let context = ScanContext {
-            scopes: writer.known_scopes()?,
-            bill: writer.bill_known(day_of((self.now)()))?,
-            creators_until: writer.trail_known()?,
+            scopes: writer.current_scopes()?,
+            bill: writer.recorded_bill(day_of((self.now)()))?,
+            creators_until: writer.creators_read_until()?,
         };
         let start = ScanStart {
             writer,

@@ -155,7 +155,7 @@ async fn shutdown_aborts_running_rescan() {
     let policy = tagledger_policy::Policy::parse(include_str!("../../../policies/tagging_policy.json")).unwrap();
     let header =
         tagledger_ledger::SnapshotHeader { started_at: jiff::Timestamp::UNIX_EPOCH, policy: &policy, app_version: "" };
-    assert!(writer.begin(header).is_ok(), "the ledger is unlocked");
+    assert!(writer.begin_snapshot(header).is_ok(), "the ledger is unlocked");
     assert_eq!(LedgerReader::new(&ledger).read(|view| view.newest()).unwrap().unwrap().id, 1);
 }
 

@@ -102,23 +102,23 @@ impl TestLedger {
         let started_at = "2026-10-31T23:00:00Z".parse::<Timestamp>().unwrap() + (24 * number).hours();
         let mut writer = LedgerWriter::open(&self.store()).unwrap();
         let mut snapshot =
-            writer.begin(SnapshotHeader { started_at, policy: &self.policy, app_version: "test" }).unwrap();
+            writer.begin_snapshot(SnapshotHeader { started_at, policy: &self.policy, app_version: "test" }).unwrap();
         for id in accounts {
             let (id, partition) = (id.parse().unwrap(), "aws".parse().unwrap());
-            snapshot.account(&Account { id, partition, name: None }).unwrap();
+            snapshot.add_account(&Account { id, partition, name: None }).unwrap();
         }
         for (scope, listing) in listings {
             snapshot.record(&scope, &listing).unwrap();
         }
         if let Some(bill) = bill {
-            snapshot.bill(bill).unwrap();
+            snapshot.record_bill(bill).unwrap();
         }
         snapshot.finish(started_at, 1).unwrap();
     }
 
     /// Learns from the newest night, as every scan does.
     pub(crate) fn learn(&self) {
-        LedgerWriter::open(&self.store()).unwrap().learn().unwrap().unwrap();
+        LedgerWriter::open(&self.store()).unwrap().train().unwrap().unwrap();
     }
 }
 

@@ -110,8 +110,9 @@ fn report(name: &str, times: &[Duration]) -> u128 {
 fn write(estate: &mut Estate, store: &Path, policy: &Policy, number: usize) {
     let started_at = FIRST + (24 * i64::try_from(number).expect("few snapshots")).hours();
     let mut writer = LedgerWriter::open(store).expect("the ledger opens");
-    let mut snapshot = writer.begin(SnapshotHeader { started_at, policy, app_version: "bench" }).expect("a snapshot");
-    estate.accounts.iter().for_each(|account| snapshot.account(account).expect("an account"));
+    let mut snapshot =
+        writer.begin_snapshot(SnapshotHeader { started_at, policy, app_version: "bench" }).expect("a snapshot");
+    estate.accounts.iter().for_each(|account| snapshot.add_account(account).expect("an account"));
     for (scope, listing) in estate.listings() {
         snapshot.record(scope, &listing).expect("a scope");
     }

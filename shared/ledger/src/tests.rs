@@ -93,7 +93,7 @@ impl TestLedger {
 
     /// The same, of a scan that was narrowed to these scopes.
     fn narrowed(&mut self, listings: &[(Scope, Listing)]) -> SnapshotSummary {
-        self.write(listings, |night| night.carry_rest())
+        self.write(listings, |night| night.carry_over_rest())
     }
 
     fn write(
@@ -109,7 +109,7 @@ impl TestLedger {
     /// Learns from the newest night.
     fn learn(&self) -> Option<TrainReport> {
         let mut writer = LedgerWriter::open(&self.path()).unwrap();
-        let learned = writer.learn().unwrap();
+        let learned = writer.train().unwrap();
         writer.checkpoint().unwrap();
         learned
     }
@@ -135,8 +135,8 @@ impl TestLedger {
         let started_at = Timestamp::constant(1_767_225_600, 0) + (24 * self.nights).hours();
         let mut writer = LedgerWriter::open(&self.path()).unwrap();
         let header = SnapshotHeader { started_at, policy: &self.policy, app_version: self.app_version };
-        let mut night = writer.begin(header).unwrap();
-        night.account(&account()).unwrap();
+        let mut night = writer.begin_snapshot(header).unwrap();
+        night.add_account(&account()).unwrap();
         for (scope, listing) in listings {
             night.record(scope, listing).unwrap();
         }
@@ -213,7 +213,7 @@ fn representative() -> TestLedger {
         (buckets.clone(), complete(vec![bucket("legacy-1", tagged(BARE)), bucket("b", unread.clone())])),
         (volumes.clone(), complete(vec![volume.clone()])),
     ];
-    ledger.write(&first, |night| night.bill(&bill::earlier_harvest()));
+    ledger.write(&first, |night| night.record_bill(&bill::earlier_harvest()));
     let second = [
         (instances(), complete(vec![instance("1", GOOD), instance("2", GOOD), instance("4", GOOD)])),
         (buckets, complete(vec![bucket("legacy-1", tagged(BARE)), bucket("b", unread)])),
@@ -222,8 +222,8 @@ fn representative() -> TestLedger {
     ledger.write(&second, |night| {
         let principal = "arn:aws:iam::111122223333:user/bob".to_owned();
         let creation = Creation { arn: instance("1", GOOD).arn, principal };
-        night.created(&instances(), &[creation], Some(Timestamp::UNIX_EPOCH))?;
-        night.bill(&bill::harvest())
+        night.record_creators(&instances(), &[creation], Some(Timestamp::UNIX_EPOCH))?;
+        night.record_bill(&bill::harvest())
     });
     ledger.learn().unwrap();
     ledger.materialize_insights();

@@ -82,7 +82,7 @@ fn train(store: &Path) {
     let before = fs::metadata(store).expect("the ledger").len();
     let mut writer = LedgerWriter::open(store).expect("the ledger opens");
     let start = thread_cpu();
-    let learned = writer.learn().expect("evidence").expect("a snapshot");
+    let learned = writer.train().expect("evidence").expect("a snapshot");
     writer.checkpoint().expect("a checkpoint");
     let spent = thread_cpu() - start;
     println!(
@@ -100,8 +100,9 @@ fn write(estate: &Estate, store: &Path, policy: &Policy, number: usize, last: bo
     let started_at = FIRST + (24 * i64::try_from(number).expect("few snapshots")).hours();
     let start = thread_cpu();
     let mut writer = LedgerWriter::open(store).expect("the ledger opens");
-    let mut snapshot = writer.begin(SnapshotHeader { started_at, policy, app_version: "bench" }).expect("a snapshot");
-    estate.accounts.iter().for_each(|account| snapshot.account(account).expect("an account"));
+    let mut snapshot =
+        writer.begin_snapshot(SnapshotHeader { started_at, policy, app_version: "bench" }).expect("a snapshot");
+    estate.accounts.iter().for_each(|account| snapshot.add_account(account).expect("an account"));
     let mut spent = thread_cpu() - start;
     for (scope, listing) in estate.listings() {
         let start = thread_cpu();
@@ -111,7 +112,7 @@ fn write(estate: &Estate, store: &Path, policy: &Policy, number: usize, last: bo
     let harvest = last.then(|| bill::harvest(estate, day_of(started_at)));
     let start = thread_cpu();
     if let Some(harvest) = harvest {
-        snapshot.bill(&BillCollection { asked_at: started_at, ..harvest }).expect("a bill");
+        snapshot.record_bill(&BillCollection { asked_at: started_at, ..harvest }).expect("a bill");
     }
     let summary = snapshot.finish(started_at + 1.minute(), 0).expect("a commit");
     spent += thread_cpu() - start;

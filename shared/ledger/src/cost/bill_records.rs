@@ -24,7 +24,7 @@ impl LedgerWriter {
     /// # Errors
     ///
     /// When the ledger cannot be read.
-    pub fn bill_known(&self, today: Date) -> Result<RecordedBill, LedgerError> {
+    pub fn recorded_bill(&self, today: Date) -> Result<RecordedBill, LedgerError> {
         let known = || {
             let db = self.connection();
             let needs = statement(db, sql::BILL_NEEDS)?.query_row([], |row| row.get::<_, u64>(0));
@@ -42,7 +42,7 @@ impl SnapshotWriter<'_> {
     /// # Errors
     ///
     /// When the ledger cannot be written.
-    pub fn bill(&mut self, collection: &BillCollection) -> Result<(), LedgerError> {
+    pub fn record_bill(&mut self, collection: &BillCollection) -> Result<(), LedgerError> {
         // Costs are recorded only for resources that have a row.
         new_resources::flush(&mut self.state)?;
         let snapshot = &self.state.snapshot;

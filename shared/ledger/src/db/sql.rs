@@ -1,6 +1,6 @@
-//! Every statement, named. Nothing else in the workspace speaks SQL.
+//! All SQL statements of the ledger, by name.
 
-/// One commit a night, so full durability costs one sync. The log is moved after the night, not amid it.
+/// A snapshot is one commit, so `synchronous = FULL` costs one sync. The log is moved into the file after the commit, not during it.
 pub(crate) const WRITER_PRAGMAS: &str = "
     PRAGMA busy_timeout = 0;
     PRAGMA journal_mode = WAL;
@@ -15,7 +15,7 @@ pub(crate) const WRITER_PRAGMAS: &str = "
 
 pub(crate) const COUNT_OBJECTS: &str = "SELECT count(*) FROM sqlite_schema";
 
-/// No memory map: it is no faster, counts as the server's memory, and a file cut short beneath it would end the process.
+/// No memory map: it is not faster, it counts as memory of the server, and a truncated file would end the process.
 pub(crate) const READER_PRAGMAS: &str = "
     PRAGMA busy_timeout = 250;
     PRAGMA query_only = ON;
@@ -26,7 +26,7 @@ pub(crate) const READER_PRAGMAS: &str = "
 
 pub(crate) const ALLOW_WRITES: &str = "PRAGMA query_only = OFF";
 
-/// No ANALYZE: with statistics of one small night the planner leaves the indexes that the tests prove it takes.
+/// No ANALYZE: with the statistics of one small snapshot the query planner does not use the indexes that the tests require.
 pub(crate) const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 pub(crate) const TRUNCATE: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 pub(crate) const LOCK: &str = "BEGIN IMMEDIATE";
@@ -35,7 +35,7 @@ pub(crate) const UNLOCK: &str = "ROLLBACK";
 pub(crate) const RENAME_ALONE: &str = "PRAGMA legacy_alter_table = ON";
 pub(crate) const RENAME_WITH_REFERENCES: &str = "PRAGMA legacy_alter_table = OFF";
 
-/// Upgrades: the new tables; then ended versions, night by night; then the old tables go.
+/// Migrations. Versions 2 and 7 create new tables, copy the ended states snapshot by snapshot, and drop the old tables.
 pub(crate) const VERSION_2_TABLES: &str = include_str!("migrations/version_2.sql");
 pub(crate) const VERSION_2_HISTORY: &str = "INSERT INTO history
     SELECT h.until, h.key, h.since, CASE (SELECT c.kind FROM change_1 c WHERE c.snapshot_id = h.until AND c.key = h.key)
@@ -59,32 +59,34 @@ macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {
         $($(#[$doc])* pub(crate) const $name: &str = $text;)*
 
-        /// All of them by name, for the tests.
+        /// All statements by name, for the tests.
         #[cfg(test)]
         pub(crate) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
     };
 }
 
-/// Of versions: ended after snapshot ?1. Night by night, for in each of them those that held in that snapshot lie together.
+/// Condition for `history`: ended after snapshot ?1. By snapshot, because in each of them the states that began in one snapshot are a
+/// range.
 macro_rules! ended_after {
     () => {
         "c.until IN (SELECT id FROM snapshot WHERE id > ?1)"
     };
 }
 
-/// The estate as of snapshot ?1, of the columns and the further condition given.
+/// The estate as of snapshot ?1: the given columns, with a further condition.
 macro_rules! as_of {
     ($columns:literal, $($condition:tt)*) => {
         concat!(
-            // What a filter refuses is most of what is looked at, and hardly anything is too young: that is asked last.
+            // A filter rejects most rows, and `since` rejects hardly any, so `since` is last.
             "SELECT ", $columns, " FROM current c WHERE ", $($condition)*, " AND c.since <= ?1",
             " UNION ALL SELECT ", $columns, " FROM history c WHERE ", ended_after!(), " AND ", $($condition)*, " AND c.since <= ?1"
         )
     };
 }
 
-/// A half of the estate as of snapshot ?1, of the columns and the further condition given. Of versions that hold still: those of keys
-/// from ?2 to ?3, with what costs follow from. Of versions that ended: those that even nights ended (?4 is 0), or odd ones (1).
+/// Half of the estate as of snapshot ?1: the given columns, with a further condition. Of current states: those with keys from ?2 to ?3,
+/// with the columns that costs are computed from. Of ended states: those that ended in snapshots with an even id (?4 is 0) or an odd id
+/// (?4 is 1).
 macro_rules! half_with_taken {
     ($columns:literal, $condition:literal) => {
         concat!(
@@ -102,14 +104,14 @@ macro_rules! half_with_taken {
     };
 }
 
-/// Versions that hold still.
+/// Current states.
 macro_rules! began {
     () => {
         "c.key, c.tag_set_id, c.name, c.state, c.account_id, c.region_id, c.type_id FROM current c"
     };
 }
 
-/// Versions that began after snapshot ?1, held in ?2, and have ended since; of resources with keys from ?3 to ?4.
+/// States that began after snapshot ?1, were valid in ?2, and have ended since; of resources with keys from ?3 to ?4.
 macro_rules! began_and_ended {
     () => {
         "SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM history
@@ -131,7 +133,7 @@ pub(crate) use queries::ALL as QUESTIONS;
 pub(crate) use queries::*;
 
 statements! {
-    // Writing a night.
+    // Write a snapshot.
     ADD_POLICY = "INSERT INTO policy (digest, body) VALUES (?1, ?2)
         ON CONFLICT (digest) DO UPDATE SET digest = excluded.digest RETURNING id";
     NEXT_SNAPSHOT = "SELECT coalesce(max(id), 0) + 1 FROM snapshot";
@@ -144,7 +146,7 @@ statements! {
         ON CONFLICT (name) DO UPDATE SET name = name RETURNING id";
     ADD_TYPE = "INSERT INTO resource_type (name) VALUES (?1)
         ON CONFLICT (name) DO UPDATE SET name = name RETURNING id";
-    // RETURNING makes a table for what it gives, each time: of what is added in thousands, the id is asked of the connection.
+    // RETURNING creates a temporary table each time. For rows that are added by the thousands, the connection has the new id.
     ADD_TAG = "INSERT INTO tag (key, value) VALUES (?1, ?2)";
     FIND_TAG = "SELECT id FROM tag WHERE key = ?1 AND value = ?2";
     ADD_TAG_SET = "INSERT INTO tag_set (hash, tags) VALUES (?1, ?2)";
@@ -166,7 +168,7 @@ statements! {
     CURRENT_SCOPES = "SELECT DISTINCT account_id, region_id, type_id FROM current";
     ADD_RESOURCE = "INSERT INTO resource VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (key) DO NOTHING";
     LOCAL_OF_RESOURCE = "SELECT local FROM resource WHERE key = ?1";
-    /// Of a resource that has no row. To replace one SQLite copies every page that it touches, until the statement has ended.
+    /// For a resource without a row. A statement that replaces rows makes SQLite copy each changed page until the statement ends.
     ADD_CURRENT = concat!("INSERT INTO current ", current_columns!());
     PUT_CURRENT = concat!("INSERT OR REPLACE INTO current ", current_columns!());
     UPDATE_CONTEXT = "UPDATE current SET driver_id = ?2, quantity = ?3, link_set_id = ?4, parent = ?5 WHERE key = ?1";
@@ -198,14 +200,14 @@ statements! {
     ADD_USAGE = "INSERT INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     ADD_TAG_COUNT = "INSERT INTO rollup_tag VALUES (?1, ?2, ?3, ?4)";
 
-    // The bill.
+    // Bill.
     ADD_BILL_TEXT = "INSERT INTO bill_text (text) VALUES (?1) ON CONFLICT (text) DO UPDATE SET text = text RETURNING id";
     LINES_OF_DAYS = "SELECT day, part, key_a, key_b, currency_id, micros FROM bill WHERE day >= ?1 AND day < ?2";
     ADD_BILL_BEFORE = "INSERT INTO bill_before VALUES (?2, ?3, ?4, ?5, ?6, ?1, ?7) ON CONFLICT DO NOTHING";
     ADD_KNOWN_BEFORE = "INSERT INTO bill_known_before VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-    /// What the first scan after snapshot ?1 that asked for the bill knew of it before.
+    /// The state of the bill before the first scan after snapshot ?1 that requested the bill.
     KNOWN_AFTER = "SELECT known FROM bill_known_before WHERE snapshot_id > ?1 ORDER BY snapshot_id LIMIT 1";
-    /// Of each line first what stood there longest ago.
+    /// For each line, the oldest amount first.
     BILL_UNDONE = "SELECT day, part, key_a, key_b, currency_id, micros FROM bill_before
         WHERE day >= ?1 AND day < ?2 AND snapshot_id > ?3
         ORDER BY day, part, key_a, key_b, currency_id, snapshot_id";
@@ -227,7 +229,7 @@ statements! {
     ADD_CHARGED_SERVICE = "INSERT INTO charged_service VALUES (?1, ?2)";
     DROP_RESOURCE_COSTS = "DELETE FROM resource_cost";
     ADD_RESOURCE_COST = "INSERT INTO resource_cost VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET micros = micros + excluded.micros";
-    /// Of resources that the bill names by an id that is a part of their name.
+    /// For resource types that the bill lists by resource id.
     LOCALS_OF_TYPE = "SELECT r.key, r.local FROM current c JOIN resource r ON r.key = c.key WHERE c.type_id = ?1";
     COST_BASIS = "SELECT first_day, end_day, asked_at, payer, currency, window_first, window_end, problem FROM cost_basis";
     POOLS = "SELECT t.text, a.text, r.text, p.driver_id, p.micros, p.units FROM usage_pool p
@@ -237,9 +239,9 @@ statements! {
     BILL_MONTHS = "SELECT m.first_day, m.end_day, m.open_from, m.asked_at, m.metric, m.payer, p.digest, m.terms
         FROM bill_month m JOIN policy p ON p.id = m.policy_id ORDER BY m.first_day";
     BILL_REQUESTS = "SELECT coalesce(sum(requests), 0) FROM bill_requests WHERE day = ?1";
-    /// Neither summed nor joined: SQLite would sort all days of the lines to group them.
+    /// Without sums and joins: SQLite would sort all lines to group them.
     BILL_LINES = "SELECT part, currency_id, key_a, key_b, micros FROM bill WHERE day >= ?1 AND day < ?2";
-    /// Of the line behind the newest ?1.
+    /// The day of the line after the newest ?1 lines.
     BILL_DAY_OF_LINE = "SELECT day FROM bill ORDER BY day DESC LIMIT 1 OFFSET ?1";
     BILL_TEXT = "SELECT text FROM bill_text WHERE id = ?1";
     ALLOCATION_TAGS = "SELECT key, status FROM allocation_tag ORDER BY key";
@@ -247,11 +249,11 @@ statements! {
         (SELECT coalesce(max(needs), 0) FROM bill_gap))";
     BILL_GAP = "SELECT asked_at, reason, operation, message, needs FROM bill_gap";
 
-    // Thinning out.
+    // Prune.
     RETAINED_SNAPSHOTS = "SELECT id, started_at, status FROM snapshot WHERE retained ORDER BY id";
-    /// What began after the kept night ?1 and had ended when the next kept night ?2 came, no kept night saw.
+    /// States that began after the retained snapshot ?1 and ended until the next retained snapshot ?2: no retained snapshot has them.
     DROP_VERSIONS = "DELETE FROM history WHERE until > ?1 AND until <= ?2 AND since > ?1";
-    /// Of what was read otherwise after the kept night ?1 and until the next kept night ?2, only what stood there first is told.
+    /// Of the changes of a line after the retained snapshot ?1 and until the next one ?2, only the oldest amount is needed.
     DROP_LINES_BETWEEN = "DELETE FROM bill_before AS later WHERE snapshot_id > ?1 AND snapshot_id <= ?2 AND EXISTS (
         SELECT 1 FROM bill_before e WHERE e.day = later.day AND e.part = later.part AND e.key_a = later.key_a AND e.key_b = later.key_b
         AND e.currency_id = later.currency_id AND e.snapshot_id > ?1 AND e.snapshot_id < later.snapshot_id)";
@@ -281,7 +283,7 @@ statements! {
     TAG_IDS = "SELECT id FROM tag";
     DROP_TAG = "DELETE FROM tag WHERE id = ?1";
 
-    // Who created what.
+    // Creators.
     TRAIL = "SELECT account_id, region_id, type_id, until FROM trail";
     ADD_TRAIL = "INSERT OR REPLACE INTO trail VALUES (?1, ?2, ?3, ?4)";
     ADD_PRINCIPAL = "INSERT INTO principal (arn) VALUES (?1) ON CONFLICT (arn) DO UPDATE SET arn = arn RETURNING id";
@@ -290,8 +292,8 @@ statements! {
     DROP_PRINCIPALS = "DELETE FROM principal WHERE id NOT IN (SELECT principal_id FROM creator)";
     CREATOR_OF = "SELECT p.arn FROM creator w JOIN principal p ON p.id = w.principal_id WHERE w.key = ?1";
 
-    // Learning.
-    /// Living resources whose tags are known, with their Name tag where their type is one of ?1, else with what names them.
+    // Train.
+    /// Current resources whose tags are known, with their Name tag when their type is one of ?1, else with their local ARN.
     LIVING_TAGGED = "SELECT c.key, c.tag_set_id, iif(c.type_id IN (SELECT value FROM json_each(?1)), c.name,
         (SELECT r.local FROM resource r WHERE r.key = c.key)), c.account_id, c.type_id, c.link_set_id, c.parent,
         w.principal_id FROM current c LEFT JOIN creator w ON w.key = c.key WHERE c.tag_set_id IS NOT NULL AND c.state <> 3";
@@ -306,14 +308,14 @@ statements! {
     ADD_FEATURE_COUNTS_VALUE = "INSERT INTO feature_counts_value VALUES (?1, ?2)";
     ADD_FEATURE_COUNTS_MODEL = "INSERT INTO feature_counts_model SELECT id, policy_id, ?2 FROM snapshot WHERE id = ?1";
 
-    // Telling of nights.
-    /// Kept nights behind the last that was told; the newest alone where none was.
+    // Insights.
+    /// Retained snapshots after the last one with insights; only the newest when none has insights.
     UNTOLD = "SELECT id FROM snapshot WHERE retained AND id > coalesce((SELECT max(snapshot_id) FROM told),
         (SELECT max(id) FROM snapshot) - 1) ORDER BY id";
     ADD_TOLD = "INSERT OR REPLACE INTO told SELECT id, ?2 FROM snapshot WHERE id = ?1 AND retained";
     TOLD = "SELECT body FROM told WHERE snapshot_id = ?1";
 
-    // Checking and measuring.
+    // Verify and measure.
     INTEGRITY = "PRAGMA integrity_check(20)";
     TAG_SET_KEYS = "SELECT id, hash FROM tag_set";
     FINDING_SETS = "SELECT id, hash, rules FROM finding_set";
@@ -334,13 +336,13 @@ statements! {
     USAGE_COUNTED = "SELECT account_id, region_id, type_id, driver_id, state, finding_set_id, sum(quantity), count(*)
         FROM current WHERE driver_id IS NOT NULL
         GROUP BY account_id, region_id, type_id, driver_id, state, finding_set_id";
-    /// Errors that were fixed in snapshots after ?1, by the days that they had been open.
+    /// Errors that were fixed in snapshots after ?1, by the number of days that they were open.
     FIXED_COUNTED = "SELECT v.closed, c.started_at / 86400 - o.started_at / 86400 AS days, count(*)
         FROM violation v JOIN snapshot o ON o.id = v.opened JOIN snapshot c ON c.id = v.closed
         JOIN rule e ON e.id = v.rule_id AND e.severity = 'error'
         WHERE v.closed > ?1 AND v.closed_by = 'fixed' GROUP BY v.closed, days";
     FIXED_WRITTEN = "SELECT snapshot_id, days, violations FROM rollup_fixed WHERE snapshot_id > ?1 ORDER BY snapshot_id, days";
-    /// What began and ended in snapshots after ?1, from the violations themselves.
+    /// Opened and closed violations in snapshots after ?1, counted from the violations.
     LIFE_COUNTED = "SELECT snapshot_id, rule_id, type_id, sum(opened), sum(fixed), sum(removed), sum(dropped) FROM (
         SELECT v.opened AS snapshot_id, v.rule_id, r.type_id, 1 AS opened, 0 AS fixed, 0 AS removed, 0 AS dropped
         FROM violation v JOIN resource r ON r.key = v.key WHERE v.opened > ?1

@@ -1,4 +1,4 @@
-//! All that living resources tell of each other, for whoever learns or examines.
+//! The training data: tags, features and relationships of the current resources.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -29,10 +29,10 @@ use crate::{
     learn::tag_features::{SetFacts, TagFeatureExtractor},
 };
 
-/// Resources that weights and confidence are learnt from, about.
-const SAMPLES: i64 = 6_000;
+/// Approximate number of resources that the weights and the calibration are trained on.
+const SAMPLE_SIZE: i64 = 6_000;
 
-/// All that is known of the living, for whoever learns or examines.
+/// The training data of one snapshot, for training and for evaluation.
 pub(crate) struct TrainingData {
     pub(crate) policy: Policy,
     pub(crate) table: FeatureTable,
@@ -41,12 +41,13 @@ pub(crate) struct TrainingData {
     pub(crate) sets: HashIdMap<SetFacts>,
     pub(crate) neighbours: HashIdMap<Vec<Feature>>,
     pub(crate) creators: HashIdMap<Vec<Feature>>,
-    pub(crate) spelt: Vec<(u64, u64)>,
-    /// For each tag, what else is known of the resources that lack it.
-    pub(crate) lacks: Vec<Missingness>,
+    /// For each tag, the resources that have it in two spellings, and those of them with the same value in both.
+    pub(crate) two_spellings: Vec<(u64, u64)>,
+    /// For each tag, which other features the resources without it have.
+    pub(crate) missingness: Vec<Missingness>,
 }
 
-/// A resource that is learnt from.
+/// A resource of the training sample.
 pub(crate) struct Sample {
     pub(crate) fold: usize,
     pub(crate) set: i64,
@@ -54,11 +55,11 @@ pub(crate) struct Sample {
     pub(crate) creator: Option<i64>,
     pub(crate) account: Feature,
     pub(crate) name: Vec<Feature>,
-    /// The tag set of the resource that it is a part of.
+    /// The tag set of the resource that contains it.
     pub(crate) parent: Option<i64>,
 }
 
-struct CurrentResource {
+struct TaggedResource {
     key: i64,
     set: i64,
     name: Option<String>,
@@ -69,8 +70,8 @@ struct CurrentResource {
     creator: Option<i64>,
 }
 
-fn current_resource(row: &Row<'_>) -> rusqlite::Result<CurrentResource> {
-    Ok(CurrentResource {
+fn read_resource(row: &Row<'_>) -> rusqlite::Result<TaggedResource> {
+    Ok(TaggedResource {
         key: row.get(0)?,
         set: row.get(1)?,
         name: row.get(2)?,
@@ -82,72 +83,72 @@ fn current_resource(row: &Row<'_>) -> rusqlite::Result<CurrentResource> {
     })
 }
 
-/// Resources by whom they share something with, and by kind of what is right.
-type ByKind = HashMap<(i64, u32), Folds, FxBuildHasher>;
+/// Numbers of resources by something that they share, and by the set of their correct tags.
+type CountsByKind = HashMap<(i64, u32), Folds, FxBuildHasher>;
 
 impl TrainingData {
-    /// Reads all living resources whose tags are known.
+    /// Loads all current resources whose tags are known.
     pub(crate) fn load(db: &Connection, policy: Policy, on: Date) -> Result<Self, LedgerError> {
-        let living_now: i64 =
+        let current: i64 =
             statement(db, sql::COUNT_CURRENT)?.query_row([], |row| row.get(0)).context(Operation::Train)?;
-        let stride = living_now.saturating_add(SAMPLES - 1) / SAMPLES;
+        let stride = current.saturating_add(SAMPLE_SIZE - 1) / SAMPLE_SIZE;
         let stride = stride.max(1);
         let accounts = accounts(db)?;
         let unnamed = unnamed_types(db)?;
-        let spelt = vec![(0, 0); policy.tags().len()];
-        let mut lore = Self { spelt, creators: creators(db)?, ..Self::empty(policy.clone()) };
-        let mut gathering = TagFeatureExtractor::new(&policy, on);
-        let mut by_links = ByKind::default();
-        let mut by_creator = ByKind::default();
-        let mut by_account = ByKind::default();
+        let two_spellings = vec![(0, 0); policy.tags().len()];
+        let mut data = Self { two_spellings, creators: creators(db)?, ..Self::empty(policy.clone()) };
+        let mut extractor = TagFeatureExtractor::new(&policy, on);
+        let mut by_links = CountsByKind::default();
+        let mut by_creator = CountsByKind::default();
+        let mut by_account = CountsByKind::default();
         let mut read = statement(db, sql::LIVING_TAGGED)?;
-        let found = read.query_map([format!("{unnamed:?}")], current_resource).context(Operation::Train)?;
+        let found = read.query_map([format!("{unnamed:?}")], read_resource).context(Operation::Train)?;
         for one in found {
             let one = one.context(Operation::Train)?;
-            lore.meet(db, &one, &mut gathering)?;
-            let Some(facts) = lore.sets.get_mut(&one.set) else { continue };
-            let fold = fold(facts.group.or(one.parent).unwrap_or(one.key));
-            bump(&mut facts.folds, fold);
-            if facts.right.is_empty() {
+            data.load_sets(db, &one, &mut extractor)?;
+            let Some(facts) = data.sets.get_mut(&one.set) else { continue };
+            let fold = fold_of(facts.group.or(one.parent).unwrap_or(one.key));
+            increment(&mut facts.folds, fold);
+            if facts.correct.is_empty() {
                 continue;
             }
-            bump(by_account.entry((one.account, facts.kind)).or_default(), fold);
+            increment(by_account.entry((one.account, facts.kind)).or_default(), fold);
             if let Some(links) = one.links {
-                bump(by_links.entry((links, facts.kind)).or_default(), fold);
+                increment(by_links.entry((links, facts.kind)).or_default(), fold);
             }
             if let Some(creator) = one.creator {
-                bump(by_creator.entry((creator, facts.kind)).or_default(), fold);
+                increment(by_creator.entry((creator, facts.kind)).or_default(), fold);
             }
             let is_id = !unnamed.contains(&one.resource_type);
             let named = one.name.as_deref().map(|name| if is_id { last_part(name) } else { name });
-            let name = named.map(|name| gathering.namer.features(name)).unwrap_or_default();
+            let name = named.map(|name| extractor.namer.features(name)).unwrap_or_default();
             let mut single = Folds::default();
-            bump(&mut single, fold);
-            name.iter().for_each(|feature| gathering.counter.add(feature.hash, facts.kind, single));
+            increment(&mut single, fold);
+            name.iter().for_each(|feature| extractor.counter.add(feature.hash, facts.kind, single));
             if let (0, Some(account)) = (one.key % stride, accounts.get(&one.account)) {
-                let CurrentResource { set, links, parent, creator, .. } = one;
-                lore.samples.push(Sample { fold, set, links, creator, account: *account, name, parent });
+                let TaggedResource { set, links, parent, creator, .. } = one;
+                data.samples.push(Sample { fold, set, links, creator, account: *account, name, parent });
             }
         }
         drop(read);
-        lore.meet_parents(db, &mut gathering)?;
-        let TagFeatureExtractor { values, mut counter, .. } = gathering;
+        data.load_parents(db, &mut extractor)?;
+        let TagFeatureExtractor { values, mut counter, .. } = extractor;
         for ((account, kind), folds) in by_account {
             accounts.get(&account).into_iter().for_each(|feature| counter.add(feature.hash, kind, folds));
         }
         for ((links, kind), folds) in by_links {
-            let neighbours = lore.neighbours.get(&links).into_iter().flatten();
+            let neighbours = data.neighbours.get(&links).into_iter().flatten();
             neighbours.for_each(|feature| counter.add(feature.hash, kind, folds));
         }
         for ((creator, kind), folds) in by_creator {
-            let creators = lore.creators.get(&creator).into_iter().flatten();
+            let creators = data.creators.get(&creator).into_iter().flatten();
             creators.for_each(|feature| counter.add(feature.hash, kind, folds));
         }
-        lore.count_sets(&mut counter);
-        lore.table = counter.into_table(|feature| Feature::source_from_hash(feature).map_or(1, Source::min_resources));
-        lore.lacks = (0..lore.policy.tags().len()).map(|key| lore.lacks(key)).collect();
-        lore.values = values.texts;
-        Ok(lore)
+        data.count_sets(&mut counter);
+        data.table = counter.into_table(|feature| Feature::source_from_hash(feature).map_or(1, Source::min_resources));
+        data.missingness = (0..data.policy.tags().len()).map(|key| data.missingness(key)).collect();
+        data.values = values.texts;
+        Ok(data)
     }
 
     fn empty(policy: Policy) -> Self {
@@ -159,20 +160,20 @@ impl TrainingData {
             sets: HashIdMap::default(),
             neighbours: HashIdMap::default(),
             creators: HashIdMap::default(),
-            spelt: Vec::new(),
-            lacks: Vec::new(),
+            two_spellings: Vec::new(),
+            missingness: Vec::new(),
         }
     }
 
-    /// Reads what a resource's sets say, unless that is known.
-    fn meet(
+    /// Loads the tag set and the relationships of a resource, unless they are loaded.
+    fn load_sets(
         &mut self,
         db: &Connection,
-        one: &CurrentResource,
-        gathering: &mut TagFeatureExtractor<'_>,
+        one: &TaggedResource,
+        extractor: &mut TagFeatureExtractor<'_>,
     ) -> Result<(), LedgerError> {
         if let Entry::Vacant(unknown) = self.sets.entry(one.set) {
-            unknown.insert(gathering.set(db, one.set)?);
+            unknown.insert(extractor.set(db, one.set)?);
         }
         if let Some(links) = one.links.filter(|links| !self.neighbours.contains_key(links)) {
             self.neighbours.insert(links, features::relationship_features(&link_set(db, links)?));
@@ -180,16 +181,16 @@ impl TrainingData {
         Ok(())
     }
 
-    /// Adds up resources that have the same tags.
+    /// Adds the features of each tag set, for all resources that have it.
     fn count_sets(&mut self, counter: &mut FeatureCounter) {
         for facts in self.sets.values() {
-            if !facts.right.is_empty() {
+            if !facts.correct.is_empty() {
                 counter.add(features::estate_feature(), facts.kind, facts.folds);
                 facts.features.iter().for_each(|feature| counter.add(feature.hash, facts.kind, facts.folds));
             }
             let resources = facts.resources();
-            for (key, same) in &facts.twice {
-                if let Some((both, agree)) = self.spelt.get_mut(*key) {
+            for (key, same) in &facts.two_spellings {
+                if let Some((both, agree)) = self.two_spellings.get_mut(*key) {
                     *both += resources;
                     *agree += u64::from(*same) * resources;
                 }
@@ -197,28 +198,29 @@ impl TrainingData {
         }
     }
 
-    /// What else is known of resources that lack a tag.
-    fn lacks(&self, key: usize) -> Missingness {
+    /// Which other features the resources without a tag have.
+    fn missingness(&self, key: usize) -> Missingness {
         let mut patterns: HashMap<MissingnessPattern, u64> = HashMap::new();
-        for facts in self.sets.values().filter(|facts| facts.right.iter().all(|(of, _)| *of != key)) {
-            let kin = match facts.group {
+        for facts in self.sets.values().filter(|facts| facts.correct.iter().all(|(of, _)| *of != key)) {
+            let peers = match facts.group {
                 None => PeerGroup::None,
                 Some(group) if self.table.tally(group, key, LeaveOut::default()).total > 0 => PeerGroup::Labeled,
                 Some(_) => PeerGroup::Unlabeled,
             };
-            *patterns.entry(MissingnessPattern::from_features(&facts.features, kin)).or_default() += facts.resources();
+            *patterns.entry(MissingnessPattern::from_features(&facts.features, peers)).or_default() +=
+                facts.resources();
         }
         Missingness::from_counts(patterns)
     }
 
-    /// Puts the tag set of each sample's parent in the place of its key.
-    fn meet_parents(&mut self, db: &Connection, gathering: &mut TagFeatureExtractor<'_>) -> Result<(), LedgerError> {
+    /// Replaces the key of each sample's parent by the parent's tag set.
+    fn load_parents(&mut self, db: &Connection, extractor: &mut TagFeatureExtractor<'_>) -> Result<(), LedgerError> {
         let mut samples = std::mem::take(&mut self.samples);
         for sample in &mut samples {
             let set = sample.parent.map(|key| set_of(db, key)).transpose()?.flatten();
             sample.parent = set;
             if let Some(Entry::Vacant(unknown)) = set.map(|set| self.sets.entry(set)) {
-                let facts = gathering.set(db, *unknown.key())?;
+                let facts = extractor.set(db, *unknown.key())?;
                 unknown.insert(facts);
             }
         }
@@ -227,18 +229,18 @@ impl TrainingData {
     }
 }
 
-fn bump(folds: &mut Folds, fold: usize) {
+fn increment(folds: &mut Folds, fold: usize) {
     if let Some(count) = folds.get_mut(fold) {
         *count = count.saturating_add(1);
     }
 }
 
-/// Resources of one group are of one fold.
-fn fold(group: i64) -> usize {
+/// The fold of a group. All resources of one group are in one fold.
+fn fold_of(group: i64) -> usize {
     usize::try_from(group >> 8).map_or(0, |group| group % FOLDS)
 }
 
-/// The name behind the last mark of what stands in `resource.local`.
+/// The part of the column `resource.local` after the last `:` or `/`.
 pub(crate) fn last_part(local: &str) -> &str {
     local.rsplit([':', '/']).next().unwrap_or(local)
 }
@@ -254,7 +256,7 @@ fn creators(db: &Connection) -> Result<HashIdMap<Vec<Feature>>, LedgerError> {
     Ok(found.into_iter().map(|(id, arn)| (id, features::creator_features(&arn))).collect())
 }
 
-/// Local ids of the types whose ids are no names.
+/// Row ids of the resource types whose ids are not names.
 fn unnamed_types(db: &Connection) -> Result<Vec<i64>, LedgerError> {
     let types = all(db, sql::TYPES, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
     let unnamed =
@@ -262,7 +264,7 @@ fn unnamed_types(db: &Connection) -> Result<Vec<i64>, LedgerError> {
     Ok(types.into_iter().filter(|(_, name)| unnamed(name)).map(|(id, _)| id).collect())
 }
 
-/// The tag set of a living resource.
+/// The tag set of a current resource.
 pub(crate) fn set_of(db: &Connection, key: i64) -> Result<Option<i64>, LedgerError> {
     let found = statement(db, sql::TAG_SET_OF)?.query_row([key], |row| row.get(0)).optional();
     Ok(found.context(Operation::Train)?.flatten())
@@ -281,5 +283,5 @@ fn neighbour(db: &Connection, id: i64) -> Result<RelatedResource, LedgerError> {
         let kind = RelationshipKind::ALL.iter().copied().find(|known| known.as_str() == kind)?;
         Some(RelatedResource { kind, name: name.to_owned() })
     });
-    named.ok_or(LedgerError::Content { what: "a neighbour", given: text })
+    named.ok_or(LedgerError::Content { what: "a related resource", given: text })
 }

@@ -1,4 +1,4 @@
-//! How right suggestions are on the ledger's own resources: each tag that is there hidden, and guessed.
+//! Cross-validation of tag predictions on the current resources: each correct tag is masked and predicted.
 
 use serde::Serialize;
 use tagledger_analysis::prediction::{
@@ -18,36 +18,36 @@ use crate::{
     read::session::LedgerReader,
 };
 
-/// How right suggestions are.
+/// The accuracy of tag predictions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EvaluationReport {
-    /// The snapshot whose resources were asked about.
+    /// The snapshot with the resources.
     pub snapshot_id: i64,
-    /// Resources whose tags were hidden, one at a time.
+    /// Resources whose tags were masked, one at a time.
     pub resources: u64,
-    /// Below this confidence nothing is suggested.
+    /// The confidence below which nothing is suggested.
     pub threshold: f64,
     /// All required tags together.
     pub overall: TagEvaluation,
-    /// Each required tag by itself, in the policy's order.
+    /// Each required tag, in the policy's order.
     pub tags: Vec<TagEvaluation>,
 }
 
-/// How right suggestions are for one tag, or for all.
+/// The accuracy of predictions for one tag, or for all.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TagEvaluation {
-    /// Its key; null for all together.
+    /// The tag key; null for all tags together.
     pub tag_key: Option<String>,
-    /// With a fifth of all groups (stacks, scaling groups, clusters) hidden whole: what suggestions are worth where nobody of the
-    /// resource's own group has the tag. All other tags of the resource are shown.
+    /// With a fifth of all groups (stacks, scaling groups, clusters) masked: the accuracy for a resource whose own group does not have the
+    /// tag. All other tags of the resource are shown.
     pub whole_groups_hidden: ReliabilityReport,
-    /// With as much hidden as resources that do lack the tag lack: what suggestions are worth here.
+    /// With the features masked that resources without the tag do not have: the accuracy in this estate.
     pub as_tags_are_missing: ReliabilityReport,
-    /// In how many the value would be right that most have: in the estate, in the account, in the VPC. With whole groups hidden.
+    /// The accuracy of the most frequent value in the estate, in the account, and in the VPC. With whole groups masked.
     pub baselines: Baselines,
 }
 
-/// How right simple rules are; null without cases.
+/// The accuracy of simple rules; null without cases.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Baselines {
     /// The value that most resources have.
@@ -58,7 +58,7 @@ pub struct Baselines {
     pub vpc_majority: Option<f64>,
 }
 
-/// One hidden tag.
+/// One masked tag.
 struct CrossValidation {
     key: usize,
     hidden: Option<GradedPrediction>,
@@ -67,82 +67,85 @@ struct CrossValidation {
 }
 
 impl LedgerReader {
-    /// Hides each required tag of the newest snapshot's resources and guesses it, with models that never saw the fifth of the
-    /// estate that the resource is in. None without a snapshot.
+    /// Masks each required tag of the newest snapshot's resources and predicts it, with a model that is trained without the fold of the
+    /// resource (a fifth of the estate). None without a snapshot.
     ///
     /// # Errors
     ///
     /// When the ledger cannot be read.
-    pub fn examine_suggestions(&self, threshold: f64) -> Result<Option<EvaluationReport>, LedgerError> {
-        let lore = self.read_without_deadline(load_newest)?;
-        Ok(lore.map(|(snapshot, lore)| examine(snapshot, &lore, threshold)))
+    pub fn cross_validate(&self, threshold: f64) -> Result<Option<EvaluationReport>, LedgerError> {
+        let data = self.read_without_deadline(load_newest)?;
+        Ok(data.map(|(snapshot, data)| cross_validate(snapshot, &data, threshold)))
     }
 }
 
-fn examine(snapshot_id: i64, lore: &TrainingData, threshold: f64) -> EvaluationReport {
-    let required = lore.policy.required().len();
-    let mut exams = Vec::new();
+fn cross_validate(snapshot_id: i64, data: &TrainingData, threshold: f64) -> EvaluationReport {
+    let required = data.policy.required().len();
+    let mut results = Vec::new();
     for fold in 0..FOLDS {
-        let model = lore.model(Some(fold));
-        let samples = lore.samples.iter().enumerate().filter(|(_, sample)| sample.fold == fold);
-        samples.for_each(|(number, sample)| exams.extend(sit(lore, &model, sample, number)));
+        let model = data.model(Some(fold));
+        let samples = data.samples.iter().enumerate().filter(|(_, sample)| sample.fold == fold);
+        samples.for_each(|(number, sample)| results.extend(validate_sample(data, &model, sample, number)));
     }
-    exams.retain(|exam| exam.key < required);
-    let tag = |place: usize| {
-        let name = lore.policy.required().get(place).map(|rule| rule.name().to_owned());
-        summed(name, exams.iter().filter(|exam| exam.key == place), threshold)
+    results.retain(|result| result.key < required);
+    let tag = |index: usize| {
+        let name = data.policy.required().get(index).map(|rule| rule.name().to_owned());
+        summarize(name, results.iter().filter(|result| result.key == index), threshold)
     };
     EvaluationReport {
         snapshot_id,
-        resources: lore.samples.len() as u64,
+        resources: data.samples.len() as u64,
         threshold,
-        overall: summed(None, exams.iter(), threshold),
-        tags: tag_features::shared_tags(&lore.policy).filter(|place| *place < required).map(tag).collect(),
+        overall: summarize(None, results.iter(), threshold),
+        tags: tag_features::shared_tags(&data.policy).filter(|index| *index < required).map(tag).collect(),
     }
 }
 
-/// All tags of one resource, each hidden in turn.
-fn sit(lore: &TrainingData, model: &Model, sample: &Sample, number: usize) -> Vec<CrossValidation> {
+/// Masks each correct tag of one resource in turn.
+fn validate_sample(data: &TrainingData, model: &Model, sample: &Sample, number: usize) -> Vec<CrossValidation> {
     let without = LeaveOut::folds([sample.fold]);
-    let exam = |(key, right): (usize, u32)| {
-        let guess = |reading| {
-            let likely = model.keys.get(key).and_then(|model| model.predict(&reading));
+    let result = |(key, right): (usize, u32)| {
+        let predict = |features| {
+            let likely = model.keys.get(key).and_then(|model| model.predict(&features));
             likely.map(|likely| GradedPrediction { confidence: likely.confidence, is_correct: likely.value == right })
         };
         let majority = |feature: Option<i64>| {
-            let tally = feature.map(|feature| lore.table.tally(feature, key, without));
+            let tally = feature.map(|feature| data.table.tally(feature, key, without));
             tally.and_then(|tally| tally.values.first().map(|(value, _)| *value == right)).unwrap_or(false)
         };
-        let account = lore.feature(sample, Source::Account);
-        let vpc = lore.feature(sample, Source::Vpc).or(account);
+        let account = data.feature(sample, Source::Account);
+        let vpc = data.feature(sample, Source::Vpc).or(account);
         CrossValidation {
             key,
-            hidden: guess(lore.without_group(sample, key, without)),
-            missing: guess(lore.as_missing(sample, key, right, number)),
+            hidden: predict(data.mask_group(sample, key, without)),
+            missing: predict(data.mask_tag(sample, key, right, number)),
             baselines: [majority(Some(features::estate_feature())), majority(account), majority(vpc)],
         }
     };
-    lore.right(sample).iter().copied().map(exam).collect()
+    data.correct_tags(sample).iter().copied().map(result).collect()
 }
 
-fn summed<'e>(
+fn summarize<'e>(
     tag_key: Option<String>,
-    exams: impl Iterator<Item = &'e CrossValidation>,
+    results: impl Iterator<Item = &'e CrossValidation>,
     threshold: f64,
 ) -> TagEvaluation {
-    let exams: Vec<&CrossValidation> = exams.collect();
+    let results: Vec<&CrossValidation> = results.collect();
     let graded = |of: fn(&CrossValidation) -> Option<GradedPrediction>| -> Vec<GradedPrediction> {
-        // What nothing is known of is as little answered as what is not known well enough.
-        exams.iter().map(|exam| of(exam).unwrap_or(GradedPrediction { confidence: 0.0, is_correct: false })).collect()
+        // Without a prediction, the case counts as one below the threshold.
+        results
+            .iter()
+            .map(|result| of(result).unwrap_or(GradedPrediction { confidence: 0.0, is_correct: false }))
+            .collect()
     };
     let share = |place: usize| {
-        let right = exams.iter().filter(|exam| exam.baselines.get(place) == Some(&true)).count();
-        (!exams.is_empty()).then(|| prediction::ratio(right, exams.len()))
+        let right = results.iter().filter(|result| result.baselines.get(place) == Some(&true)).count();
+        (!results.is_empty()).then(|| prediction::ratio(right, results.len()))
     };
     TagEvaluation {
         tag_key,
-        whole_groups_hidden: evaluate_predictions(&graded(|exam| exam.hidden), threshold),
-        as_tags_are_missing: evaluate_predictions(&graded(|exam| exam.missing), threshold),
+        whole_groups_hidden: evaluate_predictions(&graded(|result| result.hidden), threshold),
+        as_tags_are_missing: evaluate_predictions(&graded(|result| result.missing), threshold),
         baselines: Baselines { estate_majority: share(0), account_majority: share(1), vpc_majority: share(2) },
     }
 }

@@ -1,4 +1,4 @@
-//! What the evidence of others says of single resources.
+//! Predicts tag values of single resources from the feature counts of the estate.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -28,96 +28,94 @@ use crate::{
     write::creators,
 };
 
-/// A resource of which values are missing, as it is known now.
+/// A resource whose tag values are predicted.
 #[derive(Debug, Clone, Copy)]
 pub struct TargetResource<'a> {
-    /// Its type and account.
+    /// The scope.
     pub scope: &'a Scope,
-    /// Its name.
+    /// The ARN.
     pub arn: &'a Arn,
-    /// Its tags.
+    /// The current tags.
     pub tags: &'a TagSet,
-    /// What it stands in.
+    /// The related resources.
     pub neighbours: &'a [RelatedResource],
-    /// The key of the resource that it is a part of.
+    /// The key of the resource that contains it.
     pub parent: Option<i64>,
-    /// The ARN of who created it.
+    /// The ARN of the principal that created it.
     pub creator: Option<&'a str>,
 }
 
-/// What the ledger knows of where a resource is, and where it comes from.
+/// Relationships and creator of a resource, as the ledger has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LocatedPrediction {
-    /// What it stands in.
+    /// The related resources.
     pub neighbours: Vec<RelatedResource>,
-    /// The key of the resource that it is a part of.
+    /// The key of the resource that contains it.
     pub parent: Option<i64>,
-    /// The ARN of who created it.
+    /// The ARN of the principal that created it.
     pub creator: Option<String>,
 }
 
 impl LocatedPrediction {
-    /// A resource that is there.
+    /// A target with these relationships.
     pub fn suspect<'a>(&'a self, scope: &'a Scope, arn: &'a Arn, tags: &'a TagSet) -> TargetResource<'a> {
         let Self { neighbours, parent, creator } = self;
         TargetResource { scope, arn, tags, neighbours, parent: *parent, creator: creator.as_deref() }
     }
 }
 
-/// The likeliest value of a tag, with what speaks for it.
+/// The most probable value of a tag, with its support.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// The value.
     pub value: String,
-    /// In how many of such cases it is right, 0 to 1.
+    /// The share of such predictions that are correct, 0 to 1.
     pub confidence: f64,
-    /// What speaks for it, the weightiest first.
+    /// The features that support it, the one with the largest weight first.
     pub support: Vec<SupportCount>,
-    /// Other values with their confidence.
+    /// Other values, each with its confidence.
     pub alternatives: Vec<(String, f64)>,
 }
 
-/// How evidence is weighed in the ledger as it is now.
+/// The trained model of the ledger.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainedModel {
-    /// The snapshot that it was learnt from.
+    /// The snapshot that it was trained on.
     pub snapshot: i64,
-    /// The digest of that snapshot's policy, by whose places the tags are known.
+    /// The digest of that snapshot's policy. The model numbers the tags as this policy does.
     pub policy_digest: String,
     /// For each tag of that policy.
     pub model: Model,
 }
 
-/// What was heard in the course of a question. Resources have most features in common, and each is asked for every tag that is
-/// missing.
+/// The feature counts that a query has read. Resources share most features, and each is needed for every missing tag.
 #[derive(Default)]
-pub(crate) struct FeatureCache(RefCell<HashIdMap<FeatureVotes>>);
+pub(crate) struct FeatureCache(RefCell<HashIdMap<FeatureTallies>>);
 
-/// What is known of a feature, by tag of the policy.
-type FeatureVotes = Rc<[(usize, ValueTally)]>;
+/// The counts of a feature, by tag of the policy.
+type FeatureTallies = Rc<[(usize, ValueTally)]>;
 
-/// A question that comes to more features forgets those it has heard of: each may tell of hundreds of values.
+/// The cache is cleared when it has this many features: each can have hundreds of values.
 const MAX_CACHED_FEATURES: usize = 1_024;
 
-/// How evidence is weighed by the policy of a snapshot; none before the first scan by a version that learns, and none as long
-/// as only what was learnt by another policy is there.
+/// The trained model for the policy of a snapshot; none before the first training, or when the model was trained with another policy.
 ///
 /// # Errors
 ///
-/// When the ledger cannot be read; so for every question below.
+/// When the ledger cannot be read; so for every function below.
 pub fn load_model(session: &ReadSession<'_>, snapshot: &Snapshot) -> Result<Option<TrainedModel>, LedgerError> {
-    Ok(load_stored_model(session)?.filter(|weighing| weighing.policy_digest == snapshot.policy_digest))
+    Ok(load_stored_model(session)?.filter(|model| model.policy_digest == snapshot.policy_digest))
 }
 
 fn load_stored_model(session: &ReadSession<'_>) -> Result<Option<TrainedModel>, LedgerError> {
     let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get(2)?));
     let found = statement(session.db(), sql::FEATURE_COUNTS_MODEL)?.query_row([], columns).optional();
     let Some((snapshot, text, policy_digest)) = found.context(Operation::ReadModel)? else { return Ok(None) };
-    let unreadable = |_| LedgerError::Content { what: "what was learnt", given: text.clone() };
+    let unreadable = |_| LedgerError::Content { what: "a trained model", given: text.clone() };
     Ok(Some(TrainedModel { snapshot, policy_digest, model: serde_json::from_str(&text).map_err(unreadable)? }))
 }
 
-/// What a living resource stands in, the key of its parent, and who created it, as the scan saw them.
+/// Relationships and creator of a current resource, as the last scan recorded them.
 pub fn locate(session: &ReadSession<'_>, arn: &Arn) -> Result<LocatedPrediction, LedgerError> {
     let columns = |row: &Row<'_>| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?));
     let found = statement(session.db(), sql::PLACE_OF)?.query_row([arn.key()], columns).optional();
@@ -128,55 +126,54 @@ pub fn locate(session: &ReadSession<'_>, arn: &Arn) -> Result<LocatedPrediction,
     Ok(LocatedPrediction { neighbours, parent, creator: creators::find_creator(session, arn)? })
 }
 
-/// The likeliest value of each of these tags, by their places in the policy of the snapshot that was learnt from; none where
-/// nothing is known of any.
+/// Predicts the value of each tag in `keys`, which are indexes in the policy of the trained model. None where no feature has counts.
 pub fn predict(
     session: &ReadSession<'_>,
-    suspect: &TargetResource<'_>,
-    weighing: &TrainedModel,
+    target: &TargetResource<'_>,
+    model: &TrainedModel,
     policy: &Policy,
     keys: &[usize],
     on: Date,
 ) -> Result<Vec<Option<Prediction>>, LedgerError> {
     let db = session.db();
-    let prior = load_votes(session, features::estate_feature())?;
-    let parent = suspect.parent.map(|key| load_tags(session, key)).transpose()?.flatten();
-    let mut told: Vec<(Feature, FeatureVotes)> = Vec::new();
-    for feature in features_of(suspect, policy) {
-        told.push((feature, load_votes(session, feature.hash)?));
+    let prior = load_tallies(session, features::estate_feature())?;
+    let parent = target.parent.map(|key| load_tags(session, key)).transpose()?.flatten();
+    let mut features: Vec<(Feature, FeatureTallies)> = Vec::new();
+    for feature in extract_features(target, policy) {
+        features.push((feature, load_tallies(session, feature.hash)?));
     }
-    let mut guesses = Vec::with_capacity(keys.len());
+    let mut predictions = Vec::with_capacity(keys.len());
     for key in keys {
         let of_key =
             |tallies: &[(usize, ValueTally)]| tallies.iter().find(|(of, _)| of == key).map(|(_, tally)| tally.clone());
-        let heard = told.iter().filter(|(feature, _)| feature.is_evidence_for(*key));
+        let relevant = features.iter().filter(|(feature, _)| feature.is_evidence_for(*key));
         let mut evidence: Vec<(Source, ValueTally)> =
-            heard.filter_map(|(feature, tallies)| Some((feature.source, of_key(tallies)?))).collect();
+            relevant.filter_map(|(feature, tallies)| Some((feature.source, of_key(tallies)?))).collect();
         let prior = of_key(&prior).unwrap_or_default();
-        if let Some(value) = parent.as_ref().and_then(|tags| right_of(tags, policy, *key, on)) {
-            evidence.push((Source::Parent, ValueTally::single(number_of(db, &value)?)));
+        if let Some(value) = parent.as_ref().and_then(|tags| correct_value(tags, policy, *key, on)) {
+            evidence.push((Source::Parent, ValueTally::single(value_number(db, &value)?)));
         }
-        let likely = weighing.model.keys.get(*key).and_then(|model| model.predict(&FeatureVector { prior, evidence }));
-        guesses.push(likely.map(|likely| guess(db, likely)).transpose()?.flatten());
+        let likely = model.model.keys.get(*key).and_then(|model| model.predict(&FeatureVector { prior, evidence }));
+        predictions.push(likely.map(|posterior| describe(db, posterior)).transpose()?.flatten());
     }
-    Ok(guesses)
+    Ok(predictions)
 }
 
-fn load_votes(session: &ReadSession<'_>, feature: i64) -> Result<FeatureVotes, LedgerError> {
-    if let Some(told) = session.local::<FeatureCache>().0.borrow().get(&feature) {
-        return Ok(Rc::clone(told));
+fn load_tallies(session: &ReadSession<'_>, feature: i64) -> Result<FeatureTallies, LedgerError> {
+    if let Some(tallies) = session.local::<FeatureCache>().0.borrow().get(&feature) {
+        return Ok(Rc::clone(tallies));
     }
     let found =
         statement(session.db(), sql::FEATURE_COUNTS)?.query_row([feature], |row| row.get::<_, Vec<u8>>(0)).optional();
-    let told: FeatureVotes =
+    let tallies: FeatureTallies =
         found.context(Operation::ReadModel)?.map(|blob| decode_tallies(&blob)).transpose()?.unwrap_or_default().into();
-    let cache = session.local::<FeatureCache>();
-    let mut heard = cache.0.borrow_mut();
-    if heard.len() >= MAX_CACHED_FEATURES {
-        heard.clear();
+    let local = session.local::<FeatureCache>();
+    let mut cache = local.0.borrow_mut();
+    if cache.len() >= MAX_CACHED_FEATURES {
+        cache.clear();
     }
-    heard.insert(feature, Rc::clone(&told));
-    Ok(told)
+    cache.insert(feature, Rc::clone(&tallies));
+    Ok(tallies)
 }
 
 fn load_tags(session: &ReadSession<'_>, key: i64) -> Result<Option<TagSet>, LedgerError> {
@@ -185,8 +182,8 @@ fn load_tags(session: &ReadSession<'_>, key: i64) -> Result<Option<TagSet>, Ledg
         .transpose()
 }
 
-fn features_of(suspect: &TargetResource<'_>, policy: &Policy) -> Vec<Feature> {
-    let TargetResource { scope, arn, tags, neighbours, creator, .. } = suspect;
+fn extract_features(target: &TargetResource<'_>, policy: &Policy) -> Vec<Feature> {
+    let TargetResource { scope, arn, tags, neighbours, creator, .. } = target;
     let name = features::display_name(scope.resource_type, tags.get(NAME), last_part(arn.resource()));
     let mut all = features::tag_features(tags, policy);
     all.extend(features::relationship_features(neighbours));
@@ -196,28 +193,28 @@ fn features_of(suspect: &TargetResource<'_>, policy: &Policy) -> Vec<Feature> {
     all
 }
 
-fn right_of(tags: &TagSet, policy: &Policy, key: usize, on: Date) -> Option<String> {
+fn correct_value(tags: &TagSet, policy: &Policy, key: usize, on: Date) -> Option<String> {
     let rule = policy.tags().get(key)?;
     rule.corrected_value(tags.get(rule.name())?, on).map(std::borrow::Cow::into_owned)
 }
 
-/// The number of a value of the estate; one that nobody had when all were counted stands for none.
-fn number_of(db: &Connection, value: &str) -> Result<u32, LedgerError> {
+/// The number of a value. A value that no resource had during training gets a number that no value has.
+fn value_number(db: &Connection, value: &str) -> Result<u32, LedgerError> {
     let found = rows(db, sql::FEATURE_COUNTS_VALUE_NAMED, [value], |row| row.get::<_, u32>(0))?;
     Ok(found.into_iter().next().unwrap_or(u32::MAX))
 }
 
-fn text_of(db: &Connection, number: u32) -> Result<Option<String>, LedgerError> {
+fn value_text(db: &Connection, number: u32) -> Result<Option<String>, LedgerError> {
     let found = statement(db, sql::FEATURE_COUNTS_VALUE)?.query_row([number], |row| row.get(0)).optional();
     found.context(Operation::ReadModel)
 }
 
-fn guess(db: &Connection, likely: Posterior) -> Result<Option<Prediction>, LedgerError> {
-    let Posterior { value, confidence, support, alternatives } = likely;
-    let Some(value) = text_of(db, value)? else { return Ok(None) };
+fn describe(db: &Connection, posterior: Posterior) -> Result<Option<Prediction>, LedgerError> {
+    let Posterior { value, confidence, support, alternatives } = posterior;
+    let Some(value) = value_text(db, value)? else { return Ok(None) };
     let mut others = Vec::with_capacity(alternatives.len());
     for (number, confidence) in alternatives {
-        others.extend(text_of(db, number)?.map(|value| (value, confidence)));
+        others.extend(value_text(db, number)?.map(|value| (value, confidence)));
     }
     Ok(Some(Prediction { value, confidence, support, alternatives: others }))
 }

@@ -1,4 +1,4 @@
-//! What follows from tags and sets of tags, each read once.
+//! Features of tags and tag sets. Each tag and each set is read once.
 
 use std::collections::HashMap;
 
@@ -20,18 +20,18 @@ use crate::{
     error::LedgerError,
 };
 
-/// What follows from a set of tags.
+/// The features and the correct tags of a tag set.
 #[derive(Default)]
 pub(crate) struct SetFacts {
-    /// The policy's tags that stand in it rightly, with the number of the value.
-    pub(crate) right: Vec<(usize, u32)>,
-    /// Tags that it has in two spellings, and whether with one value.
-    pub(crate) twice: Vec<(usize, bool)>,
+    /// The policy's tags that it has with a valid value, each with the number of the value.
+    pub(crate) correct: Vec<(usize, u32)>,
+    /// Tags that it has in two spellings, and whether both have the same value.
+    pub(crate) two_spellings: Vec<(usize, bool)>,
     pub(crate) features: Vec<Feature>,
     pub(crate) group: Option<i64>,
-    /// The counter's number of what is right.
+    /// The counter's number of the set of correct tags.
     pub(crate) kind: u32,
-    /// Living resources that have these tags.
+    /// Current resources with this tag set, by fold.
     pub(crate) folds: Folds,
 }
 
@@ -41,7 +41,7 @@ impl SetFacts {
     }
 }
 
-/// Values with numbers in the order in which they were met.
+/// Tag values, numbered in the order in which they were added.
 #[derive(Default)]
 pub(crate) struct Values {
     numbers: HashMap<String, u32>,
@@ -60,30 +60,30 @@ impl Values {
     }
 }
 
-/// The tags of a policy whose values others can know: the day on which something expires is its own.
+/// The tags of a policy whose values can be predicted from other resources. An expiry date, for example, cannot.
 pub(crate) fn shared_tags(policy: &Policy) -> impl Iterator<Item = usize> + '_ {
-    let text = |(place, rule): (usize, &TagRule)| (rule.value_type() == ValueType::Text).then_some(place);
+    let text = |(index, rule): (usize, &TagRule)| (rule.value_type() == ValueType::Text).then_some(index);
     policy.tags().iter().enumerate().filter_map(text)
 }
 
-/// What follows from one tag.
+/// The feature of one tag, and the tag of the policy that it is or was probably meant to be.
 #[derive(Debug, Clone, Copy)]
 struct TagFacts {
     feature: Option<Feature>,
     of: Option<IntendedTag>,
 }
 
-/// A tag that is one of the policy's, or was probably meant to be.
+/// A tag of the policy, or a tag that was probably meant to be one.
 #[derive(Debug, Clone, Copy)]
 struct IntendedTag {
-    place: usize,
-    /// Whether the key is the policy's to the letter.
+    index: usize,
+    /// Whether the key is exactly the policy's key.
     exact: bool,
-    /// The number of the value as it should be; none where that is not clear.
-    right: Option<u32>,
+    /// The number of the valid value; none when the value is not valid and cannot be corrected.
+    correct: Option<u32>,
 }
 
-/// What is known while all resources are read.
+/// Extracts features while all resources are read.
 pub(crate) struct TagFeatureExtractor<'p> {
     policy: &'p Policy,
     on: Date,
@@ -109,7 +109,7 @@ impl<'p> TagFeatureExtractor<'p> {
         }
     }
 
-    fn meant(&mut self, key: &str) -> Option<usize> {
+    fn intended_tag(&mut self, key: &str) -> Option<usize> {
         if let Some(known) = self.keys.get(key) {
             return *known;
         }
@@ -123,13 +123,13 @@ impl<'p> TagFeatureExtractor<'p> {
             return Ok(*known);
         }
         let (key, value) = tag(db, id)?;
-        let place = self.meant(&key);
-        let rule = place.filter(|place| self.shared.contains(place)).and_then(|place| self.policy.tags().get(place));
-        let of = rule.zip(place).filter(|_| !is_reserved(&key)).map(|(rule, place)| {
-            let right = rule.corrected_value(&value, self.on).map(|right| self.values.number(&right));
-            IntendedTag { place, exact: rule.name() == key, right }
+        let index = self.intended_tag(&key);
+        let rule = index.filter(|index| self.shared.contains(index)).and_then(|index| self.policy.tags().get(index));
+        let of = rule.zip(index).filter(|_| !is_reserved(&key)).map(|(rule, index)| {
+            let correct = rule.corrected_value(&value, self.on).map(|value| self.values.number(&value));
+            IntendedTag { index, exact: rule.name() == key, correct }
         });
-        let facts = TagFacts { feature: features::tag_feature(&key, &value, place), of };
+        let facts = TagFacts { feature: features::tag_feature(&key, &value, index), of };
         self.tags.insert(id, facts);
         Ok(facts)
     }
@@ -141,22 +141,22 @@ impl<'p> TagFeatureExtractor<'p> {
             let TagFacts { feature, of } = self.tag(db, id)?;
             facts.features.extend(feature);
             match of {
-                Some(IntendedTag { place, exact: true, right }) => {
-                    facts.right.extend(right.map(|right| (place, right)))
+                Some(IntendedTag { index, exact: true, correct }) => {
+                    facts.correct.extend(correct.map(|value| (index, value)))
                 }
-                Some(IntendedTag { place, exact: false, right }) => others.push((place, right)),
+                Some(IntendedTag { index, exact: false, correct }) => others.push((index, correct)),
                 None => {}
             }
         }
-        facts.right.sort_unstable();
-        let right = |place: usize| facts.right.iter().find(|(of, _)| *of == place).map(|(_, right)| *right);
-        facts.twice = others
+        facts.correct.sort_unstable();
+        let correct = |index: usize| facts.correct.iter().find(|(of, _)| *of == index).map(|(_, value)| *value);
+        facts.two_spellings = others
             .into_iter()
-            .filter_map(|(place, other)| right(place).map(|right| (place, other == Some(right))))
+            .filter_map(|(index, other)| correct(index).map(|value| (index, other == Some(value))))
             .collect();
         facts.features = features::dedup_features(facts.features);
         facts.group = features::group_feature(&facts.features);
-        facts.kind = self.counter.label_set(&facts.right);
+        facts.kind = self.counter.label_set(&facts.correct);
         Ok(facts)
     }
 }

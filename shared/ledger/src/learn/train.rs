@@ -26,7 +26,7 @@ impl LedgerWriter {
     /// # Errors
     ///
     /// When the ledger cannot be written; the stored model then stays as it was.
-    pub fn learn(&mut self) -> Result<Option<TrainReport>, LedgerError> {
+    pub fn train(&mut self) -> Result<Option<TrainReport>, LedgerError> {
         let path = self.path().to_owned();
         train(self.connection_mut()).map_err(|error| error.at(&path))
     }

@@ -39,7 +39,7 @@ impl LedgerWriter {
     /// # Errors
     ///
     /// [`crate::error::LedgerError::Busy`] when another process is writing a snapshot; when the ledger cannot be written.
-    pub fn thin(&mut self, retention: &RetentionPolicy, today: Date) -> Result<PruneReport, LedgerError> {
+    pub fn prune(&mut self, retention: &RetentionPolicy, today: Date) -> Result<PruneReport, LedgerError> {
         let path = self.path().to_owned();
         let none = load_marks(self.connection_mut()).map(|retained| retention.surplus(&retained, today).is_empty());
         if none.map_err(|error| error.at(&path))? {

@@ -52,7 +52,7 @@ impl LedgerReader {
     /// # Errors
     ///
     /// When there is no ledger, or when the file is too damaged to be read to its end.
-    pub fn check(&self, every_snapshot: bool, mut progress: impl FnMut(&str)) -> Result<VerifyReport, LedgerError> {
+    pub fn verify(&self, every_snapshot: bool, mut progress: impl FnMut(&str)) -> Result<VerifyReport, LedgerError> {
         let (mut found, snapshots) = self.read_without_deadline(|db| {
             let mut check = Verification {
                 db,

@@ -90,7 +90,7 @@ fn nine_days() -> TestLedger {
     let mut ledger = TestLedger::new();
     let months = vec![month(date(2025, 12, 1), None, &lines)];
     ledger.write(&[(instances(), complete(vec![instance("1", GOOD)]))], |snapshot| {
-        snapshot.bill(&BillCollection { months, singles: None, tags: None, gap: None, ..harvest() })
+        snapshot.record_bill(&BillCollection { months, singles: None, tags: None, gap: None, ..harvest() })
     });
     ledger
 }
@@ -183,7 +183,7 @@ fn month_collected_again_replaces_only_itself() {
         gap: None,
         ..harvest()
     };
-    ledger.write(&[], |snapshot| snapshot.bill(&again));
+    ledger.write(&[], |snapshot| snapshot.record_bill(&again));
     assert_eq!(charges(&ledger, date(2025, 11, 1), date(2026, 1, 1)), [("USD".to_owned(), 507)]);
     let (gap, tags, requests) = ledger
         .reader()
@@ -204,7 +204,9 @@ fn failed_collection_keeps_months_and_records_reason() {
     let mut ledger = representative();
     let before = charges(&ledger, date(2025, 1, 1), date(2026, 1, 1));
     let gap = harvest().gap.map(|gap| BillGap { reason: "denied".to_owned(), ..gap });
-    ledger.write(&[], |snapshot| snapshot.bill(&BillCollection { months: Vec::new(), tags: None, gap, ..harvest() }));
+    ledger.write(&[], |snapshot| {
+        snapshot.record_bill(&BillCollection { months: Vec::new(), tags: None, gap, ..harvest() })
+    });
     assert_eq!(charges(&ledger, date(2025, 1, 1), date(2026, 1, 1)), before);
     assert_eq!(ledger.reader().read(bill_query::load_bill_gap).unwrap().unwrap().reason, "denied");
 }
@@ -214,11 +216,11 @@ fn failed_collection_keeps_months_and_records_reason() {
 #[test]
 fn recorded_bill_is_available_to_next_collection() {
     let ledger = representative();
-    let known = LedgerWriter::open(&ledger.path()).unwrap().bill_known(date(2026, 1, 3)).unwrap();
+    let known = LedgerWriter::open(&ledger.path()).unwrap().recorded_bill(date(2026, 1, 3)).unwrap();
     assert_eq!((known.requests_today, known.needs, known.tags.len()), (9, 11, 1));
     let months: Vec<_> = known.months.iter().map(|month| (month.days.first, month.terms.as_str())).collect();
     assert_eq!(months, [(date(2025, 11, 1), "terms"), (date(2025, 12, 1), "terms")]);
-    assert_eq!(LedgerWriter::open(&ledger.path()).unwrap().bill_known(date(2026, 1, 4)).unwrap().requests_today, 0);
+    assert_eq!(LedgerWriter::open(&ledger.path()).unwrap().recorded_bill(date(2026, 1, 4)).unwrap().requests_today, 0);
 }
 
 /// When the payer account changes, a query over both returns only the months of the payer collected last.
@@ -231,7 +233,7 @@ fn bills_of_different_payers_are_never_added() {
     let asked_at = harvest().asked_at + 24.hours();
     other.asked_at = asked_at;
     ledger.write(&[], |snapshot| {
-        snapshot.bill(&BillCollection { asked_at, months: vec![other], ..BillCollection::default() })
+        snapshot.record_bill(&BillCollection { asked_at, months: vec![other], ..BillCollection::default() })
     });
     let year = Days { first: date(2025, 1, 1), end: date(2026, 1, 1) };
     let billed = ledger.reader().read(|view| bill_query::load_billed_months(view, year)).unwrap();
@@ -245,7 +247,7 @@ fn month_uses_policy_of_its_collection() {
     let mut ledger = representative();
     ledger.policy = Policy::parse(&POLICY.replace(r#""version": "1""#, r#""version": "2""#)).unwrap();
     let december = month(date(2025, 12, 1), None, &[]);
-    ledger.write(&[], |snapshot| snapshot.bill(&BillCollection { months: vec![december], ..harvest() }));
+    ledger.write(&[], |snapshot| snapshot.record_bill(&BillCollection { months: vec![december], ..harvest() }));
     let year = Days { first: date(2025, 1, 1), end: date(2026, 1, 1) };
     let billed = ledger.reader().read(|view| bill_query::load_billed_months(view, year)).unwrap();
     let versions: Vec<_> = billed.iter().map(|month| month.policy.version().to_owned()).collect();

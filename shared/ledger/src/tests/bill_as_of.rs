@@ -116,7 +116,7 @@ proptest! {
         let mut book = TestLedger::new();
         let mut recorded = Vec::new();
         for (night, (months, tags, asked)) in (0_i64..).zip(&nights) {
-            book.write(&[], |writing| if *asked { writing.bill(&collection_of(months, *tags, night)) } else { Ok(()) });
+            book.write(&[], |writing| if *asked { writing.record_bill(&collection_of(months, *tags, night)) } else { Ok(()) });
             recorded.push(describe(&book));
         }
         for (snapshot, recorded) in (1_i64..).zip(&recorded) {
@@ -135,12 +135,12 @@ fn pruning_preserves_bill_of_retained_snapshots() {
         let micros = 1 + current_snapshot % 7;
         let months = [(1, 5, true, vec![(1, 0, 0, micros), (2, 1, 1, current_snapshot)])];
         ledger.write(&[], |writing| {
-            writing.bill(&collection_of(&months, u8::try_from(current_snapshot % 4).unwrap(), current_snapshot))
+            writing.record_bill(&collection_of(&months, u8::try_from(current_snapshot % 4).unwrap(), current_snapshot))
         });
         recorded.push(describe(&ledger));
     }
     let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
-    writer.thin(&"5d,2w".parse().unwrap(), date(2026, 2, 10)).unwrap();
+    writer.prune(&"5d,2w".parse().unwrap(), date(2026, 2, 10)).unwrap();
     drop(writer);
     let stored: Vec<i64> = ledger
         .reader()
@@ -176,7 +176,7 @@ fn version_5_knows_bill_from_its_newest_snapshot_on() {
     drop(LedgerWriter::open(&ledger.path()).unwrap());
     ledger.nights = 2;
     assert_eq!((describe_as_of(&ledger, 1), describe_as_of(&ledger, 2)), (None, Some(before.clone())));
-    ledger.write(&[], |writing| writing.bill(&collection_of(&[(1, 5, true, vec![(1, 0, 0, 9)])], 1, 3)));
+    ledger.write(&[], |writing| writing.record_bill(&collection_of(&[(1, 5, true, vec![(1, 0, 0, 9)])], 1, 3)));
     assert_eq!((describe_as_of(&ledger, 1), describe_as_of(&ledger, 2)), (None, Some(before)));
     assert_eq!(describe_as_of(&ledger, 3), Some(describe(&ledger)));
 }

@@ -66,7 +66,7 @@ fn simulation_and_backlog_are_the_same_with_cache() {
         let buckets = (0..5).map(|n| bucket(&format!("b-{n}"), tagged(tags(n)))).chain([unread]).collect();
         let blind = (scope("eu-north-1", "s3:bucket"), complete(vec![bucket("c", Tags::Untaggable)]));
         let found = [(instances(), complete(machines)), (scope("eu-west-1", "s3:bucket"), complete(buckets)), blind];
-        ledger.write(&found, |snapshot| snapshot.bill(&harvest(singles, &[(EC2, "30000")])));
+        ledger.write(&found, |snapshot| snapshot.record_bill(&harvest(singles, &[(EC2, "30000")])));
         let (warm_reader, cold_reader) = (ledger.reader(), ledger.reader());
         warm(&warm_reader);
         let buckets = Filter { types: vec!["s3:bucket".parse().unwrap()], ..Filter::default() };
@@ -108,7 +108,7 @@ fn simulation_of_past_snapshot_has_no_costs() {
     };
     // No cost fits into an entry.
     let dear = harvest(shared(vec![pool("ec2:instance", "m5.large", "40000", 720)]), &[(EC2, "40000")]);
-    ledger.write(&estate(GOOD, 0..4), |recorded| recorded.bill(&dear));
+    ledger.write(&estate(GOOD, 0..4), |recorded| recorded.record_bill(&dear));
     let reader = ledger.reader();
     warm(&reader);
     let draft = Policy::parse(&plain().replace("production", "live")).unwrap();
@@ -141,7 +141,7 @@ fn simulation_does_not_read_tags_pruned_from_file() {
     warm(&reader);
     let gone = "SELECT count(*) FROM tag WHERE value = 'gone@b.example'";
     assert_eq!(ledger.number(gone), 1);
-    LedgerWriter::open(&ledger.path()).unwrap().thin(&"3d".parse().unwrap(), jiff::civil::date(2026, 1, 16)).unwrap();
+    LedgerWriter::open(&ledger.path()).unwrap().prune(&"3d".parse().unwrap(), jiff::civil::date(2026, 1, 16)).unwrap();
     assert_eq!(ledger.number(gone), 0);
     let draft = Policy::parse(&plain()).unwrap();
     let answer = |view: &ReadSession<'_>| {

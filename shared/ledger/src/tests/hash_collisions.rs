@@ -28,7 +28,8 @@ fn changed_book(change: &str) -> TestLedger {
 fn record_again(ledger: &TestLedger) -> Result<(), LedgerError> {
     let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
     let started_at = Timestamp::constant(1_800_000_000, 0);
-    let mut snapshot = writer.begin(SnapshotHeader { started_at, policy: &ledger.policy, app_version: "another" })?;
+    let mut snapshot =
+        writer.begin_snapshot(SnapshotHeader { started_at, policy: &ledger.policy, app_version: "another" })?;
     let listing = complete(vec![instance("1", GOOD), instance("2", SHORT), instance("3", OWNERLESS)]);
     snapshot.record(&instances(), &listing)?;
     snapshot.finish(started_at, 1).map(drop)

@@ -75,7 +75,7 @@ fn damaged_ledger_is_refused_and_unchanged() {
     }
     std::fs::write(book.path(), &bytes).unwrap();
     let writer = LedgerWriter::open(&book.path());
-    let error = writer.and_then(|writer| writer.known_scopes()).unwrap_err();
+    let error = writer.and_then(|writer| writer.current_scopes()).unwrap_err();
     assert!(error.to_string().contains("is damaged"), "{error}");
     assert_eq!(std::fs::read(book.path()).unwrap(), bytes);
 }
@@ -109,9 +109,9 @@ fn second_writer_is_refused_while_first_continues() {
     let header =
         SnapshotHeader { started_at: Timestamp::constant(1_800_000_000, 0), policy: &policy, app_version: "test" };
     let mut first = LedgerWriter::open(&book.path()).unwrap();
-    let recorded = first.begin(header).unwrap();
+    let recorded = first.begin_snapshot(header).unwrap();
     let mut second = LedgerWriter::open(&book.path()).unwrap();
-    assert!(matches!(second.begin(header), Err(LedgerError::Busy { .. })));
+    assert!(matches!(second.begin_snapshot(header), Err(LedgerError::Busy { .. })));
     recorded.finish(header.started_at, 0).unwrap();
     drop(second);
     assert_eq!(book.record_snapshot(&[]).snapshot.id, 4);

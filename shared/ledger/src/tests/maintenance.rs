@@ -83,7 +83,7 @@ fn answers(reader: &LedgerReader, id: i64) -> Result<Option<String>, LedgerError
 }
 
 pub(crate) fn faults(ledger: &TestLedger) -> Vec<String> {
-    ledger.reader().check(true, |_| {}).unwrap().faults
+    ledger.reader().verify(true, |_| {}).unwrap().faults
 }
 
 /// Verification finds no fault in an empty ledger, in the representative ledger and in one with 25 changing snapshots.
@@ -94,7 +94,7 @@ fn scanned_ledger_passes_verification() {
         drop(LedgerWriter::open(&ledger.path()).unwrap());
         assert_eq!(faults(&ledger), Vec::<String>::new());
     }
-    let report = changing_ledger(3).reader().check(true, |_| {}).unwrap();
+    let report = changing_ledger(3).reader().verify(true, |_| {}).unwrap();
     assert_eq!((report.snapshots, report.checksum), (3, ChecksumState::Matches));
 }
 
@@ -141,7 +141,7 @@ fn pruning_preserves_answers_of_retained_snapshots() {
     let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
     // The nights begin at 2026-01-02; this is the day of the last one.
     let today = jiff::civil::date(2026, 3, 2);
-    let thinned = writer.thin(&"7d,3w,m".parse().unwrap(), today).unwrap();
+    let thinned = writer.prune(&"7d,3w,m".parse().unwrap(), today).unwrap();
     writer.checkpoint().unwrap();
     let after: BTreeMap<i64, _> = (1..=60).map(|id| (id, answers(&reader, id).unwrap())).collect();
     let stored: Vec<i64> = (1..=60).filter(|id| after[id].is_some()).collect();
@@ -152,7 +152,7 @@ fn pruning_preserves_answers_of_retained_snapshots() {
     }
     assert!(thinned.states > 0);
     assert_eq!(faults(&ledger), Vec::<String>::new());
-    assert_eq!(writer.thin(&"7d,3w,m".parse().unwrap(), today).unwrap(), PruneReport::default());
+    assert_eq!(writer.prune(&"7d,3w,m".parse().unwrap(), today).unwrap(), PruneReport::default());
 }
 
 /// A ledger that is pruned before each snapshot has the fingerprints and the newest answers of an unpruned ledger, with
@@ -163,7 +163,7 @@ fn pruned_ledger_grows_like_an_unpruned_one() {
     for recorded in 30..60 {
         let mut writer = LedgerWriter::open(&thinned.path()).unwrap();
         let today = jiff::civil::date(2026, 1, 2).saturating_add(recorded.days());
-        writer.thin(&"3d,2w".parse().unwrap(), today).unwrap();
+        writer.prune(&"3d,2w".parse().unwrap(), today).unwrap();
         writer.checkpoint().unwrap();
         drop(writer);
         let ledger =
@@ -190,7 +190,7 @@ fn pruning_deletes_rows_unused_by_retained_snapshots() {
         )]);
     }
     let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
-    let thinned = writer.thin(&"7d,1w,m".parse().unwrap(), jiff::civil::date(2026, 3, 2)).unwrap();
+    let thinned = writer.prune(&"7d,1w,m".parse().unwrap(), jiff::civil::date(2026, 3, 2)).unwrap();
     assert!(answers(&ledger.reader(), 30).unwrap().is_some(), "the last night of January is kept for ever");
     let unused = "SELECT count(*) FROM tag_set WHERE id NOT IN (SELECT tag_set_id FROM current)
         AND id NOT IN (SELECT tag_set_id FROM history)";
@@ -212,7 +212,7 @@ fn flipped_bit_is_detected_and_never_panics() {
         bytes[at] ^= 1 << random.below(8);
         fs::write(ledger.path(), &bytes).unwrap();
         let reader = ledger.reader();
-        let found = reader.check(true, |_| {}).map_or(true, |report| !report.faults.is_empty());
+        let found = reader.verify(true, |_| {}).map_or(true, |report| !report.faults.is_empty());
         assert!(found, "a bit of byte {at}");
         invalid += usize::from((1..=12).any(|id| answers(&reader, id).is_ok_and(|now| now != right[&id])));
     }
@@ -250,7 +250,7 @@ fn torn_wal_recovers_an_earlier_snapshot() {
         drop(LedgerWriter::open(&path).unwrap());
         let reader = LedgerReader::new(&path);
         let newest = reader.read(|view| view.newest()).unwrap().unwrap().id;
-        assert_eq!(reader.check(true, |_| {}).unwrap().faults, Vec::<String>::new(), "tear {tear} at {at}");
+        assert_eq!(reader.verify(true, |_| {}).unwrap().faults, Vec::<String>::new(), "tear {tear} at {at}");
         for id in 1..=5 {
             assert_eq!(answers(&reader, id).unwrap(), right[&id], "tear {tear} at {at}, snapshot {id}");
         }
@@ -272,8 +272,8 @@ fn backup_during_scan_holds_previous_snapshots() {
     let header =
         SnapshotHeader { started_at: Timestamp::constant(1_800_000_000, 0), policy: &policy, app_version: "test" };
     let mut writer = LedgerWriter::open(&test_ledger.path()).unwrap();
-    let mut recorded = writer.begin(header).unwrap();
-    recorded.account(&account()).unwrap();
+    let mut recorded = writer.begin_snapshot(header).unwrap();
+    recorded.add_account(&account()).unwrap();
     recorded.record(&instances(), &complete(vec![instance("amid", BARE)])).unwrap();
     let copy = test_ledger.folder.path().join("copy.sqlite");
     let bytes = test_ledger.reader().backup(&copy).unwrap();
@@ -285,7 +285,7 @@ fn backup_during_scan_holds_previous_snapshots() {
         assert_eq!(answers(&copied, id).unwrap(), answers(&test_ledger.reader(), id).unwrap());
     }
     assert_eq!(answers(&copied, 7).unwrap(), None);
-    let report = copied.check(true, |_| {}).unwrap();
+    let report = copied.verify(true, |_| {}).unwrap();
     assert_eq!((report.faults, report.checksum), (Vec::new(), ChecksumState::Matches));
     let taken = test_ledger.reader().backup(&copy).unwrap_err();
     assert!(taken.to_string().contains("copy.sqlite"), "{taken}");
@@ -293,7 +293,7 @@ fn backup_during_scan_holds_previous_snapshots() {
     fs::rename(&copy, test_ledger.path()).unwrap();
     fs::rename(with_suffix(&copy, ".seal"), with_suffix(&test_ledger.path(), ".seal")).unwrap();
     drop(LedgerWriter::open(&test_ledger.path()).unwrap());
-    assert_eq!(test_ledger.reader().check(true, |_| {}).unwrap().faults, Vec::<String>::new());
+    assert_eq!(test_ledger.reader().verify(true, |_| {}).unwrap().faults, Vec::<String>::new());
     test_ledger.nights = 6;
     assert_eq!(test_ledger.record_snapshot(&lively_estate(6)).snapshot.id, 7);
 }
@@ -307,7 +307,7 @@ fn checksum_is_removed_before_change_and_restored_after() {
     assert_eq!(seal(), ChecksumState::Matches);
     let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
     assert_eq!(seal(), ChecksumState::Matches);
-    writer.thin(&"1d".parse().unwrap(), jiff::civil::date(2027, 1, 1)).unwrap();
+    writer.prune(&"1d".parse().unwrap(), jiff::civil::date(2027, 1, 1)).unwrap();
     assert_eq!(seal(), ChecksumState::Absent);
     writer.checkpoint().unwrap();
     assert_eq!(seal(), ChecksumState::Matches);
@@ -337,7 +337,7 @@ fn checkpoint_waits_for_reader_and_empties_wal() {
     assert!(writer.checkpoint().unwrap());
     assert_eq!(log_bytes(&path), 0);
     question.join().unwrap().unwrap();
-    assert_eq!(ledger.reader().check(false, |_| {}).unwrap().checksum, ChecksumState::Matches);
+    assert_eq!(ledger.reader().verify(false, |_| {}).unwrap().checksum, ChecksumState::Matches);
 }
 
 /// The statistics of a ledger agree with its tables and its file size: retained and pruned snapshots, history rows,

@@ -78,7 +78,7 @@ fn migrated_schema_equals_fresh_schema() {
         }
         let version = "SELECT user_version FROM pragma_user_version";
         assert_eq!((upgraded.number(version), fresh.number(version)), (SCHEMA_VERSION, SCHEMA_VERSION));
-        let report = upgraded.reader().check(true, |_| {}).unwrap();
+        let report = upgraded.reader().verify(true, |_| {}).unwrap();
         assert_eq!(report.faults, Vec::<String>::new(), "version {earlier}");
     }
 }
@@ -308,7 +308,7 @@ fn reader_of_old_schema_names_upgrade_command() {
 #[test]
 fn interrupted_migration_rolls_back_and_restarts() {
     let test_ledger = version_1();
-    let broken = LedgerWriter::open_upgrading(&test_ledger.path(), |progress| match progress.done {
+    let broken = LedgerWriter::open_with_progress(&test_ledger.path(), |progress| match progress.done {
         2 => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });
@@ -319,7 +319,7 @@ fn interrupted_migration_rolls_back_and_restarts() {
         seen.push((progress.done, progress.of));
         ControlFlow::Continue(())
     };
-    drop(LedgerWriter::open_upgrading(&test_ledger.path(), answer).unwrap());
+    drop(LedgerWriter::open_with_progress(&test_ledger.path(), answer).unwrap());
     let ledger = [(0, 4), (1, 4), (2, 4), (3, 4)];
     let expected = [&ledger[..], &[(0, 4)], &ledger, &[(0, 4)]].concat();
     assert_eq!(

@@ -39,7 +39,7 @@ fn bucket_listed_in_two_regions_is_one_resource() {
             .unwrap();
         let of = |wanted: &Scope| cells.iter().find(|(scope, _)| scope == wanted).map(|(_, tally)| tally.total());
         assert_eq!((of(&former), of(&latter)), (None, Some(1)), "{between} between");
-        assert_eq!(ledger.reader().check(true, |_| {}).unwrap().faults, Vec::<String>::new());
+        assert_eq!(ledger.reader().verify(true, |_| {}).unwrap().faults, Vec::<String>::new());
     }
 }
 

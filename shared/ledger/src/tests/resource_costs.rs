@@ -120,7 +120,7 @@ fn pool_cost_is_divided_by_billed_units() {
     // 2,000 hours were billed in a month of 720: of machines that are gone too.
     let pools = vec![pool("ec2:instance", "m5.large", "200", 2_000)];
     let found = complete(vec![machine("1", BARE, 1), machine("2", BARE, 0), machine("3", GOOD, 1)]);
-    ledger.write(&[(instances(), found)], |snapshot| snapshot.bill(&harvest(shared(pools), &[(EC2, "200")])));
+    ledger.write(&[(instances(), found)], |snapshot| snapshot.record_bill(&harvest(shared(pools), &[(EC2, "200")])));
     assert_eq!(list_costs(&ledger), [cost("instance/i-1", "72.00"), cost("instance/i-2", "0.00")]);
 }
 
@@ -131,7 +131,9 @@ fn pool_cost_of_grown_fleet_stays_within_billed_amount() {
     let mut ledger = TestLedger::new();
     let pools = vec![pool("ec2:instance", "m5.large", "200", 720)];
     let found = (0..4).map(|n| machine(&n.to_string(), BARE, 1)).collect();
-    ledger.write(&[(instances(), complete(found))], |snapshot| snapshot.bill(&harvest(shared(pools), &[(EC2, "200")])));
+    ledger.write(&[(instances(), complete(found))], |snapshot| {
+        snapshot.record_bill(&harvest(shared(pools), &[(EC2, "200")]))
+    });
     assert!(list_costs(&ledger).iter().all(|(_, cost)| cost.as_deref() == Some("50.00")), "{:?}", list_costs(&ledger));
     // One more comes the next night, without the bill being asked again.
     let found = (0..5).map(|n| machine(&n.to_string(), BARE, 1)).collect();
@@ -146,7 +148,9 @@ fn open_read_session_ignores_new_snapshot() {
     let mut ledger = TestLedger::new();
     let estate = |tags: &'static [(&str, &str)]| complete((0..40).map(|n| machine(&n.to_string(), tags, 1)).collect());
     let pools = vec![pool("ec2:instance", "m5.large", "400", 720)];
-    ledger.write(&[(instances(), estate(BARE))], |recorded| recorded.bill(&harvest(shared(pools), &[(EC2, "400")])));
+    ledger.write(&[(instances(), estate(BARE))], |recorded| {
+        recorded.record_bill(&harvest(shared(pools), &[(EC2, "400")]))
+    });
     let reader = ledger.reader();
     let requested = |view: &ReadSession<'_>| {
         let recorded = view.snapshot(1)?.unwrap();
@@ -185,7 +189,7 @@ fn volumes_share_pool_by_size_and_unbilled_type_has_no_cost() {
     ledger.policy = Policy::parse(&POLICY.replace("\"s3:bucket\"]", "\"ec2:volume\"]")).unwrap();
     let pools = vec![pool("ec2:volume", "gp3", "10", 50)];
     let bill = harvest(shared(pools), &[("EC2 - Other", "12")]);
-    ledger.write(&[(scope("eu-west-1", "ec2:volume"), found)], |snapshot| snapshot.bill(&bill));
+    ledger.write(&[(scope("eu-west-1", "ec2:volume"), found)], |snapshot| snapshot.record_bill(&bill));
     let unknown = ("volume/vol-3".to_owned(), None);
     assert_eq!(list_costs(&ledger), [cost("volume/vol-1", "6.00"), cost("volume/vol-2", "2.00"), unknown]);
 }
@@ -206,7 +210,7 @@ fn billed_resource_gets_its_share_of_service_charge() {
         (instances(), complete(vec![machine("1", BARE, 1), machine("2", BARE, 0), machine("3", BARE, 1)])),
         (buckets, complete(vec![bucket("photos", tagged(BARE))])),
     ];
-    ledger.write(&found, |snapshot| snapshot.bill(&harvest(singles, &[(EC2, "100"), (S3, "10")])));
+    ledger.write(&found, |snapshot| snapshot.record_bill(&harvest(singles, &[(EC2, "100"), (S3, "10")])));
     // 30 of 50 were the first one's; what names no resource is nobody's; one is not named, so its cost is not known, and
     // another one is stopped.
     let expected = [
@@ -243,7 +247,9 @@ fn current_tags_spend_and_remediation() {
     .unwrap();
     ledger.record_snapshot(&[(instances(), estate(then))]);
     ledger.nights = 4; // in January
-    ledger.write(&[(instances(), estate(now))], |snapshot| snapshot.bill(&harvest(shared(pools), &[(EC2, "500")])));
+    ledger.write(&[(instances(), estate(now))], |snapshot| {
+        snapshot.record_bill(&harvest(shared(pools), &[(EC2, "500")]))
+    });
     let (live, turned) = ledger.reader().read(|view| spend::sum_current_spend(view, &view.newest()?.unwrap())).unwrap();
     let spend = CurrentTagSpend { attributable: usd("200"), unattributable: usd("300"), not_judged: usd("0") };
     assert_eq!(live, [ScopeSpend { scope: instances(), spend }], "a key that a bill does not know is none");
@@ -262,7 +268,8 @@ fn credits_never_raise_cost_above_bill() {
     charges.services = vec![(EC2.to_owned(), usd("20"))];
     charges.resources = vec![named("i-1", "30"), named("i-2", "30"), named("i-3", "-40")];
     let found = ["1", "2", "3"].map(|id| machine(id, BARE, 1)).to_vec();
-    ledger.write(&[(instances(), complete(found))], |snapshot| snapshot.bill(&harvest(singles, &[(EC2, "100")])));
+    ledger
+        .write(&[(instances(), complete(found))], |snapshot| snapshot.record_bill(&harvest(singles, &[(EC2, "100")])));
     let expected = [cost("instance/i-2", "50.00"), cost("instance/i-1", "50.00"), cost("instance/i-3", "0.00")];
     let mut told = list_costs(&ledger);
     told.sort_by_key(|(_, cost)| std::cmp::Reverse(cost.clone()));
@@ -283,7 +290,7 @@ fn service_without_billed_resources_uses_its_pool() {
     charges.resources = vec![(S3.to_owned(), "photos".to_owned(), usd("1"))];
     singles.pools = vec![pool("ec2:instance", "m5.large", "72", 720)];
     let bill = harvest(singles, &[(EC2, "100"), (S3, "10")]);
-    ledger.write(&[(instances(), complete(vec![machine("1", BARE, 1)]))], |snapshot| snapshot.bill(&bill));
+    ledger.write(&[(instances(), complete(vec![machine("1", BARE, 1)]))], |snapshot| snapshot.record_bill(&bill));
     assert_eq!(list_costs(&ledger), [cost("instance/i-1", "72.00")]);
 }
 
@@ -322,7 +329,7 @@ proptest! {
         });
         let total = format!("{}.{:06}", billed.micros() / 1_000_000, billed.micros() % 1_000_000);
         let bill = harvest(ResourceCosts { charges, ..shared(pools) }, &[(EC2, &total)]);
-        book.write(&[(instances(), complete(found.collect()))], |night| night.bill(&bill));
+        book.write(&[(instances(), complete(found.collect()))], |night| night.record_bill(&bill));
         let (live, sums, rows) = book.reader().read(|view| {
             let newest = view.newest()?.unwrap();
             let sums = missing_tags::sum_totals(view, &newest, &Filter::default(), ScopeFilter::default())?;

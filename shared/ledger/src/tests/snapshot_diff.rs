@@ -28,7 +28,7 @@ use crate::{
 fn changing_ledger(snapshot_count: usize) -> TestLedger {
     let mut test_ledger = TestLedger::new();
     let pools = vec![pool("ec2:instance", "m0.large", "900", 9_000), pool("ec2:instance", "m1.large", "500", 7_200)];
-    test_ledger.write(&estate(0), |snapshot| snapshot.bill(&harvest(shared(pools), &[("Compute", "1400")])));
+    test_ledger.write(&estate(0), |snapshot| snapshot.record_bill(&harvest(shared(pools), &[("Compute", "1400")])));
     (1..snapshot_count).for_each(|snapshot| drop(test_ledger.record_snapshot(&estate(snapshot))));
     test_ledger
 }
@@ -155,7 +155,7 @@ fn diff_is_the_same_with_and_without_cache() {
 
     // Another snapshot, by whose bill the same machines cost half: the cached values belong to the former newest snapshot.
     let pools = vec![pool("ec2:instance", "m0.large", "450", 9_000)];
-    ledger.write(&estate(14), |recorded| recorded.bill(&harvest(shared(pools), &[("Compute", "450")])));
+    ledger.write(&estate(14), |recorded| recorded.record_bill(&harvest(shared(pools), &[("Compute", "450")])));
     let all: Vec<i64> = (1..=15).collect();
     let [.., with_fewer] = assert_same_diffs(&ledger, &reader, &all);
     assert!(with_fewer < with_costs && with_fewer > 200, "{with_fewer} costs");
@@ -163,7 +163,7 @@ fn diff_is_the_same_with_and_without_cache() {
     assert_same_diffs(&ledger, &reader, &all);
 
     let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
-    writer.thin(&"3d,3w".parse().unwrap(), jiff::civil::date(2026, 1, 16)).unwrap();
+    writer.prune(&"3d,3w".parse().unwrap(), jiff::civil::date(2026, 1, 16)).unwrap();
     let stored: Vec<i64> =
         all.into_iter().filter(|id| reader.read(|view| view.snapshot(*id)).unwrap().is_some()).collect();
     assert!((4..=8).contains(&stored.len()), "{stored:?}");
@@ -246,7 +246,7 @@ fn diff_ignores_snapshots_pruned_during_session() {
             // The session does not see the pruning, after which neither snapshot is retained.
             assert_eq!(view.newest()?.unwrap().id, 30);
             let mut writer = LedgerWriter::open(&ledger.path())?;
-            writer.thin(&"3d".parse().unwrap(), jiff::civil::date(2026, 1, 31))?;
+            writer.prune(&"3d".parse().unwrap(), jiff::civil::date(2026, 1, 31))?;
             diff_between(view, 10, 12)
         })
         .unwrap();

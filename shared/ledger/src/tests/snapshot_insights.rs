@@ -165,7 +165,7 @@ fn past_snapshot_falls_back_to_facts_on_unreadable_insights() {
 fn past_snapshot_has_no_costs() {
     let mut ledger = TestLedger::new();
     let estate = || complete((0..4).map(|n| resource_costs::machine(&n.to_string(), BARE, 1)).collect());
-    ledger.write(&[(instances(), estate())], |snapshot| snapshot.bill(&resource_costs::costly()));
+    ledger.write(&[(instances(), estate())], |snapshot| snapshot.record_bill(&resource_costs::costly()));
     ledger.materialize_insights();
     let held = ledger.reader();
     held.read(|view| remediation::preload(view, &view.newest()?.unwrap())).unwrap();
@@ -193,7 +193,7 @@ fn pruning_removes_insights_of_pruned_snapshots_only() {
     let before: Vec<String> = (1..=40).map(|id| answers(&ledger.reader(), id)).collect();
     let retention: RetentionPolicy = "10d".parse().unwrap();
     let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
-    let thinned = writer.thin(&retention, epoch_day::day_of(newest.started_at)).unwrap();
+    let thinned = writer.prune(&retention, epoch_day::day_of(newest.started_at)).unwrap();
     drop(writer);
     assert!(thinned.snapshots > 0);
     let stored = ledger.number("SELECT count(*) FROM snapshot WHERE retained");

@@ -171,8 +171,8 @@ fn dropped_snapshot_leaves_file_unchanged() {
     let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
     let header =
         SnapshotHeader { started_at: Timestamp::constant(1_800_000_000, 0), policy: &policy, app_version: "test" };
-    let mut recorded = writer.begin(header).unwrap();
-    recorded.account(&account()).unwrap();
+    let mut recorded = writer.begin_snapshot(header).unwrap();
+    recorded.add_account(&account()).unwrap();
     recorded.record(&instances(), &complete(vec![instance("new", BARE)])).unwrap();
     drop(recorded);
     drop(writer);

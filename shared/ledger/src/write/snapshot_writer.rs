@@ -83,7 +83,7 @@ impl<'w> SnapshotWriter<'w> {
     /// # Errors
     ///
     /// When the ledger cannot be written.
-    pub fn account(&mut self, account: &Account) -> Result<(), LedgerError> {
+    pub fn add_account(&mut self, account: &Account) -> Result<(), LedgerError> {
         self.state.scopes.add_account(&self.state.snapshot, account)
     }
 
@@ -159,7 +159,7 @@ impl<'w> SnapshotWriter<'w> {
     /// # Errors
     ///
     /// When the ledger cannot be read or written.
-    pub fn carry_rest(&mut self) -> Result<(), LedgerError> {
+    pub fn carry_over_rest(&mut self) -> Result<(), LedgerError> {
         carry_over::carry_over(&mut self.state)
     }
 
@@ -169,7 +169,7 @@ impl<'w> SnapshotWriter<'w> {
     /// # Errors
     ///
     /// When the ledger cannot be written, or when the scope's account was not added.
-    pub fn created(
+    pub fn record_creators(
         &mut self,
         scope: &Scope,
         creations: &[Creation],

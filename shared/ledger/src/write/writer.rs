@@ -47,7 +47,7 @@ impl LedgerWriter {
     ///
     /// When the path is a folder or cannot be written, or when the file is not a ledger, is damaged, or has a newer schema version.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        Self::open_upgrading(path, |_| ControlFlow::Continue(()))
+        Self::open_with_progress(path, |_| ControlFlow::Continue(()))
     }
 
     /// Opens the ledger and reports the progress of a migration. The callback can cancel the migration; the ledger is then as it was.
@@ -55,7 +55,7 @@ impl LedgerWriter {
     /// # Errors
     ///
     /// As [`crate::write::writer::LedgerWriter::open`]; [`crate::error::LedgerError::UpgradeEnded`].
-    pub fn open_upgrading(
+    pub fn open_with_progress(
         path: &Path,
         progress: impl FnMut(UpgradeProgress) -> ControlFlow<()>,
     ) -> Result<Self, LedgerError> {
@@ -108,7 +108,7 @@ impl LedgerWriter {
     /// # Errors
     ///
     /// [`crate::error::LedgerError::Busy`] when another process is writing one.
-    pub fn begin<'w>(&'w mut self, header: SnapshotHeader<'w>) -> Result<SnapshotWriter<'w>, LedgerError> {
+    pub fn begin_snapshot<'w>(&'w mut self, header: SnapshotHeader<'w>) -> Result<SnapshotWriter<'w>, LedgerError> {
         let path = &self.path;
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| classify(path, e))?;
@@ -120,7 +120,7 @@ impl LedgerWriter {
     /// # Errors
     ///
     /// When the ledger cannot be read.
-    pub fn known_scopes(&self) -> Result<Vec<Scope>, LedgerError> {
+    pub fn current_scopes(&self) -> Result<Vec<Scope>, LedgerError> {
         snapshot_writer::list_current_scopes(&self.connection).map_err(|error| error.at(&self.path))
     }
 
@@ -129,7 +129,7 @@ impl LedgerWriter {
     /// # Errors
     ///
     /// When the ledger cannot be read.
-    pub fn trail_known(&self) -> Result<HashMap<Scope, Timestamp>, LedgerError> {
+    pub fn creators_read_until(&self) -> Result<HashMap<Scope, Timestamp>, LedgerError> {
         creators::load_read_until(&self.connection).map_err(|error| error.at(&self.path))
     }
 

@@ -94,26 +94,26 @@ fn predict_missing(estate: &Estate, examine: bool) -> (Vec<Answer>, Baselines, O
             Ok(())
         })
         .unwrap();
-    let found = examine.then(|| LedgerReader::new(&store).examine_suggestions(CONFIDENCE_THRESHOLD).unwrap().unwrap());
+    let found = examine.then(|| LedgerReader::new(&store).cross_validate(CONFIDENCE_THRESHOLD).unwrap().unwrap());
     (answers, baselines, found)
 }
 
 fn record(store: &std::path::Path, policy: &Policy, estate: &Estate) {
     let mut writer = LedgerWriter::open(store).unwrap();
     let started_at: Timestamp = "2026-11-01T02:00:00Z".parse().unwrap();
-    let mut snapshot = writer.begin(SnapshotHeader { started_at, policy, app_version: "test" }).unwrap();
+    let mut snapshot = writer.begin_snapshot(SnapshotHeader { started_at, policy, app_version: "test" }).unwrap();
     let mut scopes: BTreeMap<Scope, Vec<Resource>> = BTreeMap::new();
     for (scope, resource) in &estate.resources {
         scopes.entry(scope.clone()).or_default().push(resource.clone());
     }
     for (scope, resources) in scopes {
         snapshot
-            .account(&Account { id: scope.account.clone(), partition: "aws".parse().unwrap(), name: None })
+            .add_account(&Account { id: scope.account.clone(), partition: "aws".parse().unwrap(), name: None })
             .unwrap();
         snapshot.record(&scope, &Listing { resources, gap: None }).unwrap();
     }
     snapshot.finish(started_at, 1).unwrap();
-    writer.learn().unwrap().unwrap();
+    writer.train().unwrap().unwrap();
 }
 
 /// The most frequent value of everything, of each account and of each VPC.
