@@ -53,7 +53,7 @@ pub struct BillAsOf {
 pub(crate) fn save_state(snapshot: &SnapshotTransaction<'_>) -> Result<(), LedgerError> {
     let state = serde_json::to_string(&RecordedBillState::now(snapshot.connection())?)
         .map_err(|source| LedgerError::Encode { what: "the state of the bill", source })?;
-    snapshot.run(sql::ADD_KNOWN_BEFORE, params![snapshot.id, state])
+    snapshot.run(sql::ADD_BILL_STATE_BEFORE, params![snapshot.id, state])
 }
 
 /// The recorded days of a month and their lines; none when the month is not recorded.
@@ -83,7 +83,7 @@ pub(crate) fn save_changed_lines(
 ///
 /// When the ledger cannot be read; so for the question below.
 pub fn load(session: &ReadSession<'_>, snapshot: &Snapshot) -> Result<Option<BillAsOf>, LedgerError> {
-    let after = statement(session.db(), sql::KNOWN_AFTER)?
+    let after = statement(session.db(), sql::BILL_STATE_AFTER)?
         .query_row([snapshot.id], |row| row.get::<_, Option<String>>(0))
         .optional()
         .context(Operation::ReadBill)?;
@@ -113,7 +113,7 @@ impl BillAsOf {
     }
 
     fn bill(&self, session: &ReadSession<'_>, days: Days) -> Result<Bill, LedgerError> {
-        let mut undone = statement(session.db(), sql::BILL_UNDONE)?;
+        let mut undone = statement(session.db(), sql::EARLIER_BILL_AMOUNTS)?;
         let range = params![number_of(days.first), number_of(days.end), self.snapshot];
         let mut undone = undone.query(range).context(Operation::ReadBill)?;
         let mut then: Lines = HashMap::new();

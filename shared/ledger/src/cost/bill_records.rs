@@ -27,7 +27,7 @@ impl LedgerWriter {
     pub fn recorded_bill(&self, today: Date) -> Result<RecordedBill, LedgerError> {
         let known = || {
             let db = self.connection();
-            let needs = statement(db, sql::BILL_NEEDS)?.query_row([], |row| row.get::<_, u64>(0));
+            let needs = statement(db, sql::BILL_REQUESTS_NEEDED)?.query_row([], |row| row.get::<_, u64>(0));
             let needs = needs.context(Operation::ReadBill)?;
             let (months, tags, requests_today) = (months(db)?, tags(db)?, requests_on(db, today)?);
             Ok(RecordedBill { months, tags, requests_today, needs, basis: basis(db)?.map(|row| row.known) })

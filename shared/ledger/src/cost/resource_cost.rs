@@ -168,7 +168,7 @@ impl ResourceCostModel {
         }
         let mut sums: BTreeMap<(ScopeIds, bool), Amount> = BTreeMap::new();
         for (ids, usage, charged, [(was, was_set), (is, is_set)]) in
-            rows(db, sql::TURNED_SINCE, [then.id], remediated_columns)?
+            rows(db, sql::VERDICTS_CHANGED_SINCE, [then.id], remediated_columns)?
         {
             let before = verdicts.attributable(db, was, was_set)?;
             let now = verdicts.attributable(db, is, is_set)?;

@@ -94,7 +94,7 @@ fn run_by_snapshot(
     mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<(), LedgerError> {
     // With `legacy_alter_table`, the references of other tables keep the name, and so refer to the new table.
-    connection.execute_batch(sql::RENAME_ALONE).context(Operation::Migrate)?;
+    connection.execute_batch(sql::RENAME_WITHOUT_REFERENCES).context(Operation::Migrate)?;
     let step = connection.transaction_with_behavior(TransactionBehavior::Immediate).context(Operation::Migrate)?;
     step.execute_batch(begin).context(Operation::Migrate)?;
     let snapshots: Vec<i64> = all(&step, sql::SNAPSHOT_IDS, |row| row.get(0))?;

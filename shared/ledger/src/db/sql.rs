@@ -32,7 +32,7 @@ pub(crate) const TRUNCATE: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 pub(crate) const LOCK: &str = "BEGIN IMMEDIATE";
 pub(crate) const UNLOCK: &str = "ROLLBACK";
 
-pub(crate) const RENAME_ALONE: &str = "PRAGMA legacy_alter_table = ON";
+pub(crate) const RENAME_WITHOUT_REFERENCES: &str = "PRAGMA legacy_alter_table = ON";
 pub(crate) const RENAME_WITH_REFERENCES: &str = "PRAGMA legacy_alter_table = OFF";
 
 /// Migrations. Versions 2 and 7 create new tables, copy the ended states snapshot by snapshot, and drop the old tables.
@@ -84,10 +84,10 @@ macro_rules! as_of {
     };
 }
 
-/// Half of the estate as of snapshot ?1: the given columns, with a further condition. Of current states: those with keys from ?2 to ?3,
-/// with the columns that costs are computed from. Of ended states: those that ended in snapshots with an even id (?4 is 0) or an odd id
-/// (?4 is 1).
-macro_rules! half_with_taken {
+/// One of the two partitions of the estate as of snapshot ?1: the given columns, with a further condition. It has the current states with
+/// keys from ?2 to ?3, with the columns that costs are computed from, and the states that ended in snapshots with an even id (?4 is 0) or
+/// an odd id (?4 is 1).
+macro_rules! partition_with_cost_columns {
     ($columns:literal, $condition:literal) => {
         concat!(
             "SELECT ",
@@ -104,15 +104,15 @@ macro_rules! half_with_taken {
     };
 }
 
-/// Current states.
-macro_rules! began {
+/// The columns and the table for comparisons of current states.
+macro_rules! compared_current_states {
     () => {
         "c.key, c.tag_set_id, c.name, c.state, c.account_id, c.region_id, c.type_id FROM current c"
     };
 }
 
 /// States that began after snapshot ?1, were valid in ?2, and have ended since; of resources with keys from ?3 to ?4.
-macro_rules! began_and_ended {
+macro_rules! states_begun_and_ended {
     () => {
         "SELECT key, tag_set_id, name, state, account_id, region_id, type_id FROM history
         WHERE until IN (SELECT id FROM snapshot WHERE id > ?2) AND since > ?1 AND since <= ?2 AND key BETWEEN ?3 AND ?4"
@@ -129,7 +129,7 @@ macro_rules! current_columns {
 mod queries;
 
 #[cfg(test)]
-pub(crate) use queries::ALL as QUESTIONS;
+pub(crate) use queries::ALL as QUERIES;
 pub(crate) use queries::*;
 
 statements! {
@@ -172,29 +172,29 @@ statements! {
     ADD_CURRENT = concat!("INSERT INTO current ", current_columns!());
     PUT_CURRENT = concat!("INSERT OR REPLACE INTO current ", current_columns!());
     UPDATE_CONTEXT = "UPDATE current SET driver_id = ?2, quantity = ?3, link_set_id = ?4, parent = ?5 WHERE key = ?1";
-    CLOSE_VERSION = "INSERT INTO history SELECT ?2, key, since, ?3, tag_set_id, name, state, reason, finding_set_id, errors,
+    ADD_ENDED_STATE = "INSERT INTO history SELECT ?2, key, since, ?3, tag_set_id, name, state, reason, finding_set_id, errors,
         missing_required, account_id, region_id, type_id, untagged FROM current WHERE key = ?1";
     CORRECT_CHANGE_KIND = "UPDATE history SET ended_by = ?4 WHERE until = ?1 AND since IN (SELECT id FROM snapshot WHERE id < ?1)
         AND key = ?2 AND ended_by = ?3";
     DROP_CURRENT = "DELETE FROM current WHERE key = ?1";
     ADD_ARRIVAL = "INSERT INTO arrival VALUES (?1, ?2, ?3)";
     REPLACE_RESOURCE = "UPDATE resource SET account_id = ?2, region_id = ?3, type_id = ?4, created_at = ?5 WHERE key = ?1";
-    CURRENT_OF = "SELECT since, account_id, region_id, type_id, tag_set_id, name, state, reason, finding_set_id, errors,
+    CURRENT_STATE = "SELECT since, account_id, region_id, type_id, tag_set_id, name, state, reason, finding_set_id, errors,
         missing_required, untagged FROM current WHERE key = ?1";
     ADD_SCOPE = "INSERT INTO scope VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-    ONE_STALE_LESS = "UPDATE scope SET stale = stale - 1
+    DECREMENT_STALE = "UPDATE scope SET stale = stale - 1
         WHERE snapshot_id = ?1 AND account_id = ?2 AND region_id = ?3 AND type_id = ?4 AND stale > 0";
     OPEN_VIOLATIONS = "SELECT rule_id, opened FROM violation WHERE key = ?1 AND closed IS NULL";
-    ENDED_BEFORE = "SELECT 1 FROM violation WHERE key = ?1 AND rule_id = ?2 AND closed IS NOT NULL LIMIT 1";
+    VIOLATION_CLOSED_BEFORE = "SELECT 1 FROM violation WHERE key = ?1 AND rule_id = ?2 AND closed IS NOT NULL LIMIT 1";
     OPEN_VIOLATION = "INSERT INTO violation (key, rule_id, opened) VALUES (?1, ?2, ?3)";
-    LOSE_VIOLATIONS = "UPDATE violation SET last_seen = ?2 WHERE key = ?1 AND closed IS NULL AND last_seen IS NULL";
-    SEE_VIOLATIONS = "UPDATE violation SET last_seen = NULL WHERE key = ?1 AND closed IS NULL";
+    MARK_VIOLATIONS_UNSEEN = "UPDATE violation SET last_seen = ?2 WHERE key = ?1 AND closed IS NULL AND last_seen IS NULL";
+    MARK_VIOLATIONS_SEEN = "UPDATE violation SET last_seen = NULL WHERE key = ?1 AND closed IS NULL";
     CLOSE_VIOLATION = "UPDATE violation SET closed = ?3, closed_by = ?4, last_seen = coalesce(last_seen, ?5)
         WHERE key = ?1 AND rule_id = ?2 AND closed IS NULL";
     ADD_CELL = "INSERT INTO rollup_cell VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
         ?15)";
     ADD_RULE_COUNT = "INSERT INTO rollup_rule VALUES (?1, ?2, ?3, ?4)";
-    ADD_LIFE = "INSERT INTO rollup_life VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    ADD_VIOLATION_FLOW = "INSERT INTO rollup_life VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     ADD_FIXED = "INSERT INTO rollup_fixed VALUES (?1, ?2, ?3)";
     DROP_USAGE = "DELETE FROM usage WHERE account_id = ?1 AND region_id = ?2 AND type_id = ?3";
     ADD_USAGE = "INSERT INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -204,11 +204,11 @@ statements! {
     ADD_BILL_TEXT = "INSERT INTO bill_text (text) VALUES (?1) ON CONFLICT (text) DO UPDATE SET text = text RETURNING id";
     LINES_OF_DAYS = "SELECT day, part, key_a, key_b, currency_id, micros FROM bill WHERE day >= ?1 AND day < ?2";
     ADD_BILL_BEFORE = "INSERT INTO bill_before VALUES (?2, ?3, ?4, ?5, ?6, ?1, ?7) ON CONFLICT DO NOTHING";
-    ADD_KNOWN_BEFORE = "INSERT INTO bill_known_before VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    ADD_BILL_STATE_BEFORE = "INSERT INTO bill_known_before VALUES (?1, ?2) ON CONFLICT DO NOTHING";
     /// The state of the bill before the first scan after snapshot ?1 that requested the bill.
-    KNOWN_AFTER = "SELECT known FROM bill_known_before WHERE snapshot_id > ?1 ORDER BY snapshot_id LIMIT 1";
+    BILL_STATE_AFTER = "SELECT known FROM bill_known_before WHERE snapshot_id > ?1 ORDER BY snapshot_id LIMIT 1";
     /// For each line, the oldest amount first.
-    BILL_UNDONE = "SELECT day, part, key_a, key_b, currency_id, micros FROM bill_before
+    EARLIER_BILL_AMOUNTS = "SELECT day, part, key_a, key_b, currency_id, micros FROM bill_before
         WHERE day >= ?1 AND day < ?2 AND snapshot_id > ?3
         ORDER BY day, part, key_a, key_b, currency_id, snapshot_id";
     DROP_BILL_DAYS = "DELETE FROM bill WHERE day >= ?1 AND day < ?2";
@@ -245,31 +245,31 @@ statements! {
     BILL_DAY_OF_LINE = "SELECT day FROM bill ORDER BY day DESC LIMIT 1 OFFSET ?1";
     BILL_TEXT = "SELECT text FROM bill_text WHERE id = ?1";
     ALLOCATION_TAGS = "SELECT key, status FROM allocation_tag ORDER BY key";
-    BILL_NEEDS = "SELECT max((SELECT coalesce(max(requests), 0) FROM bill_month),
+    BILL_REQUESTS_NEEDED = "SELECT max((SELECT coalesce(max(requests), 0) FROM bill_month),
         (SELECT coalesce(max(needs), 0) FROM bill_gap))";
     BILL_GAP = "SELECT asked_at, reason, operation, message, needs FROM bill_gap";
 
     // Prune.
     RETAINED_SNAPSHOTS = "SELECT id, started_at, status FROM snapshot WHERE retained ORDER BY id";
     /// States that began after the retained snapshot ?1 and ended until the next retained snapshot ?2: no retained snapshot has them.
-    DROP_VERSIONS = "DELETE FROM history WHERE until > ?1 AND until <= ?2 AND since > ?1";
+    DROP_ENDED_STATES = "DELETE FROM history WHERE until > ?1 AND until <= ?2 AND since > ?1";
     /// Of the changes of a line after the retained snapshot ?1 and until the next one ?2, only the oldest amount is needed.
     DROP_LINES_BETWEEN = "DELETE FROM bill_before AS later WHERE snapshot_id > ?1 AND snapshot_id <= ?2 AND EXISTS (
         SELECT 1 FROM bill_before e WHERE e.day = later.day AND e.part = later.part AND e.key_a = later.key_a AND e.key_b = later.key_b
         AND e.currency_id = later.currency_id AND e.snapshot_id > ?1 AND e.snapshot_id < later.snapshot_id)";
-    DROP_KNOWN_BETWEEN = "DELETE FROM bill_known_before WHERE snapshot_id <= ?2 AND snapshot_id > (
+    DROP_BILL_STATES_BETWEEN = "DELETE FROM bill_known_before WHERE snapshot_id <= ?2 AND snapshot_id > (
         SELECT min(snapshot_id) FROM bill_known_before WHERE snapshot_id > ?1)";
     DROP_SCOPES = "DELETE FROM scope WHERE snapshot_id = ?1";
     DROP_CELLS = "DELETE FROM rollup_cell WHERE snapshot_id = ?1";
     DROP_RULE_COUNTS = "DELETE FROM rollup_rule WHERE snapshot_id = ?1";
     DROP_TAG_COUNTS = "DELETE FROM rollup_tag WHERE snapshot_id = ?1";
     DROP_ARRIVALS = "DELETE FROM arrival WHERE snapshot_id = ?1";
-    DROP_TOLD = "DELETE FROM told WHERE snapshot_id = ?1";
+    DROP_INSIGHTS = "DELETE FROM told WHERE snapshot_id = ?1";
     MARK_PRUNED = "UPDATE snapshot SET retained = 0 WHERE id = ?1";
     DROP_BILL_BEFORE = "DELETE FROM bill_before WHERE snapshot_id <= ?1";
-    DROP_KNOWN_BEFORE = "DELETE FROM bill_known_before WHERE snapshot_id <= ?1";
+    DROP_BILL_STATES_BEFORE = "DELETE FROM bill_known_before WHERE snapshot_id <= ?1";
     DROP_OLD_VIOLATIONS = "DELETE FROM violation WHERE closed <= ?1";
-    DROP_FORGOTTEN_RESOURCES = "DELETE FROM resource WHERE key NOT IN (SELECT key FROM current)
+    DROP_UNREFERENCED_RESOURCES = "DELETE FROM resource WHERE key NOT IN (SELECT key FROM current)
         AND key NOT IN (SELECT key FROM history) AND key NOT IN (SELECT key FROM violation)";
     DROP_UNUSED_TAG_SETS = "DELETE FROM tag_set WHERE id NOT IN (SELECT tag_set_id FROM current WHERE tag_set_id IS NOT NULL)
         AND id NOT IN (SELECT tag_set_id FROM history WHERE tag_set_id IS NOT NULL)";
@@ -294,7 +294,7 @@ statements! {
 
     // Train.
     /// Current resources whose tags are known, with their Name tag when their type is one of ?1, else with their local ARN.
-    LIVING_TAGGED = "SELECT c.key, c.tag_set_id, iif(c.type_id IN (SELECT value FROM json_each(?1)), c.name,
+    CURRENT_FOR_TRAINING = "SELECT c.key, c.tag_set_id, iif(c.type_id IN (SELECT value FROM json_each(?1)), c.name,
         (SELECT r.local FROM resource r WHERE r.key = c.key)), c.account_id, c.type_id, c.link_set_id, c.parent,
         w.principal_id FROM current c LEFT JOIN creator w ON w.key = c.key WHERE c.tag_set_id IS NOT NULL AND c.state <> 3";
     PRINCIPALS = "SELECT id, arn FROM principal";
@@ -310,21 +310,21 @@ statements! {
 
     // Insights.
     /// Retained snapshots after the last one with insights; only the newest when none has insights.
-    UNTOLD = "SELECT id FROM snapshot WHERE retained AND id > coalesce((SELECT max(snapshot_id) FROM told),
+    SNAPSHOTS_WITHOUT_INSIGHTS = "SELECT id FROM snapshot WHERE retained AND id > coalesce((SELECT max(snapshot_id) FROM told),
         (SELECT max(id) FROM snapshot) - 1) ORDER BY id";
-    ADD_TOLD = "INSERT OR REPLACE INTO told SELECT id, ?2 FROM snapshot WHERE id = ?1 AND retained";
-    TOLD = "SELECT body FROM told WHERE snapshot_id = ?1";
+    ADD_INSIGHTS = "INSERT OR REPLACE INTO told SELECT id, ?2 FROM snapshot WHERE id = ?1 AND retained";
+    SNAPSHOT_INSIGHTS = "SELECT body FROM told WHERE snapshot_id = ?1";
 
     // Verify and measure.
     INTEGRITY = "PRAGMA integrity_check(20)";
     TAG_SET_KEYS = "SELECT id, hash FROM tag_set";
     FINDING_SETS = "SELECT id, hash, rules FROM finding_set";
     RESOURCES = "SELECT key, local, account_id, region_id, type_id FROM resource";
-    JUDGED = "SELECT key, finding_set_id FROM current WHERE state <> 3";
+    CURRENT_FINDING_SETS = "SELECT key, finding_set_id FROM current WHERE state <> 3";
     SNAPSHOTS = "SELECT s.id, s.started_at, s.finished_at, s.status, p.digest, s.requests, s.fingerprint,
         s.narrowed
         FROM snapshot s JOIN policy p ON p.id = s.policy_id WHERE s.retained ORDER BY s.id";
-    AS_OF = as_of!(
+    RESOURCES_AS_OF = as_of!(
         "c.key, c.account_id, c.region_id, c.type_id, c.tag_set_id, c.name, c.state, c.reason, c.finding_set_id, c.errors,
          c.missing_required, c.untagged",
         "1"
@@ -341,23 +341,23 @@ statements! {
         FROM violation v JOIN snapshot o ON o.id = v.opened JOIN snapshot c ON c.id = v.closed
         JOIN rule e ON e.id = v.rule_id AND e.severity = 'error'
         WHERE v.closed > ?1 AND v.closed_by = 'fixed' GROUP BY v.closed, days";
-    FIXED_WRITTEN = "SELECT snapshot_id, days, violations FROM rollup_fixed WHERE snapshot_id > ?1 ORDER BY snapshot_id, days";
+    FIXED_RECORDED = "SELECT snapshot_id, days, violations FROM rollup_fixed WHERE snapshot_id > ?1 ORDER BY snapshot_id, days";
     /// Opened and closed violations in snapshots after ?1, counted from the violations.
-    LIFE_COUNTED = "SELECT snapshot_id, rule_id, type_id, sum(opened), sum(fixed), sum(removed), sum(dropped) FROM (
+    VIOLATION_FLOW_COUNTED = "SELECT snapshot_id, rule_id, type_id, sum(opened), sum(fixed), sum(removed), sum(dropped) FROM (
         SELECT v.opened AS snapshot_id, v.rule_id, r.type_id, 1 AS opened, 0 AS fixed, 0 AS removed, 0 AS dropped
         FROM violation v JOIN resource r ON r.key = v.key WHERE v.opened > ?1
         UNION ALL
         SELECT v.closed, v.rule_id, r.type_id, 0, v.closed_by = 'fixed', v.closed_by = 'removed', v.closed_by = 'policy'
         FROM violation v JOIN resource r ON r.key = v.key WHERE v.closed > ?1
     ) GROUP BY snapshot_id, rule_id, type_id";
-    LIFE_WRITTEN = "SELECT snapshot_id, rule_id, type_id, opened, fixed, removed, dropped FROM rollup_life
+    VIOLATION_FLOW_RECORDED = "SELECT snapshot_id, rule_id, type_id, opened, fixed, removed, dropped FROM rollup_life
         WHERE snapshot_id > ?1 ORDER BY snapshot_id, rule_id, type_id";
     COUNT_RETAINED = "SELECT count(*) FROM snapshot WHERE retained";
     COUNT_PRUNED = "SELECT count(*) FROM snapshot WHERE NOT retained";
-    SPAN = "SELECT min(started_at), max(started_at) FROM snapshot WHERE retained";
+    RETAINED_SPAN = "SELECT min(started_at), max(started_at) FROM snapshot WHERE retained";
     COUNT_CURRENT = "SELECT count(*) FROM current";
     COUNT_RESOURCES = "SELECT count(*) FROM resource";
-    COUNT_VERSIONS = "SELECT count(*) FROM history";
+    COUNT_ENDED_STATES = "SELECT count(*) FROM history";
     COUNT_OPEN = "SELECT count(*) FROM violation WHERE closed IS NULL";
     COUNT_CLOSED = "SELECT count(*) FROM violation WHERE closed IS NOT NULL";
     TABLE_SIZES = "SELECT name, pgsize FROM dbstat WHERE aggregate = 1 ORDER BY pgsize DESC, name";

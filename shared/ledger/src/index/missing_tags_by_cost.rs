@@ -121,7 +121,7 @@ impl MissingTagsByCost {
                 scope_and_untagged: position << 1 | u32::from(row.get::<_, bool>(3)?),
             })
         };
-        let mut entries = rows(db, sql::LACKING_ALL, [snapshot], columns)?;
+        let mut entries = rows(db, sql::MISSING_TAGS_AS_OF, [snapshot], columns)?;
         entries.shrink_to_fit();
         entries.sort_unstable_by_key(|entry| std::cmp::Reverse((entry.micros, entry.key)));
         let mut by_position: Vec<(u32, ScopeIds)> =

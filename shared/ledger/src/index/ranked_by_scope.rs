@@ -42,8 +42,8 @@ struct Ranked {
 
 impl RankedByScope {
     fn load(db: &Connection) -> Result<Self, LedgerError> {
-        let by_severity = Ranked::load(db, sql::WORST_OF_SCOPES)?;
-        Ok(Self { by_severity, by_missing_tags: Ranked::load(db, sql::LACKING_OF_SCOPES)? })
+        let by_severity = Ranked::load(db, sql::CURRENT_WITH_FINDINGS)?;
+        Ok(Self { by_severity, by_missing_tags: Ranked::load(db, sql::CURRENT_MISSING_TAGS)? })
     }
 
     /// The page of the admitted scopes after a start; none when there are too many scopes, or the selection does not follow from the

@@ -133,7 +133,7 @@ fn scan(
 ) -> Result<(), LedgerError> {
     let mut states = SupersededStates { newest: Some(newest), ..SupersededStates::default() };
     let mut positions: HashMap<ScopeIds, u32> = HashMap::new();
-    let mut statement = statement(session.db(), sql::ENDED_SINCE)?;
+    let mut statement = statement(session.db(), sql::SUPERSEDED_SINCE)?;
     let mut rows = statement.query([snapshot.id]).context(Operation::BuildIndex)?;
     while let Some(row) = rows.next().context(Operation::BuildIndex)? {
         let ids = ScopeIds::read(row, 5).context(Operation::BuildIndex)?;

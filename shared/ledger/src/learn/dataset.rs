@@ -101,7 +101,7 @@ impl TrainingData {
         let mut by_links = CountsByKind::default();
         let mut by_creator = CountsByKind::default();
         let mut by_account = CountsByKind::default();
-        let mut read = statement(db, sql::LIVING_TAGGED)?;
+        let mut read = statement(db, sql::CURRENT_FOR_TRAINING)?;
         let found = read.query_map([format!("{unnamed:?}")], read_resource).context(Operation::Train)?;
         for one in found {
             let one = one.context(Operation::Train)?;

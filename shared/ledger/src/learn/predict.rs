@@ -118,7 +118,7 @@ fn load_stored_model(session: &ReadSession<'_>) -> Result<Option<TrainedModel>, 
 /// Relationships and creator of a current resource, as the last scan recorded them.
 pub fn locate(session: &ReadSession<'_>, arn: &Arn) -> Result<LocatedPrediction, LedgerError> {
     let columns = |row: &Row<'_>| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?));
-    let found = statement(session.db(), sql::PLACE_OF)?.query_row([arn.key()], columns).optional();
+    let found = statement(session.db(), sql::RELATIONSHIPS_OF)?.query_row([arn.key()], columns).optional();
     let Some((links, parent)) = found.context(Operation::ReadRelationships)? else {
         return Ok(LocatedPrediction::default());
     };
@@ -200,7 +200,7 @@ fn correct_value(tags: &TagSet, policy: &Policy, key: usize, on: Date) -> Option
 
 /// The number of a value. A value that no resource had during training gets a number that no value has.
 fn value_number(db: &Connection, value: &str) -> Result<u32, LedgerError> {
-    let found = rows(db, sql::FEATURE_COUNTS_VALUE_NAMED, [value], |row| row.get::<_, u32>(0))?;
+    let found = rows(db, sql::FEATURE_COUNTS_VALUE_ID, [value], |row| row.get::<_, u32>(0))?;
     Ok(found.into_iter().next().unwrap_or(u32::MAX))
 }
 

@@ -59,7 +59,8 @@ impl LedgerReader {
             let one = |text: &str| -> Result<u64, LedgerError> {
                 statement(db, text)?.query_row([], |row| row.get(0)).context(Operation::Measure)
             };
-            let ends = all(db, sql::SPAN, |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))?;
+            let ends =
+                all(db, sql::RETAINED_SPAN, |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))?;
             let span = match ends.first() {
                 Some((Some(first), Some(last))) => Some((time(*first)?, time(*last)?)),
                 _ => None,
@@ -73,7 +74,7 @@ impl LedgerReader {
                 span,
                 current: one(sql::COUNT_CURRENT)?,
                 resources: one(sql::COUNT_RESOURCES)?,
-                superseded_states: one(sql::COUNT_VERSIONS)?,
+                superseded_states: one(sql::COUNT_ENDED_STATES)?,
                 open_violations: one(sql::COUNT_OPEN)?,
                 closed_violations: one(sql::COUNT_CLOSED)?,
                 tables: all(db, sql::TABLE_SIZES, |row| Ok((row.get(0)?, row.get(1)?)))?,

@@ -79,9 +79,9 @@ fn prune(db: &Connection, retention: &RetentionPolicy, today: Date) -> Result<Pr
             continue;
         }
         if gap {
-            report.states += run(db, sql::DROP_VERSIONS, params![before, mark.id])?;
+            report.states += run(db, sql::DROP_ENDED_STATES, params![before, mark.id])?;
             run(db, sql::DROP_LINES_BETWEEN, params![before, mark.id])?;
-            run(db, sql::DROP_KNOWN_BETWEEN, params![before, mark.id])?;
+            run(db, sql::DROP_BILL_STATES_BETWEEN, params![before, mark.id])?;
         }
         (before, gap) = (mark.id, false);
     }
@@ -113,7 +113,7 @@ fn prune_snapshot(db: &Connection, id: i64) -> Result<(), LedgerError> {
         sql::DROP_RULE_COUNTS,
         sql::DROP_TAG_COUNTS,
         sql::DROP_ARRIVALS,
-        sql::DROP_TOLD,
+        sql::DROP_INSIGHTS,
         sql::MARK_PRUNED,
     ] {
         run(db, text, params![id])?;
@@ -125,8 +125,8 @@ fn prune_snapshot(db: &Connection, id: i64) -> Result<(), LedgerError> {
 fn sweep(db: &Connection, oldest: i64) -> Result<u64, LedgerError> {
     run(db, sql::DROP_OLD_VIOLATIONS, params![oldest])?;
     run(db, sql::DROP_BILL_BEFORE, params![oldest])?;
-    run(db, sql::DROP_KNOWN_BEFORE, params![oldest])?;
-    let resources = run(db, sql::DROP_FORGOTTEN_RESOURCES, [])?;
+    run(db, sql::DROP_BILL_STATES_BEFORE, params![oldest])?;
+    let resources = run(db, sql::DROP_UNREFERENCED_RESOURCES, [])?;
     run(db, sql::DROP_UNUSED_TAG_SETS, [])?;
     run(db, sql::DROP_UNUSED_LINK_SETS, [])?;
     let counted = all(db, sql::COUNTED_TAGS, |row| row.get(0))?;

@@ -189,7 +189,7 @@ impl Verification<'_> {
 
     /// The open violations of an evaluated resource are those of its newest findings.
     fn violations(&mut self) -> Result<(), LedgerError> {
-        self.each(sql::JUDGED, |db, _, row| {
+        self.each(sql::CURRENT_FINDING_SETS, |db, _, row| {
             let (key, set): (i64, Option<i64>) = pair(row)?;
             let mut open = rows(db, sql::OPEN_VIOLATIONS, [key], |row| row.get::<_, i64>(0))?;
             let blob = set.map(|set| {
@@ -240,10 +240,10 @@ impl Verification<'_> {
         let columns = |row: &Row<'_>| -> rusqlite::Result<[i64; 7]> {
             Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?])
         };
-        let [counted, written] =
-            [sql::LIFE_COUNTED, sql::LIFE_WRITTEN].map(|text| rows(self.db, text, [oldest], columns));
+        let [counted, written] = [sql::VIOLATION_FLOW_COUNTED, sql::VIOLATION_FLOW_RECORDED]
+            .map(|text| rows(self.db, text, [oldest], columns));
         let columns = |row: &Row<'_>| -> rusqlite::Result<[i64; 3]> { Ok([row.get(0)?, row.get(1)?, row.get(2)?]) };
-        let fixed = [sql::FIXED_COUNTED, sql::FIXED_WRITTEN].map(|text| rows(self.db, text, [oldest], columns));
+        let fixed = [sql::FIXED_COUNTED, sql::FIXED_RECORDED].map(|text| rows(self.db, text, [oldest], columns));
         let [fixed_counted, fixed_written] = fixed;
         if counted? != written? || fixed_counted? != fixed_written? {
             self.fault("the recorded counts of opened and closed violations differ from the violations".to_owned());
@@ -264,7 +264,7 @@ impl Verification<'_> {
         let policy = policy_of(self.db, &snapshot.policy_digest)?;
         let mut counter = RollupBuilder::new(&policy, Interner::default());
         {
-            let mut statement = statement(self.db, sql::AS_OF)?;
+            let mut statement = statement(self.db, sql::RESOURCES_AS_OF)?;
             let mut rows = statement.query([snapshot.id]).context(Operation::Verify)?;
             while let Some(row) = rows.next().context(Operation::Verify)? {
                 self.rows += 1;

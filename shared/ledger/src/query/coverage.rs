@@ -58,6 +58,6 @@ pub(crate) fn list_complete_scopes(
     session: &ReadSession<'_>,
     snapshot: &Snapshot,
 ) -> Result<CompleteScopes, LedgerError> {
-    let ids = rows(session.db(), sql::WHOLE_SCOPES, [snapshot.id], |row| ScopeIds::read(row, 0))?;
+    let ids = rows(session.db(), sql::COMPLETE_SCOPES, [snapshot.id], |row| ScopeIds::read(row, 0))?;
     Ok(CompleteScopes(ids.into_iter().collect()))
 }

@@ -47,8 +47,9 @@ pub fn find_snapshot_before(session: &ReadSession<'_>, moment: Timestamp) -> Res
 
 /// When the scan of the oldest retained snapshot began; none before the first scan.
 pub fn find_oldest_start(session: &ReadSession<'_>) -> Result<Option<Timestamp>, LedgerError> {
-    let oldest: Option<i64> =
-        statement(session.db(), sql::OLDEST_KEPT)?.query_row([], |row| row.get(0)).context(Operation::ReadSnapshots)?;
+    let oldest: Option<i64> = statement(session.db(), sql::OLDEST_RETAINED)?
+        .query_row([], |row| row.get(0))
+        .context(Operation::ReadSnapshots)?;
     oldest.map(time).transpose()
 }
 
@@ -132,7 +133,7 @@ fn load_flow(
         Ok((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?]))
     };
     let mut flows: BTreeMap<i64, ViolationFlow> = BTreeMap::new();
-    for (at, counts) in rows(session.db(), sql::LIFE, params![from.as_second(), rules, types], columns)? {
+    for (at, counts) in rows(session.db(), sql::VIOLATION_FLOW, params![from.as_second(), rules, types], columns)? {
         let [opened, reopened, fixed, removed, dropped] = counts.map(i64::unsigned_abs);
         let flow = flows.entry(at).or_default();
         flow.opened += opened;

@@ -143,7 +143,7 @@ impl Simulation<'_> {
         costs: Option<&ResourceCostModel>,
     ) -> Result<(), LedgerError> {
         let parameters = params![snapshot, lowest, highest, parity, draft.uses_name, draft.has_exemptions()];
-        let mut query = statement(session.db(), sql::LIVING_TO_JUDGE)?;
+        let mut query = statement(session.db(), sql::ALL_FOR_SIMULATION)?;
         let mut rows = query.query(parameters).context(Operation::SimulatePolicy)?;
         while let Some(row) = rows.next().context(Operation::SimulatePolicy)? {
             self.add(&simulated_resource(row, costs).context(Operation::SimulatePolicy)?)?;

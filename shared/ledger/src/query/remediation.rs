@@ -268,7 +268,7 @@ fn load_partition(
         Ok((evaluated, ScopeIds::read(row, 1)?, usage, row.get::<_, Option<i64>>(8)?))
     };
     let mut all = EvaluatedResources::default();
-    let mut query = statement(session.db(), sql::JUDGED_TO_FIX)?;
+    let mut query = statement(session.db(), sql::EVALUATED_FOR_REMEDIATION)?;
     for one in query.query_map(part.parameters(snapshot), columns).context(Operation::ReadResources)? {
         let ((key, state, changes), ids, usage, charged) = one.context(Operation::ReadResources)?;
         let cost = costs.and_then(|costs| costs.cost_of(ids, usage, charged)).map(|cost| cost.monthly);

@@ -60,8 +60,8 @@ impl Order {
     /// The statements for the rest of a rank and for the ranks below it.
     const fn statements(self) -> [&'static str; 2] {
         match self {
-            Self::Worst(_) => [sql::WORST_SAME, sql::WORST_BELOW],
-            Self::Lacking(_) => [sql::LACKING_SAME, sql::LACKING_BELOW],
+            Self::Worst(_) => [sql::FINDINGS_SAME_RANK, sql::FINDINGS_LOWER_RANKS],
+            Self::Lacking(_) => [sql::MISSING_TAGS_SAME_RANK, sql::MISSING_TAGS_LOWER_RANKS],
         }
     }
 
@@ -129,7 +129,8 @@ impl<'s> ResourcePages<'s> {
     pub(crate) fn list_given(&self, starts: &[PageStart], limit: usize) -> Result<ResourcePage, LedgerError> {
         let keys: Vec<i64> = starts.iter().map(|start| start.key).collect();
         // One statement for all keys: for a past snapshot it reads all versions that ended since.
-        let found = rows(self.db, sql::AS_OF_KEYS, params![self.snapshot.id, format!("{keys:?}")], page_row)?;
+        let found =
+            rows(self.db, sql::RESOURCES_AS_OF_BY_KEY, params![self.snapshot.id, format!("{keys:?}")], page_row)?;
         let mut found: HashMap<i64, PageRow> = found.into_iter().map(|row| (row.start.key, row)).collect();
         let in_order = |start: &PageStart| Some(PageRow { start: *start, ..found.remove(&start.key)? });
         let resources = starts.iter().filter_map(in_order).collect();
@@ -150,8 +151,9 @@ impl<'s> ResourcePages<'s> {
         let mut page = self.list_current(filter, order, start, limit + 1)?;
         for (start, version) in superseded::list_page(self.session, self.snapshot, filter, order, start, limit + 1)? {
             let key = params![version.until, version.since, start.key];
-            let row =
-                statement(self.db, sql::ENDED_VERSION)?.query_row(key, page_row).context(Operation::ReadResources)?;
+            let row = statement(self.db, sql::SUPERSEDED_STATE)?
+                .query_row(key, page_row)
+                .context(Operation::ReadResources)?;
             page.push(PageRow { start, ..row });
         }
         page.sort_by_key(|row| Reverse((row.start.rank, row.start.key)));
@@ -236,7 +238,7 @@ impl<'s> ResourcePages<'s> {
 
     fn violations(&self, key: i64, rules: &mut HashIdMap<Rule>) -> Result<Vec<(Rule, Timestamp)>, LedgerError> {
         let open: Vec<(i64, i64)> =
-            rows(self.db, sql::VIOLATIONS_OF, [key, self.snapshot.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows(self.db, sql::VIOLATIONS_OPEN_AS_OF, [key, self.snapshot.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let resolve = |(id, opened)| Ok((remembered(rules, id, || rule(self.db, id))?, time(opened)?));
         open.into_iter().map(resolve).collect()
     }

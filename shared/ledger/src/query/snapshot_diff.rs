@@ -133,7 +133,7 @@ pub(crate) fn count_changes(
     later: &Snapshot,
     max: i64,
 ) -> Result<i64, LedgerError> {
-    let mut count = statement(session.db(), sql::CHANGES_UP_TO)?;
+    let mut count = statement(session.db(), sql::COUNT_CHANGES_UP_TO)?;
     count.query_row(params![earlier.id, later.id, max], |row| row.get(0)).context(Operation::CompareSnapshots)
 }
 
@@ -171,7 +171,7 @@ impl<'c> Comparison<'c> {
         let began = rows(self.session.db(), began, parameters, version)?;
         let mut began: HashIdMap<Version> = began.into_iter().map(|version| (version.key, version)).collect();
         let mut changed = Vec::new();
-        for ended in rows(self.session.db(), sql::ENDED_BETWEEN, parameters, version)? {
+        for ended in rows(self.session.db(), sql::STATES_ENDED_BETWEEN, parameters, version)? {
             let new = began.remove(&ended.key);
             let needs_current = match (self.request, &new) {
                 // For its cost.
@@ -195,12 +195,12 @@ impl<'c> Comparison<'c> {
     /// The statement that reads the versions that began, and whether it reads all of them. Otherwise a current version is found by
     /// the key of the version that it replaced.
     fn began_statement(&self) -> Result<(&'static str, bool), LedgerError> {
-        let pruned: i64 = statement(self.session.db(), sql::THINNED_BETWEEN)?
+        let pruned: i64 = statement(self.session.db(), sql::COUNT_PRUNED_BETWEEN)?
             .query_row([self.earlier.id, self.later.id], |row| row.get(0))
             .context(Operation::CompareSnapshots)?;
         // Lookups of most of the estate by key would take longer than a scan.
         let near = pruned == 0 && self.later.id - self.earlier.id <= NEAR_SNAPSHOTS;
-        Ok(if near { (sql::BEGAN_NEAR, false) } else { (sql::BEGAN_BETWEEN, true) })
+        Ok(if near { (sql::ARRIVED_OR_SUPERSEDED_BETWEEN, false) } else { (sql::STATES_BEGUN_BETWEEN, true) })
     }
 
     /// The change of a resource, from the version that ended, the one that began, and the current one.
@@ -237,7 +237,7 @@ impl<'c> Comparison<'c> {
             };
             Ok(CurrentVersion { since: row.get(7)?, version, cost })
         };
-        let found = statement(self.session.db(), sql::CURRENT_BY_KEY)?.query_row([key], columns).optional();
+        let found = statement(self.session.db(), sql::CURRENT_STATE_WITH_COST)?.query_row([key], columns).optional();
         found.context(Operation::CompareSnapshots)
     }
 }

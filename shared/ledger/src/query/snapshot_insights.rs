@@ -84,7 +84,7 @@ fn load_evaluated(
     keys: &[String],
 ) -> Result<(Vec<TagGroup>, BacklogHead), LedgerError> {
     let (mut sums, mut backlog) = (GroupSums::new(session, keys)?, BacklogHeadBuilder::default());
-    let mut query = statement(session.db(), sql::JUDGED_TO_TELL)?;
+    let mut query = statement(session.db(), sql::EVALUATED_FOR_INSIGHTS)?;
     let mut rows = query.query([snapshot.id]).context(Operation::ReadInsights)?;
     while let Some(row) = rows.next().context(Operation::ReadInsights)? {
         let (kind, tags, findings) =

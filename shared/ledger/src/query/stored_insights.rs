@@ -53,6 +53,6 @@ pub(crate) fn load(session: &ReadSession<'_>, snapshot: &Snapshot) -> Result<Opt
 
 /// The insights of a snapshot as JSON text.
 pub(crate) fn load_text(session: &ReadSession<'_>, snapshot: &Snapshot) -> Result<Option<String>, LedgerError> {
-    let body = statement(session.db(), sql::TOLD)?.query_row([snapshot.id], |row| row.get(0));
+    let body = statement(session.db(), sql::SNAPSHOT_INSIGHTS)?.query_row([snapshot.id], |row| row.get(0));
     body.optional().context(Operation::ReadInsights)
 }

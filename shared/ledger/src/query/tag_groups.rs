@@ -62,7 +62,7 @@ struct TagLists {
 
 /// The keys of the policy by whose tags resources are grouped.
 pub(crate) fn grouping_keys(db: &Connection, policy: &Policy) -> Result<Vec<String>, LedgerError> {
-    let values = rows(db, sql::TAG_VALUES, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+    let values = rows(db, sql::COUNT_TAG_VALUES, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
     let has_many_values = |key: &str| values.iter().any(|(counted, n)| counted == key && *n > MAX_VALUES);
     Ok(policy.keys().filter(|key| *key != NAME && !has_many_values(key)).map(str::to_owned).collect())
 }
@@ -173,7 +173,7 @@ fn load_partition(
     keys: &[String],
 ) -> Result<Vec<TagGroup>, LedgerError> {
     let mut sums = GroupSums::new(session, keys)?;
-    let mut statement = statement(session.db(), sql::JUDGED_WITH_TAGS)?;
+    let mut statement = statement(session.db(), sql::EVALUATED_WITH_TAGS)?;
     let mut rows = statement.query(part.parameters(snapshot)).context(Operation::ReadTags)?;
     while let Some(row) = rows.next().context(Operation::ReadTags)? {
         let (ids, tags, findings, usage, charged) = columns(row).context(Operation::ReadTags)?;

@@ -211,7 +211,7 @@ impl ReadSession<'_> {
 
     /// The newest snapshot of a scan of the complete estate.
     pub fn newest_full(&self) -> Result<Option<Snapshot>, LedgerError> {
-        let found = statement(self.db(), sql::NEWEST_WHOLE)?.query_row([], snapshot_columns).optional();
+        let found = statement(self.db(), sql::NEWEST_FULL_SNAPSHOT)?.query_row([], snapshot_columns).optional();
         found.context(Operation::ReadSnapshots)?.map(dated).transpose()
     }
 
@@ -223,8 +223,9 @@ impl ReadSession<'_> {
 
     /// When the scan of a snapshot began; also of a pruned snapshot.
     pub fn started_at(&self, id: i64) -> Result<jiff::Timestamp, LedgerError> {
-        let started =
-            statement(self.db(), sql::BEGAN)?.query_row([id], |row| row.get(0)).context(Operation::ReadSnapshots)?;
+        let started = statement(self.db(), sql::SNAPSHOT_STARTED_AT)?
+            .query_row([id], |row| row.get(0))
+            .context(Operation::ReadSnapshots)?;
         time(started)
     }
 

@@ -42,43 +42,48 @@ fn steps(ledger: &TestLedger, text: &str, parameters: &[&dyn ToSql]) -> (i32, us
 fn page_cost_is_independent_of_offset_and_size() {
     let (small, large) = (estate(1_000), estate(8_000));
     let middle = i64::MAX / 2;
-    for (name, text) in [("worst, same rank", sql::WORST_SAME), ("lacking, same rank", sql::LACKING_SAME)] {
-        let narrow: &dyn ToSql = if text == sql::WORST_SAME { &3 } else { &Null };
+    for (name, text) in
+        [("findings, same rank", sql::FINDINGS_SAME_RANK), ("missing tags, same rank", sql::MISSING_TAGS_SAME_RANK)]
+    {
+        let filter: &dyn ToSql = if text == sql::FINDINGS_SAME_RANK { &3 } else { &Null };
         for rank in [1, 2, (1 << 16) + 2] {
-            let requested = |ledger: &TestLedger, key: i64| {
-                steps(ledger, text, &[&2, &Null, &Null, &Null, &rank, &key, narrow, &51])
+            let page_steps = |ledger: &TestLedger, key: i64| {
+                steps(ledger, text, &[&2, &Null, &Null, &Null, &rank, &key, filter, &51])
             };
-            let (cost, rows) = requested(&large, middle);
+            let (cost, rows) = page_steps(&large, middle);
             assert!(cost < 60 * 51 + 200, "{name}, rank {rank}: {cost} steps for {rows} rows");
-            let (elsewhere, _) = requested(&large, i64::MAX);
-            let (of_few, _) = requested(&small, i64::MAX);
-            assert!((cost - elsewhere).abs() < 400, "{name}, rank {rank}: {cost} and {elsewhere} steps");
-            assert!((of_few - elsewhere).abs() < 400, "{name}, rank {rank}: {of_few} and {elsewhere} steps");
+            let (first_page, _) = page_steps(&large, i64::MAX);
+            let (small_ledger, _) = page_steps(&small, i64::MAX);
+            assert!((cost - first_page).abs() < 400, "{name}, rank {rank}: {cost} and {first_page} steps");
+            assert!(
+                (small_ledger - first_page).abs() < 400,
+                "{name}, rank {rank}: {small_ledger} and {first_page} steps"
+            );
         }
     }
-    let (cost, rows) = steps(&large, sql::WORST_BELOW, &[&2, &Null, &Null, &Null, &i64::MAX, &0, &3, &51]);
+    let (cost, rows) = steps(&large, sql::FINDINGS_LOWER_RANKS, &[&2, &Null, &Null, &Null, &i64::MAX, &0, &3, &51]);
     assert!(rows == 51 && cost < 60 * 51 + 200, "{cost} steps for {rows} rows");
 }
 
 /// Every statement with its name.
-fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
-    sql::ALL.iter().chain(sql::QUESTIONS).copied()
+fn all_statements() -> impl Iterator<Item = (&'static str, &'static str)> {
+    sql::ALL.iter().chain(sql::QUERIES).copied()
 }
 
-/// What a statement may cost, in steps.
+/// The steps that a statement may take.
 #[derive(Debug, Clone, Copy)]
 enum Budget {
-    /// However large the ledger is.
+    /// The same for every size of the ledger.
     Fixed(i32),
-    /// For each resource of the estate: who sweeps, checks, counts or lists a scope reads all.
+    /// For each resource of the estate, because the statement reads all of them.
     Each(i32),
-    /// Its work is inside one step.
+    /// Not measurable: SQLite does the work within one step.
     Uncounted,
 }
 
 use Budget::{Each, Fixed, Uncounted};
 
-/// Every statement, its budget and its parameters: `KEY` is a resource that is there, `-` null.
+/// Every statement, its budget and its parameters. `KEY` is the key of an existing resource, and `-` is null.
 const BUDGETS: &[(&str, Budget, &str)] = &[
     ("ADD_POLICY", Fixed(35), "d {}"),
     ("NEXT_SNAPSHOT", Fixed(20), ""),
@@ -108,23 +113,23 @@ const BUDGETS: &[(&str, Budget, &str)] = &[
     ("ADD_CURRENT", Fixed(110), "5 2 1 - 0 - 1 1 1 1 1 1 1 1 1 1 0"),
     ("PUT_CURRENT", Fixed(130), "5 2 1 - 0 - 1 1 1 1 1 1 1 1 1 1 0"),
     ("UPDATE_CONTEXT", Fixed(65), "KEY 1 1 1 1"),
-    ("CLOSE_VERSION", Fixed(80), "KEY 3 1"),
+    ("ADD_ENDED_STATE", Fixed(80), "KEY 3 1"),
     ("CORRECT_CHANGE_KIND", Fixed(60), "3 KEY 1 2"),
     ("DROP_CURRENT", Fixed(50), "KEY"),
     ("ADD_ARRIVAL", Fixed(30), "3 KEY 0"),
     ("REPLACE_RESOURCE", Fixed(30), "KEY 1 1 1 -"),
-    ("CURRENT_OF", Fixed(30), "KEY"),
+    ("CURRENT_STATE", Fixed(30), "KEY"),
     ("ADD_SCOPE", Fixed(60), "3 1 1 1 3 1 1 0 0 - - -"),
-    ("ONE_STALE_LESS", Fixed(30), "2 1 1 1"),
+    ("DECREMENT_STALE", Fixed(30), "2 1 1 1"),
     ("OPEN_VIOLATIONS", Fixed(25), "KEY"),
-    ("ENDED_BEFORE", Fixed(20), "KEY 1"),
+    ("VIOLATION_CLOSED_BEFORE", Fixed(20), "KEY 1"),
     ("OPEN_VIOLATION", Fixed(60), "5 1 3"),
-    ("LOSE_VIOLATIONS", Fixed(75), "KEY 2"),
-    ("SEE_VIOLATIONS", Fixed(70), "KEY"),
+    ("MARK_VIOLATIONS_UNSEEN", Fixed(75), "KEY 2"),
+    ("MARK_VIOLATIONS_SEEN", Fixed(70), "KEY"),
     ("CLOSE_VIOLATION", Fixed(15), "KEY 1 3 fixed 2"),
     ("ADD_CELL", Fixed(65), "3 1 1 1 0 0 0 0 0 0 0 0 0 0 0"),
     ("ADD_RULE_COUNT", Fixed(30), "3 1 1 1"),
-    ("ADD_LIFE", Fixed(40), "3 1 1 1 0 0 0 0"),
+    ("ADD_VIOLATION_FLOW", Fixed(40), "3 1 1 1 0 0 0 0"),
     ("ADD_FIXED", Fixed(30), "3 1 1"),
     ("DROP_USAGE", Fixed(20), "1 1 1"),
     ("ADD_USAGE", Fixed(40), "1 1 1 1 1 1 1"),
@@ -132,9 +137,9 @@ const BUDGETS: &[(&str, Budget, &str)] = &[
     ("ADD_BILL_TEXT", Fixed(40), "AWS"),
     ("LINES_OF_DAYS", Fixed(40), "1 2"),
     ("ADD_BILL_BEFORE", Fixed(60), "1 1 1 1 1 1 1"),
-    ("ADD_KNOWN_BEFORE", Fixed(40), "9 x"),
-    ("KNOWN_AFTER", Fixed(20), "1"),
-    ("BILL_UNDONE", Fixed(25), "1 2 1"),
+    ("ADD_BILL_STATE_BEFORE", Fixed(40), "9 x"),
+    ("BILL_STATE_AFTER", Fixed(20), "1"),
+    ("EARLIER_BILL_AMOUNTS", Fixed(25), "1 2 1"),
     ("DROP_BILL_DAYS", Fixed(20), "1 2"),
     ("ADD_BILL", Fixed(60), "1 1 1 1 1 1"),
     ("PUT_BILL_MONTH", Fixed(60), "1 2 - 1 1 NetAmortizedCost p 1 t 1"),
@@ -162,23 +167,23 @@ const BUDGETS: &[(&str, Budget, &str)] = &[
     ("BILL_DAY_OF_LINE", Fixed(20), "1"),
     ("BILL_TEXT", Fixed(20), "1"),
     ("ALLOCATION_TAGS", Fixed(20), ""),
-    ("BILL_NEEDS", Fixed(50), ""),
+    ("BILL_REQUESTS_NEEDED", Fixed(50), ""),
     ("BILL_GAP", Fixed(20), ""),
     ("RETAINED_SNAPSHOTS", Fixed(25), ""),
-    ("DROP_VERSIONS", Each(1), "1 2"),
+    ("DROP_ENDED_STATES", Each(1), "1 2"),
     ("DROP_LINES_BETWEEN", Fixed(40), "0 1"),
-    ("DROP_KNOWN_BETWEEN", Fixed(40), "0 1"),
+    ("DROP_BILL_STATES_BETWEEN", Fixed(40), "0 1"),
     ("DROP_SCOPES", Fixed(20), "2"),
     ("DROP_CELLS", Fixed(20), "2"),
     ("DROP_RULE_COUNTS", Fixed(40), "2"),
     ("DROP_TAG_COUNTS", Fixed(35), "2"),
     ("DROP_ARRIVALS", Fixed(15), "2"),
-    ("DROP_TOLD", Fixed(15), "2"),
+    ("DROP_INSIGHTS", Fixed(15), "2"),
     ("MARK_PRUNED", Fixed(35), "1"),
     ("DROP_BILL_BEFORE", Fixed(25), "0"),
-    ("DROP_KNOWN_BEFORE", Fixed(25), "0"),
+    ("DROP_BILL_STATES_BEFORE", Fixed(25), "0"),
     ("DROP_OLD_VIOLATIONS", Each(5), "2"),
-    ("DROP_FORGOTTEN_RESOURCES", Each(7), ""),
+    ("DROP_UNREFERENCED_RESOURCES", Each(7), ""),
     ("DROP_UNUSED_TAG_SETS", Each(8), ""),
     ("DROP_UNUSED_LINK_SETS", Each(8), ""),
     ("LINK_SETS", Fixed(15), ""),
@@ -195,7 +200,7 @@ const BUDGETS: &[(&str, Budget, &str)] = &[
     ("DROP_CREATORS", Fixed(20), ""),
     ("DROP_PRINCIPALS", Fixed(20), ""),
     ("CREATOR_OF", Fixed(20), "KEY"),
-    ("LIVING_TAGGED", Each(32), "[1]"),
+    ("CURRENT_FOR_TRAINING", Each(32), "[1]"),
     ("PRINCIPALS", Fixed(15), ""),
     ("TAG_SET_OF", Fixed(15), "KEY"),
     ("LINK_SET", Fixed(15), "1"),
@@ -206,31 +211,31 @@ const BUDGETS: &[(&str, Budget, &str)] = &[
     ("ADD_FEATURE_COUNTS", Fixed(25), "5 blob"),
     ("ADD_FEATURE_COUNTS_VALUE", Fixed(40), "5 Sales"),
     ("ADD_FEATURE_COUNTS_MODEL", Fixed(40), "2 {}"),
-    ("UNTOLD", Fixed(45), ""),
-    ("ADD_TOLD", Fixed(35), "2 {}"),
-    ("TOLD", Fixed(15), "2"),
+    ("SNAPSHOTS_WITHOUT_INSIGHTS", Fixed(45), ""),
+    ("ADD_INSIGHTS", Fixed(35), "2 {}"),
+    ("SNAPSHOT_INSIGHTS", Fixed(15), "2"),
     ("INTEGRITY", Uncounted, ""),
     ("TAG_SET_KEYS", Fixed(30), ""),
     ("FINDING_SETS", Fixed(25), ""),
     ("RESOURCES", Each(8), ""),
-    ("JUDGED", Each(7), ""),
+    ("CURRENT_FINDING_SETS", Each(7), ""),
     ("SNAPSHOTS", Fixed(45), ""),
-    ("AS_OF", Each(20), "2"),
+    ("RESOURCES_AS_OF", Each(20), "2"),
     ("RULE_ROWS", Fixed(40), "2"),
     ("TAG_ROWS", Fixed(40), "2"),
     ("GAP_COUNT", Fixed(20), "2"),
     ("FREE_BYTES", Fixed(25), ""),
     ("USAGE_COUNTED", Each(10), ""),
     ("FIXED_COUNTED", Each(20), "0"),
-    ("FIXED_WRITTEN", Fixed(20), "0"),
-    ("LIFE_COUNTED", Each(60), "0"),
-    ("LIFE_WRITTEN", Fixed(60), "0"),
+    ("FIXED_RECORDED", Fixed(20), "0"),
+    ("VIOLATION_FLOW_COUNTED", Each(60), "0"),
+    ("VIOLATION_FLOW_RECORDED", Fixed(60), "0"),
     ("COUNT_RETAINED", Fixed(25), ""),
     ("COUNT_PRUNED", Fixed(20), ""),
-    ("SPAN", Fixed(35), ""),
+    ("RETAINED_SPAN", Fixed(35), ""),
     ("COUNT_CURRENT", Fixed(15), ""),
     ("COUNT_RESOURCES", Fixed(15), ""),
-    ("COUNT_VERSIONS", Fixed(15), ""),
+    ("COUNT_ENDED_STATES", Fixed(15), ""),
     ("COUNT_OPEN", Each(6), ""),
     ("COUNT_CLOSED", Each(5), ""),
     ("TABLE_SIZES", Uncounted, ""),
@@ -242,59 +247,59 @@ const BUDGETS: &[(&str, Budget, &str)] = &[
     ("TAG_BY_ID", Fixed(15), "1"),
     ("RULE_BY_ID", Fixed(15), "1"),
     ("NEWEST_SNAPSHOT", Fixed(25), ""),
-    ("BEGAN", Fixed(15), "1"),
-    ("NEWEST_WHOLE", Fixed(30), ""),
+    ("SNAPSHOT_STARTED_AT", Fixed(15), "1"),
+    ("NEWEST_FULL_SNAPSHOT", Fixed(30), ""),
     ("SNAPSHOT_BY_ID", Fixed(25), "1"),
     ("SNAPSHOTS_SINCE", Fixed(45), "0"),
-    ("OLDEST_KEPT", Fixed(30), ""),
-    ("LIFE", Fixed(150), "0 - -"),
+    ("OLDEST_RETAINED", Fixed(30), ""),
+    ("VIOLATION_FLOW", Fixed(150), "0 - -"),
     ("FIXED_DAYS", Fixed(30), "0"),
     ("RULES", Fixed(35), ""),
     ("TAG_COUNT", Fixed(15), "2 1"),
     ("SPEND_BY_DAY", Fixed(60), ""),
     ("POLICY_BODY", Fixed(15), "digest"),
     ("SCOPES", Fixed(30), "2"),
-    ("WHOLE_SCOPES", Fixed(20), "2"),
+    ("COMPLETE_SCOPES", Fixed(20), "2"),
     ("CELLS", Fixed(30), "2"),
     ("RULE_COUNTS", Fixed(135), "2 -"),
     ("FINDING_SET_COUNTS", Each(26), "2"),
-    ("WORST_SAME", Fixed(1805), "2 - - - 1 MIDDLE 3 51"),
-    ("WORST_BELOW", Fixed(1685), "2 - - - 1001 MIDDLE 3 51"),
-    ("LACKING_SAME", Fixed(1900), "2 - - - 1 MIDDLE - 51"),
-    ("LACKING_BELOW", Fixed(1900), "2 - - - 65537 MIDDLE - 51"),
-    ("WORST_OF_SCOPES", Each(10), ""),
-    ("LACKING_OF_SCOPES", Each(16), ""),
-    ("ENDED_SINCE", Each(60), "1"),
-    ("ENDED_VERSION", Fixed(25), "2 1 KEY"),
-    ("LACKING_ALL", Each(40), "2"),
-    ("AS_OF_KEYS", Fixed(90), "2 KEY"),
+    ("FINDINGS_SAME_RANK", Fixed(1805), "2 - - - 1 MIDDLE 3 51"),
+    ("FINDINGS_LOWER_RANKS", Fixed(1685), "2 - - - 1001 MIDDLE 3 51"),
+    ("MISSING_TAGS_SAME_RANK", Fixed(1900), "2 - - - 1 MIDDLE - 51"),
+    ("MISSING_TAGS_LOWER_RANKS", Fixed(1900), "2 - - - 65537 MIDDLE - 51"),
+    ("CURRENT_WITH_FINDINGS", Each(10), ""),
+    ("CURRENT_MISSING_TAGS", Each(16), ""),
+    ("SUPERSEDED_SINCE", Each(60), "1"),
+    ("SUPERSEDED_STATE", Fixed(25), "2 1 KEY"),
+    ("MISSING_TAGS_AS_OF", Each(40), "2"),
+    ("RESOURCES_AS_OF_BY_KEY", Fixed(90), "2 KEY"),
     ("RESOURCE_BY_KEY", Fixed(30), "KEY"),
     ("COSTS_BY_VERDICT", Fixed(30), ""),
-    ("TAG_VALUES", Fixed(120), ""),
-    ("JUDGED_WITH_TAGS", Each(16), "1 0 MIDDLE 0"),
-    ("JUDGED_TO_TELL", Each(16), "1"),
-    ("ENDED_BETWEEN", Each(1), "1 2 0 9223372036854775807"),
-    ("BEGAN_BETWEEN", Each(8), "1 2 0 9223372036854775807"),
-    ("BEGAN_NEAR", Each(6), "1 2 0 9223372036854775807"),
-    ("CURRENT_BY_KEY", Fixed(30), "KEY"),
-    ("CHANGES_UP_TO", Each(1), "1 2 100000"),
-    ("THINNED_BETWEEN", Fixed(25), "1 2"),
-    ("TURNED_SINCE", Each(5), "1"),
+    ("COUNT_TAG_VALUES", Fixed(120), ""),
+    ("EVALUATED_WITH_TAGS", Each(16), "1 0 MIDDLE 0"),
+    ("EVALUATED_FOR_INSIGHTS", Each(16), "1"),
+    ("STATES_ENDED_BETWEEN", Each(1), "1 2 0 9223372036854775807"),
+    ("STATES_BEGUN_BETWEEN", Each(8), "1 2 0 9223372036854775807"),
+    ("ARRIVED_OR_SUPERSEDED_BETWEEN", Each(6), "1 2 0 9223372036854775807"),
+    ("CURRENT_STATE_WITH_COST", Fixed(30), "KEY"),
+    ("COUNT_CHANGES_UP_TO", Each(1), "1 2 100000"),
+    ("COUNT_PRUNED_BETWEEN", Fixed(25), "1 2"),
+    ("VERDICTS_CHANGED_SINCE", Each(5), "1"),
     ("SNAPSHOT_BEFORE", Fixed(25), "1"),
-    ("VIOLATIONS_OF", Fixed(40), "KEY 2"),
+    ("VIOLATIONS_OPEN_AS_OF", Fixed(40), "KEY 2"),
     ("ALL_TAGS", Fixed(60), ""),
     ("ALL_TAG_SETS", Fixed(35), ""),
     ("ALL_TAG_KEYS", Fixed(60), ""),
-    ("LIVING_TO_JUDGE", Each(40), "1 0 MIDDLE 0 1 1"),
-    ("JUDGED_TO_FIX", Each(35), "1 0 MIDDLE 0"),
+    ("ALL_FOR_SIMULATION", Each(40), "1 0 MIDDLE 0 1 1"),
+    ("EVALUATED_FOR_REMEDIATION", Each(35), "1 0 MIDDLE 0"),
     ("FEATURE_COUNTS_MODEL", Fixed(20), ""),
     ("FEATURE_COUNTS", Fixed(15), "5"),
     ("FEATURE_COUNTS_VALUE", Fixed(15), "1"),
-    ("FEATURE_COUNTS_VALUE_NAMED", Fixed(15), "Sales"),
-    ("PLACE_OF", Fixed(15), "KEY"),
+    ("FEATURE_COUNTS_VALUE_ID", Fixed(15), "Sales"),
+    ("RELATIONSHIPS_OF", Fixed(15), "KEY"),
 ];
 
-fn parameters(ledger: &TestLedger, expected: &str) -> Vec<Value> {
+fn parse_parameters(ledger: &TestLedger, parameters: &str) -> Vec<Value> {
     let value = |word: &str| match word {
         "-" => Value::Null,
         "KEY" => Value::Integer(ledger.number("SELECT min(key) FROM current")),
@@ -303,15 +308,15 @@ fn parameters(ledger: &TestLedger, expected: &str) -> Vec<Value> {
         number if number.parse::<i64>().is_ok() => Value::Integer(number.parse().unwrap()),
         text => Value::Text(text.to_owned()),
     };
-    expected.split_whitespace().map(value).collect()
+    parameters.split_whitespace().map(value).collect()
 }
 
-/// Of every statement, on a connection that may write, and nothing of it is kept.
-fn cost(ledger: &TestLedger, text: &str, expected: &str) -> i32 {
+/// The steps of a statement, on a connection that may write. The changes are discarded.
+fn count_steps(ledger: &TestLedger, text: &str, parameters: &str) -> i32 {
     let connection = ledger.sql();
     connection.execute_batch("PRAGMA foreign_keys = OFF; BEGIN").unwrap();
     let mut statement = connection.prepare(text).unwrap();
-    let mut rows = statement.query(params_from_iter(parameters(ledger, expected))).unwrap();
+    let mut rows = statement.query(params_from_iter(parse_parameters(ledger, parameters))).unwrap();
     while rows.next().unwrap().is_some() {}
     drop(rows);
     statement.get_status(StatementStatus::VmStep)
@@ -321,16 +326,16 @@ fn cost(ledger: &TestLedger, text: &str, expected: &str) -> i32 {
 /// ledgers of 1,000 and 8,000 resources. No statement is without a budget.
 #[test]
 fn statements_stay_within_step_budgets() {
-    let named: Vec<&str> = BUDGETS.iter().map(|(name, ..)| *name).collect();
-    assert_eq!(named, all().map(|(name, _)| name).collect::<Vec<_>>());
+    let budgeted: Vec<&str> = BUDGETS.iter().map(|(name, ..)| *name).collect();
+    assert_eq!(budgeted, all_statements().map(|(name, _)| name).collect::<Vec<_>>());
     let (small, large) = (estate(1_000), estate(8_000));
-    for ((name, budget, expected), (_, text)) in BUDGETS.iter().zip(all()) {
-        let most = match budget {
+    for ((name, budget, parameters), (_, text)) in BUDGETS.iter().zip(all_statements()) {
+        let max = match budget {
             Fixed(steps) => [*steps; 2],
             Each(steps) => [1_000 * steps + 200, 8_000 * steps + 200],
             Uncounted => continue,
         };
-        let costs = [&small, &large].map(|ledger| cost(ledger, text, expected));
-        assert!(costs.iter().zip(most).all(|(cost, most)| *cost <= most), "{name}: {costs:?} steps, {most:?} allowed");
+        let costs = [&small, &large].map(|ledger| count_steps(ledger, text, parameters));
+        assert!(costs.iter().zip(max).all(|(cost, max)| *cost <= max), "{name}: {costs:?} steps, {max:?} allowed");
     }
 }

@@ -133,7 +133,7 @@ impl ScopeLog {
         for row in self.rows.iter_mut().filter(|row| row.scope == scope && row.stale > 0) {
             row.stale -= 1;
         }
-        snapshot.run(sql::ONE_STALE_LESS, params![snapshot.id, ids.account, ids.region, ids.resource_type])
+        snapshot.run(sql::DECREMENT_STALE, params![snapshot.id, ids.account, ids.region, ids.resource_type])
     }
 
     pub(crate) fn into_rows(self) -> Vec<ScopeRow> {

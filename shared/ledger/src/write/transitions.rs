@@ -56,7 +56,7 @@ pub(crate) fn close_previous_scope(
         return Ok(false);
     }
     let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, ScopeIds::read(row, 1)?, version_columns(row, 4)?));
-    let Some((since, ids, state)) = rows(snapshot.connection(), sql::CURRENT_OF, [key], columns)?.pop() else {
+    let Some((since, ids, state)) = rows(snapshot.connection(), sql::CURRENT_STATE, [key], columns)?.pop() else {
         return correct_to_moved(snapshot, changes, key, ChangeKind::Removed);
     };
     if scopes.is_recorded(ids) {
@@ -99,7 +99,7 @@ pub(crate) fn record_change(
     close_state(snapshot, changes, key, ChangeKind::between(before, state))?;
     put_state(snapshot, ids, key, state)?;
     if state.state == State::Unknown {
-        return snapshot.run(sql::LOSE_VIOLATIONS, params![key, snapshot.previous]);
+        return snapshot.run(sql::MARK_VIOLATIONS_UNSEEN, params![key, snapshot.previous]);
     }
     // With the same tags, only another policy or program can give another evaluation: the violation was not fixed.
     let cause = if before.same_tags(state) { Cause::Policy } else { Cause::Fixed };
@@ -119,11 +119,11 @@ pub(crate) fn update_violations(
     for violation in open.iter().filter(|(rule, _)| !rules.contains(rule)) {
         close_violation(snapshot, changes, ids, key, *violation, cause)?;
     }
-    snapshot.run(sql::SEE_VIOLATIONS, params![key])?;
+    snapshot.run(sql::MARK_VIOLATIONS_SEEN, params![key])?;
     let new: BTreeSet<i64> =
         rules.iter().copied().filter(|rule| !open.iter().any(|(recorded, _)| recorded == rule)).collect();
     for rule in new {
-        let reopened = statement(snapshot.connection(), sql::ENDED_BEFORE)?
+        let reopened = statement(snapshot.connection(), sql::VIOLATION_CLOSED_BEFORE)?
             .exists([key, rule])
             .context(Operation::WriteSnapshot)?;
         open_violation(snapshot, changes, ids, key, rule, reopened)?;
@@ -217,7 +217,7 @@ pub(crate) fn end(
     snapshot.run(sql::DROP_CURRENT, params![key])?;
     if kind == ChangeKind::LeftScope {
         // The scope was not scanned, so the violation may still be there.
-        return snapshot.run(sql::LOSE_VIOLATIONS, params![key, snapshot.previous]);
+        return snapshot.run(sql::MARK_VIOLATIONS_UNSEEN, params![key, snapshot.previous]);
     }
     let open = list_open_violations(snapshot, key)?;
     open.into_iter().try_for_each(|violation| close_violation(snapshot, changes, ids, key, violation, Cause::Removed))
@@ -230,7 +230,7 @@ fn close_state(
     kind: ChangeKind,
 ) -> Result<(), LedgerError> {
     changes.count(kind);
-    snapshot.run(sql::CLOSE_VERSION, params![key, snapshot.id, kind.number()])
+    snapshot.run(sql::ADD_ENDED_STATE, params![key, snapshot.id, kind.number()])
 }
 
 pub(crate) fn put_state(

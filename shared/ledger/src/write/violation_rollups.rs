@@ -63,7 +63,7 @@ impl ViolationEvents {
             // The row of this snapshot is written at its end.
             None if opened == snapshot.id => today,
             None => {
-                let started = statement(snapshot.connection(), sql::BEGAN)?
+                let started = statement(snapshot.connection(), sql::SNAPSHOT_STARTED_AT)?
                     .query_row([opened], |row| row.get(0))
                     .context(Operation::ReadSnapshots)?;
                 number_of(day_of(time(started)?))
@@ -80,7 +80,7 @@ impl ViolationEvents {
         if snapshot == 1 {
             return Ok(());
         }
-        let mut add = statement(db, sql::ADD_LIFE)?;
+        let mut add = statement(db, sql::ADD_VIOLATION_FLOW)?;
         for ((rule, resource_type), counts) in &self.by_rule {
             let EventCounts { opened, reopened, fixed, removed, dropped } = counts;
             add.execute(params![snapshot, rule, resource_type, opened, reopened, fixed, removed, dropped])
