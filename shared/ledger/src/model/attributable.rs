@@ -13,7 +13,7 @@ pub(crate) enum Attributable {
 }
 
 impl Attributable {
-    /// What the policy forgives in the spelling of a required key, a bill does not.
+    /// A policy can accept another case of a required key as a warning. A bill does not: AWS treats such a key as another key.
     pub(crate) fn of(state: State, policy: &Policy, findings: &[Rule]) -> Self {
         let required = |tag: &str| policy.required().iter().any(|rule| rule.name() == tag);
         match state {

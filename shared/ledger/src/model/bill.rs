@@ -9,19 +9,19 @@ use tagledger_cost::{
 };
 use tagledger_policy::Policy;
 
-/// Which sum a line of the bill belongs to; `schema.sql` says what each is by.
+/// The part of the bill that a line belongs to. Each part has its own two keys; `schema.sql` lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BillPart {
-    /// All charges, by service and kind of charge.
+    /// All charges, by service and record type.
     Charges = 1,
-    /// Spend that must carry some key, by region and account.
+    /// Spend that must carry a required tag key, by region and account.
     Places = 2,
-    /// Of that, what lacks a key or its value, by service and account.
+    /// The part of that spend without a required key or its value, by service and account.
     GapByService = 3,
-    /// The same, by region and account.
+    /// The same spend, by region and account.
     GapByPlace = 4,
-    /// Spend that must carry a key, by key and value.
+    /// Spend that must carry a required tag key, by tag key and tag value.
     Values = 5,
 }
 
@@ -29,132 +29,132 @@ impl BillPart {
     pub(crate) const ALL: [Self; 5] = [Self::Charges, Self::Places, Self::GapByService, Self::GapByPlace, Self::Values];
 }
 
-/// A line of the bill.
+/// A line of the bill: an amount of one day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BillLine {
-    /// When.
+    /// The day, UTC.
     pub day: Date,
-    /// Of which sum.
+    /// The part of the bill.
     pub part: BillPart,
-    /// What the part is by, first.
+    /// The first key of the part.
     pub a: String,
-    /// And second.
+    /// The second key of the part.
     pub b: String,
-    /// ISO 4217.
+    /// The currency code, ISO 4217.
     pub currency: String,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
 }
 
-/// A month as it was asked for, whole.
+/// The bill of one month, read completely.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MonthBill {
-    /// From the first of the month to the last day that was asked for.
+    /// From the first of the month to the last day that was requested.
     pub days: Days,
-    /// When it was asked for.
+    /// When it was requested.
     pub asked_at: Timestamp,
-    /// The first day that may still change.
+    /// The first day whose amounts can still change; none when the month is final.
     pub open_from: Option<Date>,
-    /// Which amounts.
+    /// The cost metric.
     pub metric: Metric,
-    /// Whose bill it is.
+    /// The payer account.
     pub payer: String,
-    /// Names all that the answers depend on.
+    /// A digest of everything that the responses depend on. When it changes, the month is requested again.
     pub terms: String,
-    /// Requests that it took.
+    /// The number of requests.
     pub requests: u64,
-    /// All of it.
+    /// All lines.
     pub lines: Vec<BillLine>,
 }
 
-/// Why a bill was not read to its end.
+/// Why the bill was not read completely.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BillGap {
-    /// When it was asked.
+    /// When it was requested.
     pub asked_at: Timestamp,
-    /// As of a scope's gap, or `budget`.
+    /// The reason, as in the gap of a scope, or `budget`.
     pub reason: String,
-    /// The call that failed, as IAM names it.
+    /// The AWS operation that failed, as IAM names it.
     pub operation: String,
-    /// AWS's own words.
+    /// The error message of AWS.
     pub message: String,
-    /// Requests that a month takes at least, as far as that is known; 0 when it is not.
+    /// The smallest number of requests for a month, if known; else 0.
     pub needs: u64,
 }
 
-/// What a scan brings home from the bill.
+/// The parts of the bill that a scan collected.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BillCollection {
-    /// When it asked.
+    /// When the collection began.
     pub asked_at: Timestamp,
-    /// How often.
+    /// The number of requests.
     pub requests: u64,
-    /// Months read whole.
+    /// The months that were read completely.
     pub months: Vec<MonthBill>,
-    /// Whether bills are split by the required keys; none: what is known of it stays.
+    /// The status of the required tag keys as cost allocation tags. With none, the recorded status stays.
     pub tags: Option<Vec<AllocationTag>>,
-    /// What single resources cost; none: what is known of it stays.
+    /// The costs of single resources. With none, the recorded costs stay.
     pub singles: Option<ResourceCosts>,
-    /// What ended it before its time. Months that are not among those read stay as they were.
+    /// Why the collection stopped early. The recorded months that it did not read stay as they were.
     pub gap: Option<BillGap>,
 }
 
-/// What is known of a month.
+/// A recorded month, without its lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedMonth {
-    /// The days asked for.
+    /// The requested days.
     pub days: Days,
-    /// The first that may still change.
+    /// The first day whose amounts can still change; none when the month is final.
     pub open_from: Option<Date>,
-    /// When it was asked for last.
+    /// When it was last requested.
     pub asked_at: Timestamp,
-    /// Which amounts.
+    /// The cost metric.
     pub metric: Metric,
-    /// Whose bill it is.
+    /// The payer account.
     pub payer: String,
-    /// Digest of the policy that decided what of it is a gap.
+    /// The digest of the policy that decided which spend is an attribution gap.
     pub policy_digest: String,
-    /// Names all that the answers depended on.
+    /// A digest of everything that the responses depended on.
     pub terms: String,
 }
 
-/// What is known of the bill before it is asked.
+/// The recorded bill, before a scan requests it again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordedBill {
-    /// Months, in order.
+    /// The months in order.
     pub months: Vec<RecordedMonth>,
-    /// Whether bills are split by the keys that were required when it was asked last.
+    /// The status of the tag keys that were required at the last request, as cost allocation tags.
     pub tags: Vec<AllocationTag>,
-    /// Requests made on the day in question.
+    /// The number of requests on the given day.
     pub requests_today: u64,
-    /// Requests that a month takes at least; 0 when that is not known.
+    /// The smallest number of requests for a month; 0 when it is not known.
     pub needs: u64,
-    /// On what the costs of single resources are based; none before they were asked for.
+    /// The basis of the costs of single resources; none before they were requested.
     pub basis: Option<RecordedBasis>,
 }
 
-/// Sums of some days.
+/// The sums of the bill over some days.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bill {
-    /// By part, currency, and what the part is by.
+    /// The amounts by part, currency, first key and second key.
     pub sums: BTreeMap<(BillPart, String, String, String), Amount>,
 }
 
-/// A month, or a part of it, with what decides what of it is a gap.
+/// A billed month, or a part of it, with the policy that decides which spend is an attribution gap.
 #[derive(Debug, Clone)]
 pub struct BilledMonth {
-    /// What is known of the month.
+    /// The recorded month.
     pub month: RecordedMonth,
-    /// The days of it that are meant.
+    /// The selected days of the month.
     pub days: Days,
-    /// Their sums.
+    /// The sums of these days.
     pub bill: Bill,
-    /// The policy that it was asked by.
+    /// The policy that was in force when the month was requested.
     pub policy: Arc<Policy>,
 }
 
 impl BilledMonth {
-    /// What of it its tags attribute, in a currency.
+    /// The spend that tags attribute and the spend that they do not, in one currency.
     pub fn attribution(&self, currency: &str) -> Attribution {
         Attribution::compute(&self.bill.sums_in(currency), &TagScope::from_policy(&self.policy), self.month.days.last())
     }
@@ -176,7 +176,7 @@ impl Bill {
         }
     }
 
-    /// The currencies of all charges, that with most spend first.
+    /// The currencies of all charges with their sums, the largest sum first.
     pub fn currencies(&self) -> Vec<(String, Amount)> {
         let mut sums: BTreeMap<&str, Amount> = BTreeMap::new();
         for ((part, currency, _, _), amount) in &self.sums {
@@ -190,13 +190,13 @@ impl Bill {
     }
 }
 
-/// What the last whole month came to, or the running one when there is none: read once a snapshot, for many answers tell
-/// it.
+/// The taggable spend of the last complete month, or of the current one when there is none. It is computed once for each snapshot,
+/// because many answers contain it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MonthSpend {
-    /// Its days.
+    /// The days.
     pub days: Days,
-    /// Of all amounts.
+    /// The currency of all amounts.
     pub currency: String,
     /// Spend that must carry required tags.
     pub spend: TaggableSpend,
@@ -209,7 +209,7 @@ pub struct MonthSpend {
 }
 
 impl MonthSpend {
-    /// Of a bill that holds something; in the currency with most spend.
+    /// The spend of a month in the currency with the largest sum; none when the bill is empty.
     pub(crate) fn of(month: &BilledMonth) -> Option<Self> {
         let (currency, _) = month.bill.currencies().into_iter().next()?;
         let Attribution { spend, by_service, by_region, by_account, .. } = month.attribution(&currency);
@@ -217,18 +217,18 @@ impl MonthSpend {
     }
 }
 
-/// What a line of the bill is of: its part, and the ids of its currency and names.
+/// A line of the bill without day and amount: its part, and the row ids of its currency and its two keys.
 pub(crate) type Line = (i64, [i64; 3]);
 
-/// On what the costs of single resources are based so far.
+/// The recorded basis of the costs of single resources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedBasis {
-    /// The month whose spend is shared out.
+    /// The month whose spend is divided among the resources.
     pub days: Days,
-    /// When that was asked.
+    /// When it was requested.
     pub asked_at: Timestamp,
-    /// Whose bill it is.
+    /// The payer account.
     pub payer: String,
-    /// Whether the bill named single resources.
+    /// Whether the bill had resource IDs.
     pub named: bool,
 }

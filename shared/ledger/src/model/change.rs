@@ -8,7 +8,7 @@ use tagledger_policy::State;
 
 use crate::model::scope_ids::ScopeIds;
 
-/// A resource in one night.
+/// A resource as of one snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceVersion {
     /// Its state.
@@ -17,24 +17,24 @@ pub struct ResourceVersion {
     pub(crate) name: Option<Arc<str>>,
 }
 
-/// A resource that was not the same in both nights; there in one of them at least.
+/// A resource that differs between two snapshots. At least one of them has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceChange {
     /// Its key in the ledger.
     pub key: i64,
-    /// Where it is, or was.
+    /// Its scope; of a removed resource its last scope.
     pub scope: Arc<Scope>,
     pub(crate) ids: ScopeIds,
-    /// In the earlier night.
+    /// The resource in the earlier snapshot; none when that does not have it.
     pub before: Option<ResourceVersion>,
-    /// In the later one.
+    /// The resource in the later snapshot; none when that does not have it.
     pub after: Option<ResourceVersion>,
-    /// What it costs a month by the newest snapshot; none when that is not known or was not asked for.
+    /// Its monthly cost in the newest snapshot; none when the cost is not known or was not requested.
     pub cost: Option<Amount>,
 }
 
 impl ResourceVersion {
-    /// Local id of its tags but for the name.
+    /// The row id of its tag set, which does not contain the Name tag.
     pub(crate) fn tag_set(&self) -> Option<i64> {
         self.tag_set
     }
@@ -44,7 +44,7 @@ impl ResourceVersion {
         self.name.as_ref()
     }
 
-    /// Whether another night knew the same tags.
+    /// Whether both have the same tags.
     pub(crate) fn same_tags(&self, other: &Self) -> bool {
         self.tag_set == other.tag_set && self.name == other.name
     }
@@ -57,18 +57,18 @@ pub struct TagValue(pub(crate) Value);
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Value {
-    /// Of the tag with this local id.
+    /// The value of the tag with this row id.
     Tag(i64),
     Name(Arc<str>),
 }
 
-/// A key whose value differs between two nights.
+/// A tag key whose value differs between two snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TagChange {
-    /// The key, to the letter.
+    /// The key, exactly as AWS returns it.
     pub key: Arc<str>,
-    /// Its value in the earlier night; none: it was not there.
+    /// The value in the earlier snapshot; none when the tag was absent.
     pub before: Option<TagValue>,
-    /// Its value in the later one; none: it is there no more.
+    /// The value in the later snapshot; none when the tag was removed.
     pub after: Option<TagValue>,
 }

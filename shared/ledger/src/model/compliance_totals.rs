@@ -1,4 +1,4 @@
-//! How judged resources stand, and how by a policy that is not in force.
+//! Totals of evaluated resources, by the policy of a snapshot and by a draft policy.
 
 use std::ops::AddAssign;
 
@@ -6,35 +6,35 @@ use tagledger_cost::Amount;
 use tagledger_model::float;
 use tagledger_policy::State;
 
-/// Resources judged by two policies.
+/// Totals of resources that two policies evaluated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SimulatedTotals {
-    /// By the policy of the snapshot.
+    /// The totals by the policy of the snapshot.
     pub now: ComplianceTotals,
-    /// By the draft.
+    /// The totals by the draft policy.
     pub draft: ComplianceTotals,
-    /// Compliant now, and not by the draft.
+    /// Resources that are compliant now and non-compliant by the draft.
     pub newly_failing: u64,
-    /// Not compliant now, and by the draft.
+    /// Resources that are non-compliant now and compliant by the draft.
     pub newly_passing: u64,
-    /// Not judged now (exempt, or no required tag applies), and not compliant by the draft.
+    /// Resources that are not evaluated now (exempt, or no required tag applies) and non-compliant by the draft.
     pub newly_judged_failing: u64,
-    /// What those that newly fail cost a month, judged now or not, as far as it is known.
+    /// The monthly cost of all resources that only the draft finds non-compliant, whether they are evaluated now or not, if known.
     pub newly_failing_cost: Amount,
-    /// Of how many of them it is known.
+    /// The number of these resources whose cost is known.
     pub newly_failing_with_cost: u64,
 }
 
-/// Judged resources, with what they cost a month as far as that is known.
+/// Numbers of evaluated resources, and the sums of their monthly costs as far as these are known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ComplianceTotals {
-    /// With every required tag right.
+    /// Resources whose required tags are all present and valid.
     pub compliant: u64,
-    /// Without.
+    /// Resources with a required tag that is missing or not valid.
     pub non_compliant: u64,
-    /// What the compliant cost.
+    /// The monthly cost of the compliant resources.
     pub compliant_cost: Amount,
-    /// What the others cost.
+    /// The monthly cost of the non-compliant resources.
     pub non_compliant_cost: Amount,
 }
 
@@ -61,12 +61,12 @@ impl ComplianceTotals {
         }
     }
 
-    /// Compliant of all judged; none where nothing was judged.
+    /// The share of compliant resources, 0 to 1; none when no resource was evaluated.
     pub fn score(&self) -> Option<f64> {
         share(self.compliant, self.compliant + self.non_compliant)
     }
 
-    /// The same by cost.
+    /// The same share, weighted by cost.
     pub fn score_by_cost(&self) -> Option<f64> {
         let [compliant, others] =
             [self.compliant_cost, self.non_compliant_cost].map(|cost| cost.micros().max(0).unsigned_abs());
@@ -116,7 +116,7 @@ impl AddAssign for SimulatedTotals {
     }
 }
 
-/// Whether a draft finds a resource not compliant that is not so now.
+/// Whether a resource is non-compliant by a draft and is not so now.
 pub(crate) fn newly_fails(now: State, draft: State) -> bool {
     draft == State::NonCompliant && now != State::NonCompliant
 }

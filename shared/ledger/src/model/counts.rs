@@ -1,15 +1,15 @@
-//! Counts: the five states, and the findings.
+//! Counts of resources by state, and of findings.
 
 use std::ops::AddAssign;
 
 use tagledger_policy::{Severity, State};
 
-/// Counts of resources and findings. Additive: the tally of a whole is the sum of its parts' tallies.
+/// Counts of resources and findings. The counts of several scopes are the sum of the counts of each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ComplianceCounts {
-    /// Resources judged, with no required tag wrong.
+    /// Evaluated resources whose required tags are all present and valid.
     pub compliant: u64,
-    /// Resources judged, with a required tag wrong.
+    /// Evaluated resources with a required tag that is missing or not valid.
     pub non_compliant: u64,
     /// Resources to which no required tag applies.
     pub not_applicable: u64,
@@ -19,7 +19,7 @@ pub struct ComplianceCounts {
     pub exempt: u64,
     /// Resources without any user tag.
     pub untagged: u64,
-    /// Resources with user tags, but without a required one.
+    /// Resources with user tags and without a required one.
     pub missing_required: u64,
     /// Resources with a warning.
     pub warned: u64,
@@ -32,19 +32,19 @@ pub struct ComplianceCounts {
 }
 
 impl ComplianceCounts {
-    /// compliant / (compliant + non-compliant); none when nothing was judged, never 1.
+    /// compliant / (compliant + non-compliant), 0 to 1; none, and not 1, when no resource was evaluated.
     pub fn score(&self) -> Option<f64> {
         let judged = self.compliant + self.non_compliant;
         #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
         (judged > 0).then(|| self.compliant as f64 / judged as f64)
     }
 
-    /// All resources, whatever their state.
+    /// The number of resources in all states.
     pub fn total(&self) -> u64 {
         self.compliant + self.non_compliant + self.not_applicable + self.unknown + self.exempt
     }
 
-    /// Counts of one resource.
+    /// The counts of one resource.
     pub(crate) fn for_resource(
         state: State,
         missing_required: bool,
@@ -72,7 +72,7 @@ impl ComplianceCounts {
         one
     }
 
-    /// In the order of the columns of `rollup_cell`.
+    /// The counts in the order of the columns of `rollup_cell`.
     pub(crate) fn columns(&self) -> [u64; 11] {
         [
             self.compliant,

@@ -4,15 +4,15 @@ use tagledger_policy::Severity;
 
 use crate::model::snapshot::Rule;
 
-/// An interned set of findings: what it is, and what it counts as.
+/// An interned set of findings.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
-    /// None of the empty set, which is not kept.
+    /// The row id; none for the empty set, which has no row.
     pub(crate) id: Option<i64>,
     pub(crate) hash: i64,
-    /// In the order of the findings.
+    /// The rules in the order of the findings.
     pub(crate) rules: Vec<Rule>,
-    /// Their ids.
+    /// The row ids of the rules.
     pub(crate) ids: Vec<i64>,
 }
 

@@ -6,14 +6,14 @@ use tagledger_policy::Code;
 
 use crate::model::counts::ComplianceCounts;
 
-/// What ended a violation.
+/// Why a violation was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// Other tags.
+    /// The tags changed.
     Fixed,
-    /// Its resource has gone.
+    /// The resource was removed.
     Removed,
-    /// The same tags, judged otherwise.
+    /// The tags are the same, and another policy or program evaluated them.
     Policy,
 }
 
@@ -27,50 +27,51 @@ impl Cause {
     }
 }
 
-/// What a night said as a whole.
+/// The totals of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotTotals {
-    /// Counts of its resources.
+    /// The counts of its resources.
     pub tally: ComplianceCounts,
-    /// Scopes that were asked for.
+    /// The number of scopes in the scan.
     pub scopes: u64,
-    /// Of these, read whole.
+    /// The number of scopes that the scan read completely.
     pub whole: u64,
-    /// Names the set of scopes that were read whole: nights with equal names can be compared.
+    /// A hash of the set of completely read scopes. Snapshots with the same hash can be compared.
     pub coverage: i64,
 }
 
-/// What of violations is meant: of a kind of finding, about a tag; without either, all of severity error.
+/// Selects violations by finding code and tag. Without either, all violations of severity error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FlowFilter {
-    /// Of this kind.
+    /// Only violations with this finding code.
     pub code: Option<Code>,
-    /// About this tag.
+    /// Only violations of this tag key.
     pub tag: Option<String>,
 }
 
-/// What happened to violations in one night.
+/// The violations that opened and closed in one snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ViolationFlow {
-    /// Began.
+    /// Opened violations.
     pub opened: u64,
-    /// Of these, such as had been there before.
+    /// Opened violations that had been open and closed before.
     pub reopened: u64,
-    /// Ended, for the tags are right now.
+    /// Closed because the tags were fixed.
     pub fixed: u64,
-    /// Ended with their resources.
+    /// Closed because the resource was removed.
     pub removed: u64,
-    /// Ended, for the same tags are judged otherwise.
+    /// Closed because the policy or the program changed; the tags are the same.
     pub dropped: u64,
-    /// Of those fixed, how many had been open for how many days. Known of all errors together only.
+    /// Fixed violations: pairs of the number of days that they were open, and how many were open for that long. Recorded only for all
+    /// errors together.
     pub fixed_days: Vec<(i64, u64)>,
 }
 
-/// What was spent on a day, of what must carry tags.
+/// The taggable spend of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DaySpend {
-    /// Which.
+    /// The day, UTC.
     pub day: Date,
-    /// How much, and how much of it cannot be attributed.
+    /// The taggable spend, and the part of it that cannot be attributed.
     pub spend: TaggableSpend,
 }

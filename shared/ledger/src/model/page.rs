@@ -1,15 +1,15 @@
 //! Where a page of resources starts.
 
-/// A place in an order of resources: behind which a page begins.
+/// The position in an ordered list after which a page begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageStart {
-    /// The last row's rank.
+    /// The rank of the last row before the page.
     pub rank: i64,
-    /// Its key.
+    /// The key of that row.
     pub key: i64,
 }
 
 impl PageStart {
-    /// The beginning.
+    /// The start of the first page.
     pub const FIRST: Self = Self { rank: i64::MAX, key: i64::MAX };
 }

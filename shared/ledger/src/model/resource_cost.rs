@@ -6,34 +6,34 @@ use tagledger_model::{ResourceType, inventory::Scope};
 
 use crate::model::attributable::Attributable;
 
-/// On what the costs of single resources are based.
+/// The basis of the costs of single resources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CostBasis {
-    /// The month whose spend is shared out: costs are a month's, as in this one.
+    /// The month whose spend is divided among the resources. All costs are those of this month.
     pub days: Days,
-    /// Of all amounts.
+    /// The currency of all amounts.
     pub currency: String,
-    /// The days for which the bill names single resources; none when it does not.
+    /// The days for which the bill has resource IDs; none when it has none.
     pub window: Option<Days>,
-    /// Why it does not; empty when it does.
+    /// Why the bill has no resource IDs; empty when it has them.
     pub problem: String,
-    /// Types of which single resources have costs.
+    /// The resource types whose resources have costs.
     pub types: Vec<ResourceType>,
 }
 
 /// Where the cost of a resource comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CostSource {
-    /// The bill names the resource in the last fourteen days: its part of what its service cost in the month.
+    /// The bill lists the resource by ID in the last fourteen days. Its cost is its share of the service's amount in the month.
     ResourceCharges,
-    /// Its part of what the hours of its instance type or class cost in its account and region.
+    /// A share of the amount for the hours of its instance type or class in its account and region.
     InstanceHours,
-    /// Its part of what the gigabytes of its volume type cost in its account and region.
+    /// A share of the amount for the gigabytes of its volume type in its account and region.
     VolumeSize,
 }
 
 impl CostSource {
-    /// The stable name.
+    /// The name in answers, which does not change between versions.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ResourceCharges => "resource_charges",
@@ -43,32 +43,32 @@ impl CostSource {
     }
 }
 
-/// What a resource costs a month.
+/// The monthly cost of a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResourceCost {
-    /// How much.
+    /// The cost of a month.
     pub monthly: Amount,
-    /// Where the figure comes from.
+    /// The source of the cost.
     pub source: CostSource,
 }
 
-/// What the living resources of a scope cost a month, as far as it is known of single ones.
+/// The monthly cost of the current resources of a scope, as far as the costs of single resources are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScopeSpend {
-    /// Which.
+    /// The scope.
     pub scope: Scope,
-    /// How much.
+    /// The cost by whether tags attribute it.
     pub spend: CurrentTagSpend,
 }
 
-/// Spend by the tags of today.
+/// Spend by the current tags of the resources.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CurrentTagSpend {
-    /// Of resources with every required tag.
+    /// Spend on resources whose required tags are all present and valid.
     pub attributable: Amount,
-    /// Of those that lack one, or have a value that is not allowed.
+    /// Spend on resources with a required tag that is missing or has a value that is not allowed.
     pub unattributable: Amount,
-    /// Of those that are not judged.
+    /// Spend on resources that are not evaluated.
     pub not_judged: Amount,
 }
 
@@ -82,13 +82,13 @@ impl CurrentTagSpend {
     }
 }
 
-/// What living resources cost whose tags were put right, or spoilt, since a snapshot.
+/// The monthly cost of current resources whose tags were fixed or broken since a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemediatedSpend {
-    /// When its scan began.
+    /// When the scan of that snapshot began.
     pub since: Timestamp,
-    /// Of those that a bill could not attribute then, and can now; by scope.
+    /// Spend that a bill could not attribute then and can attribute now, by scope.
     pub fixed: Vec<(Scope, Amount)>,
-    /// The other way round.
+    /// Spend that a bill could attribute then and cannot attribute now, by scope.
     pub spoilt: Vec<(Scope, Amount)>,
 }

@@ -9,43 +9,43 @@ use tagledger_policy::State;
 
 use crate::model::{page::PageStart, resource_cost::ResourceCost, snapshot::Rule};
 
-/// An order of resources, and which of them are meant.
+/// The order of a list, and which resources it contains.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Order {
     Worst(OrderBySeverity),
-    /// Those that AWS says were created in that second or before it; none for all.
+    /// With a limit, only resources that were created at that second or earlier.
     Lacking(Option<i64>),
 }
 
-/// Resources with findings, those with most errors first.
+/// Resources with findings, those with the most errors first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OrderBySeverity {
-    /// Those with errors.
+    /// Whether to list resources with errors.
     pub errors: bool,
-    /// Those with warnings.
+    /// Whether to list resources with warnings.
     pub warnings: bool,
 }
 
-/// Resources without user tags, then those that lack most required ones.
+/// Resources without user tags, then those with the most missing required tags.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OrderByMissingTags {
-    /// Only those that AWS says were created at that time or before it.
+    /// Only resources that were created at this time or earlier.
     pub created_until: Option<Timestamp>,
 }
 
-/// Some resources in order.
+/// A page of a list of resources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourcePage {
-    /// At most as many as were asked for.
+    /// The resources, at most the requested number.
     pub rows: Vec<ResourceRow>,
-    /// Where the next page begins; none on the last one.
+    /// The start of the next page; none on the last page.
     pub next: Option<PageStart>,
 }
 
-/// One resource as of a snapshot.
+/// A resource as of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceRow {
-    /// Its place in the order: a page may be cut behind it.
+    /// Its position in the list. The next page can begin after it.
     pub place: PageStart,
     /// Its ARN.
     pub arn: Arn,
@@ -53,17 +53,17 @@ pub struct ResourceRow {
     pub scope: Scope,
     /// Its state.
     pub state: State,
-    /// Why it is unknown, when it is.
+    /// Why its tags could not be read; none for all states but `unknown`.
     pub unknown: Option<GapReason>,
-    /// Its tags as last known.
+    /// Its tags when they were last read.
     pub tags: TagSet,
-    /// When it was made, as AWS says.
+    /// When it was created; none when AWS does not return the time.
     pub created_at: Option<Timestamp>,
-    /// The first snapshot that saw it.
+    /// When the first scan that listed it began.
     pub first_seen: Timestamp,
-    /// What it costs a month; none when that is not known.
+    /// Its monthly cost; none when it is not known.
     pub cost: Option<ResourceCost>,
-    /// Its open violations, each with the time of the snapshot that first saw it; not read for pages of
-    /// resources that lack tags, which nobody asks for them.
+    /// Its open violations, each with the start time of the scan that opened it. Empty on pages of resources with missing tags, which do
+    /// not report violations.
     pub violations: Vec<(Rule, Timestamp)>,
 }

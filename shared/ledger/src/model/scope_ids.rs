@@ -2,7 +2,7 @@
 
 use rusqlite::Row;
 
-/// A scope by local ids.
+/// A scope by row ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ScopeIds {
     pub(crate) account: i64,
@@ -11,7 +11,7 @@ pub(crate) struct ScopeIds {
 }
 
 impl ScopeIds {
-    /// From three columns in the order account, region, type.
+    /// Reads three columns in the order account, region, type.
     pub(crate) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
         Ok(Self { account: row.get(first)?, region: row.get(first + 1)?, resource_type: row.get(first + 2)? })
     }

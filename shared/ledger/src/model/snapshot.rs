@@ -4,53 +4,53 @@ use jiff::Timestamp;
 use tagledger_model::inventory::{Gap, Scope};
 use tagledger_policy::{Code, Severity};
 
-/// One night of the ledger.
+/// One snapshot of the estate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Counts up from 1.
+    /// The number of the snapshot, from 1 on without gaps.
     pub id: i64,
-    /// When the scan began: the moment that the snapshot stands for.
+    /// When the scan began. The snapshot shows the estate at this time.
     pub started_at: Timestamp,
-    /// When it ended.
+    /// When the scan ended.
     pub finished_at: Timestamp,
-    /// Whether every scope was read whole.
+    /// Whether every scope was read completely.
     pub complete: bool,
-    /// Digest of the policy that judged it.
+    /// The digest of the policy that evaluated it.
     pub policy_digest: String,
-    /// Requests sent to AWS for it.
+    /// The number of requests that the scan sent to AWS.
     pub requests: u64,
-    /// Of its content; equal estates judged alike have equal fingerprints.
+    /// A hash of the resources. Equal estates with equal evaluations have equal fingerprints.
     pub fingerprint: i64,
-    /// Whether only a part of the estate was scanned. What was known of the rest was carried over from earlier snapshots.
+    /// Whether only a part of the estate was scanned. The rest was carried over from earlier snapshots.
     pub narrowed: bool,
 }
 
-/// How one scope of a snapshot ended.
+/// The result of the scan of one scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScopeRow {
-    /// Which.
+    /// The scope.
     pub scope: Scope,
-    /// The snapshot whose scan read it: an earlier one when it was carried over.
+    /// The snapshot whose scan read the scope; an earlier one when the scope was carried over.
     pub scanned_in: i64,
-    /// Whether its list was read to the last page.
+    /// Whether the list of resources was read to its last page.
     pub listed_all: bool,
-    /// Resources seen.
+    /// The number of listed resources.
     pub resources: u64,
-    /// Of these, whose tags could not be read.
+    /// The number of listed resources whose tags could not be read.
     pub unknown: u64,
-    /// Known from before, but not seen because of the gap.
+    /// The number of resources of the previous snapshot that the scan did not list because of the gap.
     pub stale: u64,
-    /// The first thing that could not be read.
+    /// The first error that left a part of the scope unread; none when it was read completely.
     pub gap: Option<Gap>,
 }
 
-/// One kind of finding: what, how bad, about which tag.
+/// A kind of finding.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rule {
-    /// What.
+    /// The finding code.
     pub code: Code,
-    /// How bad.
+    /// The severity.
     pub severity: Severity,
-    /// The tag key; empty when it is about the whole resource.
+    /// The tag key; empty when the finding is about the resource.
     pub tag: String,
 }
