@@ -42,7 +42,8 @@ fn plan_months(recorded: &[RecordedMonth], terms: &str, today: Date) -> Vec<Days
         // The usage of today is billed tomorrow.
         Days { end: month.end.min(today), ..month }
     };
-    let find = |days: &Days| recorded.iter().find(|month| month.days.first == days.first && month.terms == terms);
+    let find =
+        |days: &Days| recorded.iter().find(|month| month.days.first == days.first && month.scope_fingerprint == terms);
     let is_fresh = |days: &Days| {
         find(days).is_some_and(|month| {
             let age = number_of(today) - number_of(day_of(month.asked_at));
@@ -85,8 +86,8 @@ pub(crate) async fn collect_bill<C: Cloud>(
     let mut needs = RequestNeeds { questions: planner.tag_scope.max_questions() as u64, per_month: recorded.needs };
     while !months.is_empty() {
         // The costs of resources are read after the newest months and before older months, because most questions need them.
-        if collection.singles.is_none() && !collection.months.is_empty() {
-            collection.singles = planner.collect_resource_costs_if_due(recorded, &collection.months, now).await;
+        if collection.resource_costs.is_none() && !collection.months.is_empty() {
+            collection.resource_costs = planner.collect_resource_costs_if_due(recorded, &collection.months, now).await;
         }
         let requests_before = planner.requests;
         let max_in_request = if collection.months.is_empty() { FIRST_MONTHS } else { MAX_MONTHS };
@@ -123,8 +124,8 @@ pub(crate) async fn collect_bill<C: Cloud>(
             }
         }
     }
-    if collection.singles.is_none() {
-        collection.singles = planner.collect_resource_costs_if_due(recorded, &collection.months, now).await;
+    if collection.resource_costs.is_none() {
+        collection.resource_costs = planner.collect_resource_costs_if_due(recorded, &collection.months, now).await;
     }
     collection.requests = planner.requests;
     info!(months_n = collection.months.len(), requests_n = collection.requests, "bill read");
@@ -187,7 +188,7 @@ mod tests {
         let terms = "t".to_owned();
         let (payer, policy_digest) = ("111122223333".to_owned(), "d".to_owned());
         let (days, asked_at, metric) = (Days { first, end }, at(asked_at), Metric::NetAmortized);
-        RecordedMonth { days, open_from, asked_at, metric, payer, policy_digest, terms }
+        RecordedMonth { days, open_from, asked_at, metric, payer, policy_digest, scope_fingerprint: terms }
     }
 
     fn first_days(recorded: &[RecordedMonth], terms: &str, today: Date) -> BTreeSet<String> {

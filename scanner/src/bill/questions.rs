@@ -62,9 +62,9 @@ impl<C: Cloud> QuestionPlanner<'_, C> {
             self.add_values(&question, response, &mut sums, &mut invalid)?;
         }
         if let Some(question) = self.tag_scope.region_question(days, &services) {
-            sums.add(BillPart::Places, self.send_question(&question).await?)?;
+            sums.add(BillPart::ByRegion, self.send_question(&question).await?)?;
         }
-        let gaps = [BillPart::GapByService, BillPart::GapByPlace].into_iter();
+        let gaps = [BillPart::GapByService, BillPart::GapByRegion].into_iter();
         for (part, question) in gaps.zip(self.tag_scope.gap_questions(days, &services, &sort_by_spend(invalid))) {
             sums.add(part, self.send_question(&question).await?)?;
         }
@@ -79,7 +79,7 @@ impl<C: Cloud> QuestionPlanner<'_, C> {
                 open_from: estimated.iter().copied().find(within),
                 metric,
                 payer: self.payer.clone(),
-                terms: self.scope_fingerprint.clone(),
+                scope_fingerprint: self.scope_fingerprint.clone(),
                 requests,
                 lines: lines.iter().filter(|line| within(&line.day)).cloned().collect(),
             }
@@ -118,7 +118,7 @@ impl<C: Cloud> QuestionPlanner<'_, C> {
                 if !value.is_empty() && !self.tag_scope.allows(key, &value, last) {
                     *invalid.entry((key.clone(), value.clone())).or_default() += row.amount;
                 }
-                sums.add_line((row.day, BillPart::Values, key.clone(), value, row.currency.clone()), row.amount);
+                sums.add_line((row.day, BillPart::ByTagValue, key.clone(), value, row.currency.clone()), row.amount);
             }
         }
         Ok(())
@@ -203,7 +203,7 @@ impl Sums {
     }
 
     fn into_lines(self) -> Vec<BillLine> {
-        let line = |((day, part, a, b, currency), amount)| BillLine { day, part, a, b, currency, amount };
+        let line = |((day, part, a, b, currency), amount)| BillLine { day, part, key_a: a, key_b: b, currency, amount };
         self.lines.into_iter().filter(|(_, amount)| *amount != Amount::ZERO).map(line).collect()
     }
 }

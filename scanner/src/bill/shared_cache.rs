@@ -144,7 +144,7 @@ mod tests {
             open_from: None,
             metric: Metric::NetAmortized,
             payer: "111122223333".to_owned(),
-            terms: "terms".to_owned(),
+            scope_fingerprint: "terms".to_owned(),
             requests,
             lines: Vec::new(),
         }

@@ -19,19 +19,19 @@ fn october(asked_at: &str, all: i64, gap: i64, credit: i64) -> BillCollection {
     let line = |part, a: &str, b: &str, dollars: i64| BillLine {
         day,
         part,
-        a: a.to_owned(),
-        b: b.to_owned(),
+        key_a: a.to_owned(),
+        key_b: b.to_owned(),
         currency: "USD".to_owned(),
         amount: Amount::from_micros(dollars * 1_000_000),
     };
     let lines = vec![
         line(BillPart::Charges, EC2, "Usage", all),
         line(BillPart::Charges, EC2, "Credit", credit),
-        line(BillPart::Places, REGION, ACCOUNT, all),
+        line(BillPart::ByRegion, REGION, ACCOUNT, all),
         line(BillPart::GapByService, EC2, ACCOUNT, gap),
-        line(BillPart::GapByPlace, REGION, ACCOUNT, gap),
-        line(BillPart::Values, "Owner", "", gap),
-        line(BillPart::Values, "Owner", "a@example.com", all - gap),
+        line(BillPart::GapByRegion, REGION, ACCOUNT, gap),
+        line(BillPart::ByTagValue, "Owner", "", gap),
+        line(BillPart::ByTagValue, "Owner", "a@example.com", all - gap),
     ];
     let month = MonthBill {
         days: Days::of_month(day),
@@ -39,7 +39,7 @@ fn october(asked_at: &str, all: i64, gap: i64, credit: i64) -> BillCollection {
         open_from: (credit == 0).then(|| date(2026, 10, 31)),
         metric: Metric::NetAmortized,
         payer: ACCOUNT.to_owned(),
-        terms: "terms".to_owned(),
+        scope_fingerprint: "terms".to_owned(),
         requests: 5,
         lines,
     };

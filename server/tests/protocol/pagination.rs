@@ -129,8 +129,8 @@ fn named_bill(number: u32) -> BillCollection {
     let all = BillLine {
         day: date(2026, 10, 9),
         part: BillPart::Charges,
-        a: EC2.to_owned(),
-        b: "Usage".to_owned(),
+        key_a: EC2.to_owned(),
+        key_b: "Usage".to_owned(),
         currency: "USD".to_owned(),
         amount: dollars(1_000),
     };
@@ -140,7 +140,7 @@ fn named_bill(number: u32) -> BillCollection {
         open_from: None,
         metric: Metric::NetAmortized,
         payer: ACCOUNT.to_owned(),
-        terms: "terms".to_owned(),
+        scope_fingerprint: "terms".to_owned(),
         requests: 5,
         lines: vec![all],
     };
@@ -151,7 +151,7 @@ fn named_bill(number: u32) -> BillCollection {
         services: vec![(EC2.to_owned(), dollars(1_000))],
         resources: (0..30).map(cost).collect(),
     };
-    let singles = ResourceCosts {
+    let resource_costs = ResourceCosts {
         days: october,
         payer: ACCOUNT.to_owned(),
         currency: "USD".to_owned(),
@@ -159,7 +159,7 @@ fn named_bill(number: u32) -> BillCollection {
         charges: Some(charges),
         problem: String::new(),
     };
-    BillCollection { months: vec![month], singles: Some(singles), ..BillCollection::default() }
+    BillCollection { months: vec![month], resource_costs: Some(resource_costs), ..BillCollection::default() }
 }
 
 /// The next page of a list that is ordered by cost is refused after a scan changed the costs. A list of an earlier

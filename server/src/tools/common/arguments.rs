@@ -216,7 +216,7 @@ impl PageRequest {
                 break;
             }
             rows.push(rendered);
-            last = Some(row.place);
+            last = Some(row.position);
         }
         let shown = self.shown + rows.len() as u64;
         RenderedPage { rows, shown, cursor: next.map(|start| PageToken { snapshot: snapshot.id, start, shown }) }

@@ -156,7 +156,7 @@ mod tests {
             metric: Metric::NetAmortized,
             payer: String::new(),
             policy_digest: String::new(),
-            terms: String::new(),
+            scope_fingerprint: String::new(),
         }
     }
 

@@ -189,7 +189,7 @@ pub(crate) fn answer(app: &AppState, arguments: Arguments) -> Result<Answer<Body
         }
         if arguments.min_age_days.is_some() {
             notes.extend(undated_note(
-                missing_tags::sum_totals(session, &snapshot, &filter, ScopeFilter::default())?.dateless,
+                missing_tags::sum_totals(session, &snapshot, &filter, ScopeFilter::default())?.without_creation_time,
             ));
         }
         let request = ResolvedRequest::from_arguments(&arguments, &snapshot, costs)?;
@@ -256,7 +256,7 @@ impl ResolvedRequest {
         };
         let created_until = arguments.min_age_days.map(|days| subtract_days(snapshot.started_at, days));
         let what =
-            ScopeFilter { created_until: created_until.map(Timestamp::as_second), least_cost: least.map(to_amount) };
+            ScopeFilter { created_until: created_until.map(Timestamp::as_second), min_cost: least.map(to_amount) };
         Ok(Self { sort_by, what, created_until, costs })
     }
 }

@@ -62,7 +62,7 @@ pub(crate) fn load_current_tags_spend(
     scopes.retain(|spend| is_taggable(&policy, &spend.scope));
     if let Some(remediated) = &mut remediated {
         remediated.fixed.retain(|(scope, _)| is_taggable(&policy, scope));
-        remediated.spoilt.retain(|(scope, _)| is_taggable(&policy, scope));
+        remediated.regressed.retain(|(scope, _)| is_taggable(&policy, scope));
     }
     Ok((!scopes.is_empty()).then_some(CurrentTagsSpend { scopes, remediated }))
 }
@@ -85,7 +85,7 @@ impl CurrentTagsSpend {
             attribution_gap: to_units(gap),
             not_judged_spend: to_units(billed.taggable.cents() - attributable - gap),
             fixed_shows_in_next_bill: self.remediated.as_ref().map(|remediated| total(&remediated.fixed)),
-            spoilt_since: self.remediated.as_ref().map(|remediated| total(&remediated.spoilt)),
+            spoilt_since: self.remediated.as_ref().map(|remediated| total(&remediated.regressed)),
             compared_with: self.remediated.as_ref().map(|remediated| day_of(remediated.since).to_string()),
         }
     }

@@ -127,7 +127,7 @@ pub(crate) fn answer(app: &AppState, arguments: Arguments) -> Result<Answer<Body
         let diff = snapshot_diff::compare(session, &earlier, &later)?;
         let (sums, resources) = finder.sum_changes(&diff, &filter, key);
         let (drifts, remaining) =
-            finder.list_drifts(&diff.retagged.kinds, sums, usize::try_from(limit).unwrap_or_default())?;
+            finder.list_drifts(&diff.tag_changes.kinds, sums, usize::try_from(limit).unwrap_or_default())?;
         if remaining > 0 {
             notes.push(format!(
                 "{remaining} more drifts are not listed. Use `key`, `resource_types` or a shorter period to see them."
@@ -165,7 +165,7 @@ impl<'v> DriftFinder<'v> {
     }
 
     fn sum_changes<'c>(&'c self, diff: &'c SnapshotDiff, filter: &Filter, key: Option<&str>) -> DriftSums<'c> {
-        let kinds = &diff.retagged.kinds;
+        let kinds = &diff.tag_changes.kinds;
         let mut sums: Vec<DriftSum<'_>> = kinds.iter().map(|kind| self.new_sum(kind, key)).collect();
         let mut resources = 0;
         for (place, one) in diff.changed.iter().enumerate() {
@@ -173,7 +173,7 @@ impl<'v> DriftFinder<'v> {
                 continue;
             }
             let mut has_drift = false;
-            for kind in diff.retagged.positions_of(place) {
+            for kind in diff.tag_changes.positions_of(place) {
                 if let Some(sum) = sums.get_mut(*kind).filter(|sum| sum.is_requested) {
                     sum.add(one);
                     has_drift = true;

@@ -209,7 +209,7 @@ fn build_point(
         ended_otherwise: flow.as_ref().map(|flow| flow.removed + flow.dropped),
         median_days_to_fix: flow.as_ref().and_then(|flow| median_days(&flow.fixed_days)),
         cost: costs.sum_days(session, *period, request.group_by.next_first_day(*period))?,
-        coverage: if totals.whole == totals.scopes { "complete" } else { "partial" },
+        coverage: if totals.complete_scopes == totals.scopes { "complete" } else { "partial" },
         same_coverage: totals.coverage == latest.totals.coverage,
         other_policy: (*policy != latest.snapshot.policy_digest).then(|| short_digest(policy)),
     })

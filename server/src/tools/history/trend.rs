@@ -64,7 +64,7 @@ fn compute_slope(
         comparable.windows(2).all(|pair| matches!(pair, [a, b] if a.totals.coverage == b.totals.coverage));
     let (scores, scopes) = if same_coverage {
         let scores = comparable.iter().filter_map(|chosen| Some((day(chosen), chosen.totals.tally.score()?))).collect();
-        (scores, comparable.first().map_or(0, |chosen| chosen.totals.whole))
+        (scores, comparable.first().map_or(0, |chosen| chosen.totals.complete_scopes))
     } else {
         score_shared_scopes(session, request, &comparable, day)?
     };

@@ -281,7 +281,7 @@ fn body(
         with_draft: Scores::from_totals(&all.draft, costs),
         totals: Totals {
             newly_failing: all.newly_failing,
-            newly_judged_failing: all.newly_judged_failing,
+            newly_judged_failing: all.newly_evaluated_failing,
             newly_passing: all.newly_passing,
             newly_failing_monthly_cost: failing_cost(all),
             unknown: found.unknown,
@@ -306,7 +306,7 @@ fn group_by(found: &PolicySimulation, name: impl Fn(&inventory::Scope) -> String
     let group = |(name, sums): (String, SimulatedTotals)| Group {
         name,
         newly_failing: sums.newly_failing,
-        newly_judged_failing: sums.newly_judged_failing,
+        newly_judged_failing: sums.newly_evaluated_failing,
         newly_passing: sums.newly_passing,
         score_now: sums.now.score().map(round_score),
         score_with_draft: sums.draft.score().map(round_score),

@@ -183,7 +183,7 @@ pub(crate) fn answer(app: &AppState, arguments: Arguments) -> Result<Answer<Body
         let body = Body {
             target: request.target,
             by,
-            score_now: score_by(&backlog.standing, by).map(round_score),
+            score_now: score_by(&backlog.totals, by).map(round_score),
             status,
             plan,
             script: arguments.format.map(|format| format.render(&rendered.changes)),
@@ -217,7 +217,7 @@ fn choose_tiers(
     by: By,
     target: f64,
 ) -> Result<(Vec<AppliedTier>, &'static str), ToolFailure> {
-    let totals = &backlog.standing;
+    let totals = &backlog.totals;
     let Some(now) = score_by(totals, by) else {
         let why = "no resource was evaluated, so that there is no score; use other filters";
         return Err(ToolFailure::Caller(why.to_owned()));
@@ -233,7 +233,7 @@ fn choose_tiers(
             (Objective::Cost, compliant, compliant + totals.non_compliant_cost.micros().max(0))
         }
     };
-    Ok(match plan_fewest_changes(&backlog.steps, objective, compliant, total, target) {
+    Ok(match plan_fewest_changes(&backlog.tiers, objective, compliant, total, target) {
         Some(chosen) => (chosen, "planned"),
         None => (Vec::new(), "out_of_reach"),
     })
@@ -250,9 +250,9 @@ fn list_first_keys(backlog: &RemediationBacklog, chosen: &[AppliedTier], limit: 
 }
 
 fn sum_plan(chosen: &[AppliedTier], backlog: &RemediationBacklog, returned: usize, costs: bool) -> Plan {
-    let mut plan = Plan { told: returned as u64, non_compliant: backlog.standing.non_compliant, ..Plan::default() };
+    let mut plan = Plan { told: returned as u64, non_compliant: backlog.totals.non_compliant, ..Plan::default() };
     let mut cents = None;
-    for (step, resources) in chosen.iter().filter_map(|one| Some((backlog.steps.get(one.tier)?, one.resources))) {
+    for (step, resources) in chosen.iter().filter_map(|one| Some((backlog.tiers.get(one.tier)?, one.resources))) {
         plan.resources += resources;
         plan.tag_changes += u64::from(step.changes) * resources;
         if let Some(cost) = step.cost {

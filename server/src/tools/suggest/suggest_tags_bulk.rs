@@ -214,7 +214,7 @@ impl SuggestionSearch<'_> {
                     break;
                 }
                 looked_at += 1;
-                at = row.place;
+                at = row.position;
                 let suggested = self.suggest(row, arguments.tag_key.as_deref())?;
                 // The answer has each value twice: with its resource and in `changes`.
                 bytes +=

@@ -30,13 +30,13 @@ pub(crate) fn harvest(estate: &Estate, today: Date) -> BillCollection {
         open_from: None,
         metric: Metric::NetAmortized,
         payer: payer.clone(),
-        terms: "as measured".to_owned(),
+        scope_fingerprint: "as measured".to_owned(),
         requests: 7,
         lines: days.iter().flat_map(|day| lines(estate, day)).collect(),
     };
     let tags = ["CostCenter", "Environment", "Owner"];
     let active = |key: &str| AllocationTag { key: key.to_owned(), status: TagStatus::Active };
-    let singles = ResourceCosts {
+    let resource_costs = ResourceCosts {
         days,
         payer,
         currency: "USD".to_owned(),
@@ -47,7 +47,7 @@ pub(crate) fn harvest(estate: &Estate, today: Date) -> BillCollection {
     BillCollection {
         months: vec![month],
         tags: Some(tags.map(active).to_vec()),
-        singles: Some(singles),
+        resource_costs: Some(resource_costs),
         ..BillCollection::default()
     }
 }
@@ -57,8 +57,8 @@ fn lines(estate: &Estate, day: Date) -> Vec<BillLine> {
     let line = |part, a: &str, b: &str, dollars: i64| BillLine {
         day,
         part,
-        a: a.to_owned(),
-        b: b.to_owned(),
+        key_a: a.to_owned(),
+        key_b: b.to_owned(),
         currency: "USD".to_owned(),
         amount: Amount::from_micros(dollars * 1_000_000),
     };
@@ -72,12 +72,12 @@ fn lines(estate: &Estate, day: Date) -> Vec<BillLine> {
     }
     for account in &estate.accounts {
         for region in ["eu-west-1", "us-east-1"] {
-            lines.push(line(BillPart::Places, region, account.id.as_str(), 30));
-            lines.push(line(BillPart::GapByPlace, region, account.id.as_str(), 3));
+            lines.push(line(BillPart::ByRegion, region, account.id.as_str(), 30));
+            lines.push(line(BillPart::GapByRegion, region, account.id.as_str(), 3));
         }
     }
     for (value, dollars) in [("Engineering", 30), ("Marketing", 15), ("Sales", 10), ("", 5)] {
-        lines.push(line(BillPart::Values, "CostCenter", value, dollars * accounts));
+        lines.push(line(BillPart::ByTagValue, "CostCenter", value, dollars * accounts));
     }
     lines
 }

@@ -51,7 +51,7 @@ impl SnapshotWriter<'_> {
         for month in &collection.months {
             record_month(snapshot, month)?;
         }
-        if let Some(costs) = &collection.singles {
+        if let Some(costs) = &collection.resource_costs {
             let interner = &mut self.state.rollups.interner;
             resource_cost_records::record(snapshot, interner, self.state.scopes.dimensions(), costs, asked_at)?;
         }
@@ -94,7 +94,7 @@ fn record_month(snapshot: &SnapshotTransaction<'_>, month: &MonthBill) -> Result
             ids.insert(text.to_owned(), added);
             Ok(added)
         };
-        let (a, b, currency) = (id(&line.a)?, id(&line.b)?, id(&line.currency)?);
+        let (a, b, currency) = (id(&line.key_a)?, id(&line.key_b)?, id(&line.currency)?);
         let columns = params![number_of(line.day), line.part as i64, a, b, currency, line.amount.micros()];
         snapshot.run(sql::ADD_BILL, columns)?;
     }
@@ -110,7 +110,7 @@ fn record_month(snapshot: &SnapshotTransaction<'_>, month: &MonthBill) -> Result
         month.metric.as_str(),
         month.payer,
         snapshot.policy_id,
-        month.terms,
+        month.scope_fingerprint,
         month.requests
     ];
     snapshot.run(sql::PUT_BILL_MONTH, columns)

@@ -181,12 +181,12 @@ impl ResourceCostModel {
                 *sums.entry((ids, fixed)).or_default() += cost.monthly;
             }
         }
-        let (mut fixed, mut spoilt) = (Vec::new(), Vec::new());
+        let (mut fixed, mut regressed) = (Vec::new(), Vec::new());
         for ((ids, is_fixed), amount) in sums {
-            let scopes = if is_fixed { &mut fixed } else { &mut spoilt };
+            let scopes = if is_fixed { &mut fixed } else { &mut regressed };
             scopes.push((dimensions.scope(ids)?, amount));
         }
-        Ok(Some(RemediatedSpend { since: then.started_at, fixed, spoilt }))
+        Ok(Some(RemediatedSpend { since: then.started_at, fixed, regressed }))
     }
 }
 

@@ -23,19 +23,20 @@ pub(crate) fn months(db: &Connection) -> Result<Vec<RecordedMonth>, LedgerError>
         let texts: [String; 4] = [row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?];
         Ok((numbers, texts))
     };
-    let known = |((first, end, open_from, asked), [metric, payer, policy_digest, terms]): (_, [String; 4])| {
-        let (first, end, open_from): (i64, i64, Option<i64>) = (first, end, open_from);
-        Ok(RecordedMonth {
-            days: Days { first: day_numbered(first), end: day_numbered(end) },
-            open_from: open_from.map(day_numbered),
-            asked_at: time(asked)?,
-            metric: parse_metric(metric)?,
-            payer,
-            policy_digest,
-            terms,
-        })
-    };
-    all(db, sql::BILL_MONTHS, columns)?.into_iter().map(known).collect()
+    let month =
+        |((first, end, open_from, asked), [metric, payer, policy_digest, scope_fingerprint]): (_, [String; 4])| {
+            let (first, end, open_from): (i64, i64, Option<i64>) = (first, end, open_from);
+            Ok(RecordedMonth {
+                days: Days { first: day_numbered(first), end: day_numbered(end) },
+                open_from: open_from.map(day_numbered),
+                asked_at: time(asked)?,
+                metric: parse_metric(metric)?,
+                payer,
+                policy_digest,
+                scope_fingerprint,
+            })
+        };
+    all(db, sql::BILL_MONTHS, columns)?.into_iter().map(month).collect()
 }
 
 fn parse_metric(text: String) -> Result<Metric, LedgerError> {

@@ -29,7 +29,7 @@ pub struct ScopeFilter {
     /// Only resources created at this time or earlier, in seconds since 1970. Resources without a creation time are left out.
     pub created_until: Option<i64>,
     /// Only resources with a known monthly cost of at least this amount.
-    pub least_cost: Option<Amount>,
+    pub min_cost: Option<Amount>,
 }
 
 /// The number and cost of resources with missing tags.
@@ -37,14 +37,14 @@ pub struct ScopeFilter {
 pub struct MissingTagTotals {
     /// Resources without any user tag.
     pub untagged: u64,
-    /// Resources with user tags that lack a required one.
+    /// Resources with user tags and without a required one.
     pub missing_required: u64,
     /// Monthly cost of all resources whose cost is known.
     pub cost: Amount,
     /// The number of resources whose cost is known.
     pub with_cost: u64,
     /// The number of resources without a creation time.
-    pub dateless: u64,
+    pub without_creation_time: u64,
 }
 
 /// A resource in 24 bytes: there can be hundreds of thousands.
@@ -72,7 +72,7 @@ impl Entry {
 
     fn meets(self, limits: ScopeFilter) -> bool {
         limits.created_until.is_none_or(|until| self.created > 0 && i64::from(self.created) <= until)
-            && limits.least_cost.is_none_or(|least| self.micros >= least.micros())
+            && limits.min_cost.is_none_or(|least| self.micros >= least.micros())
     }
 
     fn add_to(self, sums: &mut MissingTagTotals) {
@@ -81,7 +81,7 @@ impl Entry {
         } else {
             sums.missing_required += 1;
         }
-        sums.dateless += u64::from(self.created == 0);
+        sums.without_creation_time += u64::from(self.created == 0);
         if self.micros != UNKNOWN {
             sums.cost += Amount::from_micros(self.micros);
             sums.with_cost += 1;
@@ -150,7 +150,7 @@ impl MissingTagsByCost {
                 all.missing_required += sums.missing_required;
                 all.cost += sums.cost;
                 all.with_cost += sums.with_cost;
-                all.dateless += sums.dateless;
+                all.without_creation_time += sums.without_creation_time;
             }
             return all;
         }

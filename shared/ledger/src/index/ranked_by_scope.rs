@@ -56,11 +56,11 @@ impl RankedByScope {
         limit: usize,
     ) -> Option<Vec<PageStart>> {
         match order {
-            Order::Worst(OrderBySeverity { errors: true, warnings }) => {
+            Order::BySeverity(OrderBySeverity { errors: true, warnings }) => {
                 self.by_severity.page(admits, at, u32::from(!warnings), limit)
             }
-            Order::Lacking(None) => self.by_missing_tags.page(admits, at, 0, limit),
-            Order::Worst(_) | Order::Lacking(Some(_)) => None,
+            Order::ByMissingTags(None) => self.by_missing_tags.page(admits, at, 0, limit),
+            Order::BySeverity(_) | Order::ByMissingTags(Some(_)) => None,
         }
     }
 }

@@ -61,8 +61,8 @@ impl SupersededState {
 
     fn start(self, order: Order) -> PageStart {
         let rank = match order {
-            Order::Worst(_) => self.errors,
-            Order::Lacking(_) => self.missing,
+            Order::BySeverity(_) => self.errors,
+            Order::ByMissingTags(_) => self.missing,
         };
         PageStart { rank: rank.into(), key: self.key }
     }
@@ -75,9 +75,11 @@ impl SupersededState {
 
     fn meets(self, order: Order) -> bool {
         match order {
-            Order::Worst(what) => what.errors && self.errors > 0 || what.warnings && self.scope_and_warnings & 1 == 1,
-            Order::Lacking(None) => self.missing > 0,
-            Order::Lacking(Some(until)) => {
+            Order::BySeverity(what) => {
+                what.errors && self.errors > 0 || what.warnings && self.scope_and_warnings & 1 == 1
+            }
+            Order::ByMissingTags(None) => self.missing > 0,
+            Order::ByMissingTags(Some(until)) => {
                 self.missing > 0 && self.created.is_some_and(|created| i64::from(created) <= until)
             }
         }

@@ -16,17 +16,21 @@ pub enum BillPart {
     /// All charges, by service and record type.
     Charges = 1,
     /// Spend that must carry a required tag key, by region and account.
-    Places = 2,
+    #[serde(rename = "places")]
+    ByRegion = 2,
     /// The part of that spend without a required key or its value, by service and account.
     GapByService = 3,
     /// The same spend, by region and account.
-    GapByPlace = 4,
+    #[serde(rename = "gap_by_place")]
+    GapByRegion = 4,
     /// Spend that must carry a required tag key, by tag key and tag value.
-    Values = 5,
+    #[serde(rename = "values")]
+    ByTagValue = 5,
 }
 
 impl BillPart {
-    pub(crate) const ALL: [Self; 5] = [Self::Charges, Self::Places, Self::GapByService, Self::GapByPlace, Self::Values];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Charges, Self::ByRegion, Self::GapByService, Self::GapByRegion, Self::ByTagValue];
 }
 
 /// A line of the bill: an amount of one day.
@@ -37,9 +41,11 @@ pub struct BillLine {
     /// The part of the bill.
     pub part: BillPart,
     /// The first key of the part.
-    pub a: String,
+    #[serde(rename = "a")]
+    pub key_a: String,
     /// The second key of the part.
-    pub b: String,
+    #[serde(rename = "b")]
+    pub key_b: String,
     /// The currency code, ISO 4217.
     pub currency: String,
     /// The amount.
@@ -60,7 +66,8 @@ pub struct MonthBill {
     /// The payer account.
     pub payer: String,
     /// A digest of everything that the responses depend on. When it changes, the month is requested again.
-    pub terms: String,
+    #[serde(rename = "terms")]
+    pub scope_fingerprint: String,
     /// The number of requests.
     pub requests: u64,
     /// All lines.
@@ -94,7 +101,7 @@ pub struct BillCollection {
     /// The status of the required tag keys as cost allocation tags. With none, the recorded status stays.
     pub tags: Option<Vec<AllocationTag>>,
     /// The costs of single resources. With none, the recorded costs stay.
-    pub singles: Option<ResourceCosts>,
+    pub resource_costs: Option<ResourceCosts>,
     /// Why the collection stopped early. The recorded months that it did not read stay as they were.
     pub gap: Option<BillGap>,
 }
@@ -115,7 +122,8 @@ pub struct RecordedMonth {
     /// The digest of the policy that decided which spend is an attribution gap.
     pub policy_digest: String,
     /// A digest of everything that the responses depended on.
-    pub terms: String,
+    #[serde(rename = "terms")]
+    pub scope_fingerprint: String,
 }
 
 /// The recorded bill, before a scan requests it again.
@@ -169,10 +177,10 @@ impl Bill {
         };
         BillTotals {
             charges: part(BillPart::Charges),
-            by_region: part(BillPart::Places),
+            by_region: part(BillPart::ByRegion),
             gap_by_service: part(BillPart::GapByService),
-            gap_by_region: part(BillPart::GapByPlace),
-            by_value: part(BillPart::Values),
+            gap_by_region: part(BillPart::GapByRegion),
+            by_value: part(BillPart::ByTagValue),
         }
     }
 

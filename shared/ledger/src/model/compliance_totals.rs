@@ -18,7 +18,7 @@ pub struct SimulatedTotals {
     /// Resources that are non-compliant now and compliant by the draft.
     pub newly_passing: u64,
     /// Resources that are not evaluated now (exempt, or no required tag applies) and non-compliant by the draft.
-    pub newly_judged_failing: u64,
+    pub newly_evaluated_failing: u64,
     /// The monthly cost of all resources that only the draft finds non-compliant, whether they are evaluated now or not, if known.
     pub newly_failing_cost: Amount,
     /// The number of these resources whose cost is known.
@@ -53,7 +53,7 @@ impl ComplianceTotals {
         }
     }
 
-    pub(crate) fn take(&mut self, state: State) {
+    pub(crate) fn subtract(&mut self, state: State) {
         match state {
             State::Compliant => self.compliant = self.compliant.saturating_sub(1),
             State::NonCompliant => self.non_compliant = self.non_compliant.saturating_sub(1),
@@ -74,8 +74,8 @@ impl ComplianceTotals {
     }
 }
 
-fn share(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| float::to_f64(part) / float::to_f64(whole))
+fn share(part: u64, total: u64) -> Option<f64> {
+    (total > 0).then(|| float::to_f64(part) / float::to_f64(total))
 }
 
 impl SimulatedTotals {
@@ -85,7 +85,7 @@ impl SimulatedTotals {
         match (now, draft) {
             (State::Compliant, State::NonCompliant) => self.newly_failing += 1,
             (State::NonCompliant, State::Compliant) => self.newly_passing += 1,
-            (State::NotApplicable | State::Exempt, State::NonCompliant) => self.newly_judged_failing += 1,
+            (State::NotApplicable | State::Exempt, State::NonCompliant) => self.newly_evaluated_failing += 1,
             _ => {}
         }
         if newly_fails(now, draft) {
@@ -110,7 +110,7 @@ impl AddAssign for SimulatedTotals {
         self.draft += other.draft;
         self.newly_failing += other.newly_failing;
         self.newly_passing += other.newly_passing;
-        self.newly_judged_failing += other.newly_judged_failing;
+        self.newly_evaluated_failing += other.newly_evaluated_failing;
         self.newly_failing_cost += other.newly_failing_cost;
         self.newly_failing_with_cost += other.newly_failing_with_cost;
     }

@@ -35,7 +35,7 @@ pub struct SnapshotTotals {
     /// The number of scopes in the scan.
     pub scopes: u64,
     /// The number of scopes that the scan read completely.
-    pub whole: u64,
+    pub complete_scopes: u64,
     /// A hash of the set of completely read scopes. Snapshots with the same hash can be compared.
     pub coverage: i64,
 }

@@ -69,7 +69,7 @@ pub struct CurrentTagSpend {
     /// Spend on resources with a required tag that is missing or has a value that is not allowed.
     pub unattributable: Amount,
     /// Spend on resources that are not evaluated.
-    pub not_judged: Amount,
+    pub not_evaluated: Amount,
 }
 
 impl CurrentTagSpend {
@@ -77,7 +77,7 @@ impl CurrentTagSpend {
         *match attributable {
             Attributable::Yes => &mut self.attributable,
             Attributable::No => &mut self.unattributable,
-            Attributable::NotEvaluated => &mut self.not_judged,
+            Attributable::NotEvaluated => &mut self.not_evaluated,
         } += amount;
     }
 }
@@ -90,5 +90,5 @@ pub struct RemediatedSpend {
     /// Spend that a bill could not attribute then and can attribute now, by scope.
     pub fixed: Vec<(Scope, Amount)>,
     /// Spend that a bill could attribute then and cannot attribute now, by scope.
-    pub spoilt: Vec<(Scope, Amount)>,
+    pub regressed: Vec<(Scope, Amount)>,
 }

@@ -12,9 +12,9 @@ use crate::model::{page::PageStart, resource_cost::ResourceCost, snapshot::Rule}
 /// The order of a list, and which resources it contains.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Order {
-    Worst(OrderBySeverity),
+    BySeverity(OrderBySeverity),
     /// With a limit, only resources that were created at that second or earlier.
-    Lacking(Option<i64>),
+    ByMissingTags(Option<i64>),
 }
 
 /// Resources with findings, those with the most errors first.
@@ -46,7 +46,7 @@ pub struct ResourcePage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceRow {
     /// Its position in the list. The next page can begin after it.
-    pub place: PageStart,
+    pub position: PageStart,
     /// Its ARN.
     pub arn: Arn,
     /// Its type, account and region.

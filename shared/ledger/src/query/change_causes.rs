@@ -79,7 +79,7 @@ impl<'s> CauseClassifier<'s> {
     fn sum(self, diff: &SnapshotDiff) -> Result<CauseContributions, LedgerError> {
         let mut sums = CauseContributions::new();
         for (position, change) in diff.changed.iter().enumerate() {
-            for (cause, from, to) in self.classify(change, diff.retagged.changes_of(position))? {
+            for (cause, from, to) in self.classify(change, diff.tag_changes.changes_of(position))? {
                 if from != to {
                     let sum = sums.entry(cause).or_default();
                     sum.resources += 1;

@@ -82,8 +82,8 @@ fn load_totals(session: &ReadSession<'_>, snapshot: &Snapshot, filter: &Filter) 
     let admitted: Vec<&ScopeRow> = scopes.iter().filter(|row| filter.admits(&row.scope)).collect();
     let complete: BTreeSet<&Scope> = admitted.iter().filter(|row| row.gap.is_none()).map(|row| &row.scope).collect();
     let coverage = complete.iter().fold(Fingerprint::default(), |hash, scope| hash.field(scope.to_string().as_bytes()));
-    let (scopes, whole) = (admitted.len() as u64, complete.len() as u64);
-    Ok(SnapshotTotals { tally, scopes, whole, coverage: coverage.finish() })
+    let (scopes, complete_scopes) = (admitted.len() as u64, complete.len() as u64);
+    Ok(SnapshotTotals { tally, scopes, complete_scopes, coverage: coverage.finish() })
 }
 
 /// The counts of the scopes that a scan read completely and the filter admits. A scope without resources has counts of zero.

@@ -110,10 +110,10 @@ type CheapestFirst = BinaryHeap<Reverse<(i64, i64)>>;
 impl Simulation<'_> {
     fn add(&mut self, one: &SimulatedResource) -> Result<(), LedgerError> {
         let entry = match self.scopes.entry(one.ids) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
                 let scope = self.dimensions.scope(one.ids)?;
-                new.insert(self.filter.admits(&scope).then(|| (scope, SimulatedTotals::default())))
+                entry.insert(self.filter.admits(&scope).then(|| (scope, SimulatedTotals::default())))
             }
         };
         let Some((scope, sums)) = entry else { return Ok(()) };
@@ -154,7 +154,7 @@ impl Simulation<'_> {
     /// Adds the results of this partition to those of the others and returns the number of unknown resources.
     fn finish(
         self,
-        found: &mut BTreeMap<Scope, SimulatedTotals>,
+        scopes: &mut BTreeMap<Scope, SimulatedTotals>,
         reasons: &mut Reasons,
         failing: &mut CheapestFirst,
     ) -> u64 {
@@ -164,7 +164,7 @@ impl Simulation<'_> {
             }
         }
         for (scope, sums) in self.scopes.into_values().flatten() {
-            *found.entry(scope).or_default() += sums;
+            *scopes.entry(scope).or_default() += sums;
         }
         failing.extend(self.failing);
         self.unknown
@@ -236,19 +236,19 @@ pub fn simulate_history(
 ) -> Result<Vec<SimulatedSnapshot>, LedgerError> {
     let draft = load_draft(session, snapshot, draft)?;
     let mut evaluator = PolicyEvaluator::new(&draft);
-    let (mut later, mut standing) = (snapshot.clone(), totals);
+    let (mut later, mut totals_then) = (snapshot.clone(), totals);
     let mut simulated = vec![SimulatedSnapshot { snapshot: snapshot.clone(), draft: totals }];
     for snapshot in earlier {
         let changes = snapshot_diff::list_changes(session, snapshot, &later)?;
         for change in changes.iter().filter(|change| filter.admits(&change.scope)) {
             if let Some(version) = &change.after {
-                standing.take(evaluate_version(session, &mut evaluator, change, version)?);
+                totals_then.subtract(evaluate_version(session, &mut evaluator, change, version)?);
             }
             if let Some(version) = &change.before {
-                standing.add(evaluate_version(session, &mut evaluator, change, version)?, Amount::default());
+                totals_then.add(evaluate_version(session, &mut evaluator, change, version)?, Amount::default());
             }
         }
-        simulated.push(SimulatedSnapshot { snapshot: snapshot.clone(), draft: standing });
+        simulated.push(SimulatedSnapshot { snapshot: snapshot.clone(), draft: totals_then });
         later = snapshot.clone();
     }
     Ok(simulated)

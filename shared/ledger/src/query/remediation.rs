@@ -37,9 +37,10 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RemediationBacklog {
     /// Totals of the evaluated resources.
-    pub standing: ComplianceTotals,
-    /// Tiers of non-compliant resources with the same number of changes and cost: fewest changes first, then highest cost.
-    pub steps: Vec<RemediationTier>,
+    pub totals: ComplianceTotals,
+    /// Tiers of non-compliant resources with the same number of changes and the same cost. The tiers with the fewest changes come first,
+    /// and within them those with the highest cost.
+    pub tiers: Vec<RemediationTier>,
     /// The keys of the resources of all tiers, one tier after another.
     keys: Vec<i64>,
     /// For each key a position in `scopes`.
@@ -74,10 +75,10 @@ impl EvaluatedResources {
         })
     }
 
-    fn add(&mut self, ids: ScopeIds, standing: ComplianceTotals) -> u32 {
+    fn add(&mut self, ids: ScopeIds, totals: ComplianceTotals) -> u32 {
         let position = self.position(ids);
         if let Some((_, sum)) = self.scopes.get_mut(position as usize) {
-            *sum += standing;
+            *sum += totals;
         }
         position
     }
@@ -87,7 +88,7 @@ impl EvaluatedResources {
         let capacity = parts.iter().map(|part| part.non_compliant.len()).sum();
         let mut all = Self { non_compliant: Vec::with_capacity(capacity), ..Self::default() };
         for part in parts {
-            let positions: Vec<u32> = part.scopes.into_iter().map(|(ids, standing)| all.add(ids, standing)).collect();
+            let positions: Vec<u32> = part.scopes.into_iter().map(|(ids, totals)| all.add(ids, totals)).collect();
             let scope = |one: &NonCompliantResource| positions.get(one.scope as usize).copied().unwrap_or(u32::MAX);
             let moved = part.non_compliant.into_iter().map(|one| NonCompliantResource { scope: scope(&one), ..one });
             all.non_compliant.extend(moved);
@@ -105,40 +106,40 @@ impl RemediationBacklog {
             scopes,
             ..Self::default()
         };
-        for (_, standing) in &all.scopes {
-            all.standing += *standing;
+        for (_, totals) in &all.scopes {
+            all.totals += *totals;
         }
         for one in non_compliant {
-            match all.steps.last_mut() {
-                Some(step) if (step.changes, step.cost) == (one.changes, one.cost) => step.resources += 1,
-                _ => all.steps.push(RemediationTier { changes: one.changes, cost: one.cost, resources: 1 }),
+            match all.tiers.last_mut() {
+                Some(tier) if (tier.changes, tier.cost) == (one.changes, one.cost) => tier.resources += 1,
+                _ => all.tiers.push(RemediationTier { changes: one.changes, cost: one.cost, resources: 1 }),
             }
             all.keys.push(one.key);
             all.scope_positions.push(one.scope);
         }
-        all.steps.shrink_to_fit();
+        all.tiers.shrink_to_fit();
         all
     }
 
     /// The backlog of the scopes that a filter admits.
     fn restrict(&self, dimensions: &Dimensions, filter: &Filter) -> Result<Self, LedgerError> {
         let (mut restricted, mut admitted) = (Self::default(), Vec::with_capacity(self.scopes.len()));
-        for (ids, standing) in &self.scopes {
+        for (ids, totals) in &self.scopes {
             let admits = filter.admits(&dimensions.scope(*ids)?);
             admitted.push(admits);
             if admits {
-                restricted.standing += *standing;
+                restricted.totals += *totals;
             }
         }
         let mut positions = self.scope_positions.iter();
-        for (step, keys) in self.steps.iter().zip(self.keys()) {
+        for (tier, keys) in self.tiers.iter().zip(self.keys()) {
             let before = restricted.keys.len();
             let admits = |scope: &u32| admitted.get(*scope as usize) == Some(&true);
             let admitted_keys = keys.iter().zip(&mut positions).filter(|(_, scope)| admits(scope));
             restricted.keys.extend(admitted_keys.map(|(key, _)| key));
             let resources = (restricted.keys.len() - before) as u64;
             if resources > 0 {
-                restricted.steps.push(RemediationTier { resources, ..*step });
+                restricted.tiers.push(RemediationTier { resources, ..*tier });
             }
         }
         Ok(restricted)
@@ -148,13 +149,13 @@ impl RemediationBacklog {
     /// insights.
     pub fn keys(&self) -> Vec<&[i64]> {
         let mut rest = self.keys.as_slice();
-        let take = |step: &RemediationTier| {
-            let wanted = usize::try_from(step.resources).unwrap_or(usize::MAX);
+        let take = |tier: &RemediationTier| {
+            let wanted = usize::try_from(tier.resources).unwrap_or(usize::MAX);
             let (keys, next) = rest.split_at(wanted.min(rest.len()));
             rest = next;
             keys
         };
-        self.steps.iter().map(take).collect()
+        self.tiers.iter().map(take).collect()
     }
 }
 
@@ -176,20 +177,20 @@ impl BacklogHeadBuilder {
     }
 
     pub(crate) fn finish(self) -> BacklogHead {
-        let step = |(changes, (resources, _)): (&u32, &(u64, _))| RemediationTier {
+        let tier = |(changes, (resources, _)): (&u32, &(u64, _))| RemediationTier {
             changes: *changes,
             cost: None,
             resources: *resources,
         };
-        let steps = self.0.iter().map(step).collect();
+        let steps = self.0.iter().map(tier).collect();
         let keys = self.0.into_values().flat_map(|(_, keys)| keys.into_sorted_vec()).take(MAX_KEYS).collect();
         BacklogHead { steps, keys }
     }
 }
 
-/// How the evaluated resources of a snapshot stand, and the backlog of those that are not compliant. Costs are known of the newest
-/// snapshot only. The backlog of a past snapshot can come from its stored insights: the tiers are then complete, and at least the first
-/// `wanted` keys are there.
+/// The totals of the evaluated resources of a snapshot, and the backlog of those that are not compliant. Costs are known of the newest
+/// snapshot only. The backlog of a past snapshot can come from its stored insights: the tiers are then complete, and it has at least the
+/// first `wanted` keys.
 ///
 /// # Errors
 ///
@@ -203,12 +204,12 @@ pub fn find_backlog(
     let is_total = *filter == Filter::default();
     let costs = resource_cost::load_model_if_newest(session, snapshot)?;
     // The cached backlog has the costs of the newest snapshot; the stored one has no keys to apply a filter to.
-    let known = match &costs {
+    let available = match &costs {
         Some(_) => session.memo(snapshot).get::<RemediationBacklog>(),
         None if is_total => load_head(session, snapshot, wanted)?.map(Arc::new),
         None => None,
     };
-    let all = known.map_or_else(|| load_backlog(session, snapshot, costs.as_deref()).map(Arc::new), Ok)?;
+    let all = available.map_or_else(|| load_backlog(session, snapshot, costs.as_deref()).map(Arc::new), Ok)?;
     if is_total { Ok(all) } else { all.restrict(session.dimensions(), filter).map(Arc::new) }
 }
 
@@ -220,14 +221,14 @@ pub(crate) fn preload(session: &ReadSession<'_>, newest: &Snapshot) -> Result<()
 
 impl CacheValue for RemediationBacklog {
     fn weight(&self) -> usize {
-        bytes_of::<RemediationTier>(self.steps.capacity())
+        bytes_of::<RemediationTier>(self.tiers.capacity())
             + bytes_of::<i64>(self.keys.capacity())
             + bytes_of::<u32>(self.scope_positions.capacity())
             + bytes_of::<(ScopeIds, ComplianceTotals)>(self.scopes.capacity())
     }
 }
 
-/// The backlog from stored insights; none where none are stored, or they have fewer keys than wanted.
+/// The backlog from stored insights; none when none are stored, or when they have fewer keys than wanted.
 fn load_head(
     session: &ReadSession<'_>,
     snapshot: &Snapshot,
@@ -236,14 +237,14 @@ fn load_head(
     let stored = stored_insights::load(session, snapshot)?;
     let Some(BacklogHead { steps, keys }) = stored.map(|insights| insights.to_fix) else { return Ok(None) };
     let tally = history::snapshot_totals(session, snapshot, &Filter::default())?.tally;
-    let standing = ComplianceTotals {
+    let totals = ComplianceTotals {
         compliant: tally.compliant,
         non_compliant: tally.non_compliant,
         ..ComplianceTotals::default()
     };
-    let all = steps.iter().map(|step| step.resources).sum::<u64>();
+    let all = steps.iter().map(|tier| tier.resources).sum::<u64>();
     let enough = keys.len() >= wanted || keys.len() as u64 == all;
-    Ok(enough.then_some(RemediationBacklog { standing, steps, keys, ..RemediationBacklog::default() }))
+    Ok(enough.then_some(RemediationBacklog { totals, tiers: steps, keys, ..RemediationBacklog::default() }))
 }
 
 fn load_backlog(
@@ -272,9 +273,9 @@ fn load_partition(
     for one in query.query_map(part.parameters(snapshot), columns).context(Operation::ReadResources)? {
         let ((key, state, changes), ids, usage, charged) = one.context(Operation::ReadResources)?;
         let cost = costs.and_then(|costs| costs.cost_of(ids, usage, charged)).map(|cost| cost.monthly);
-        let mut standing = ComplianceTotals::default();
-        standing.add(state, cost.unwrap_or_default());
-        let scope = all.add(ids, standing);
+        let mut totals = ComplianceTotals::default();
+        totals.add(state, cost.unwrap_or_default());
+        let scope = all.add(ids, totals);
         if state == State::NonCompliant {
             all.non_compliant.push(NonCompliantResource { key, changes, scope, cost });
         }

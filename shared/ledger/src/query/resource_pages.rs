@@ -60,16 +60,16 @@ impl Order {
     /// The statements for the rest of a rank and for the ranks below it.
     const fn statements(self) -> [&'static str; 2] {
         match self {
-            Self::Worst(_) => [sql::FINDINGS_SAME_RANK, sql::FINDINGS_LOWER_RANKS],
-            Self::Lacking(_) => [sql::MISSING_TAGS_SAME_RANK, sql::MISSING_TAGS_LOWER_RANKS],
+            Self::BySeverity(_) => [sql::FINDINGS_SAME_RANK, sql::FINDINGS_LOWER_RANKS],
+            Self::ByMissingTags(_) => [sql::MISSING_TAGS_SAME_RANK, sql::MISSING_TAGS_LOWER_RANKS],
         }
     }
 
     /// The parameter that restricts the resources of an order.
     fn restriction(self) -> Option<i64> {
         match self {
-            Self::Worst(order) => Some(i64::from(order.errors) + 2 * i64::from(order.warnings)),
-            Self::Lacking(created_until) => created_until,
+            Self::BySeverity(order) => Some(i64::from(order.errors) + 2 * i64::from(order.warnings)),
+            Self::ByMissingTags(created_until) => created_until,
         }
     }
 }
@@ -103,13 +103,13 @@ impl<'s> ResourcePages<'s> {
         start: PageStart,
         limit: usize,
     ) -> Result<ResourcePage, LedgerError> {
-        self.with_violations(self.list_ordered(filter, Order::Worst(order), start, limit)?)
+        self.with_violations(self.list_ordered(filter, Order::BySeverity(order), start, limit)?)
     }
 
     pub(crate) fn with_violations(&self, mut page: ResourcePage) -> Result<ResourcePage, LedgerError> {
         let mut rules = HashIdMap::default();
         for row in &mut page.rows {
-            row.violations = self.violations(row.place.key, &mut rules)?;
+            row.violations = self.violations(row.position.key, &mut rules)?;
         }
         Ok(page)
     }
@@ -122,7 +122,7 @@ impl<'s> ResourcePages<'s> {
         limit: usize,
     ) -> Result<ResourcePage, LedgerError> {
         let created_until = order.created_until.map(Timestamp::as_second);
-        self.list_ordered(filter, Order::Lacking(created_until), start, limit)
+        self.list_ordered(filter, Order::ByMissingTags(created_until), start, limit)
     }
 
     /// A page of resources given by their keys. One more than `limit` shows that there is another page.
@@ -213,7 +213,7 @@ impl<'s> ResourcePages<'s> {
             .query_row([found.start.key], columns)
             .context(Operation::ReadResources)?;
         Ok(ResourceRow {
-            place: found.start,
+            position: found.start,
             arn: arn(&local, &scope, partition)?,
             scope,
             state: found.state,

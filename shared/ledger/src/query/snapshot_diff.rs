@@ -60,7 +60,7 @@ pub struct SnapshotDiff {
     /// Changed resources in the order of their keys.
     pub changed: Vec<ResourceChange>,
     /// The tag changes of each of them.
-    pub retagged: TagChanges,
+    pub tag_changes: TagChanges,
 }
 
 /// Which changed resources to read.
@@ -110,11 +110,11 @@ fn load(
     let parts = partition::par_partitions(session, |session, part| {
         let comparison = Comparison::new(session, earlier, later, request);
         let changed = comparison.list_changes(part.keys())?;
-        let retagged = TagChanges::load(session.db(), tag_sets.as_deref(), &changed)?;
-        Ok((changed, retagged))
+        let tag_changes = TagChanges::load(session.db(), tag_sets.as_deref(), &changed)?;
+        Ok((changed, tag_changes))
     })?;
-    let (changed, retagged): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-    Ok(SnapshotDiff { changed: changed.into_iter().flatten().collect(), retagged: TagChanges::join(retagged) })
+    let (changed, tag_changes): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    Ok(SnapshotDiff { changed: changed.into_iter().flatten().collect(), tag_changes: TagChanges::join(tag_changes) })
 }
 
 /// All resources that differ between two snapshots, without costs and tag changes.

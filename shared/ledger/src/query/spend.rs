@@ -87,7 +87,7 @@ fn load_spend_by_day(session: &ReadSession<'_>) -> Result<Vec<DaySpend>, LedgerE
         let day = day_numbered(day);
         if recorded.contains(&day) {
             let spend = by_currency.entry(currency).or_default().entry(day).or_default();
-            let sum = if part == BillPart::Places as i64 { &mut spend.taggable } else { &mut spend.unattributable };
+            let sum = if part == BillPart::ByRegion as i64 { &mut spend.taggable } else { &mut spend.unattributable };
             *sum += Amount::from_micros(micros);
         }
     }
@@ -118,7 +118,7 @@ struct CurrentSpend {
 
 impl CacheValue for CurrentSpend {
     fn weight(&self) -> usize {
-        let remediated = self.remediated.iter().map(|spend| spend.fixed.len() + spend.spoilt.len()).sum::<usize>();
+        let remediated = self.remediated.iter().map(|spend| spend.fixed.len() + spend.regressed.len()).sum::<usize>();
         (bytes_of::<ScopeSpend>(1) + SCOPE_BYTES) * (self.scopes.len() + remediated)
     }
 }

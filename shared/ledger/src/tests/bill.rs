@@ -21,15 +21,15 @@ fn month(first: Date, open_from: Option<Date>, lines: &[(Date, BillPart, &str, &
     let line = |(day, part, a, b, currency, micros): &(Date, BillPart, &str, &str, &str, i64)| BillLine {
         day: *day,
         part: *part,
-        a: (*a).to_owned(),
-        b: (*b).to_owned(),
+        key_a: (*a).to_owned(),
+        key_b: (*b).to_owned(),
         currency: (*currency).to_owned(),
         amount: Amount::from_micros(*micros),
     };
-    let (days, terms, payer) = (Days::of_month(first), "terms".to_owned(), "111122223333".to_owned());
+    let (days, scope_fingerprint, payer) = (Days::of_month(first), "terms".to_owned(), "111122223333".to_owned());
     let lines = lines.iter().map(line).collect();
     let asked_at = Timestamp::constant(1_767_398_400, 0);
-    MonthBill { days, asked_at, open_from, metric: Metric::NetAmortized, payer, terms, requests: 7, lines }
+    MonthBill { days, asked_at, open_from, metric: Metric::NetAmortized, payer, scope_fingerprint, requests: 7, lines }
 }
 
 /// Two months with every part, a tag, a gap, and two currencies.
@@ -45,16 +45,16 @@ pub(crate) fn harvest() -> BillCollection {
                 &[
                     (december, BillPart::Charges, "AWS Lambda", "Usage", "USD", 70),
                     (december, BillPart::Charges, "AWS Lambda", "Usage", "CNY", 1_000),
-                    (december, BillPart::Places, "eu-west-1", "111122223333", "USD", 60),
+                    (december, BillPart::ByRegion, "eu-west-1", "111122223333", "USD", 60),
                     (december, BillPart::GapByService, "AWS Lambda", "111122223333", "USD", 50),
-                    (december, BillPart::GapByPlace, "eu-west-1", "111122223333", "USD", 50),
-                    (december, BillPart::Values, "Owner", "", "USD", -3),
+                    (december, BillPart::GapByRegion, "eu-west-1", "111122223333", "USD", 50),
+                    (december, BillPart::ByTagValue, "Owner", "", "USD", -3),
                 ],
             ),
             month(date(2025, 11, 1), None, &[(november, BillPart::Charges, "AWS Lambda", "Usage", "USD", 7)]),
         ],
         tags: Some(vec![AllocationTag { key: "Owner".to_owned(), status: TagStatus::Active }]),
-        singles: Some(resource_costs::costs(Days::of_month(november))),
+        resource_costs: Some(resource_costs::costs(Days::of_month(november))),
         gap: Some(BillGap {
             asked_at: Timestamp::constant(1_767_398_400, 0),
             reason: "budget".to_owned(),
@@ -90,7 +90,7 @@ fn nine_days() -> TestLedger {
     let mut ledger = TestLedger::new();
     let months = vec![month(date(2025, 12, 1), None, &lines)];
     ledger.write(&[(instances(), complete(vec![instance("1", GOOD)]))], |snapshot| {
-        snapshot.record_bill(&BillCollection { months, singles: None, tags: None, gap: None, ..harvest() })
+        snapshot.record_bill(&BillCollection { months, resource_costs: None, tags: None, gap: None, ..harvest() })
     });
     ledger
 }
@@ -218,7 +218,8 @@ fn recorded_bill_is_available_to_next_collection() {
     let ledger = representative();
     let known = LedgerWriter::open(&ledger.path()).unwrap().recorded_bill(date(2026, 1, 3)).unwrap();
     assert_eq!((known.requests_today, known.needs, known.tags.len()), (9, 11, 1));
-    let months: Vec<_> = known.months.iter().map(|month| (month.days.first, month.terms.as_str())).collect();
+    let months: Vec<_> =
+        known.months.iter().map(|month| (month.days.first, month.scope_fingerprint.as_str())).collect();
     assert_eq!(months, [(date(2025, 11, 1), "terms"), (date(2025, 12, 1), "terms")]);
     assert_eq!(LedgerWriter::open(&ledger.path()).unwrap().recorded_bill(date(2026, 1, 4)).unwrap().requests_today, 0);
 }

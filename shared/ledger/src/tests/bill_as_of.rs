@@ -43,8 +43,8 @@ fn collection_of(months: &[Month], tags: u8, snapshot: i64) -> BillCollection {
         let line = |(on, part, name, micros): &(i8, usize, u8, i64)| BillLine {
             day: day(*on % *known),
             part: BillPart::ALL[*part],
-            a: format!("a{name}"),
-            b: format!("b{}", name % 2),
+            key_a: format!("a{name}"),
+            key_b: format!("b{}", name % 2),
             currency: if *name == 2 { "EUR" } else { "USD" }.to_owned(),
             amount: Amount::from_micros(*micros),
         };
@@ -55,7 +55,7 @@ fn collection_of(months: &[Month], tags: u8, snapshot: i64) -> BillCollection {
             open_from: (known % 2 == 0).then(|| day(2)),
             metric: Metric::NetAmortized,
             payer: if *own { "111122223333" } else { "999988887777" }.to_owned(),
-            terms: format!("terms {snapshot}"),
+            scope_fingerprint: format!("terms {snapshot}"),
             requests: 3,
             lines: lines.iter().map(line).collect(),
         });

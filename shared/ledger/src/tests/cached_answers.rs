@@ -52,10 +52,10 @@ fn simulation_and_backlog_are_the_same_with_cache() {
     for (instances_now, named) in [(17, false), (17, true), (30, false)] {
         let mut ledger = TestLedger::new();
         // The cost of one machine does not fit into an entry.
-        let mut singles = shared(vec![pool("ec2:instance", "m5.large", "30000", 9_000)]);
+        let mut resource_costs = shared(vec![pool("ec2:instance", "m5.large", "30000", 9_000)]);
         if named {
-            singles = costs(singles.days);
-            let charges = singles.charges.as_mut().unwrap();
+            resource_costs = costs(resource_costs.days);
+            let charges = resource_costs.charges.as_mut().unwrap();
             let charged = |(id, amount): (&str, &str)| (EC2.to_owned(), id.to_owned(), usd(amount));
             charges.services = vec![(EC2.to_owned(), usd("9000"))];
             charges.resources = [("i-4", "6000"), ("i-8", "30"), ("i-12", "-40")].map(charged).to_vec();
@@ -66,7 +66,7 @@ fn simulation_and_backlog_are_the_same_with_cache() {
         let buckets = (0..5).map(|n| bucket(&format!("b-{n}"), tagged(tags(n)))).chain([unread]).collect();
         let blind = (scope("eu-north-1", "s3:bucket"), complete(vec![bucket("c", Tags::Untaggable)]));
         let found = [(instances(), complete(machines)), (scope("eu-west-1", "s3:bucket"), complete(buckets)), blind];
-        ledger.write(&found, |snapshot| snapshot.record_bill(&harvest(singles, &[(EC2, "30000")])));
+        ledger.write(&found, |snapshot| snapshot.record_bill(&harvest(resource_costs, &[(EC2, "30000")])));
         let (warm_reader, cold_reader) = (ledger.reader(), ledger.reader());
         warm(&warm_reader);
         let buckets = Filter { types: vec!["s3:bucket".parse().unwrap()], ..Filter::default() };
@@ -74,7 +74,7 @@ fn simulation_and_backlog_are_the_same_with_cache() {
             let backlog =
                 |view: &ReadSession<'_>| remediation::find_backlog(view, &view.newest()?.unwrap(), &filter, usize::MAX);
             let expected = cold_reader.read(backlog).unwrap();
-            assert!(!expected.steps.is_empty());
+            assert!(!expected.tiers.is_empty());
             assert_eq!(warm_reader.read(backlog).unwrap(), expected, "of {instances_now}, {filter:?}");
             for (number, draft) in drafts.iter().enumerate() {
                 let draft = Policy::parse(draft).unwrap();
@@ -195,24 +195,24 @@ fn backlog_of_filtered_parts_sums_to_total() {
         let requested = |view: &ReadSession<'_>| {
             let recorded = view.snapshot(id)?.unwrap();
             let all = remediation::find_backlog(view, &recorded, &Filter::default(), usize::MAX)?;
-            let (mut standing, mut steps) = (ComplianceTotals::default(), std::collections::BTreeMap::new());
+            let (mut totals, mut tiers) = (ComplianceTotals::default(), std::collections::BTreeMap::new());
             for filter in &parts {
                 let part = remediation::find_backlog(view, &recorded, filter, usize::MAX)?;
                 let evaluated = policy_simulation::simulate(view, &recorded, filter, &ledger.policy, 0)?;
-                assert_eq!(evaluated.scopes.iter().map(|(_, sums)| sums.now).collect::<Vec<_>>(), [part.standing]);
-                for (step, keys) in part.steps.iter().zip(part.keys()) {
+                assert_eq!(evaluated.scopes.iter().map(|(_, sums)| sums.now).collect::<Vec<_>>(), [part.totals]);
+                for (tier, keys) in part.tiers.iter().zip(part.keys()) {
                     let rows = remediation::list_resources(view, &recorded, keys)?;
-                    assert_eq!((rows.len() as u64, keys.len() as u64), (step.resources, step.resources));
+                    assert_eq!((rows.len() as u64, keys.len() as u64), (tier.resources, tier.resources));
                     assert!(rows.iter().all(|row| filter.admits(&row.scope)));
-                    *steps.entry((step.changes, step.cost)).or_insert(0) += step.resources;
+                    *tiers.entry((tier.changes, tier.cost)).or_insert(0) += tier.resources;
                 }
-                standing += part.standing;
+                totals += part.totals;
             }
-            assert_eq!(standing, all.standing);
-            assert!(all.steps.len() > 1);
+            assert_eq!(totals, all.totals);
+            assert!(all.tiers.len() > 1);
             assert_eq!(
-                steps.into_values().collect::<Vec<_>>(),
-                all.steps.iter().map(|step| step.resources).collect::<Vec<_>>()
+                tiers.into_values().collect::<Vec<_>>(),
+                all.tiers.iter().map(|tier| tier.resources).collect::<Vec<_>>()
             );
             Ok(())
         };

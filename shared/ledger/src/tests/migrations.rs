@@ -182,8 +182,8 @@ fn version_4_keeps_snapshots_and_gains_relationships() {
         None,
         [(RelationshipKind::Vpc, Some("vpc-1")), (RelationshipKind::SecurityGroup, Some("sg-1"))],
     );
-    let standing = |id: &str, tags| Resource { links: links.clone(), ..instance(id, tags) };
-    let next = ledger.record_snapshot(&[(instances(), complete(vec![standing("1", GOOD), standing("2", SHORT)]))]);
+    let with_links = |id: &str, tags| Resource { links: links.clone(), ..instance(id, tags) };
+    let next = ledger.record_snapshot(&[(instances(), complete(vec![with_links("1", GOOD), with_links("2", SHORT)]))]);
     assert_eq!(next.changes.get("tags"), None, "what a resource stands in is no change of it");
     let placed = ledger.reader().read(|view| predict::locate(view, &instance("1", &[]).arn)).unwrap();
     assert_eq!(placed, LocatedPrediction { neighbours: links.neighbours.clone(), ..LocatedPrediction::default() });
@@ -194,7 +194,7 @@ fn version_4_keeps_snapshots_and_gains_relationships() {
     // Its tags have other places: what was learnt by the one says nothing by the other.
     let other = r#"{"version": "9", "last_updated": "2026-01-01T00:00:00Z", "required_tags": [{"name": "Other"}]}"#;
     ledger.policy = Policy::parse(other).unwrap();
-    ledger.record_snapshot(&[(instances(), complete(vec![standing("1", GOOD)]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![with_links("1", GOOD)]))]);
     assert!(known(&ledger).is_none());
     ledger.learn();
     assert!(known(&ledger).is_some());
@@ -240,7 +240,7 @@ fn version_7_gains_insights_from_next_snapshot() {
     };
     let first = fix(&ledger, 1);
     // Read off the file with the sqlite3 program when it was made.
-    assert_eq!((first.0, first.2.standing.non_compliant), (5_359_856_732_603_370_370, 2));
+    assert_eq!((first.0, first.2.totals.non_compliant), (5_359_856_732_603_370_370, 2));
     ledger.nights = 2;
     ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD)]))]);
     ledger.materialize_insights();

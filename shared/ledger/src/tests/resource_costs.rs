@@ -76,12 +76,12 @@ pub(crate) fn costly() -> BillCollection {
     harvest(shared(vec![pool("ec2:instance", "m5.large", "400", 720)]), &[(EC2, "400")])
 }
 
-pub(crate) fn harvest(singles: ResourceCosts, charges: &[(&str, &str)]) -> BillCollection {
+pub(crate) fn harvest(costs: ResourceCosts, charges: &[(&str, &str)]) -> BillCollection {
     let line = |(service, amount): &(&str, &str)| BillLine {
         day: Date::constant(2025, 11, 9),
         part: BillPart::Charges,
-        a: (*service).to_owned(),
-        b: "Usage".to_owned(),
+        key_a: (*service).to_owned(),
+        key_b: "Usage".to_owned(),
         currency: "USD".to_owned(),
         amount: usd(amount),
     };
@@ -91,11 +91,11 @@ pub(crate) fn harvest(singles: ResourceCosts, charges: &[(&str, &str)]) -> BillC
         open_from: None,
         metric: Metric::NetAmortized,
         payer: account().id.to_string(),
-        terms: "t".to_owned(),
+        scope_fingerprint: "t".to_owned(),
         requests: 1,
         lines: charges.iter().map(line).collect(),
     };
-    BillCollection { months: vec![month], singles: Some(singles), ..BillCollection::default() }
+    BillCollection { months: vec![month], resource_costs: Some(costs), ..BillCollection::default() }
 }
 
 /// Every lacking resource with its cost, in the order of costs.
@@ -170,9 +170,9 @@ fn open_read_session_ignores_new_snapshot() {
         })
         .unwrap();
     assert_eq!(before, amid);
-    let standing = amid.0.standing;
-    assert_eq!((standing.non_compliant, standing.non_compliant_cost), (40, usd("400")));
-    assert_eq!(amid.0.steps, [RemediationTier { changes: 2, cost: Some(usd("10")), resources: 40 }]);
+    let totals = amid.0.totals;
+    assert_eq!((totals.non_compliant, totals.non_compliant_cost), (40, usd("400")));
+    assert_eq!(amid.0.tiers, [RemediationTier { changes: 2, cost: Some(usd("10")), resources: 40 }]);
 }
 
 /// Volumes of one usage type share its pool in proportion to their size. A usage type that the bill does not contain
@@ -201,16 +201,16 @@ fn volumes_share_pool_by_size_and_unbilled_type_has_no_cost() {
 fn billed_resource_gets_its_share_of_service_charge() {
     let mut ledger = TestLedger::new();
     let buckets = scope("eu-west-1", "s3:bucket");
-    let mut singles = costs(NOVEMBER);
-    let charges = singles.charges.as_mut().unwrap();
+    let mut resource_costs = costs(NOVEMBER);
+    let charges = resource_costs.charges.as_mut().unwrap();
     charges.services.push((S3.to_owned(), usd("4")));
     charges.resources.push((S3.to_owned(), "photos".to_owned(), usd("1")));
-    singles.pools.push(pool("ec2:instance", "m5.large", "999", 10));
+    resource_costs.pools.push(pool("ec2:instance", "m5.large", "999", 10));
     let found = [
         (instances(), complete(vec![machine("1", BARE, 1), machine("2", BARE, 0), machine("3", BARE, 1)])),
         (buckets, complete(vec![bucket("photos", tagged(BARE))])),
     ];
-    ledger.write(&found, |snapshot| snapshot.record_bill(&harvest(singles, &[(EC2, "100"), (S3, "10")])));
+    ledger.write(&found, |snapshot| snapshot.record_bill(&harvest(resource_costs, &[(EC2, "100"), (S3, "10")])));
     // 30 of 50 were the first one's; what names no resource is nobody's; one is not named, so its cost is not known, and
     // another one is stopped.
     let expected = [
@@ -221,7 +221,7 @@ fn billed_resource_gets_its_share_of_service_charge() {
     ];
     assert_eq!(list_costs(&ledger), expected);
     let sums = |least: &str| {
-        let what = ScopeFilter { least_cost: Some(usd(least)), created_until: None };
+        let what = ScopeFilter { min_cost: Some(usd(least)), created_until: None };
         ledger
             .reader()
             .read(|view| missing_tags::sum_totals(view, &view.newest()?.unwrap(), &Filter::default(), what))
@@ -251,10 +251,10 @@ fn current_tags_spend_and_remediation() {
         snapshot.record_bill(&harvest(shared(pools), &[(EC2, "500")]))
     });
     let (live, turned) = ledger.reader().read(|view| spend::sum_current_spend(view, &view.newest()?.unwrap())).unwrap();
-    let spend = CurrentTagSpend { attributable: usd("200"), unattributable: usd("300"), not_judged: usd("0") };
+    let spend = CurrentTagSpend { attributable: usd("200"), unattributable: usd("300"), not_evaluated: usd("0") };
     assert_eq!(live, [ScopeSpend { scope: instances(), spend }], "a key that a bill does not know is none");
     let turned = turned.unwrap();
-    assert_eq!((turned.fixed, turned.spoilt), (vec![(instances(), usd("100"))], vec![(instances(), usd("200"))]));
+    assert_eq!((turned.fixed, turned.regressed), (vec![(instances(), usd("100"))], vec![(instances(), usd("200"))]));
 }
 
 /// A resource whose charges are negative costs 0. The costs of the other resources of the service are scaled so that
@@ -262,14 +262,15 @@ fn current_tags_spend_and_remediation() {
 #[test]
 fn credits_never_raise_cost_above_bill() {
     let mut ledger = TestLedger::new();
-    let mut singles = costs(NOVEMBER);
+    let mut resource_costs = costs(NOVEMBER);
     let named = |id: &str, amount| (EC2.to_owned(), id.to_owned(), usd(amount));
-    let charges = singles.charges.as_mut().unwrap();
+    let charges = resource_costs.charges.as_mut().unwrap();
     charges.services = vec![(EC2.to_owned(), usd("20"))];
     charges.resources = vec![named("i-1", "30"), named("i-2", "30"), named("i-3", "-40")];
     let found = ["1", "2", "3"].map(|id| machine(id, BARE, 1)).to_vec();
-    ledger
-        .write(&[(instances(), complete(found))], |snapshot| snapshot.record_bill(&harvest(singles, &[(EC2, "100")])));
+    ledger.write(&[(instances(), complete(found))], |snapshot| {
+        snapshot.record_bill(&harvest(resource_costs, &[(EC2, "100")]))
+    });
     let expected = [cost("instance/i-2", "50.00"), cost("instance/i-1", "50.00"), cost("instance/i-3", "0.00")];
     let mut told = list_costs(&ledger);
     told.sort_by_key(|(_, cost)| std::cmp::Reverse(cost.clone()));
@@ -284,12 +285,12 @@ fn credits_never_raise_cost_above_bill() {
 #[test]
 fn service_without_billed_resources_uses_its_pool() {
     let mut ledger = TestLedger::new();
-    let mut singles = costs(NOVEMBER);
-    let charges = singles.charges.as_mut().unwrap();
+    let mut resource_costs = costs(NOVEMBER);
+    let charges = resource_costs.charges.as_mut().unwrap();
     charges.services = vec![(EC2.to_owned(), usd("50")), (S3.to_owned(), usd("1"))];
     charges.resources = vec![(S3.to_owned(), "photos".to_owned(), usd("1"))];
-    singles.pools = vec![pool("ec2:instance", "m5.large", "72", 720)];
-    let bill = harvest(singles, &[(EC2, "100"), (S3, "10")]);
+    resource_costs.pools = vec![pool("ec2:instance", "m5.large", "72", 720)];
+    let bill = harvest(resource_costs, &[(EC2, "100"), (S3, "10")]);
     ledger.write(&[(instances(), complete(vec![machine("1", BARE, 1)]))], |snapshot| snapshot.record_bill(&bill));
     assert_eq!(list_costs(&ledger), [cost("instance/i-1", "72.00")]);
 }
@@ -336,7 +337,7 @@ proptest! {
             let rows = missing_tags::list_by_cost(view, &newest, &Filter::default(), ScopeFilter::default(), PageStart::FIRST, 99)?;
             Ok((spend::sum_current_spend(view, &newest)?.0, sums, rows.unwrap().rows))
         }).unwrap();
-        let parts = |spend: &CurrentTagSpend| spend.attributable + spend.unattributable + spend.not_judged;
+        let parts = |spend: &CurrentTagSpend| spend.attributable + spend.unattributable + spend.not_evaluated;
         let all: Amount = live.iter().map(|scope| parts(&scope.spend)).sum();
         prop_assert!(all <= billed, "{all:?} of {billed:?}");
         let lacking = resources.iter().filter(|(_, _, tags)| *tags >= 2).count();

@@ -144,8 +144,7 @@ fn age_filter_counts_match_listed_pages() {
                 let rows =
                     compliance::list_missing_tags(view, &snapshot, &Filter::default(), what, PageStart::FIRST, 100)?
                         .rows;
-                let what =
-                    ScopeFilter { created_until: what.created_until.map(Timestamp::as_second), least_cost: None };
+                let what = ScopeFilter { created_until: what.created_until.map(Timestamp::as_second), min_cost: None };
                 let sums = missing_tags::sum_totals(view, &snapshot, &Filter::default(), what)?;
                 Ok((rows, (sums.untagged, sums.missing_required)))
             });
@@ -153,7 +152,7 @@ fn age_filter_counts_match_listed_pages() {
             let bare = rows.iter().filter(|row| row.tags.user().next().is_none()).count();
             assert_eq!((bare as u64, (rows.len() - bare) as u64), counts, "snapshot {snapshot}, day {day}");
         }
-        let dateless = ledger
+        let without_creation_time = ledger
             .reader()
             .read(|view| {
                 missing_tags::sum_totals(
@@ -164,10 +163,10 @@ fn age_filter_counts_match_listed_pages() {
                 )
             })
             .unwrap()
-            .dateless;
+            .without_creation_time;
         let first = if snapshot == 1 { 0 } else { 5 };
         let by_hand = (first..first + 90).filter(|n| n % 4 == 0 && n % 3 != 2).count();
-        assert_eq!(dateless, by_hand as u64);
+        assert_eq!(without_creation_time, by_hand as u64);
     }
 }
 
@@ -273,7 +272,7 @@ fn backlog_of_past_snapshot_is_unchanged() {
         }
         let newest = reader.newest().unwrap().unwrap();
         let now = reader.read(|view| answers(view, &newest)).unwrap();
-        assert!(now.0.recommendations.len() > 3 && now.1.steps.len() > 1 && !now.2.is_empty(), "{now:?}");
+        assert!(now.0.recommendations.len() > 3 && now.1.tiers.len() > 1 && !now.2.is_empty(), "{now:?}");
         first_answers.push((newest, now));
     }
 }

@@ -80,7 +80,7 @@ fn resolve(view: &ReadSession<'_>, found: &SnapshotDiff) -> Result<Differences, 
         of.as_ref().map(|value| Ok(tag_changes::resolve_value(view, value)?.to_string())).transpose()
     };
     let differences = found.changed.iter().enumerate().map(|(place, one)| {
-        let tags = found.retagged.changes_of(place);
+        let tags = found.tag_changes.changes_of(place);
         let tags = tags.map(|change| Ok((change.key.to_string(), text(&change.before)?, text(&change.after)?)));
         let mut tags = tags.collect::<Result<Vec<Tags>, LedgerError>>()?;
         tags.sort();

@@ -24,7 +24,7 @@ fn answers(reader: &LedgerReader, id: i64) -> String {
             .transpose()?;
         let to_fix = remediation::find_backlog(view, &snapshot, &Filter::default(), 3)?;
         let keys: Vec<Vec<i64>> = to_fix.keys().into_iter().map(<[i64]>::to_vec).collect();
-        Ok(format!("{advised:?} {causes:?} {:?} {:?} {keys:?}", to_fix.standing, to_fix.steps))
+        Ok(format!("{advised:?} {causes:?} {:?} {:?} {keys:?}", to_fix.totals, to_fix.tiers))
     });
     read.unwrap()
 }
