@@ -1,14 +1,14 @@
-//! The ledger: nights of an estate in one SQLite file.
+//! The ledger: snapshots of an AWS estate in one SQLite file.
 //!
-//! `schema.sql` tells what is kept and how. [`LedgerWriter`] is the scanner's: it opens read-write, creates the file, and
-//! writes one [`SnapshotWriter`] in one transaction. [`LedgerReader`] is everybody else's: it can only read, and every question is
-//! answered from one snapshot in one read transaction.
+//! `schema.sql` describes the tables. The scanner uses [`LedgerWriter`]. It opens the file for reading and writing, creates it when it
+//! does not exist, and writes one snapshot in one transaction with [`SnapshotWriter`]. All other programs use [`LedgerReader`], which
+//! cannot write. Every query reads one state of the ledger in one read transaction.
 //!
-//! # Locking, filesystems
+//! # Locks and file systems
 //!
-//! Write-ahead log: readers never wait for the writer, nor see half a night. WAL needs shared memory, so the file must
-//! not stand on a network filesystem, and its folder must be writable for readers too. One night holds SQLite's write
-//! lock from its beginning to its commit; a second one is refused at once with [`crate::error::LedgerError::Busy`].
+//! The ledger uses SQLite's write-ahead log (WAL). Readers do not wait for the writer and do not see uncommitted rows. WAL needs shared
+//! memory: the file must not be on a network file system, and its folder must be writable for readers too. A snapshot holds SQLite's
+//! write lock from its beginning to its commit. A second writer fails immediately with [`crate::error::LedgerError::Busy`].
 
 pub mod cost;
 mod db;

@@ -1,7 +1,7 @@
-//! Cursors: where a list goes on, bound to the question and to the snapshot it was asked of.
+//! Page tokens: the position after a page, bound to the snapshot and the arguments of the request.
 //!
-//! A cursor holds no secret and gives no access, so it is not signed; its check value tells a damaged or foreign one
-//! from one that belongs to this question.
+//! A page token contains no secret and grants no access, so it is not signed. Its checksum detects a damaged token and a token of
+//! another request.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Serialize;
@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::model::page::PageStart;
 
-/// A text that is no cursor of the question that it came with.
+/// The text is not a page token of this request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "`cursor` does not belong to this question; pass `next_cursor` of the page before with the same arguments, or ask again \
@@ -18,40 +18,42 @@ use crate::model::page::PageStart;
 )]
 pub struct InvalidPageToken;
 
-/// Where a list goes on.
+/// The position after a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageToken {
-    /// Of which the list is.
+    /// The id of the snapshot that is listed.
     pub snapshot: i64,
-    /// From where.
+    /// The start of the next page.
     pub start: PageStart,
-    /// Rows on the pages before.
+    /// The number of rows on the pages before.
     pub shown: u64,
 }
 
-const NUMBERS: usize = 32;
+/// The length of the four numbers, in bytes.
+const NUMBERS_LENGTH: usize = 32;
 
-const CHECK: usize = 8;
+/// The length of the checksum, in bytes.
+const CHECKSUM_LENGTH: usize = 8;
 
 impl PageToken {
-    /// As text, for exactly this tool and these arguments.
-    pub fn encode(&self, tool: &str, question: &impl Serialize) -> String {
+    /// The token as text. It is valid for this tool with these arguments only.
+    pub fn encode(&self, tool: &str, arguments: &impl Serialize) -> String {
         let shown = i64::try_from(self.shown).unwrap_or(i64::MAX);
         let numbers = [self.snapshot, self.start.rank, self.start.key, shown];
         let mut bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
-        bytes.extend(check(&bytes, tool, question));
+        bytes.extend(compute_checksum(&bytes, tool, arguments));
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// From text that [`crate::page_token::PageToken::encode`] gave for the same tool and arguments.
+    /// Decodes text that [`crate::page_token::PageToken::encode`] returned for the same tool and arguments.
     ///
     /// # Errors
     ///
-    /// When it is of another question, or none.
-    pub fn decode(text: &str, tool: &str, question: &impl Serialize) -> Result<Self, InvalidPageToken> {
+    /// When the text is the token of another request, or no token.
+    pub fn decode(text: &str, tool: &str, arguments: &impl Serialize) -> Result<Self, InvalidPageToken> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidPageToken)?;
-        let (numbers, given) = bytes.split_at_checked(NUMBERS).ok_or(InvalidPageToken)?;
-        if given != check(numbers, tool, question).as_slice() {
+        let (numbers, given) = bytes.split_at_checked(NUMBERS_LENGTH).ok_or(InvalidPageToken)?;
+        if given != compute_checksum(numbers, tool, arguments).as_slice() {
             return Err(InvalidPageToken);
         }
         let mut numbers =
@@ -62,11 +64,11 @@ impl PageToken {
     }
 }
 
-fn check(numbers: &[u8], tool: &str, question: &impl Serialize) -> Vec<u8> {
-    let question = serde_json::to_vec(question).unwrap_or_default();
+fn compute_checksum(numbers: &[u8], tool: &str, arguments: &impl Serialize) -> Vec<u8> {
+    let arguments = serde_json::to_vec(arguments).unwrap_or_default();
     let digest =
-        Sha256::new().chain_update(numbers).chain_update(tool).chain_update([0]).chain_update(question).finalize();
-    digest.into_iter().take(CHECK).collect()
+        Sha256::new().chain_update(numbers).chain_update(tool).chain_update([0]).chain_update(arguments).finalize();
+    digest.into_iter().take(CHECKSUM_LENGTH).collect()
 }
 
 #[cfg(test)]

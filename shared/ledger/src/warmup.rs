@@ -1,4 +1,4 @@
-//! Loads the cache of a reader after a new snapshot, so that no question waits for it.
+//! Loads the cache of a reader after a new snapshot, so that the first queries do not have to.
 
 use crate::{
     cost::bill_lines_index,
@@ -12,8 +12,7 @@ use crate::{
 /// Loads a part of the cache for the newest snapshot.
 pub type WarmupStep = fn(&ReadSession<'_>, &Snapshot) -> Result<(), LedgerError>;
 
-/// The steps of a warmup, those that most questions need first. Each is to be run in a session of its own, so that each has the full
-/// timeout.
+/// The steps of a warmup, first those that most queries need. Run each in its own session, so that each has the full timeout.
 pub const STEPS: [WarmupStep; 4] =
     [load_answers, load_lookups, |session, _| history::preload(session), remediation::preload];
 
@@ -34,7 +33,7 @@ fn load_answers(session: &ReadSession<'_>, newest: &Snapshot) -> Result<(), Ledg
     tag_groups::find_recommendations(session, newest).map(drop)
 }
 
-/// Indexes from which questions look up many rows one by one.
+/// Indexes for queries that look up many rows one by one.
 fn load_lookups(session: &ReadSession<'_>, newest: &Snapshot) -> Result<(), LedgerError> {
     tag_sets::preload(session, newest)?;
     bill_lines_index::preload(session, newest)?;

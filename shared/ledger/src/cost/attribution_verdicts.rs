@@ -1,4 +1,4 @@
-//! Decides whether the spend of a resource can be attributed.
+//! Decides whether tags attribute the spend of a resource.
 
 use std::collections::HashMap;
 
@@ -11,17 +11,18 @@ use crate::{
     model::attributable::Attributable,
 };
 
+/// The number of a state, and the row id of a finding set.
 pub(crate) type Verdict = (i64, Option<i64>);
 
-/// Verdicts, as state and finding set, with whether spend can be attributed by them. Each finding set is read once.
+/// Decides for each verdict whether spend is attributable, and caches the result. Each finding set is read once.
 pub(crate) struct Verdicts<'p> {
     pub(crate) policy: &'p Policy,
-    known: HashMap<Verdict, Attributable>,
+    cache: HashMap<Verdict, Attributable>,
 }
 
 impl<'p> Verdicts<'p> {
     pub(crate) fn by(policy: &'p Policy) -> Self {
-        Self { policy, known: HashMap::new() }
+        Self { policy, cache: HashMap::new() }
     }
 
     pub(crate) fn attributable(
@@ -30,8 +31,8 @@ impl<'p> Verdicts<'p> {
         number: i64,
         set: Option<i64>,
     ) -> Result<Attributable, LedgerError> {
-        if let Some(known) = self.known.get(&(number, set)) {
-            return Ok(*known);
+        if let Some(cached) = self.cache.get(&(number, set)) {
+            return Ok(*cached);
         }
         let mut findings = Vec::new();
         let state = state(number).context(Operation::ReadFindings)?;
@@ -42,7 +43,7 @@ impl<'p> Verdicts<'p> {
             findings = varints(&blob).into_iter().map(|id| rule(db, id)).collect::<Result<_, _>>()?;
         }
         let attributable = Attributable::of(state, self.policy, &findings);
-        self.known.insert((number, set), attributable);
+        self.cache.insert((number, set), attributable);
         Ok(attributable)
     }
 }

@@ -1,4 +1,4 @@
-//! The bill as it was known when a night ended: what stands there now, with all undone that later scans read otherwise.
+//! The bill as it was recorded when a snapshot ended: the current bill, with the amounts restored that later scans changed.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ use crate::{
     write::transaction::SnapshotTransaction,
 };
 
-/// What is known of the bill beside its lines.
+/// The state of the recorded bill, without its lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct RecordedBillState {
     months: Vec<RecordedMonth>,
@@ -32,26 +32,26 @@ struct RecordedBillState {
 }
 
 impl RecordedBillState {
-    fn now(db: &Connection) -> Result<Self, LedgerError> {
+    fn load(db: &Connection) -> Result<Self, LedgerError> {
         Ok(Self { months: months(db)?, tags: tags(db)?, gap: gap(db)? })
     }
 }
 
-/// The bill as it was known when a night ended.
+/// The bill as it was recorded when a snapshot ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BillAsOf {
-    /// The months that were known, in order, of one account's bill.
+    /// The recorded months in order, of one payer account.
     pub months: Vec<RecordedMonth>,
-    /// Whether bills were split by the keys that the policy required; empty when nobody might ask.
+    /// The required tag keys with their status as cost allocation tags; empty when the scanner was not allowed to list them.
     pub tags: Vec<AllocationTag>,
-    /// Why not all of the bill had been read.
+    /// Why the bill had not been read completely.
     pub gap: Option<BillGap>,
     snapshot: i64,
 }
 
 /// Saves the months, tags and gap of the recorded bill before the snapshot changes them.
 pub(crate) fn save_state(snapshot: &SnapshotTransaction<'_>) -> Result<(), LedgerError> {
-    let state = serde_json::to_string(&RecordedBillState::now(snapshot.connection())?)
+    let state = serde_json::to_string(&RecordedBillState::load(snapshot.connection())?)
         .map_err(|source| LedgerError::Encode { what: "the state of the bill", source })?;
     snapshot.run(sql::ADD_BILL_STATE_BEFORE, params![snapshot.id, state])
 }
@@ -68,37 +68,37 @@ pub(crate) fn save_changed_lines(
     days: Days,
     before: &Lines,
 ) -> Result<(), LedgerError> {
-    let now = cells(snapshot.connection(), days)?;
-    let changed = before.iter().filter(|(cell, micros)| now.get(*cell) != Some(micros));
-    let new = now.keys().filter(|cell| !before.contains_key(*cell)).map(|cell| (cell, &0));
-    for ([day, part, a, b, currency], micros) in changed.chain(new) {
-        snapshot.run(sql::ADD_BILL_BEFORE, params![snapshot.id, day, part, a, b, currency, micros])?;
+    let after = cells(snapshot.connection(), days)?;
+    let changed = before.iter().filter(|(cell, micros)| after.get(*cell) != Some(micros));
+    let new = after.keys().filter(|cell| !before.contains_key(*cell)).map(|cell| (cell, &0));
+    for ([day, part, key_a, key_b, currency], micros) in changed.chain(new) {
+        snapshot.run(sql::ADD_BILL_BEFORE, params![snapshot.id, day, part, key_a, key_b, currency, micros])?;
     }
     Ok(())
 }
 
-/// The bill as it was known when the night of this snapshot ended; none where that was not kept, by a version that did not.
+/// The bill as it was recorded when this snapshot ended; none when a version of TagLedger that did not store it wrote the snapshot.
 ///
 /// # Errors
 ///
-/// When the ledger cannot be read; so for the question below.
+/// When the ledger cannot be read; so for the method below.
 pub fn load(session: &ReadSession<'_>, snapshot: &Snapshot) -> Result<Option<BillAsOf>, LedgerError> {
     let after = statement(session.db(), sql::BILL_STATE_AFTER)?
         .query_row([snapshot.id], |row| row.get::<_, Option<String>>(0))
         .optional()
         .context(Operation::ReadBill)?;
-    let known = match after {
-        None => RecordedBillState::now(session.db())?,
+    let state = match after {
+        None => RecordedBillState::load(session.db())?,
         Some(None) => return Ok(None),
         Some(Some(text)) => serde_json::from_str(&text)
             .map_err(|error| LedgerError::Content { what: "what was known of the bill", given: error.to_string() })?,
     };
-    let RecordedBillState { months, tags, gap } = known;
+    let RecordedBillState { months, tags, gap } = state;
     Ok(Some(BillAsOf { months: of_newest_payer(months), tags, gap, snapshot: snapshot.id }))
 }
 
 impl BillAsOf {
-    /// What was billed in some days, month by month, each with the policy that it was asked by.
+    /// The bill of some days by month, each with the policy that was in force when the month was requested.
     ///
     /// # Errors
     ///
@@ -113,22 +113,23 @@ impl BillAsOf {
     }
 
     fn bill(&self, session: &ReadSession<'_>, days: Days) -> Result<Bill, LedgerError> {
-        let mut undone = statement(session.db(), sql::EARLIER_BILL_AMOUNTS)?;
+        let mut query = statement(session.db(), sql::EARLIER_BILL_AMOUNTS)?;
         let range = params![number_of(days.first), number_of(days.end), self.snapshot];
-        let mut undone = undone.query(range).context(Operation::ReadBill)?;
-        let mut then: Lines = HashMap::new();
-        while let Some(row) = undone.next().context(Operation::ReadBill)? {
+        let mut rows = query.query(range).context(Operation::ReadBill)?;
+        let mut restored: Lines = HashMap::new();
+        while let Some(row) = rows.next().context(Operation::ReadBill)? {
             let (cell, micros) = cell(row).context(Operation::ReadBill)?;
-            then.entry(cell).or_insert(micros);
+            // The oldest amount of a line comes first.
+            restored.entry(cell).or_insert(micros);
         }
-        if then.is_empty() {
+        if restored.is_empty() {
             return bill_query::load_bill(session, days);
         }
         let mut lines = cells(session.db(), days)?;
-        lines.extend(then);
+        lines.extend(restored);
         let mut sums: HashMap<Line, i64> = HashMap::new();
-        for ([_, part, a, b, currency], micros) in lines.into_iter().filter(|(_, micros)| *micros != 0) {
-            *sums.entry((part, [currency, a, b])).or_default() += micros;
+        for ([_, part, key_a, key_b, currency], micros) in lines.into_iter().filter(|(_, micros)| *micros != 0) {
+            *sums.entry((part, [currency, key_a, key_b])).or_default() += micros;
         }
         resolve_lines(session.db(), sums)
     }

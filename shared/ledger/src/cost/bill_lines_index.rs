@@ -20,7 +20,7 @@ const MAX_LINES: u32 = 200_000;
 /// The lines of the newest days.
 #[derive(Debug, Default)]
 pub(crate) struct BillLinesIndex {
-    /// The number of the first day of which all lines are here.
+    /// The number of the first day whose lines are all in the index.
     from: i64,
     /// Distinct lines without day and amount.
     lines: Vec<Line>,
@@ -43,13 +43,13 @@ impl BillLinesIndex {
             .optional()
             .context(Operation::BuildIndex)?;
         let mut all = Self { from: cut.map_or(i64::MIN, |day| day + 1), ..Self::default() };
-        let mut known: HashMap<Line, u32> = HashMap::new();
+        let mut line_positions: HashMap<Line, u32> = HashMap::new();
         let mut lines = statement(db, sql::LINES_OF_DAYS)?;
         let mut rows = lines.query(params![all.from, i64::MAX]).context(Operation::BuildIndex)?;
         while let Some(row) = rows.next().context(Operation::BuildIndex)? {
-            let ([day, part, a, b, currency], micros) = cell(row).context(Operation::BuildIndex)?;
-            let line = (part, [currency, a, b]);
-            let position = *known.entry(line).or_insert_with(|| {
+            let ([day, part, key_a, key_b, currency], micros) = cell(row).context(Operation::BuildIndex)?;
+            let line = (part, [currency, key_a, key_b]);
+            let position = *line_positions.entry(line).or_insert_with(|| {
                 all.lines.push(line);
                 u32::try_from(all.lines.len() - 1).unwrap_or(u32::MAX)
             });
@@ -71,7 +71,7 @@ impl BillLinesIndex {
             return None;
         }
         let before = |day: i64| {
-            let days = self.days.partition_point(|(known, _)| *known < day);
+            let days = self.days.partition_point(|(indexed, _)| *indexed < day);
             days.checked_sub(1).and_then(|last| self.days.get(last)).map_or(0, |(_, end)| *end)
         };
         let mut sums: Vec<Option<i64>> = vec![None; self.lines.len()];

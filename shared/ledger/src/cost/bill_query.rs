@@ -20,7 +20,7 @@ use crate::{
     read::session::ReadSession,
 };
 
-/// The month that a question without a period is about: the newest complete one, or the newest.
+/// The month of a request without a period: the newest complete month, or the newest when none is complete.
 pub fn default_month(months: &[RecordedMonth]) -> Option<&RecordedMonth> {
     let complete = months.iter().rev().find(|month| month.days.end == Days::of_month(month.days.first).end);
     complete.or(months.last())
@@ -62,7 +62,7 @@ pub fn load_allocation_tags(session: &ReadSession<'_>) -> Result<Vec<AllocationT
     tags(session.db())
 }
 
-/// The recorded months in order. They are of one payer account, whose bill was read last: bills of several are never added.
+/// The recorded months in order, of the payer account whose bill was read last. Bills of several payer accounts are never added.
 ///
 /// # Errors
 ///
@@ -110,9 +110,9 @@ pub(crate) fn resolve_lines(db: &Connection, sums: impl IntoIterator<Item = (Lin
     let mut text_of = statement(db, sql::BILL_TEXT)?;
     let mut texts: HashMap<i64, String> = HashMap::new();
     let mut bill = Bill::default();
-    for ((part, names), micros) in sums {
-        let known = BillPart::ALL.into_iter().find(|known| *known as i64 == part);
-        let part = known.ok_or_else(|| LedgerError::Content { what: "a bill part", given: part.to_string() })?;
+    for ((part, ids), micros) in sums {
+        let found = BillPart::ALL.into_iter().find(|one| *one as i64 == part);
+        let part = found.ok_or_else(|| LedgerError::Content { what: "a bill part", given: part.to_string() })?;
         let mut text = |id: i64| match texts.entry(id) {
             Entry::Occupied(text) => Ok(text.get().clone()),
             Entry::Vacant(entry) => {
@@ -120,8 +120,8 @@ pub(crate) fn resolve_lines(db: &Connection, sums: impl IntoIterator<Item = (Lin
                 Ok(entry.insert(text).clone())
             }
         };
-        let [currency, a, b] = names;
-        bill.sums.insert((part, text(currency)?, text(a)?, text(b)?), Amount::from_micros(micros));
+        let [currency, key_a, key_b] = ids;
+        bill.sums.insert((part, text(currency)?, text(key_a)?, text(key_b)?), Amount::from_micros(micros));
     }
     Ok(bill)
 }

@@ -1,4 +1,4 @@
-//! Records the bill, and reads what of it is recorded before Cost Explorer is asked again.
+//! Records the bill, and reads the recorded bill before a scan requests it from Cost Explorer.
 
 use std::collections::BTreeMap;
 
@@ -25,14 +25,14 @@ impl LedgerWriter {
     ///
     /// When the ledger cannot be read.
     pub fn recorded_bill(&self, today: Date) -> Result<RecordedBill, LedgerError> {
-        let known = || {
+        let load = || {
             let db = self.connection();
             let needs = statement(db, sql::BILL_REQUESTS_NEEDED)?.query_row([], |row| row.get::<_, u64>(0));
             let needs = needs.context(Operation::ReadBill)?;
             let (months, tags, requests_today) = (months(db)?, tags(db)?, requests_on(db, today)?);
-            Ok(RecordedBill { months, tags, requests_today, needs, basis: basis(db)?.map(|row| row.known) })
+            Ok(RecordedBill { months, tags, requests_today, needs, basis: basis(db)?.map(|row| row.recorded) })
         };
-        known().map_err(|error: LedgerError| error.at(self.path()))
+        load().map_err(|error: LedgerError| error.at(self.path()))
     }
 }
 

@@ -63,7 +63,7 @@ struct UsageRow {
 impl ResourceCostModel {
     pub(crate) fn load(db: &Connection, dimensions: &Dimensions) -> Result<Self, LedgerError> {
         let Some(row) = basis(db)? else { return Ok(Self::default()) };
-        let days = row.known.days;
+        let days = row.recorded.days;
         let source = |kind: ResourceType| match kind.spec().cost.driver.map(|driver| driver.unit) {
             Some(UsageUnit::GigabyteMonths) => CostSource::VolumeSize,
             Some(UsageUnit::Hours) | None => CostSource::InstanceHours,
@@ -127,7 +127,7 @@ impl ResourceCostModel {
         i64::try_from(micros).ok().map(Amount::from_micros)
     }
 
-    /// The cost of current resources by scope and by whether their current tags can be attributed.
+    /// The cost of current resources by scope and by whether their current tags attribute it.
     pub(crate) fn current_spend(
         &self,
         db: &Connection,
@@ -147,8 +147,8 @@ impl ResourceCostModel {
             let attributable = verdicts.attributable(db, state, set)?;
             sums.entry(ids).or_default().add(attributable, Amount::from_micros(micros));
         }
-        let named = sums.into_iter().map(|(ids, spend)| Ok(ScopeSpend { scope: dimensions.scope(ids)?, spend }));
-        named.collect()
+        let spends = sums.into_iter().map(|(ids, spend)| Ok(ScopeSpend { scope: dimensions.scope(ids)?, spend }));
+        spends.collect()
     }
 
     /// The cost of resources whose tags were fixed or broken since the billed month ended; none when no retained snapshot is that
@@ -161,14 +161,14 @@ impl ResourceCostModel {
     ) -> Result<Option<RemediatedSpend>, LedgerError> {
         let Some(basis) = &self.basis else { return Ok(None) };
         let end = TimeZone::UTC.to_timestamp(basis.days.end.at(0, 0, 0, 0)).unwrap_or(Timestamp::MAX);
-        let Some(then) = snapshot_before(db, end)? else { return Ok(None) };
-        // The verdicts of two policies differ without any change of tags.
-        if then.policy_digest != verdicts.policy.digest() {
+        let Some(earlier) = snapshot_before(db, end)? else { return Ok(None) };
+        // The verdicts of two policies can differ without a change of tags.
+        if earlier.policy_digest != verdicts.policy.digest() {
             return Ok(None);
         }
         let mut sums: BTreeMap<(ScopeIds, bool), Amount> = BTreeMap::new();
         for (ids, usage, charged, [(was, was_set), (is, is_set)]) in
-            rows(db, sql::VERDICTS_CHANGED_SINCE, [then.id], remediated_columns)?
+            rows(db, sql::VERDICTS_CHANGED_SINCE, [earlier.id], remediated_columns)?
         {
             let before = verdicts.attributable(db, was, was_set)?;
             let now = verdicts.attributable(db, is, is_set)?;
@@ -186,7 +186,7 @@ impl ResourceCostModel {
             let scopes = if is_fixed { &mut fixed } else { &mut regressed };
             scopes.push((dimensions.scope(ids)?, amount));
         }
-        Ok(Some(RemediatedSpend { since: then.started_at, fixed, regressed }))
+        Ok(Some(RemediatedSpend { since: earlier.started_at, fixed, regressed }))
     }
 }
 
@@ -209,7 +209,7 @@ fn load_usage(db: &Connection) -> Result<Vec<UsageRow>, LedgerError> {
     all(db, sql::USAGE, columns)
 }
 
-/// Row ids of the types whose resources the bill lists: all types of a charged service. Of ECS the bill lists tasks instead.
+/// Row ids of the types whose resources the bill lists: all types of a charged service. For ECS the bill lists tasks instead.
 fn load_billed_types(db: &Connection, dimensions: &Dimensions) -> Result<HashSet<i64>, LedgerError> {
     let services: Vec<String> = all(db, sql::CHARGED_SERVICES, |row| row.get(0))?;
     let sold: Vec<ResourceType> = services.iter().flat_map(|service| resource_types_of(service)).collect();
@@ -221,9 +221,9 @@ fn load_billed_types(db: &Connection, dimensions: &Dimensions) -> Result<HashSet
 impl Dimensions {
     fn scope_ids(&self, kind: &str, account: &str, region: &str) -> Option<ScopeIds> {
         Some(ScopeIds {
-            account: self.accounts.iter().find(|(_, known)| known.id.as_str() == account).map(|(id, _)| *id)?,
-            region: self.regions.iter().find(|(_, known)| known.as_str() == region).map(|(id, _)| *id)?,
-            resource_type: self.types.iter().find(|(_, known)| known.as_str() == kind).map(|(id, _)| *id)?,
+            account: self.accounts.iter().find(|(_, one)| one.id.as_str() == account).map(|(id, _)| *id)?,
+            region: self.regions.iter().find(|(_, one)| one.as_str() == region).map(|(id, _)| *id)?,
+            resource_type: self.types.iter().find(|(_, one)| one.as_str() == kind).map(|(id, _)| *id)?,
         })
     }
 }

@@ -54,8 +54,8 @@ pub(crate) fn record(
     }
 }
 
-/// Records for each resource its share of its service's month: the share that it had in the last days, for which the bill has resource
-/// ids. The shares of all resources are never more than the service's amount.
+/// Records for each resource its share of the month's amount of its service. The share is that of the last days, for which the bill has
+/// resource IDs. The shares of all resources are never more than the service's amount.
 fn record_charges(
     snapshot: &SnapshotTransaction<'_>,
     interner: &mut Interner,
@@ -63,17 +63,17 @@ fn record_charges(
     charges: &ResourceCharges,
     costs: &ResourceCosts,
 ) -> Result<(), LedgerError> {
-    let months = used_by_service(snapshot.connection(), costs.days, &costs.currency)?;
+    let months = sum_usage_by_service(snapshot.connection(), costs.days, &costs.currency)?;
     let mut shares: HashMap<&str, (i64, i64)> = HashMap::new();
     // Credits and refunds belong to no resource. With them in the sum, the shares would be more than the sum.
-    let mut named_sums: BTreeMap<&str, Amount> = BTreeMap::new();
+    let mut resource_sums: BTreeMap<&str, Amount> = BTreeMap::new();
     for (service, _, amount) in &charges.resources {
-        *named_sums.entry(service).or_default() += (*amount).max(Amount::ZERO);
+        *resource_sums.entry(service).or_default() += (*amount).max(Amount::ZERO);
     }
     for (service, window) in &charges.services {
         let of_month = months.get(service.as_str()).copied().unwrap_or_default();
-        // For a service without resource ids on the bill, the usage pools divide the amount.
-        let Some(sum) = named_sums.get(service.as_str()).filter(|sum| **sum > Amount::ZERO) else { continue };
+        // For a service without resource IDs on the bill, the usage pools divide the amount.
+        let Some(sum) = resource_sums.get(service.as_str()).filter(|sum| **sum > Amount::ZERO) else { continue };
         let window = (*window).max(*sum);
         if of_month > Amount::ZERO {
             shares.insert(service, (of_month.micros(), window.micros()));
@@ -88,7 +88,7 @@ fn record_charges(
         let share = i128::from(amount.micros().max(0)) * i128::from(*of_month) / i128::from(*window);
         let micros = i64::try_from(share)
             .map_err(|_| LedgerError::CountOutOfRange { what: "the cost of a resource in millionths" })?;
-        match named(service, resource, partition.as_ref()) {
+        match resolve_arn(service, resource, partition.as_ref()) {
             Some(arn) => snapshot.run(sql::ADD_RESOURCE_COST, params![arn.key(), micros])?,
             None => *by_id.entry(resource).or_default() += micros,
         }
@@ -96,7 +96,7 @@ fn record_charges(
     record_charges_by_id(snapshot, dimensions, &by_id)
 }
 
-/// Some resources, as those of EC2, are on the bill by their IDs, without account and region.
+/// Records the costs of resources that the bill lists by ID without account and region, such as those of EC2.
 fn record_charges_by_id(
     snapshot: &SnapshotTransaction<'_>,
     dimensions: &Dimensions,
@@ -115,8 +115,8 @@ fn record_charges_by_id(
     Ok(())
 }
 
-/// What the use of each service cost in some days.
-fn used_by_service(db: &Connection, days: Days, currency: &str) -> Result<BTreeMap<String, Amount>, LedgerError> {
+/// The usage charges of each service in some days.
+fn sum_usage_by_service(db: &Connection, days: Days, currency: &str) -> Result<BTreeMap<String, Amount>, LedgerError> {
     let mut sums: BTreeMap<String, Amount> = BTreeMap::new();
     for (service, record_type, amount) in bill(db, days)?.sums_in(currency).charges {
         if charge_category(&service, &record_type) == ChargeCategory::Usage {
@@ -126,8 +126,8 @@ fn used_by_service(db: &Connection, days: Days, currency: &str) -> Result<BTreeM
     Ok(sums)
 }
 
-/// The name of a resource that stands on the bill by its ARN, or by its name alone where that is unique.
-fn named(service: &str, resource: &str, partition: Option<&Partition>) -> Option<Arn> {
+/// The ARN of a resource that the bill lists by ARN, or by its name when that is unique; none for all others.
+fn resolve_arn(service: &str, resource: &str, partition: Option<&Partition>) -> Option<Arn> {
     if resource.starts_with("arn:") {
         return resource.parse().ok();
     }

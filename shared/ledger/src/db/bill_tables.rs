@@ -40,16 +40,16 @@ pub(crate) fn months(db: &Connection) -> Result<Vec<RecordedMonth>, LedgerError>
 }
 
 fn parse_metric(text: String) -> Result<Metric, LedgerError> {
-    let known = [Metric::NetAmortized, Metric::Amortized].into_iter().find(|known| known.as_str() == text);
-    known.ok_or(LedgerError::Content { what: "a cost metric", given: text })
+    let found = [Metric::NetAmortized, Metric::Amortized].into_iter().find(|metric| metric.as_str() == text);
+    found.ok_or(LedgerError::Content { what: "a cost metric", given: text })
 }
 
 pub(crate) fn tags(db: &Connection) -> Result<Vec<AllocationTag>, LedgerError> {
     let found = all(db, sql::ALLOCATION_TAGS, |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     let tag = |(key, status): (String, String)| {
-        let known = TagStatus::ALL.into_iter().find(|known| known.as_str() == status);
-        let unknown = || LedgerError::Content { what: "a status of a cost allocation tag", given: status };
-        Ok(AllocationTag { key, status: known.ok_or_else(unknown)? })
+        let parsed = TagStatus::ALL.into_iter().find(|one| one.as_str() == status);
+        let invalid = || LedgerError::Content { what: "a status of a cost allocation tag", given: status };
+        Ok(AllocationTag { key, status: parsed.ok_or_else(invalid)? })
     };
     found.into_iter().map(tag).collect()
 }
@@ -59,10 +59,10 @@ pub(crate) fn requests_on(db: &Connection, day: Date) -> Result<u64, LedgerError
     sum.context(Operation::ReadBill)
 }
 
-/// A line, by its day, part, both names and currency.
+/// The primary key of a line: day, part, first key, second key and currency.
 pub(crate) type Cell = [i64; 5];
 
-/// Lines, in millionths.
+/// The amounts of lines, in millionths.
 pub(crate) type Lines = HashMap<Cell, i64>;
 
 pub(crate) fn cells(db: &Connection, days: Days) -> Result<Lines, LedgerError> {
@@ -72,14 +72,14 @@ pub(crate) fn cells(db: &Connection, days: Days) -> Result<Lines, LedgerError> {
     lines.collect::<Result<_, _>>().context(Operation::WriteSnapshot)
 }
 
-/// From the six columns of a line: day, part, names and currency, and how much.
+/// Reads the six columns of a line: its primary key and its amount.
 pub(crate) fn cell(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Cell, i64)> {
     Ok(([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?], row.get(5)?))
 }
 
 /// A row of `cost_basis`.
 pub(crate) struct BasisRow {
-    pub(crate) known: RecordedBasis,
+    pub(crate) recorded: RecordedBasis,
     pub(crate) currency: String,
     pub(crate) window: Option<Days>,
     pub(crate) problem: String,
@@ -95,8 +95,8 @@ pub(crate) fn basis(db: &Connection) -> Result<Option<BasisRow>, LedgerError> {
     let days = |first, end| Days { first: day_numbered(first), end: day_numbered(end) };
     let row = |([first, end, asked], [payer, currency, problem], window): Columns| {
         let window = if let [Some(first), Some(end)] = window { Some(days(first, end)) } else { None };
-        let known = RecordedBasis { days: days(first, end), asked_at: time(asked)?, payer, named: window.is_some() };
-        Ok(BasisRow { known, currency, window, problem })
+        let recorded = RecordedBasis { days: days(first, end), asked_at: time(asked)?, payer, named: window.is_some() };
+        Ok(BasisRow { recorded, currency, window, problem })
     };
     found.map(row).transpose()
 }

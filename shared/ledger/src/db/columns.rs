@@ -31,8 +31,8 @@ pub(crate) fn dated((snapshot, started, finished): (Snapshot, i64, i64)) -> Resu
 /// The counts of a row of `rollup_cell`, which are after its scope.
 pub(crate) fn tally_columns(row: &Row<'_>) -> rusqlite::Result<ComplianceCounts> {
     let mut columns = [0; 11];
-    for (place, column) in (3..).zip(&mut columns) {
-        *column = row.get(place)?;
+    for (index, column) in (3..).zip(&mut columns) {
+        *column = row.get(index)?;
     }
     Ok(ComplianceCounts::from_columns(columns))
 }

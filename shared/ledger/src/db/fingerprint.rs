@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-/// Most lists of fields are shorter, in bytes: the tags of a resource, its findings.
+/// In bytes. The tags or the findings of most resources are shorter.
 const INITIAL_CAPACITY: usize = 512;
 
 /// A SHA-256 over fields. Each field is preceded by its length, so that different lists of fields have different bytes. The fields are

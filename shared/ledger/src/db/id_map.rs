@@ -16,8 +16,8 @@ impl IdMap {
     const ABSENT: u32 = u32::MAX;
 
     pub(crate) fn get(&self, id: i64) -> Option<u32> {
-        let known = usize::try_from(id).ok().and_then(|at| self.0.get(at)).copied();
-        known.filter(|number| *number != Self::ABSENT)
+        let entry = usize::try_from(id).ok().and_then(|at| self.0.get(at)).copied();
+        entry.filter(|number| *number != Self::ABSENT)
     }
 
     pub(crate) fn set(&mut self, id: i64, number: u32) {
@@ -25,8 +25,8 @@ impl IdMap {
         if self.0.len() <= at {
             self.0.resize(at + 1, Self::ABSENT);
         }
-        if let Some(place) = self.0.get_mut(at) {
-            *place = number;
+        if let Some(entry) = self.0.get_mut(at) {
+            *entry = number;
         }
     }
 }

@@ -45,8 +45,10 @@ pub(crate) fn tag_ids(sql: &Connection, set: i64) -> Result<Vec<i64>, LedgerErro
 
 /// The hash is the same in every ledger.
 pub(crate) fn tag_set_hash(tags: &TagSet) -> i64 {
-    let named = tags.iter().filter(|(key, _)| *key != NAME);
-    named.fold(Fingerprint::default(), |hash, (key, value)| hash.field(key.as_bytes()).field(value.as_bytes())).finish()
+    let members = tags.iter().filter(|(key, _)| *key != NAME);
+    members
+        .fold(Fingerprint::default(), |hash, (key, value)| hash.field(key.as_bytes()).field(value.as_bytes()))
+        .finish()
 }
 
 /// A cache of tags for one query. Most tags of a resource are also tags of a resource before it.
@@ -54,7 +56,7 @@ pub(crate) fn tag_set_hash(tags: &TagSet) -> i64 {
 pub(crate) struct InternedLookup(HashIdMap<(String, String)>);
 
 impl InternedLookup {
-    /// The largest number of tags that one session remembers: some megabytes.
+    /// The largest number of cached tags: some megabytes.
     const MAX_TAGS: usize = 1 << 14;
 
     pub(crate) fn tags(
@@ -73,21 +75,22 @@ impl InternedLookup {
         }
         let mut pairs = Vec::with_capacity(ids.len() + 1);
         for id in ids {
-            pairs.push(remembered(&mut self.0, *id, || tag(db, *id))?);
+            pairs.push(get_or_read(&mut self.0, *id, || tag(db, *id))?);
         }
         pairs.extend(name.map(|name| (NAME.to_owned(), name)));
         Ok(pairs.into_iter().collect())
     }
 }
 
-pub(crate) fn remembered<T: Clone>(
-    known: &mut HashIdMap<T>,
+/// The cached value of a row id; read and cached when it is not cached yet.
+pub(crate) fn get_or_read<T: Clone>(
+    cache: &mut HashIdMap<T>,
     id: i64,
     read: impl FnOnce() -> Result<T, LedgerError>,
 ) -> Result<T, LedgerError> {
-    match known.entry(id) {
-        Entry::Occupied(known) => Ok(known.get().clone()),
-        Entry::Vacant(place) => Ok(place.insert(read()?).clone()),
+    match cache.entry(id) {
+        Entry::Occupied(entry) => Ok(entry.get().clone()),
+        Entry::Vacant(entry) => Ok(entry.insert(read()?).clone()),
     }
 }
 

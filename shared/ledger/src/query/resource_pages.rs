@@ -12,7 +12,7 @@ use crate::{
     db::{
         dimensions::{Dimensions, arn},
         id_map::HashIdMap,
-        interned::{InternedLookup, remembered, rule, tag_ids},
+        interned::{InternedLookup, get_or_read, rule, tag_ids},
         resource_state::{UsageIds, usage_ids},
         sql,
         statements::{rows, statement},
@@ -125,10 +125,10 @@ impl<'s> ResourcePages<'s> {
         self.list_ordered(filter, Order::ByMissingTags(created_until), start, limit)
     }
 
-    /// A page of resources given by their keys. One more than `limit` shows that there is another page.
+    /// A page of resources with the given keys. One key more than `limit` means that there is another page.
     pub(crate) fn list_given(&self, starts: &[PageStart], limit: usize) -> Result<ResourcePage, LedgerError> {
         let keys: Vec<i64> = starts.iter().map(|start| start.key).collect();
-        // One statement for all keys: for a past snapshot it reads all versions that ended since.
+        // One statement for all keys, because for a past snapshot it reads all states that have ended since.
         let found =
             rows(self.db, sql::RESOURCES_AS_OF_BY_KEY, params![self.snapshot.id, format!("{keys:?}")], page_row)?;
         let mut found: HashMap<i64, PageRow> = found.into_iter().map(|row| (row.start.key, row)).collect();
@@ -137,7 +137,7 @@ impl<'s> ResourcePages<'s> {
         self.page(resources, limit)
     }
 
-    /// Current versions and superseded ones after a start.
+    /// The current and the superseded states after a start.
     fn list_ordered(
         &self,
         filter: &Filter,
@@ -149,8 +149,8 @@ impl<'s> ResourcePages<'s> {
             return self.list_given(&starts, limit);
         }
         let mut page = self.list_current(filter, order, start, limit + 1)?;
-        for (start, version) in superseded::list_page(self.session, self.snapshot, filter, order, start, limit + 1)? {
-            let key = params![version.until, version.since, start.key];
+        for (start, state) in superseded::list_page(self.session, self.snapshot, filter, order, start, limit + 1)? {
+            let key = params![state.until, state.since, start.key];
             let row = statement(self.db, sql::SUPERSEDED_STATE)?
                 .query_row(key, page_row)
                 .context(Operation::ReadResources)?;
@@ -172,33 +172,34 @@ impl<'s> ResourcePages<'s> {
         self.by_scope.as_ref()?.page(admits, order, start, limit)
     }
 
-    /// Current versions that the snapshot has: the rest of those with the rank of `at`, then those of lower ranks.
+    /// The current states that the snapshot has: the rest of those with the rank of `start`, then those of lower ranks.
     fn list_current(
         &self,
         filter: &Filter,
         order: Order,
-        at: PageStart,
-        wanted: usize,
+        start: PageStart,
+        limit: usize,
     ) -> Result<Vec<PageRow>, LedgerError> {
         let [types, regions, accounts] = filter.parameters(self.dimensions);
-        let [same, below] = order.statements();
-        let read = |text, wanted: usize| {
+        let [same_rank, lower_ranks] = order.statements();
+        let read = |text, limit: usize| {
             let restriction = order.restriction();
-            let parameters = params![self.snapshot.id, types, regions, accounts, at.rank, at.key, restriction, wanted];
+            let PageStart { rank, key } = start;
+            let parameters = params![self.snapshot.id, types, regions, accounts, rank, key, restriction, limit];
             rows(self.db, text, parameters, page_row)
         };
-        let mut page = if at == PageStart::FIRST { Vec::new() } else { read(same, wanted)? };
-        if page.len() < wanted {
-            page.extend(read(below, wanted - page.len())?);
+        let mut page = if start == PageStart::FIRST { Vec::new() } else { read(same_rank, limit)? };
+        if page.len() < limit {
+            page.extend(read(lower_ranks, limit - page.len())?);
         }
         Ok(page)
     }
 
-    fn page(&self, mut found: Vec<PageRow>, limit: usize) -> Result<ResourcePage, LedgerError> {
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next = found.last().filter(|_| more).map(|last| last.start);
-        let rows = found.into_iter().map(|found| self.row(found)).collect::<Result<_, _>>()?;
+    fn page(&self, mut page: Vec<PageRow>, limit: usize) -> Result<ResourcePage, LedgerError> {
+        let has_more = page.len() > limit;
+        page.truncate(limit);
+        let next = page.last().filter(|_| has_more).map(|last| last.start);
+        let rows = page.into_iter().map(|row| self.row(row)).collect::<Result<_, _>>()?;
         Ok(ResourcePage { rows, next })
     }
 
@@ -239,7 +240,7 @@ impl<'s> ResourcePages<'s> {
     fn violations(&self, key: i64, rules: &mut HashIdMap<Rule>) -> Result<Vec<(Rule, Timestamp)>, LedgerError> {
         let open: Vec<(i64, i64)> =
             rows(self.db, sql::VIOLATIONS_OPEN_AS_OF, [key, self.snapshot.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let resolve = |(id, opened)| Ok((remembered(rules, id, || rule(self.db, id))?, time(opened)?));
+        let resolve = |(id, opened)| Ok((get_or_read(rules, id, || rule(self.db, id))?, time(opened)?));
         open.into_iter().map(resolve).collect()
     }
 }
