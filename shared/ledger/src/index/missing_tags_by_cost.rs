@@ -70,9 +70,9 @@ impl Entry {
         self.scope_and_untagged & 1 == 1
     }
 
-    fn meets(self, limits: ScopeFilter) -> bool {
+    fn is_within(self, limits: ScopeFilter) -> bool {
         limits.created_until.is_none_or(|until| self.created > 0 && i64::from(self.created) <= until)
-            && limits.min_cost.is_none_or(|least| self.micros >= least.micros())
+            && limits.min_cost.is_none_or(|min| self.micros >= min.micros())
     }
 
     fn add_to(self, sums: &mut MissingTagTotals) {
@@ -155,16 +155,16 @@ impl MissingTagsByCost {
             return all;
         }
         self.admitted(&self.entries, filter)
-            .filter(|entry| entry.meets(limits))
+            .filter(|entry| entry.is_within(limits))
             .for_each(|entry| entry.add_to(&mut all));
         all
     }
 
     /// The page after a start, the most expensive first.
-    pub(crate) fn page(&self, filter: &Filter, limits: ScopeFilter, at: PageStart, limit: usize) -> Vec<PageStart> {
-        let before = |entry: &Entry| at != PageStart::FIRST && (entry.micros, entry.key) >= (at.rank, at.key);
+    pub(crate) fn page(&self, filter: &Filter, limits: ScopeFilter, start: PageStart, limit: usize) -> Vec<PageStart> {
+        let before = |entry: &Entry| start != PageStart::FIRST && (entry.micros, entry.key) >= (start.rank, start.key);
         let rest = self.entries.get(self.entries.partition_point(before)..).unwrap_or_default();
-        let found = self.admitted(rest, filter).filter(|entry| entry.meets(limits)).take(limit);
+        let found = self.admitted(rest, filter).filter(|entry| entry.is_within(limits)).take(limit);
         found.map(|entry| PageStart { rank: entry.micros, key: entry.key }).collect()
     }
 

@@ -1,5 +1,7 @@
-//! An index of resources with findings and of resources with missing tags, by scope and rank. The file has one order for all scopes:
-//! a page of few scopes would read the hundreds of thousands of resources before it.
+//! An index of resources with findings and of resources with missing tags, by scope and rank.
+//!
+//! The file has one order for all scopes. Without the index, a page of few scopes would read hundreds of thousands of resources of other
+//! scopes.
 
 use std::{cmp::Reverse, collections::HashMap, ops::Range, sync::Arc};
 
@@ -21,7 +23,7 @@ use crate::{
     },
 };
 
-/// The largest number of scopes of a page. A page of more scopes is found soon enough in the order of the file.
+/// The largest number of scopes of a page from the index. In the order of the file, a page of more scopes is found fast enough.
 const MAX_SCOPES: usize = if cfg!(test) { 2 } else { 256 };
 
 /// The resources of the newest snapshot.
@@ -35,7 +37,7 @@ pub(crate) struct RankedByScope {
 #[derive(Debug, Default)]
 struct Ranked {
     scopes: HashMap<ScopeIds, Range<usize>, FxBuildHasher>,
-    /// Within a scope by rank, then by key, both descending.
+    /// The ranks of the resources. Within a scope they are sorted by rank, then by key, both descending.
     ranks: Vec<u32>,
     keys: Vec<i64>,
 }
@@ -46,20 +48,20 @@ impl RankedByScope {
         Ok(Self { by_severity, by_missing_tags: Ranked::load(db, sql::CURRENT_MISSING_TAGS)? })
     }
 
-    /// The page of the admitted scopes after a start; none when there are too many scopes, or the selection does not follow from the
-    /// ranks.
+    /// The page of the admitted scopes after a start; none when there are too many scopes, or when the ranks do not determine which
+    /// resources are listed.
     pub(crate) fn page(
         &self,
         admits: impl Fn(ScopeIds) -> bool,
         order: Order,
-        at: PageStart,
+        start: PageStart,
         limit: usize,
     ) -> Option<Vec<PageStart>> {
         match order {
             Order::BySeverity(OrderBySeverity { errors: true, warnings }) => {
-                self.by_severity.page(admits, at, u32::from(!warnings), limit)
+                self.by_severity.page(admits, start, u32::from(!warnings), limit)
             }
-            Order::ByMissingTags(None) => self.by_missing_tags.page(admits, at, 0, limit),
+            Order::ByMissingTags(None) => self.by_missing_tags.page(admits, start, 0, limit),
             Order::BySeverity(_) | Order::ByMissingTags(Some(_)) => None,
         }
     }
@@ -67,7 +69,7 @@ impl RankedByScope {
 
 impl Ranked {
     fn load(db: &Connection, text: &'static str) -> Result<Self, LedgerError> {
-        // A position instead of the ids: 16 bytes a row. The allocator keeps what is freed afterwards.
+        // A position instead of the ids makes a row 16 bytes long. The allocator does not return the memory of larger rows.
         let mut positions: HashMap<ScopeIds, u32, FxBuildHasher> = HashMap::default();
         let mut all = rows(db, text, [], |row| {
             let next = u32::try_from(positions.len()).unwrap_or(u32::MAX);
@@ -86,12 +88,12 @@ impl Ranked {
         })
     }
 
-    /// Resources of rank `least` and above.
+    /// The page of resources with rank `min_rank` and above.
     fn page(
         &self,
         admits: impl Fn(ScopeIds) -> bool,
-        at: PageStart,
-        least: u32,
+        start: PageStart,
+        min_rank: u32,
         limit: usize,
     ) -> Option<Vec<PageStart>> {
         let admitted: Vec<&Range<usize>> = self
@@ -105,7 +107,7 @@ impl Ranked {
             return None;
         }
         let mut page: Vec<PageStart> =
-            admitted.into_iter().flat_map(|range| self.page_of_scope(range.clone(), at, least, limit)).collect();
+            admitted.into_iter().flat_map(|range| self.page_of_scope(range.clone(), start, min_rank, limit)).collect();
         page.sort_unstable_by_key(|start| Reverse((start.rank, start.key)));
         page.truncate(limit);
         Some(page)
@@ -114,15 +116,15 @@ impl Ranked {
     fn page_of_scope(
         &self,
         range: Range<usize>,
-        at: PageStart,
-        least: u32,
+        start: PageStart,
+        min_rank: u32,
         limit: usize,
     ) -> impl Iterator<Item = PageStart> {
         let ranks = self.ranks.get(range.clone()).unwrap_or_default();
         let keys = self.keys.get(range).unwrap_or_default();
         let starts = ranks.iter().zip(keys).map(|(rank, key)| PageStart { rank: i64::from(*rank), key: *key });
-        let before = move |one: &PageStart| at != PageStart::FIRST && (one.rank, one.key) >= (at.rank, at.key);
-        starts.skip_while(before).take_while(move |one| one.rank >= i64::from(least)).take(limit)
+        let before = move |one: &PageStart| start != PageStart::FIRST && (one.rank, one.key) >= (start.rank, start.key);
+        starts.skip_while(before).take_while(move |one| one.rank >= i64::from(min_rank)).take(limit)
     }
 }
 

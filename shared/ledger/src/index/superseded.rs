@@ -1,7 +1,7 @@
-//! The versions that a past snapshot has and that later snapshots ended, for pages of resources.
+//! The states of a past snapshot that later snapshots ended, for pages of resources.
 //!
 //! The file has them in the order of the snapshots that ended them, so that every page would read all of them. They are cached until
-//! the next snapshot, which ends further versions.
+//! the next snapshot, which ends further states.
 
 use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
@@ -19,10 +19,10 @@ use crate::{
     },
 };
 
-/// The largest number of versions that are cached. When there are more, each page reads all of them from the file.
-const MAX_VERSIONS: usize = if cfg!(test) { 8 } else { 1 << 18 };
+/// The largest number of states that are cached. When there are more, each page reads all of them from the file.
+const MAX_STATES: usize = if cfg!(test) { 8 } else { 1 << 18 };
 
-/// A version in 48 bytes.
+/// A superseded state in 48 bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SupersededState {
     key: i64,
@@ -36,17 +36,17 @@ pub(crate) struct SupersededState {
     scope_and_warnings: u32,
 }
 
-/// The superseded versions of one snapshot that have findings or missing tags.
+/// The superseded states of one snapshot that have findings or missing tags.
 #[derive(Debug, Default)]
 struct SupersededStates {
     /// The newest snapshot when they were read.
     newest: Option<SnapshotKey>,
     scopes: Vec<Scope>,
-    versions: Vec<SupersededState>,
+    states: Vec<SupersededState>,
 }
 
 impl SupersededState {
-    /// From a row of `ENDED_SINCE` and the position of its scope.
+    /// Reads a row of `SUPERSEDED_SINCE`. `scope`: the position of its scope.
     fn read(row: &Row<'_>, scope: u32) -> rusqlite::Result<Self> {
         Ok(Self {
             key: row.get(0)?,
@@ -68,12 +68,13 @@ impl SupersededState {
     }
 
     /// Whether it comes after a start.
-    fn is_after(self, order: Order, at: PageStart) -> bool {
+    fn is_after(self, order: Order, start: PageStart) -> bool {
         let PageStart { rank, key } = self.start(order);
-        at == PageStart::FIRST || (rank, key) < (at.rank, at.key)
+        start == PageStart::FIRST || (rank, key) < (start.rank, start.key)
     }
 
-    fn meets(self, order: Order) -> bool {
+    /// Whether the list contains it.
+    fn is_listed(self, order: Order) -> bool {
         match order {
             Order::BySeverity(what) => {
                 what.errors && self.errors > 0 || what.warnings && self.scope_and_warnings & 1 == 1
@@ -90,50 +91,51 @@ impl SupersededState {
     }
 }
 
-/// Selects the versions of one page, with at most three times the length of the page in memory.
+/// Selects the states of one page, with at most three times the length of the page in memory.
 struct PageSelection<'f> {
     filter: &'f Filter,
     order: Order,
-    at: PageStart,
-    wanted: usize,
+    start: PageStart,
+    limit: usize,
     /// By position of the scope: whether the filter admits it.
     admitted: Vec<bool>,
-    best: Vec<SupersededState>,
+    first: Vec<SupersededState>,
 }
 
 impl PageSelection<'_> {
-    /// `scopes`: the scopes of the versions so far, in their positions.
-    fn add(&mut self, scopes: &[Scope], version: SupersededState) {
+    /// `scopes`: the scopes of the states so far, in their positions.
+    fn add(&mut self, scopes: &[Scope], state: SupersededState) {
         self.admitted.extend(scopes.iter().skip(self.admitted.len()).map(|scope| self.filter.admits(scope)));
-        let selected = self.admitted.get(version.scope()) == Some(&true) && version.meets(self.order);
-        if selected && version.is_after(self.order, self.at) {
-            self.best.push(version);
-            if self.best.len() > 3 * self.wanted {
-                self.keep_first();
+        let selected = self.admitted.get(state.scope()) == Some(&true) && state.is_listed(self.order);
+        if selected && state.is_after(self.order, self.start) {
+            self.first.push(state);
+            if self.first.len() > 3 * self.limit {
+                self.truncate();
             }
         }
     }
 
-    fn keep_first(&mut self) {
+    /// Drops all states that come after the first `limit` ones.
+    fn truncate(&mut self) {
         let order = self.order;
-        self.best.sort_unstable_by_key(|version| Reverse((version.start(order).rank, version.key)));
-        self.best.truncate(self.wanted);
+        self.first.sort_unstable_by_key(|state| Reverse((state.start(order).rank, state.key)));
+        self.first.truncate(self.limit);
     }
 
     fn finish(mut self) -> Vec<(PageStart, SupersededState)> {
-        self.keep_first();
-        self.best.into_iter().map(|version| (version.start(self.order), version)).collect()
+        self.truncate();
+        self.first.into_iter().map(|state| (state.start(self.order), state)).collect()
     }
 }
 
-/// Reads the superseded versions of a snapshot and adds each to the selection. Caches them unless there are too many.
+/// Reads the superseded states of a snapshot and adds each to the selection. Caches them unless there are too many.
 fn scan(
     session: &ReadSession<'_>,
     snapshot: &Snapshot,
     newest: SnapshotKey,
     page: &mut PageSelection<'_>,
 ) -> Result<(), LedgerError> {
-    let mut states = SupersededStates { newest: Some(newest), ..SupersededStates::default() };
+    let mut read = SupersededStates { newest: Some(newest), ..SupersededStates::default() };
     let mut positions: HashMap<ScopeIds, u32> = HashMap::new();
     let mut statement = statement(session.db(), sql::SUPERSEDED_SINCE)?;
     let mut rows = statement.query([snapshot.id]).context(Operation::BuildIndex)?;
@@ -142,46 +144,46 @@ fn scan(
         let position = match positions.get(&ids) {
             Some(position) => *position,
             None => {
-                let next = u32::try_from(states.scopes.len()).unwrap_or(u32::MAX >> 1);
-                states.scopes.push(session.dimensions().scope(ids)?);
+                let next = u32::try_from(read.scopes.len()).unwrap_or(u32::MAX >> 1);
+                read.scopes.push(session.dimensions().scope(ids)?);
                 positions.insert(ids, next);
                 next
             }
         };
-        let version = SupersededState::read(row, position).context(Operation::BuildIndex)?;
-        page.add(&states.scopes, version);
-        if states.versions.len() <= MAX_VERSIONS {
-            states.versions.push(version);
+        let state = SupersededState::read(row, position).context(Operation::BuildIndex)?;
+        page.add(&read.scopes, state);
+        if read.states.len() <= MAX_STATES {
+            read.states.push(state);
         }
     }
-    if states.versions.len() <= MAX_VERSIONS {
-        states.versions.shrink_to_fit();
-        session.memo(snapshot).put(states);
+    if read.states.len() <= MAX_STATES {
+        read.states.shrink_to_fit();
+        session.memo(snapshot).put(read);
     }
     Ok(())
 }
 
 impl CacheValue for SupersededStates {
     fn weight(&self) -> usize {
-        bytes_of::<SupersededState>(self.versions.len()) + SCOPE_BYTES * self.scopes.len() + bytes_of::<Self>(1)
+        bytes_of::<SupersededState>(self.states.len()) + SCOPE_BYTES * self.scopes.len() + bytes_of::<Self>(1)
     }
 }
 
-/// Superseded versions of a snapshot after a start, at most `wanted`; none for the newest snapshot.
+/// The superseded states of a snapshot after a start, at most `limit`; none for the newest snapshot.
 pub(crate) fn list_page(
     session: &ReadSession<'_>,
     snapshot: &Snapshot,
     filter: &Filter,
     order: Order,
-    at: PageStart,
-    wanted: usize,
+    start: PageStart,
+    limit: usize,
 ) -> Result<Vec<(PageStart, SupersededState)>, LedgerError> {
     let Some(newest) = session.newest()?.filter(|newest| newest != snapshot) else { return Ok(Vec::new()) };
     let newest = SnapshotKey::new(&newest);
-    let mut page = PageSelection { filter, order, at, wanted, admitted: Vec::new(), best: Vec::new() };
+    let mut page = PageSelection { filter, order, start, limit, admitted: Vec::new(), first: Vec::new() };
     let cached: Option<Arc<SupersededStates>> = session.memo(snapshot).get();
-    match cached.filter(|states| states.newest == Some(newest)) {
-        Some(states) => states.versions.iter().for_each(|version| page.add(&states.scopes, *version)),
+    match cached.filter(|cached| cached.newest == Some(newest)) {
+        Some(cached) => cached.states.iter().for_each(|state| page.add(&cached.scopes, *state)),
         None => scan(session, snapshot, newest, &mut page)?,
     }
     Ok(page.finish())

@@ -17,11 +17,11 @@ use crate::{
 /// The approximate size limit of the sets, in bytes: some hundred thousand sets.
 const MAX_BYTES: usize = 8 << 20;
 
-/// The largest number of tags, two bytes each. The keys of tags with higher ids have to be read from the file.
+/// The largest number of tags, two bytes each. The keys of tags with higher ids must be read from the file.
 const MAX_TAGS: usize = 1 << 20;
 
-/// The tag sets of the ledger at the newest snapshot. A set never changes. The next snapshot can add sets and reuse ids of pruned
-/// ones, so that the index is valid for one snapshot.
+/// The tag sets of the ledger at the newest snapshot. A set never changes, but the next snapshot can add sets and reuse the ids of pruned
+/// ones. The index is therefore valid for one snapshot.
 #[derive(Debug, Default)]
 pub(crate) struct TagSetIndex {
     /// By row id of the set: the end of its tags in `tags`. Ids have no holes except those that pruning leaves.
@@ -60,7 +60,7 @@ impl TagKeys {
                 .as_str()
                 .map_err(rusqlite::Error::from)
                 .context(Operation::BuildIndex)?;
-            // Rows after this one have to be read from the file.
+            // The index does not have the rows from here on.
             if id >= MAX_TAGS {
                 all.complete = false;
                 break;
@@ -97,7 +97,7 @@ impl TagSetIndex {
                 .map_err(rusqlite::Error::from)
                 .context(Operation::BuildIndex)?;
             let (id, before) = (usize::try_from(id).unwrap_or(usize::MAX), all.tags.len());
-            // Rows after this one have to be read from the file.
+            // The index does not have the rows from here on.
             let (before, end) = (u32::try_from(before), u32::try_from(before + tags.len()));
             let (Ok(before), Ok(end), true) = (before, end, all.tags.len() + 4 * id.min(MAX_BYTES) < MAX_BYTES) else {
                 all.complete = false;
@@ -112,14 +112,14 @@ impl TagSetIndex {
         Ok(all)
     }
 
-    /// The encoded tags of a set; none when they have to be read from the file, as those of an empty set.
+    /// The encoded tags of a set; none when they must be read from the file. The tags of an empty set must be read too.
     pub(crate) fn get(&self, set: i64) -> Option<&[u8]> {
         let set = usize::try_from(set).ok()?;
         let start = set.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or_default();
         self.tags.get(start as usize..*self.ends.get(set)? as usize).filter(|tags| !tags.is_empty())
     }
 
-    /// The key of a tag; none when it has to be read from the file.
+    /// The key of a tag; none when it must be read from the file.
     pub(crate) fn key_of(&self, tag: i64) -> Option<&Arc<str>> {
         let position = self.keys.by_tag.get(usize::try_from(tag).ok()?)?;
         self.keys.names.get(usize::from(*position))

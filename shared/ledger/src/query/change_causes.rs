@@ -24,7 +24,8 @@ use crate::{
     read::session::ReadSession,
 };
 
-/// The causes of a change between two snapshots. Read from the stored insights of the later one if they are about this pair.
+/// The causes of a change between two snapshots. They are read from the stored insights of the later snapshot when those compare the same
+/// two snapshots.
 ///
 /// # Errors
 ///
@@ -98,10 +99,11 @@ impl<'s> CauseClassifier<'s> {
         mut tags: impl Iterator<Item = &'t TagChange>,
     ) -> Result<Vec<(Cause, Verdict, Verdict)>, LedgerError> {
         let (before, after) = (change.before.as_ref().and_then(verdict), change.after.as_ref().and_then(verdict));
-        let [then, now] = self.complete_scopes.each_ref().map(|scopes| scopes.contain(change));
+        let [complete_before, complete_after] =
+            self.complete_scopes.each_ref().map(|scopes| scopes.contains_resource(change));
         Ok(match (&change.before, &change.after) {
-            (None, _) => vec![(if then { Cause::New } else { Cause::Coverage }, before, after)],
-            (_, None) => vec![(if now { Cause::Removed } else { Cause::Coverage }, before, after)],
+            (None, _) => vec![(if complete_before { Cause::New } else { Cause::Coverage }, before, after)],
+            (_, None) => vec![(if complete_after { Cause::Removed } else { Cause::Coverage }, before, after)],
             (Some(was), Some(is)) if was.state == State::Unknown || is.state == State::Unknown => {
                 vec![(Cause::Coverage, before, after)]
             }

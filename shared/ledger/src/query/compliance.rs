@@ -84,7 +84,7 @@ fn count_by_rule_id(
     Ok(counts.into_iter().collect())
 }
 
-/// A page of resources with findings, most errors first.
+/// A page of resources with findings, those with the most errors first.
 pub fn list_by_severity(
     session: &ReadSession<'_>,
     snapshot: &Snapshot,
@@ -96,7 +96,7 @@ pub fn list_by_severity(
     ResourcePages::open(session, snapshot)?.list_by_severity(filter, order, start, limit)
 }
 
-/// A page of resources with missing tags: those without any user tag first, then those that lack most required tags.
+/// A page of resources with missing tags: those without any user tag first, then those with the most missing required tags.
 pub fn list_missing_tags(
     session: &ReadSession<'_>,
     snapshot: &Snapshot,
@@ -108,7 +108,7 @@ pub fn list_missing_tags(
     ResourcePages::open(session, snapshot)?.list_missing_tags(filter, order, start, limit)
 }
 
-/// Loads what answers about a snapshot count from into the cache.
+/// Loads the scopes and the counts of a snapshot into the cache.
 pub(crate) fn preload(session: &ReadSession<'_>, snapshot: &Snapshot) -> Result<(), LedgerError> {
     list_scopes(session, snapshot)?;
     count_by_scope(session, snapshot, &Filter::default())?;

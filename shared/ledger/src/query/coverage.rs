@@ -31,7 +31,7 @@ pub(crate) struct CompleteScopes(HashSet<ScopeIds, FxBuildHasher>);
 
 impl CompleteScopes {
     /// Whether the scope of a resource is one of them.
-    pub(crate) fn contain(&self, change: &ResourceChange) -> bool {
+    pub(crate) fn contains_resource(&self, change: &ResourceChange) -> bool {
         self.0.contains(&change.ids)
     }
 }

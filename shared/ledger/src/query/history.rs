@@ -1,4 +1,4 @@
-//! Series of snapshots: the totals of each, and how many violations began and ended.
+//! Series of snapshots: the totals of each, and the violations that opened and closed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,7 +40,7 @@ pub fn list_snapshots_since(session: &ReadSession<'_>, from: Timestamp) -> Resul
     found.into_iter().map(dated).collect()
 }
 
-/// The newest retained snapshot whose scan began before a moment.
+/// The newest retained snapshot whose scan began before a time.
 pub fn find_snapshot_before(session: &ReadSession<'_>, moment: Timestamp) -> Result<Option<Snapshot>, LedgerError> {
     snapshot_before(session.db(), moment)
 }
@@ -74,7 +74,7 @@ pub(crate) fn preload(session: &ReadSession<'_>) -> Result<(), LedgerError> {
 
 fn load_totals(session: &ReadSession<'_>, snapshot: &Snapshot, filter: &Filter) -> Result<SnapshotTotals, LedgerError> {
     let mut tally = ComplianceCounts::default();
-    // Not through the cache: a year of snapshots would fill it.
+    // The cache is not used, because a year of snapshots would fill it.
     for (_, counts) in compliance::load_counts(session, snapshot)?.iter().filter(|(scope, _)| filter.admits(scope)) {
         tally += *counts;
     }
@@ -104,8 +104,8 @@ pub fn count_in_complete_scopes(
     Ok(counts)
 }
 
-/// The violations that began and ended in each snapshot since `from`, also in pruned ones; in order, without snapshots in which none
-/// did.
+/// The violations that opened and closed in each snapshot since `from`, in order. Pruned snapshots are included; snapshots in which no
+/// violation opened or closed are not.
 pub fn violation_flow(
     session: &ReadSession<'_>,
     from: Timestamp,
@@ -195,7 +195,7 @@ pub fn count_tagged(
         .query_row([snapshot.id, id], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
         .optional()
         .context(Operation::ReadCounts)?;
-    Ok(counts.map(|(resources, wrong)| (resources.unsigned_abs(), wrong.unsigned_abs())))
+    Ok(counts.map(|(resources, non_compliant)| (resources.unsigned_abs(), non_compliant.unsigned_abs())))
 }
 
 impl CacheValue for SnapshotTotals {

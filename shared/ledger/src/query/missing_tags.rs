@@ -8,8 +8,8 @@ use crate::{
     read::{filter::Filter, session::ReadSession},
 };
 
-/// A page of resources with missing tags, the most expensive first and those without a known cost last. None for a past snapshot,
-/// unless its costs are still cached from the time when it was the newest: the ledger does not store them.
+/// A page of resources with missing tags, the most expensive first and those without a known cost last. None for a past snapshot, because
+/// the ledger does not store its costs, unless they are still cached from the time when it was the newest.
 ///
 /// # Errors
 ///

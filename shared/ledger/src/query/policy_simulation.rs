@@ -123,7 +123,7 @@ impl Simulation<'_> {
         }
         let arn = one.local.as_deref().map(|local| self.dimensions.arn(local, scope, one.ids)).transpose()?;
         let arn = arn.as_ref().unwrap_or(self.placeholder);
-        let (draft, errors) = self.evaluator.verdict(scope, one.ids, one.tag_set, one.name.as_deref(), arn);
+        let (draft, errors) = self.evaluator.evaluate(scope, one.ids, one.tag_set, one.name.as_deref(), arn);
         sums.add(one.state, draft, one.cost);
         if newly_fails(one.state, draft) {
             *self.newly_failing.entry(i64::from(errors)).or_default() += 1;
@@ -265,5 +265,5 @@ fn evaluate_version(
     }
     let arn = snapshot_diff::resolve_arn(session, change)?;
     let name = version.name().map(|name| &**name);
-    Ok(evaluator.verdict(&change.scope, change.ids, version.tag_set(), name, &arn).0)
+    Ok(evaluator.evaluate(&change.scope, change.ids, version.tag_set(), name, &arn).0)
 }

@@ -283,7 +283,7 @@ fn load_partition(
     Ok(all)
 }
 
-/// The resources of a snapshot with these keys, in their order; those that it does not have are left out.
+/// The resources of a snapshot with these keys, in their order. A key that it does not have is left out.
 pub fn list_resources(
     session: &ReadSession<'_>,
     snapshot: &Snapshot,

@@ -13,7 +13,7 @@ use crate::{
     read::session::ReadSession,
 };
 
-/// The resources of a snapshot with these ARNs; those that it does not have are left out.
+/// The resources of a snapshot with these ARNs. An ARN that it does not have is left out.
 ///
 /// # Errors
 ///

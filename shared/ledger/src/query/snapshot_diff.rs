@@ -161,7 +161,7 @@ struct Comparison<'c> {
 
 impl<'c> Comparison<'c> {
     fn new(session: &'c ReadSession<'c>, earlier: &'c Snapshot, later: &'c Snapshot, request: DiffRequest<'c>) -> Self {
-        let scopes = Scopes { dimensions: session.dimensions(), known: HashMap::default() };
+        let scopes = Scopes { dimensions: session.dimensions(), scopes: HashMap::default() };
         Self { session, earlier, later, request, scopes }
     }
 
@@ -174,7 +174,7 @@ impl<'c> Comparison<'c> {
         for ended in rows(self.session.db(), sql::STATES_ENDED_BETWEEN, parameters, version)? {
             let new = began.remove(&ended.key);
             let needs_current = match (self.request, &new) {
-                // For its cost.
+                // The current version has the cost.
                 (DiffRequest::InBoth(_), Some(new)) => new.content != ended.content,
                 (DiffRequest::All, Some(_)) => false,
                 (_, None) => !has_all,
@@ -184,7 +184,7 @@ impl<'c> Comparison<'c> {
         }
         if matches!(self.request, DiffRequest::All) {
             for Version { key, ids, content } in began.into_values() {
-                let scope = self.scopes.of(ids)?;
+                let scope = self.scopes.get(ids)?;
                 changed.push(ResourceChange { key, scope, ids, before: None, after: Some(content), cost: None });
             }
         }
@@ -192,7 +192,7 @@ impl<'c> Comparison<'c> {
         Ok(changed)
     }
 
-    /// The statement that reads the versions that began, and whether it reads all of them. Otherwise a current version is found by
+    /// The statement that reads the versions that began, and whether it reads all of them. If it does not, a current version is found by
     /// the key of the version that it replaced.
     fn began_statement(&self) -> Result<(&'static str, bool), LedgerError> {
         let pruned: i64 = statement(self.session.db(), sql::COUNT_PRUNED_BETWEEN)?
@@ -203,7 +203,7 @@ impl<'c> Comparison<'c> {
         Ok(if near { (sql::ARRIVED_OR_SUPERSEDED_BETWEEN, false) } else { (sql::STATES_BEGUN_BETWEEN, true) })
     }
 
-    /// The change of a resource, from the version that ended, the one that began, and the current one.
+    /// The change of a resource: `ended` is its earlier version, `began` or `current` its later one. None when both are equal.
     fn compare(
         &mut self,
         ended: Version,
@@ -218,11 +218,11 @@ impl<'c> Comparison<'c> {
             Some(Version { ids, content, .. }) => (ids, Some(content)),
             None => (ended.ids, None),
         };
-        // A version that ended and returned with the same content is no change.
+        // A resource that changed and has the earlier version again is not a change.
         if after.as_ref() == Some(&ended.content) || after.is_none() && in_both {
             return Ok(None);
         }
-        let scope = self.scopes.of(ids)?;
+        let scope = self.scopes.get(ids)?;
         Ok(Some(ResourceChange { key: ended.key, scope, ids, before: Some(ended.content), after, cost }))
     }
 
@@ -242,16 +242,16 @@ impl<'c> Comparison<'c> {
     }
 }
 
-/// Scopes by their row ids; each is shared by all changes in it.
+/// Scopes by their row ids. All changes in a scope share one value.
 struct Scopes<'s> {
     dimensions: &'s Dimensions,
-    known: HashMap<ScopeIds, Arc<Scope>, FxBuildHasher>,
+    scopes: HashMap<ScopeIds, Arc<Scope>, FxBuildHasher>,
 }
 
 impl Scopes<'_> {
-    fn of(&mut self, ids: ScopeIds) -> Result<Arc<Scope>, LedgerError> {
-        match self.known.entry(ids) {
-            Entry::Occupied(known) => Ok(Arc::clone(known.get())),
+    fn get(&mut self, ids: ScopeIds) -> Result<Arc<Scope>, LedgerError> {
+        match self.scopes.entry(ids) {
+            Entry::Occupied(entry) => Ok(Arc::clone(entry.get())),
             Entry::Vacant(entry) => Ok(Arc::clone(entry.insert(Arc::new(self.dimensions.scope(ids)?)))),
         }
     }

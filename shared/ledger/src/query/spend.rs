@@ -1,4 +1,4 @@
-//! TaggableSpend by month and by day, and the cost of current resources.
+//! Taggable spend by month and by day, and the cost of current resources.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -55,8 +55,8 @@ pub fn find_cost_basis(session: &ReadSession<'_>, snapshot: &Snapshot) -> Result
     Ok(resource_cost::load_model(session, snapshot)?.basis.clone())
 }
 
-/// The cost of current resources by scope, by the tags that they have in the newest snapshot; and the cost of those whose tags were
-/// fixed or broken since the billed month ended, none when no retained snapshot is that old.
+/// The cost of current resources by scope, and the cost of those whose tags were fixed or broken since the billed month ended; the second
+/// is none when no retained snapshot is that old. Both use the tags of the newest snapshot.
 pub fn sum_current_spend(
     session: &ReadSession<'_>,
     newest: &Snapshot,

@@ -14,7 +14,7 @@ use crate::{
     read::session::ReadSession,
 };
 
-/// The largest number of resource keys in stored insights. It is more than a plan lists unless it is asked for more, and few enough
+/// The largest number of resource keys in stored insights. It is larger than the default length of a remediation plan, and small enough
 /// that the insights of most snapshots fit on one page of the file.
 pub(crate) const MAX_KEYS: usize = 100;
 

@@ -32,8 +32,8 @@ pub struct TagChanges {
 }
 
 impl TagChanges {
-    /// Positions in [`kinds`](Self::kinds) of the changes of the resource at a position of the list, in no order; none if it is not in
-    /// both snapshots.
+    /// Positions in [`kinds`](Self::kinds) of the changes of the resource at a position of the list, in no order. A resource that is not
+    /// in both snapshots has none.
     pub fn positions_of(&self, resource: usize) -> &[usize] {
         let start = resource.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or_default();
         self.ends.get(resource).and_then(|end| self.positions.get(start..*end)).unwrap_or_default()
@@ -99,7 +99,7 @@ impl TagChangesBuilder<'_> {
     fn add_tags(&mut self, removed: &[i64], added: &[i64]) {
         let mut paired: Vec<i64> = Vec::new();
         for tag in removed {
-            let after = added.iter().copied().find(|id| self.keys.of(*id) == self.keys.of(*tag));
+            let after = added.iter().copied().find(|id| self.keys.get(*id) == self.keys.get(*tag));
             paired.extend(after);
             self.add(Some(*tag), after);
         }
@@ -109,7 +109,7 @@ impl TagChangesBuilder<'_> {
     }
 
     fn add(&mut self, before: Option<i64>, after: Option<i64>) {
-        let Some(key) = before.or(after).and_then(|tag| self.keys.of(tag)) else { return };
+        let Some(key) = before.or(after).and_then(|tag| self.keys.get(tag)) else { return };
         let [before, after] = [before, after].map(|tag| tag.map(|id| TagValue(Value::Tag(id))));
         let position = self.changes.number(&mut self.numbers, TagChange { key: Arc::clone(key), before, after });
         self.changes.positions.push(position);
@@ -149,14 +149,14 @@ impl TagDifferences {
                 None => into.extend(loaded.get(&set).into_iter().flatten()),
             }
         };
-        let (mut all, mut had, mut has) = (Self::default(), Vec::new(), Vec::new());
+        let (mut all, mut tags_before, mut tags_after) = (Self::default(), Vec::new(), Vec::new());
         for one in changed {
-            let [was, is] = sets(one).filter(|[was, is]| was != is).unwrap_or_default();
-            members(was, &mut had);
-            members(is, &mut has);
-            all.tags.extend(had.iter().filter(|tag| !has.contains(tag)));
+            let [before, after] = sets(one).filter(|[before, after]| before != after).unwrap_or_default();
+            members(before, &mut tags_before);
+            members(after, &mut tags_after);
+            all.tags.extend(tags_before.iter().filter(|tag| !tags_after.contains(tag)));
             let removed = all.tags.len();
-            all.tags.extend(has.iter().filter(|tag| !had.contains(tag)));
+            all.tags.extend(tags_after.iter().filter(|tag| !tags_before.contains(tag)));
             all.ends.push([removed, all.tags.len()]);
         }
         Ok(all)
@@ -176,7 +176,7 @@ impl<'k> Keys<'k> {
         Ok(Self { index, loaded })
     }
 
-    fn of(&self, tag: i64) -> Option<&Arc<str>> {
+    fn get(&self, tag: i64) -> Option<&Arc<str>> {
         self.index.and_then(|index| index.key_of(tag)).or_else(|| self.loaded.get(&tag))
     }
 }

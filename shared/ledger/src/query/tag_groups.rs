@@ -1,4 +1,4 @@
-//! Groups of resources with the same type, the same tags that the policy names, and the same findings; and recommendations from them.
+//! Groups of resources with the same type, the same tags of the policy's keys, and the same findings; and recommendations from them.
 
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-/// A key with more values identifies single resources, like the Name tag, and is no use for groups.
+/// A key with more values identifies single resources, like the Name tag, and is not used for groups.
 const MAX_VALUES: i64 = 2_000;
 
 /// Row id of the type, number of the tag list, row id of the finding set.
@@ -49,7 +49,7 @@ struct Sum {
 
 /// Numbers the distinct lists of tags with the grouping keys.
 struct TagLists {
-    /// There are a hundred thousand tag sets to read.
+    /// Without the index, a hundred thousand tag sets are read from the file.
     index: Option<Arc<TagSetIndex>>,
     /// The number of a list, by row id of the tag set.
     by_set: IdMap,
@@ -216,7 +216,7 @@ impl<'s> GroupSums<'s> {
 
     pub(crate) fn groups(self) -> Result<Vec<TagGroup>, LedgerError> {
         let Self { session, tag_lists, sums } = self;
-        let mut faults: BTreeMap<i64, Vec<(String, Code)>> = BTreeMap::new();
+        let mut errors: BTreeMap<i64, Vec<(String, Code)>> = BTreeMap::new();
         let mut groups = Vec::with_capacity(sums.len());
         let mut sums: Vec<(GroupKey, Sum)> = sums.into_iter().collect();
         sums.sort_by_key(|(kind, _)| *kind);
@@ -224,9 +224,9 @@ impl<'s> GroupSums<'s> {
             let missing = || LedgerError::Content { what: "a resource type", given: kind.to_string() };
             let violations = match set {
                 None => Vec::new(),
-                Some(set) => match faults.get(&set) {
-                    Some(known) => known.clone(),
-                    None => faults.entry(set).or_insert(load_faults(session.db(), set)?).clone(),
+                Some(set) => match errors.get(&set) {
+                    Some(cached) => cached.clone(),
+                    None => errors.entry(set).or_insert(load_errors(session.db(), set)?).clone(),
                 },
             };
             groups.push(TagGroup {
@@ -250,15 +250,15 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
 }
 
 /// The required keys with an error in a finding set.
-fn load_faults(db: &Connection, set: i64) -> Result<Vec<(String, Code)>, LedgerError> {
+fn load_errors(db: &Connection, set: i64) -> Result<Vec<(String, Code)>, LedgerError> {
     let blob: Vec<u8> =
         statement(db, sql::FINDING_SET_RULES)?.query_row([set], |row| row.get(0)).context(Operation::ReadFindings)?;
-    let mut faults: Vec<(String, Code)> = Vec::new();
+    let mut errors: Vec<(String, Code)> = Vec::new();
     for id in varints(&blob) {
         let found = rule(db, id)?;
-        if found.severity == Severity::Error && !faults.iter().any(|(tag, _)| *tag == found.tag) {
-            faults.push((found.tag, found.code));
+        if found.severity == Severity::Error && !errors.iter().any(|(tag, _)| *tag == found.tag) {
+            errors.push((found.tag, found.code));
         }
     }
-    Ok(faults)
+    Ok(errors)
 }

@@ -4,7 +4,7 @@ use tagledger_model::{AccountId, Region, ResourceType, inventory::Scope};
 
 use crate::db::dimensions::Dimensions;
 
-/// Restricts a question to some scopes; an empty list admits all.
+/// Restricts a query to some scopes. An empty list admits all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Resource types.

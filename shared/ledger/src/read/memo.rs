@@ -85,7 +85,7 @@ impl Memo {
         SnapshotMemo { memo: self, key: SnapshotKey::new(snapshot), newest: newest.map(SnapshotKey::new) }
     }
 
-    /// Drops all values: they may have been read from a damaged or replaced file.
+    /// Drops all values, because they may have been read from a damaged or replaced file.
     pub(crate) fn clear(&self) {
         self.slots().clear();
     }
@@ -99,8 +99,8 @@ impl Memo {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stores a value if the budget allows it. Values of snapshots other than the newest give way, the largest first; values of
-    /// the newest never do.
+    /// Stores a value if the budget allows it. To make room, values of snapshots other than the newest are evicted, the largest first.
+    /// Values of the newest snapshot are never evicted.
     fn insert(&self, key: (TypeId, SnapshotKey), slot: Slot, newest: Option<SnapshotKey>) {
         let mut slots = self.slots();
         slots.remove(&key);

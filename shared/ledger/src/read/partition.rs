@@ -9,13 +9,13 @@ use crate::{
     read::session::ReadSession,
 };
 
-/// Keys of resources. They are hashes: each half of the range has half of the resources.
+/// A range of keys. Keys are hashes, so that each half of the range has about half of the resources.
 pub(crate) type KeyRange = RangeInclusive<i64>;
 
 pub(crate) const ALL_KEYS: KeyRange = 0..=i64::MAX;
 
-/// Half of the resources as of a snapshot. Current versions are divided by their keys. Superseded versions are divided by the
-/// snapshots that ended them, because the ledger stores them in that order.
+/// Half of the resources as of a snapshot. Current states are divided by their keys. Superseded states are divided by the snapshots that
+/// ended them, because the ledger stores them in that order.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Partition {
     lowest: i64,
@@ -29,12 +29,12 @@ const LOWER: Partition = Partition { lowest: 0, highest: i64::MAX / 2, parity: 0
 const UPPER: Partition = Partition { lowest: i64::MAX / 2 + 1, highest: i64::MAX, parity: 1 };
 
 impl Partition {
-    /// For queries that join the versions of a resource: all of them are in one partition.
+    /// The keys of the partition, for queries that need all states of a resource in one partition.
     pub(crate) fn keys(self) -> KeyRange {
         self.lowest..=self.highest
     }
 
-    /// For statements that read a partition of a snapshot: parameters 1 to 4.
+    /// The parameters 1 to 4 of statements that read a partition of a snapshot.
     pub(crate) fn parameters(self, snapshot: &Snapshot) -> [i64; 4] {
         [snapshot.id, self.lowest, self.highest, self.parity]
     }

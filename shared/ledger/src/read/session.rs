@@ -1,4 +1,4 @@
-//! Read sessions: every question is answered in one read transaction with a deadline.
+//! Read sessions: every query runs in one read transaction with a deadline.
 
 use std::{
     any::{Any, TypeId},
@@ -31,10 +31,10 @@ use crate::{
     read::memo::{CacheUsage, CacheValue, Memo, SnapshotMemo, bytes_of},
 };
 
-/// How long one session may take. A longer one would keep the write-ahead log from being checkpointed.
+/// The timeout of a session. A longer session would prevent the checkpoint of the write-ahead log.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A timeout that no operation reaches in practice, for work that nobody waits for.
+/// The timeout of background work. In practice no operation reaches it.
 const LONG_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// SQLite instructions between two checks of the deadline.
@@ -67,7 +67,7 @@ impl LedgerReader {
         Self { path: path.to_owned(), idle: Mutex::default(), memo: Memo::default(), timeout }
     }
 
-    /// A reader of the same file whose sessions may take an hour.
+    /// A reader of the same file with a timeout of an hour.
     pub(crate) fn with_long_timeout(&self) -> Self {
         Self::with_timeout(&self.path, LONG_TIMEOUT)
     }
@@ -99,7 +99,7 @@ impl LedgerReader {
         self.with_connection(Instant::now(), |connection| find_newest(connection))
     }
 
-    /// How much the reader has cached.
+    /// The size of the reader's cache.
     pub fn cache_usage(&self) -> CacheUsage {
         self.memo.usage()
     }
@@ -113,7 +113,7 @@ impl LedgerReader {
         let answer = self.set_deadline(&mut connection, started).and_then(|()| query(&mut connection));
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         match answer {
-            // A timeout says nothing against the cached values.
+            // After a timeout the cached values are still valid.
             Ok(_) | Err(LedgerError::OutOfTime) => {
                 if idle.len() < MAX_IDLE_CONNECTIONS && connection.is_autocommit() {
                     idle.push((file, connection));

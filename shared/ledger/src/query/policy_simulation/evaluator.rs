@@ -73,7 +73,7 @@ impl ErrorSets {
 }
 
 impl<'p> DraftPolicy<'p> {
-    /// Reads the tags that the draft names: most of a million tag sets differ in other tags.
+    /// Reads the tags whose keys the draft names. Most of a million tag sets differ only in other tags.
     pub(crate) fn load(
         db: &Connection,
         policy: &'p Policy,
@@ -187,7 +187,7 @@ impl<'d> PolicyEvaluator<'d> {
     }
 
     /// The verdict on a resource. `name` is used only if the draft names the Name tag, and `arn` only if it has exemptions.
-    pub(crate) fn verdict(
+    pub(crate) fn evaluate(
         &mut self,
         scope: &Scope,
         ids: ScopeIds,
