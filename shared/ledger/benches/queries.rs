@@ -20,8 +20,8 @@ use std::{
 };
 
 use tagledger_ledger::{
-    Filter, FlowFilter, LedgerError, LedgerReader, OrderByMissingTags, OrderBySeverity, PageStart, ReadSession,
-    ScopeFilter, Snapshot,
+    AgeAndCostFilter, Filter, FlowFilter, LedgerError, LedgerReader, OrderByMissingTags, OrderBySeverity, PageStart,
+    ReadSession, Snapshot,
     query::{compliance, history, missing_tags, snapshot_diff},
     warmup,
 };
@@ -72,7 +72,7 @@ fn main() {
                 .map(drop)
         });
         time(&reader, &format!("count of untagged, {name}"), |view, s| {
-            missing_tags::sum_totals(view, s, filter, ScopeFilter::default()).map(drop)
+            missing_tags::sum_totals(view, s, filter, AgeAndCostFilter::default()).map(drop)
         });
     }
     time_across_snapshots(&reader, &everything);

@@ -34,7 +34,7 @@ pub use crate::{
     },
     error::{LedgerError, Operation},
     file_format::SCHEMA_VERSION,
-    index::missing_tags_by_cost::{MissingTagTotals, ScopeFilter},
+    index::missing_tags_by_cost::{AgeAndCostFilter, MissingTagTotals},
     learn::{
         evaluate::{Baselines, EvaluationReport, TagEvaluation},
         predict::{LocatedPrediction, Prediction, TargetResource, TrainedModel},

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tagledger_cost::Amount;
 use tagledger_ledger::{
-    ComplianceCounts, Filter, MissingTagTotals, OrderByMissingTags, ReadSession, ResourcePage, ResourceRow,
-    ScopeFilter, Snapshot,
+    AgeAndCostFilter, ComplianceCounts, Filter, MissingTagTotals, OrderByMissingTags, ReadSession, ResourcePage,
+    ResourceRow, Snapshot,
     query::{compliance, missing_tags},
 };
 use tagledger_model::{
@@ -189,7 +189,8 @@ pub(crate) fn answer(app: &AppState, arguments: Arguments) -> Result<Answer<Body
         }
         if arguments.min_age_days.is_some() {
             notes.extend(undated_note(
-                missing_tags::sum_totals(session, &snapshot, &filter, ScopeFilter::default())?.without_creation_time,
+                missing_tags::sum_totals(session, &snapshot, &filter, AgeAndCostFilter::default())?
+                    .without_creation_time,
             ));
         }
         let request = ResolvedRequest::from_arguments(&arguments, &snapshot, costs)?;
@@ -225,7 +226,7 @@ fn validate(arguments: &Arguments) -> Result<(), ToolFailure> {
 /// The request with its defaults, which depend on whether costs are known.
 struct ResolvedRequest {
     sort_by: SortBy,
-    what: ScopeFilter,
+    what: AgeAndCostFilter,
     created_until: Option<Timestamp>,
     /// Whether the costs of the snapshot are known.
     costs: bool,
@@ -256,7 +257,7 @@ impl ResolvedRequest {
         };
         let created_until = arguments.min_age_days.map(|days| subtract_days(snapshot.started_at, days));
         let what =
-            ScopeFilter { created_until: created_until.map(Timestamp::as_second), min_cost: least.map(to_amount) };
+            AgeAndCostFilter { created_until: created_until.map(Timestamp::as_second), min_cost: least.map(to_amount) };
         Ok(Self { sort_by, what, created_until, costs })
     }
 }
@@ -291,7 +292,7 @@ fn body(
 ) -> Result<Body, ToolFailure> {
     let found = list_page(session, snapshot, filter, request, page)?;
     let cells = compliance::count_by_scope(session, snapshot, filter)?;
-    let sums = if request.costs || request.what != ScopeFilter::default() {
+    let sums = if request.costs || request.what != AgeAndCostFilter::default() {
         missing_tags::sum_totals(session, snapshot, filter, request.what)?
     } else {
         sum_counts(&cells)

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tagledger_analysis::prediction::CONFIDENCE_THRESHOLD;
 use tagledger_ledger::{
-    Filter, OrderByMissingTags, PageStart, ReadSession, ResourcePage, ResourceRow, ScopeFilter, Snapshot,
+    AgeAndCostFilter, Filter, OrderByMissingTags, PageStart, ReadSession, ResourcePage, ResourceRow, Snapshot,
     learn::predict,
     page_token::PageToken,
     query::{compliance, missing_tags},
@@ -244,8 +244,14 @@ impl SuggestionSearch<'_> {
                 size,
             )?);
         }
-        let found =
-            missing_tags::list_by_cost(self.session, self.snapshot, self.filter, ScopeFilter::default(), at, size)?;
+        let found = missing_tags::list_by_cost(
+            self.session,
+            self.snapshot,
+            self.filter,
+            AgeAndCostFilter::default(),
+            at,
+            size,
+        )?;
         found.ok_or_else(PageRequest::costs_changed)
     }
 

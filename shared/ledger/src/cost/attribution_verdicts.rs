@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use tagledger_policy::{Policy, State};
 
 use crate::{
-    db::{interned::rule, sql, statements::statement, values::state, varint::varints},
+    db::{interned::read_rule, sql, statements::prepare, values::parse_state, varint::decode_varints},
     error::{ErrorContext, LedgerError, Operation},
     model::attributable::Attributable,
 };
@@ -35,12 +35,12 @@ impl<'p> Verdicts<'p> {
             return Ok(*cached);
         }
         let mut findings = Vec::new();
-        let state = state(number).context(Operation::ReadFindings)?;
+        let state = parse_state(number).context(Operation::ReadFindings)?;
         if let Some(set) = set.filter(|_| state == State::Compliant) {
-            let blob: Vec<u8> = statement(db, sql::FINDING_SET_RULES)?
+            let blob: Vec<u8> = prepare(db, sql::FINDING_SET_RULES)?
                 .query_row([set], |row| row.get(0))
                 .context(Operation::ReadFindings)?;
-            findings = varints(&blob).into_iter().map(|id| rule(db, id)).collect::<Result<_, _>>()?;
+            findings = decode_varints(&blob).into_iter().map(|id| read_rule(db, id)).collect::<Result<_, _>>()?;
         }
         let attributable = Attributable::of(state, self.policy, &findings);
         self.cache.insert((number, set), attributable);

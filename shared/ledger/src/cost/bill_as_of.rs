@@ -8,11 +8,11 @@ use tagledger_cost::{AllocationTag, Days};
 use tagledger_model::epoch_day::number_of;
 
 use crate::{
-    cost::bill_query::{self, gap, of_newest_payer, resolve_lines},
+    cost::bill_query::{self, load_gap, resolve_lines, retain_newest_payer},
     db::{
-        bill_tables::{Lines, cell, cells, months, tags},
+        bill_tables::{Lines, read_allocation_tags, read_cell, read_cells, read_months},
         sql,
-        statements::statement,
+        statements::prepare,
     },
     error::{ErrorContext, LedgerError, Operation},
     model::{
@@ -33,7 +33,7 @@ struct RecordedBillState {
 
 impl RecordedBillState {
     fn load(db: &Connection) -> Result<Self, LedgerError> {
-        Ok(Self { months: months(db)?, tags: tags(db)?, gap: gap(db)? })
+        Ok(Self { months: read_months(db)?, tags: read_allocation_tags(db)?, gap: load_gap(db)? })
     }
 }
 
@@ -58,8 +58,8 @@ pub(crate) fn save_state(snapshot: &SnapshotTransaction<'_>) -> Result<(), Ledge
 
 /// The recorded days of a month and their lines; none when the month is not recorded.
 pub(crate) fn load_recorded_lines(db: &Connection, month: Days) -> Result<Option<(Days, Lines)>, LedgerError> {
-    let recorded = months(db)?.into_iter().find(|recorded| recorded.days.first == month.first);
-    recorded.map(|month| Ok((month.days, cells(db, month.days)?))).transpose()
+    let recorded = read_months(db)?.into_iter().find(|recorded| recorded.days.first == month.first);
+    recorded.map(|month| Ok((month.days, read_cells(db, month.days)?))).transpose()
 }
 
 /// Saves the lines that the snapshot changed, with their amounts before.
@@ -68,7 +68,7 @@ pub(crate) fn save_changed_lines(
     days: Days,
     before: &Lines,
 ) -> Result<(), LedgerError> {
-    let after = cells(snapshot.connection(), days)?;
+    let after = read_cells(snapshot.connection(), days)?;
     let changed = before.iter().filter(|(cell, micros)| after.get(*cell) != Some(micros));
     let new = after.keys().filter(|cell| !before.contains_key(*cell)).map(|cell| (cell, &0));
     for ([day, part, key_a, key_b, currency], micros) in changed.chain(new) {
@@ -83,7 +83,7 @@ pub(crate) fn save_changed_lines(
 ///
 /// When the ledger cannot be read; so for the method below.
 pub fn load(session: &ReadSession<'_>, snapshot: &Snapshot) -> Result<Option<BillAsOf>, LedgerError> {
-    let after = statement(session.db(), sql::BILL_STATE_AFTER)?
+    let after = prepare(session.db(), sql::BILL_STATE_AFTER)?
         .query_row([snapshot.id], |row| row.get::<_, Option<String>>(0))
         .optional()
         .context(Operation::ReadBill)?;
@@ -94,7 +94,7 @@ pub fn load(session: &ReadSession<'_>, snapshot: &Snapshot) -> Result<Option<Bil
             .map_err(|error| LedgerError::Content { what: "what was known of the bill", given: error.to_string() })?,
     };
     let RecordedBillState { months, tags, gap } = state;
-    Ok(Some(BillAsOf { months: of_newest_payer(months), tags, gap, snapshot: snapshot.id }))
+    Ok(Some(BillAsOf { months: retain_newest_payer(months), tags, gap, snapshot: snapshot.id }))
 }
 
 impl BillAsOf {
@@ -113,19 +113,19 @@ impl BillAsOf {
     }
 
     fn bill(&self, session: &ReadSession<'_>, days: Days) -> Result<Bill, LedgerError> {
-        let mut query = statement(session.db(), sql::EARLIER_BILL_AMOUNTS)?;
+        let mut query = prepare(session.db(), sql::EARLIER_BILL_AMOUNTS)?;
         let range = params![number_of(days.first), number_of(days.end), self.snapshot];
         let mut rows = query.query(range).context(Operation::ReadBill)?;
         let mut restored: Lines = HashMap::new();
         while let Some(row) = rows.next().context(Operation::ReadBill)? {
-            let (cell, micros) = cell(row).context(Operation::ReadBill)?;
+            let (cell, micros) = read_cell(row).context(Operation::ReadBill)?;
             // The oldest amount of a line comes first.
             restored.entry(cell).or_insert(micros);
         }
         if restored.is_empty() {
             return bill_query::load_bill(session, days);
         }
-        let mut lines = cells(session.db(), days)?;
+        let mut lines = read_cells(session.db(), days)?;
         lines.extend(restored);
         let mut sums: HashMap<Line, i64> = HashMap::new();
         for ([_, part, key_a, key_b, currency], micros) in lines.into_iter().filter(|(_, micros)| *micros != 0) {

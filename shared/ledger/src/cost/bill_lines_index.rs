@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
-    db::{bill_tables::cell, sql, statements::statement},
+    db::{bill_tables::read_cell, sql, statements::prepare},
     error::{ErrorContext, LedgerError, Operation},
     model::{bill::Line, snapshot::Snapshot},
     read::{
@@ -38,16 +38,16 @@ impl BillLinesIndex {
 
     pub(crate) fn load_newest(db: &Connection, max_lines: u32) -> Result<Self, LedgerError> {
         // The day of the first line beyond the limit would be incomplete.
-        let cut: Option<i64> = statement(db, sql::BILL_DAY_OF_LINE)?
+        let cut: Option<i64> = prepare(db, sql::BILL_DAY_OF_LINE)?
             .query_row([max_lines], |row| row.get(0))
             .optional()
             .context(Operation::BuildIndex)?;
         let mut all = Self { from: cut.map_or(i64::MIN, |day| day + 1), ..Self::default() };
         let mut line_positions: HashMap<Line, u32> = HashMap::new();
-        let mut lines = statement(db, sql::LINES_OF_DAYS)?;
+        let mut lines = prepare(db, sql::LINES_OF_DAYS)?;
         let mut rows = lines.query(params![all.from, i64::MAX]).context(Operation::BuildIndex)?;
         while let Some(row) = rows.next().context(Operation::BuildIndex)? {
-            let ([day, part, key_a, key_b, currency], micros) = cell(row).context(Operation::BuildIndex)?;
+            let ([day, part, key_a, key_b, currency], micros) = read_cell(row).context(Operation::BuildIndex)?;
             let line = (part, [currency, key_a, key_b]);
             let position = *line_positions.entry(line).or_insert_with(|| {
                 all.lines.push(line);

@@ -10,10 +10,10 @@ use tagledger_model::epoch_day::number_of;
 use crate::{
     cost::bill_lines_index,
     db::{
-        bill_tables::{months, requests_on, tags},
+        bill_tables::{read_allocation_tags, read_months, sum_requests},
         sql,
-        statements::statement,
-        values::time,
+        statements::prepare,
+        values::parse_time,
     },
     error::{ErrorContext, LedgerError, Operation},
     model::bill::{Bill, BillGap, BillPart, BilledMonth, Line, RecordedMonth},
@@ -35,7 +35,7 @@ pub fn load_bill(session: &ReadSession<'_>, days: Days) -> Result<Bill, LedgerEr
     let (first, end) = (number_of(days.first), number_of(days.end));
     match bill_lines_index::cached(session)?.and_then(|index| index.sums(first, end)) {
         Some(sums) => resolve_lines(session.db(), sums),
-        None => bill(session.db(), days),
+        None => sum_bill(session.db(), days),
     }
 }
 
@@ -59,7 +59,7 @@ pub fn load_billed_months(session: &ReadSession<'_>, days: Days) -> Result<Vec<B
 ///
 /// When the ledger cannot be read.
 pub fn load_allocation_tags(session: &ReadSession<'_>) -> Result<Vec<AllocationTag>, LedgerError> {
-    tags(session.db())
+    read_allocation_tags(session.db())
 }
 
 /// The recorded months in order, of the payer account whose bill was read last. Bills of several payer accounts are never added.
@@ -68,7 +68,7 @@ pub fn load_allocation_tags(session: &ReadSession<'_>) -> Result<Vec<AllocationT
 ///
 /// When the ledger cannot be read.
 pub fn load_months(session: &ReadSession<'_>) -> Result<Vec<RecordedMonth>, LedgerError> {
-    Ok(of_newest_payer(months(session.db())?))
+    Ok(retain_newest_payer(read_months(session.db())?))
 }
 
 /// Why the newest scan that read the bill did not read all of it.
@@ -77,7 +77,7 @@ pub fn load_months(session: &ReadSession<'_>) -> Result<Vec<RecordedMonth>, Ledg
 ///
 /// When the ledger cannot be read.
 pub fn load_bill_gap(session: &ReadSession<'_>) -> Result<Option<BillGap>, LedgerError> {
-    gap(session.db())
+    load_gap(session.db())
 }
 
 /// The number of Cost Explorer requests on a day.
@@ -86,16 +86,16 @@ pub fn load_bill_gap(session: &ReadSession<'_>) -> Result<Option<BillGap>, Ledge
 ///
 /// When the ledger cannot be read.
 pub fn count_requests(session: &ReadSession<'_>, day: Date) -> Result<u64, LedgerError> {
-    requests_on(session.db(), day)
+    sum_requests(session.db(), day)
 }
 
-pub(crate) fn bill(db: &Connection, days: Days) -> Result<Bill, LedgerError> {
+pub(crate) fn sum_bill(db: &Connection, days: Days) -> Result<Bill, LedgerError> {
     resolve_lines(db, sum_lines(db, number_of(days.first), number_of(days.end))?)
 }
 
 pub(crate) fn sum_lines(db: &Connection, first: i64, end: i64) -> Result<HashMap<Line, i64>, LedgerError> {
     let mut sums: HashMap<Line, i64> = HashMap::new();
-    let mut query = statement(db, sql::BILL_LINES)?;
+    let mut query = prepare(db, sql::BILL_LINES)?;
     let mut lines = query.query([first, end]).context(Operation::ReadBill)?;
     while let Some(row) = lines.next().context(Operation::ReadBill)? {
         let columns = || Ok(((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?]), row.get::<_, i64>(4)?));
@@ -107,7 +107,7 @@ pub(crate) fn sum_lines(db: &Connection, first: i64, end: i64) -> Result<HashMap
 
 /// A bill from sums by row ids of texts.
 pub(crate) fn resolve_lines(db: &Connection, sums: impl IntoIterator<Item = (Line, i64)>) -> Result<Bill, LedgerError> {
-    let mut text_of = statement(db, sql::BILL_TEXT)?;
+    let mut text_of = prepare(db, sql::BILL_TEXT)?;
     let mut texts: HashMap<i64, String> = HashMap::new();
     let mut bill = Bill::default();
     for ((part, ids), micros) in sums {
@@ -127,18 +127,18 @@ pub(crate) fn resolve_lines(db: &Connection, sums: impl IntoIterator<Item = (Lin
 }
 
 /// The months of the account whose bill was read last.
-pub(crate) fn of_newest_payer(mut months: Vec<RecordedMonth>) -> Vec<RecordedMonth> {
+pub(crate) fn retain_newest_payer(mut months: Vec<RecordedMonth>) -> Vec<RecordedMonth> {
     let payer = months.iter().max_by_key(|month| month.asked_at).map(|month| month.payer.clone());
     months.retain(|month| Some(&month.payer) == payer.as_ref());
     months
 }
 
-pub(crate) fn gap(db: &Connection) -> Result<Option<BillGap>, LedgerError> {
+pub(crate) fn load_gap(db: &Connection) -> Result<Option<BillGap>, LedgerError> {
     let columns = |row: &Row<'_>| Ok(((row.get(0)?, row.get(4)?), row.get(1)?, row.get(2)?, row.get(3)?));
-    let found = statement(db, sql::BILL_GAP)?.query_row([], columns).optional().context(Operation::ReadBill)?;
+    let found = prepare(db, sql::BILL_GAP)?.query_row([], columns).optional().context(Operation::ReadBill)?;
     found
         .map(|((asked, needs), reason, operation, message): ((i64, i64), String, String, String)| {
-            Ok(BillGap { asked_at: time(asked)?, reason, operation, message, needs: needs.unsigned_abs() })
+            Ok(BillGap { asked_at: parse_time(asked)?, reason, operation, message, needs: needs.unsigned_abs() })
         })
         .transpose()
 }

@@ -9,9 +9,9 @@ use tagledger_model::epoch_day::{day_of, number_of};
 use crate::{
     cost::{bill_as_of, resource_cost_records},
     db::{
-        bill_tables::{basis, months, requests_on, tags},
+        bill_tables::{read_allocation_tags, read_basis, read_months, sum_requests},
         sql,
-        statements::statement,
+        statements::prepare,
     },
     error::{ErrorContext, LedgerError, Operation},
     model::bill::{BillCollection, BillGap, MonthBill, RecordedBill},
@@ -27,10 +27,11 @@ impl LedgerWriter {
     pub fn recorded_bill(&self, today: Date) -> Result<RecordedBill, LedgerError> {
         let load = || {
             let db = self.connection();
-            let needs = statement(db, sql::BILL_REQUESTS_NEEDED)?.query_row([], |row| row.get::<_, u64>(0));
+            let needs = prepare(db, sql::BILL_REQUESTS_NEEDED)?.query_row([], |row| row.get::<_, u64>(0));
             let needs = needs.context(Operation::ReadBill)?;
-            let (months, tags, requests_today) = (months(db)?, tags(db)?, requests_on(db, today)?);
-            Ok(RecordedBill { months, tags, requests_today, needs, basis: basis(db)?.map(|row| row.recorded) })
+            let (months, tags, requests_today) =
+                (read_months(db)?, read_allocation_tags(db)?, sum_requests(db, today)?);
+            Ok(RecordedBill { months, tags, requests_today, needs, basis: read_basis(db)?.map(|row| row.recorded) })
         };
         load().map_err(|error: LedgerError| error.at(self.path()))
     }
@@ -88,7 +89,7 @@ fn record_month(snapshot: &SnapshotTransaction<'_>, month: &MonthBill) -> Result
             if let Some(id) = ids.get(text) {
                 return Ok(*id);
             }
-            let added = statement(snapshot.connection(), sql::ADD_BILL_TEXT)?
+            let added = prepare(snapshot.connection(), sql::ADD_BILL_TEXT)?
                 .query_row([text], |row| row.get(0))
                 .context(Operation::WriteSnapshot)?;
             ids.insert(text.to_owned(), added);

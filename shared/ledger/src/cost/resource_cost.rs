@@ -14,13 +14,13 @@ use tagledger_model::{ResourceType, resource_types::spec::UsageUnit};
 use crate::{
     cost::attribution_verdicts::{Verdict, Verdicts},
     db::{
-        bill_tables::basis,
+        bill_tables::read_basis,
         dimensions::Dimensions,
         id_map::HashIdMap,
-        resource_state::{UsageIds, usage_ids},
-        snapshots::snapshot_before,
+        resource_state::{UsageIds, read_usage},
+        snapshots::load_snapshot_before,
         sql,
-        statements::{all, rows},
+        statements::{query_all, query_rows},
     },
     error::LedgerError,
     model::{
@@ -62,7 +62,7 @@ struct UsageRow {
 
 impl ResourceCostModel {
     pub(crate) fn load(db: &Connection, dimensions: &Dimensions) -> Result<Self, LedgerError> {
-        let Some(row) = basis(db)? else { return Ok(Self::default()) };
+        let Some(row) = read_basis(db)? else { return Ok(Self::default()) };
         let days = row.recorded.days;
         let source = |kind: ResourceType| match kind.spec().cost.driver.map(|driver| driver.unit) {
             Some(UsageUnit::GigabyteMonths) => CostSource::VolumeSize,
@@ -94,7 +94,7 @@ impl ResourceCostModel {
             Ok((scope, (row.get::<_, i64>(3)?, row.get::<_, i64>(4)?, row.get::<_, i64>(5)?)))
         };
         let mut rates = UnitRates::default();
-        for ([kind, account, region], (driver, micros, billed)) in all(db, sql::POOLS, columns)? {
+        for ([kind, account, region], (driver, micros, billed)) in query_all(db, sql::POOLS, columns)? {
             let Some(ids) = dimensions.scope_ids(&kind, &account, &region) else { continue };
             let key = (ids, driver);
             let units = billed.max(in_use.get(&key).copied().unwrap_or_default());
@@ -143,7 +143,7 @@ impl ResourceCostModel {
         let columns = |row: &Row<'_>| {
             Ok((ScopeIds::read(row, 0)?, (row.get::<_, i64>(3)?, row.get::<_, Option<i64>>(4)?), row.get(5)?))
         };
-        for (ids, (state, set), micros) in all(db, sql::COSTS_BY_VERDICT, columns)? {
+        for (ids, (state, set), micros) in query_all(db, sql::COSTS_BY_VERDICT, columns)? {
             let attributable = verdicts.attributable(db, state, set)?;
             sums.entry(ids).or_default().add(attributable, Amount::from_micros(micros));
         }
@@ -161,14 +161,14 @@ impl ResourceCostModel {
     ) -> Result<Option<RemediatedSpend>, LedgerError> {
         let Some(basis) = &self.basis else { return Ok(None) };
         let end = TimeZone::UTC.to_timestamp(basis.days.end.at(0, 0, 0, 0)).unwrap_or(Timestamp::MAX);
-        let Some(earlier) = snapshot_before(db, end)? else { return Ok(None) };
+        let Some(earlier) = load_snapshot_before(db, end)? else { return Ok(None) };
         // The verdicts of two policies can differ without a change of tags.
         if earlier.policy_digest != verdicts.policy.digest() {
             return Ok(None);
         }
         let mut sums: BTreeMap<(ScopeIds, bool), Amount> = BTreeMap::new();
         for (ids, usage, charged, [(was, was_set), (is, is_set)]) in
-            rows(db, sql::VERDICTS_CHANGED_SINCE, [earlier.id], remediated_columns)?
+            query_rows(db, sql::VERDICTS_CHANGED_SINCE, [earlier.id], read_remediated_columns)?
         {
             let before = verdicts.attributable(db, was, was_set)?;
             let now = verdicts.attributable(db, is, is_set)?;
@@ -192,8 +192,8 @@ impl ResourceCostModel {
 
 type RemediatedSpendColumns = (ScopeIds, Option<UsageIds>, Option<i64>, [Verdict; 2]);
 
-fn remediated_columns(row: &Row<'_>) -> rusqlite::Result<RemediatedSpendColumns> {
-    let usage = usage_ids(row, 3)?;
+fn read_remediated_columns(row: &Row<'_>) -> rusqlite::Result<RemediatedSpendColumns> {
+    let usage = read_usage(row, 3)?;
     Ok((ScopeIds::read(row, 0)?, usage, row.get(5)?, [(row.get(6)?, row.get(7)?), (row.get(8)?, row.get(9)?)]))
 }
 
@@ -206,12 +206,12 @@ fn load_usage(db: &Connection) -> Result<Vec<UsageRow>, LedgerError> {
         };
         Ok(UsageRow { ids: ScopeIds::read(row, 0)?, driver: row.get(3)?, attributable, quantity: row.get(5)? })
     };
-    all(db, sql::USAGE, columns)
+    query_all(db, sql::USAGE, columns)
 }
 
 /// Row ids of the types whose resources the bill lists: all types of a charged service. For ECS the bill lists tasks instead.
 fn load_billed_types(db: &Connection, dimensions: &Dimensions) -> Result<HashSet<i64>, LedgerError> {
-    let services: Vec<String> = all(db, sql::CHARGED_SERVICES, |row| row.get(0))?;
+    let services: Vec<String> = query_all(db, sql::CHARGED_SERVICES, |row| row.get(0))?;
     let sold: Vec<ResourceType> = services.iter().flat_map(|service| resource_types_of(service)).collect();
     let is_billed = |kind: &ResourceType| sold.contains(kind) && kind.spec().cost.billed_as.names_resource();
     let billed = dimensions.types.iter().filter(|(_, kind)| is_billed(kind));

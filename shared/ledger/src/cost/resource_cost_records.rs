@@ -10,8 +10,8 @@ use tagledger_cost::{
 use tagledger_model::{Arn, Partition, ResourceType, epoch_day::number_of, resource_types::spec::BilledAs};
 
 use crate::{
-    cost::bill_query::bill,
-    db::{dimensions::Dimensions, sql, statements::rows},
+    cost::bill_query::sum_bill,
+    db::{dimensions::Dimensions, sql, statements::query_rows},
     error::LedgerError,
     write::{interner::Interner, transaction::SnapshotTransaction},
 };
@@ -105,7 +105,7 @@ fn record_charges_by_id(
     let by_id = |resource_type: &ResourceType| resource_type.spec().cost.billed_as == BilledAs::Id;
     for (type_id, _) in dimensions.types.iter().filter(|(_, resource_type)| by_id(resource_type)) {
         let columns = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
-        for (key, local) in rows(snapshot.connection(), sql::LOCALS_OF_TYPE, [type_id], columns)? {
+        for (key, local) in query_rows(snapshot.connection(), sql::LOCALS_OF_TYPE, [type_id], columns)? {
             let id = local.rsplit('/').next().unwrap_or(&local);
             if let Some(micros) = micros.get(id) {
                 snapshot.run(sql::ADD_RESOURCE_COST, params![key, micros])?;
@@ -118,7 +118,7 @@ fn record_charges_by_id(
 /// The usage charges of each service in some days.
 fn sum_usage_by_service(db: &Connection, days: Days, currency: &str) -> Result<BTreeMap<String, Amount>, LedgerError> {
     let mut sums: BTreeMap<String, Amount> = BTreeMap::new();
-    for (service, record_type, amount) in bill(db, days)?.sums_in(currency).charges {
+    for (service, record_type, amount) in sum_bill(db, days)?.sums_in(currency).charges {
         if charge_category(&service, &record_type) == ChargeCategory::Usage {
             *sums.entry(service).or_default() += amount;
         }

@@ -10,14 +10,14 @@ use tagledger_model::epoch_day::{day_numbered, number_of};
 use crate::{
     db::{
         sql,
-        statements::{all, statement},
-        values::time,
+        statements::{prepare, query_all},
+        values::parse_time,
     },
     error::{ErrorContext, LedgerError, Operation},
     model::bill::{RecordedBasis, RecordedMonth},
 };
 
-pub(crate) fn months(db: &Connection) -> Result<Vec<RecordedMonth>, LedgerError> {
+pub(crate) fn read_months(db: &Connection) -> Result<Vec<RecordedMonth>, LedgerError> {
     let columns = |row: &Row<'_>| {
         let numbers: (i64, i64, Option<i64>, i64) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
         let texts: [String; 4] = [row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?];
@@ -29,14 +29,14 @@ pub(crate) fn months(db: &Connection) -> Result<Vec<RecordedMonth>, LedgerError>
             Ok(RecordedMonth {
                 days: Days { first: day_numbered(first), end: day_numbered(end) },
                 open_from: open_from.map(day_numbered),
-                asked_at: time(asked)?,
+                asked_at: parse_time(asked)?,
                 metric: parse_metric(metric)?,
                 payer,
                 policy_digest,
                 scope_fingerprint,
             })
         };
-    all(db, sql::BILL_MONTHS, columns)?.into_iter().map(month).collect()
+    query_all(db, sql::BILL_MONTHS, columns)?.into_iter().map(month).collect()
 }
 
 fn parse_metric(text: String) -> Result<Metric, LedgerError> {
@@ -44,8 +44,8 @@ fn parse_metric(text: String) -> Result<Metric, LedgerError> {
     found.ok_or(LedgerError::Content { what: "a cost metric", given: text })
 }
 
-pub(crate) fn tags(db: &Connection) -> Result<Vec<AllocationTag>, LedgerError> {
-    let found = all(db, sql::ALLOCATION_TAGS, |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+pub(crate) fn read_allocation_tags(db: &Connection) -> Result<Vec<AllocationTag>, LedgerError> {
+    let found = query_all(db, sql::ALLOCATION_TAGS, |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     let tag = |(key, status): (String, String)| {
         let parsed = TagStatus::ALL.into_iter().find(|one| one.as_str() == status);
         let invalid = || LedgerError::Content { what: "a status of a cost allocation tag", given: status };
@@ -54,8 +54,8 @@ pub(crate) fn tags(db: &Connection) -> Result<Vec<AllocationTag>, LedgerError> {
     found.into_iter().map(tag).collect()
 }
 
-pub(crate) fn requests_on(db: &Connection, day: Date) -> Result<u64, LedgerError> {
-    let sum = statement(db, sql::BILL_REQUESTS)?.query_row([number_of(day)], |row| row.get(0));
+pub(crate) fn sum_requests(db: &Connection, day: Date) -> Result<u64, LedgerError> {
+    let sum = prepare(db, sql::BILL_REQUESTS)?.query_row([number_of(day)], |row| row.get(0));
     sum.context(Operation::ReadBill)
 }
 
@@ -65,15 +65,15 @@ pub(crate) type Cell = [i64; 5];
 /// The amounts of lines, in millionths.
 pub(crate) type Lines = HashMap<Cell, i64>;
 
-pub(crate) fn cells(db: &Connection, days: Days) -> Result<Lines, LedgerError> {
-    let mut lines = statement(db, sql::LINES_OF_DAYS)?;
+pub(crate) fn read_cells(db: &Connection, days: Days) -> Result<Lines, LedgerError> {
+    let mut lines = prepare(db, sql::LINES_OF_DAYS)?;
     let lines =
-        lines.query_map([number_of(days.first), number_of(days.end)], cell).context(Operation::WriteSnapshot)?;
+        lines.query_map([number_of(days.first), number_of(days.end)], read_cell).context(Operation::WriteSnapshot)?;
     lines.collect::<Result<_, _>>().context(Operation::WriteSnapshot)
 }
 
 /// Reads the six columns of a line: its primary key and its amount.
-pub(crate) fn cell(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Cell, i64)> {
+pub(crate) fn read_cell(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Cell, i64)> {
     Ok(([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?], row.get(5)?))
 }
 
@@ -85,17 +85,18 @@ pub(crate) struct BasisRow {
     pub(crate) problem: String,
 }
 
-pub(crate) fn basis(db: &Connection) -> Result<Option<BasisRow>, LedgerError> {
+pub(crate) fn read_basis(db: &Connection) -> Result<Option<BasisRow>, LedgerError> {
     type Columns = ([i64; 3], [String; 3], [Option<i64>; 2]);
     let columns = |row: &rusqlite::Row<'_>| -> rusqlite::Result<Columns> {
         let texts = [row.get(3)?, row.get(4)?, row.get(7)?];
         Ok(([row.get(0)?, row.get(1)?, row.get(2)?], texts, [row.get(5)?, row.get(6)?]))
     };
-    let found = statement(db, sql::COST_BASIS)?.query_row([], columns).optional().context(Operation::ReadCosts)?;
+    let found = prepare(db, sql::COST_BASIS)?.query_row([], columns).optional().context(Operation::ReadCosts)?;
     let days = |first, end| Days { first: day_numbered(first), end: day_numbered(end) };
     let row = |([first, end, asked], [payer, currency, problem], window): Columns| {
         let window = if let [Some(first), Some(end)] = window { Some(days(first, end)) } else { None };
-        let recorded = RecordedBasis { days: days(first, end), asked_at: time(asked)?, payer, named: window.is_some() };
+        let recorded =
+            RecordedBasis { days: days(first, end), asked_at: parse_time(asked)?, payer, named: window.is_some() };
         Ok(BasisRow { recorded, currency, window, problem })
     };
     found.map(row).transpose()

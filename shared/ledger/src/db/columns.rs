@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use rusqlite::Row;
 
 use crate::{
-    db::values::time,
+    db::values::parse_time,
     error::LedgerError,
     model::{counts::ComplianceCounts, snapshot::Snapshot},
 };
 
-pub(crate) fn snapshot_columns(row: &Row<'_>) -> rusqlite::Result<(Snapshot, i64, i64)> {
+pub(crate) fn read_snapshot(row: &Row<'_>) -> rusqlite::Result<(Snapshot, i64, i64)> {
     let snapshot = Snapshot {
         id: row.get(0)?,
         started_at: Timestamp::UNIX_EPOCH,
@@ -23,13 +23,13 @@ pub(crate) fn snapshot_columns(row: &Row<'_>) -> rusqlite::Result<(Snapshot, i64
     Ok((snapshot, row.get(1)?, row.get(2)?))
 }
 
-/// A snapshot with its times, from [`snapshot_columns`].
-pub(crate) fn dated((snapshot, started, finished): (Snapshot, i64, i64)) -> Result<Snapshot, LedgerError> {
-    Ok(Snapshot { started_at: time(started)?, finished_at: time(finished)?, ..snapshot })
+/// A snapshot with its times, from [`read_snapshot`].
+pub(crate) fn with_times((snapshot, started, finished): (Snapshot, i64, i64)) -> Result<Snapshot, LedgerError> {
+    Ok(Snapshot { started_at: parse_time(started)?, finished_at: parse_time(finished)?, ..snapshot })
 }
 
 /// The counts of a row of `rollup_cell`, which are after its scope.
-pub(crate) fn tally_columns(row: &Row<'_>) -> rusqlite::Result<ComplianceCounts> {
+pub(crate) fn read_counts(row: &Row<'_>) -> rusqlite::Result<ComplianceCounts> {
     let mut columns = [0; 11];
     for (index, column) in (3..).zip(&mut columns) {
         *column = row.get(index)?;

@@ -12,8 +12,8 @@ use tagledger_model::{
 use crate::{
     db::{
         sql,
-        statements::all,
-        values::{parse, reason},
+        statements::query_all,
+        values::{parse, parse_reason},
     },
     error::LedgerError,
     model::{scope_ids::ScopeIds, snapshot::ScopeRow},
@@ -30,15 +30,15 @@ pub(crate) struct Dimensions {
 impl Dimensions {
     pub(crate) fn load(sql: &Connection) -> Result<Self, LedgerError> {
         let mut dimensions = Self::default();
-        for (id, account, partition, name) in all(sql, sql::ACCOUNTS, account_columns)? {
+        for (id, account, partition, name) in query_all(sql, sql::ACCOUNTS, read_account)? {
             let account =
                 Account { id: parse("an account", &account)?, partition: parse("a partition", &partition)?, name };
             dimensions.accounts.insert(id, account);
         }
-        for (id, name) in all(sql, sql::REGIONS, |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))? {
+        for (id, name) in query_all(sql, sql::REGIONS, |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))? {
             dimensions.regions.insert(id, parse("a region", &name)?);
         }
-        for (id, name) in all(sql, sql::TYPES, |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))? {
+        for (id, name) in query_all(sql, sql::TYPES, |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))? {
             dimensions.types.insert(id, parse("a resource type", &name)?);
         }
         Ok(dimensions)
@@ -56,7 +56,7 @@ impl Dimensions {
     /// The ARN of a resource from the column `resource.local`.
     pub(crate) fn arn(&self, local: &str, scope: &Scope, ids: ScopeIds) -> Result<Arn, LedgerError> {
         let unknown_account = || LedgerError::Content { what: "an account", given: scope.account.to_string() };
-        arn(local, scope, &self.accounts.get(&ids.account).ok_or_else(unknown_account)?.partition)
+        build_arn(local, scope, &self.accounts.get(&ids.account).ok_or_else(unknown_account)?.partition)
     }
 
     /// The row ids of those of the `wanted` values that have a row.
@@ -71,19 +71,19 @@ impl Dimensions {
 
 type AccountColumns = (i64, String, String, Option<String>);
 
-fn account_columns(row: &Row<'_>) -> rusqlite::Result<AccountColumns> {
+fn read_account(row: &Row<'_>) -> rusqlite::Result<AccountColumns> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
 }
 
 /// The column `resource.local`: an ARN without partition, service, region and account, which the scope has.
-pub(crate) fn local<'a>(arn: &'a Arn, scope: &Scope, partition: &Partition) -> &'a str {
+pub(crate) fn strip_scope<'a>(arn: &'a Arn, scope: &Scope, partition: &Partition) -> &'a str {
     let prefix = ["arn", partition.as_str(), service(scope), scope.region.as_str(), scope.account.as_str()];
     let strip = |rest: &'a str, part| rest.strip_prefix(part)?.strip_prefix(':');
     prefix.into_iter().try_fold(arn.as_str(), strip).unwrap_or_else(|| arn.as_str())
 }
 
-/// The ARN of a resource from the column `resource.local`, the reverse of [`local`].
-pub(crate) fn arn(local: &str, scope: &Scope, partition: &Partition) -> Result<Arn, LedgerError> {
+/// The ARN of a resource from the column `resource.local`, the reverse of [`strip_scope`].
+pub(crate) fn build_arn(local: &str, scope: &Scope, partition: &Partition) -> Result<Arn, LedgerError> {
     let text = if local.starts_with("arn:") { local.to_owned() } else { compose(local, scope, partition) };
     parse("an ARN", &text)
 }
@@ -104,7 +104,7 @@ pub(crate) struct ScopeColumns {
     gap: Option<[String; 3]>,
 }
 
-pub(crate) fn scope_columns(row: &Row<'_>) -> rusqlite::Result<ScopeColumns> {
+pub(crate) fn read_scope(row: &Row<'_>) -> rusqlite::Result<ScopeColumns> {
     let gap = match row.get::<_, Option<String>>(8)? {
         Some(reason) => Some([reason, row.get(9)?, row.get(10)?]),
         None => None,
@@ -118,7 +118,7 @@ impl Dimensions {
     pub(crate) fn scope_row(&self, columns: ScopeColumns) -> Result<ScopeRow, LedgerError> {
         let [resources, unknown, stale] = columns.counts;
         let gap = match columns.gap {
-            Some([kind, operation, message]) => Some(Gap { reason: reason(&kind)?, operation, message }),
+            Some([kind, operation, message]) => Some(Gap { reason: parse_reason(&kind)?, operation, message }),
             None => None,
         };
         let scope = self.scope(columns.ids)?;

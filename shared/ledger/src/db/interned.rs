@@ -6,7 +6,10 @@ use rusqlite::Connection;
 use tagledger_model::inventory::TagSet;
 
 use crate::{
-    db::{fingerprint::Fingerprint, id_map::HashIdMap, sql, statements::statement, values::parse, varint::try_varints},
+    db::{
+        fingerprint::Fingerprint, id_map::HashIdMap, sql, statements::prepare, values::parse,
+        varint::try_decode_varints,
+    },
     error::{ErrorContext, LedgerError, Operation},
     model::snapshot::Rule,
 };
@@ -15,7 +18,7 @@ use crate::{
 pub(crate) const NAME: &str = "Name";
 
 /// The hash is the same in every ledger.
-pub(crate) fn finding_set_hash(rules: &[Rule]) -> i64 {
+pub(crate) fn hash_finding_set(rules: &[Rule]) -> i64 {
     let hash = rules.iter().fold(Fingerprint::default(), |hash, rule| {
         let hash = hash.field(rule.code.as_str().as_bytes()).field(rule.severity.as_str().as_bytes());
         hash.field(rule.tag.as_bytes())
@@ -24,11 +27,11 @@ pub(crate) fn finding_set_hash(rules: &[Rule]) -> i64 {
 }
 
 /// The tags of an interned set that have one of these keys.
-pub(crate) fn tags_with_keys(sql: &Connection, set: i64, keys: &[&str]) -> Result<Vec<i64>, LedgerError> {
+pub(crate) fn find_tags_with_keys(sql: &Connection, set: i64, keys: &[&str]) -> Result<Vec<i64>, LedgerError> {
     let mut found = Vec::new();
-    for id in tag_ids(sql, set)? {
+    for id in read_tag_ids(sql, set)? {
         let key: String =
-            statement(sql, sql::TAG_BY_ID)?.query_row([id], |row| row.get(0)).context(Operation::ReadTags)?;
+            prepare(sql, sql::TAG_BY_ID)?.query_row([id], |row| row.get(0)).context(Operation::ReadTags)?;
         if keys.contains(&key.as_str()) {
             found.push(id);
         }
@@ -37,14 +40,14 @@ pub(crate) fn tags_with_keys(sql: &Connection, set: i64, keys: &[&str]) -> Resul
 }
 
 /// The ids of the tags of an interned set, in the order of their keys.
-pub(crate) fn tag_ids(sql: &Connection, set: i64) -> Result<Vec<i64>, LedgerError> {
+pub(crate) fn read_tag_ids(sql: &Connection, set: i64) -> Result<Vec<i64>, LedgerError> {
     let blob: Vec<u8> =
-        statement(sql, sql::TAGS_OF_SET)?.query_row([set], |row| row.get(0)).context(Operation::ReadTags)?;
-    try_varints(&blob)
+        prepare(sql, sql::TAGS_OF_SET)?.query_row([set], |row| row.get(0)).context(Operation::ReadTags)?;
+    try_decode_varints(&blob)
 }
 
 /// The hash is the same in every ledger.
-pub(crate) fn tag_set_hash(tags: &TagSet) -> i64 {
+pub(crate) fn hash_tag_set(tags: &TagSet) -> i64 {
     let members = tags.iter().filter(|(key, _)| *key != NAME);
     members
         .fold(Fingerprint::default(), |hash, (key, value)| hash.field(key.as_bytes()).field(value.as_bytes()))
@@ -65,7 +68,7 @@ impl InternedLookup {
         tag_set: Option<i64>,
         name: Option<String>,
     ) -> Result<TagSet, LedgerError> {
-        let ids = tag_set.map(|set| tag_ids(db, set)).transpose()?.unwrap_or_default();
+        let ids = tag_set.map(|set| read_tag_ids(db, set)).transpose()?.unwrap_or_default();
         self.pairs(db, &ids, name)
     }
 
@@ -75,7 +78,7 @@ impl InternedLookup {
         }
         let mut pairs = Vec::with_capacity(ids.len() + 1);
         for id in ids {
-            pairs.push(get_or_read(&mut self.0, *id, || tag(db, *id))?);
+            pairs.push(get_or_read(&mut self.0, *id, || read_tag(db, *id))?);
         }
         pairs.extend(name.map(|name| (NAME.to_owned(), name)));
         Ok(pairs.into_iter().collect())
@@ -95,19 +98,19 @@ pub(crate) fn get_or_read<T: Clone>(
 }
 
 /// The tags of an interned set, with the Name tag, which is a column of the resource.
-pub(crate) fn tags(db: &Connection, tag_set: Option<i64>, name: Option<String>) -> Result<TagSet, LedgerError> {
+pub(crate) fn read_tags(db: &Connection, tag_set: Option<i64>, name: Option<String>) -> Result<TagSet, LedgerError> {
     InternedLookup::default().tags(db, tag_set, name)
 }
 
-pub(crate) fn tag(db: &Connection, id: i64) -> Result<(String, String), LedgerError> {
+pub(crate) fn read_tag(db: &Connection, id: i64) -> Result<(String, String), LedgerError> {
     let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-    statement(db, sql::TAG_BY_ID)?.query_row([id], columns).context(Operation::ReadTags)
+    prepare(db, sql::TAG_BY_ID)?.query_row([id], columns).context(Operation::ReadTags)
 }
 
 /// An interned rule.
-pub(crate) fn rule(sql: &Connection, id: i64) -> Result<Rule, LedgerError> {
+pub(crate) fn read_rule(sql: &Connection, id: i64) -> Result<Rule, LedgerError> {
     let columns = |row: &rusqlite::Row<'_>| Ok([row.get::<_, String>(0)?, row.get(1)?, row.get(2)?]);
     let [code, severity, tag] =
-        statement(sql, sql::RULE_BY_ID)?.query_row([id], columns).context(Operation::ReadFindings)?;
+        prepare(sql, sql::RULE_BY_ID)?.query_row([id], columns).context(Operation::ReadFindings)?;
     Ok(Rule { code: parse("a finding code", &code)?, severity: parse("a severity", &severity)?, tag })
 }

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::{
-    db::{sql, statements::all},
+    db::{sql, statements::query_all},
     error::{ErrorContext, LedgerError, Operation},
     file_format::SCHEMA_VERSION,
 };
@@ -45,7 +45,7 @@ pub(crate) fn migrate(
     }
     // Tables for the costs of resources. Counts of opened and closed violations, computed from all violations in one statement.
     if from < 4 {
-        let of = all(connection, sql::SNAPSHOT_IDS, |row| row.get::<_, i64>(0))?.len() as u64;
+        let of = query_all(connection, sql::SNAPSHOT_IDS, |row| row.get::<_, i64>(0))?.len() as u64;
         if progress(UpgradeProgress { from, to: SCHEMA_VERSION, done: 0, of }).is_break() {
             return Err(LedgerError::UpgradeEnded);
         }
@@ -72,7 +72,7 @@ pub(crate) fn migrate(
     }
     // Separate columns for the number of missing required tags and for resources without user tags; plain column names.
     if from < 9 {
-        let of = all(connection, sql::SNAPSHOT_IDS, |row| row.get::<_, i64>(0))?.len() as u64;
+        let of = query_all(connection, sql::SNAPSHOT_IDS, |row| row.get::<_, i64>(0))?.len() as u64;
         if progress(UpgradeProgress { from, to: SCHEMA_VERSION, done: 0, of }).is_break() {
             return Err(LedgerError::UpgradeEnded);
         }
@@ -97,7 +97,7 @@ fn run_by_snapshot(
     connection.execute_batch(sql::RENAME_WITHOUT_REFERENCES).context(Operation::Migrate)?;
     let step = connection.transaction_with_behavior(TransactionBehavior::Immediate).context(Operation::Migrate)?;
     step.execute_batch(begin).context(Operation::Migrate)?;
-    let snapshots: Vec<i64> = all(&step, sql::SNAPSHOT_IDS, |row| row.get(0))?;
+    let snapshots: Vec<i64> = query_all(&step, sql::SNAPSHOT_IDS, |row| row.get(0))?;
     for (done, id) in (0_u64..).zip(&snapshots) {
         if progress(done, snapshots.len() as u64).is_break() {
             return Err(LedgerError::UpgradeEnded);

@@ -7,7 +7,7 @@ use tagledger_model::inventory::GapReason;
 use tagledger_policy::State;
 
 use crate::{
-    db::values::{reason, state, state_number},
+    db::values::{encode_state, parse_reason, parse_state},
     error::{ErrorContext, LedgerError, Operation},
     model::{attributable::Attributable, counts::ComplianceCounts, findings::Findings, scope_ids::ScopeIds},
 };
@@ -42,7 +42,7 @@ pub(crate) struct ResourceContext {
 pub(crate) type UsageIds = (i64, u32);
 
 /// From two columns; none when the resource has no usage.
-pub(crate) fn usage_ids(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<UsageIds>> {
+pub(crate) fn read_usage(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<UsageIds>> {
     Ok(row.get::<_, Option<i64>>(first)?.zip(row.get::<_, Option<u32>>(first + 1)?))
 }
 
@@ -89,7 +89,7 @@ impl ResourceState {
             since,
             self.tag_set,
             self.name,
-            state_number(self.state),
+            encode_state(self.state),
             self.reason.map(GapReason::as_str),
             self.finding_set,
             self.errors,
@@ -165,17 +165,17 @@ impl ChangeKind {
 impl ResourceContext {
     /// The columns driver_id to parent of `current`, from the given index.
     pub(crate) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
-        let usage = usage_ids(row, first)?;
+        let usage = read_usage(row, first)?;
         Ok(Self { usage, links: row.get(first + 2)?, parent: row.get(first + 3)? })
     }
 }
 
 /// The columns tag_set_id to missing_required of `current` or `history`, and then untagged, from the given index.
-pub(crate) fn version_columns(row: &Row<'_>, first: usize) -> rusqlite::Result<(ResourceState, Option<String>)> {
+pub(crate) fn read_state(row: &Row<'_>, first: usize) -> rusqlite::Result<(ResourceState, Option<String>)> {
     let version = ResourceState {
         tag_set: row.get(first)?,
         name: row.get(first + 1)?,
-        state: state(row.get(first + 2)?)?,
+        state: parse_state(row.get(first + 2)?)?,
         reason: None,
         finding_set: row.get(first + 4)?,
         errors: row.get(first + 5)?,
@@ -186,8 +186,8 @@ pub(crate) fn version_columns(row: &Row<'_>, first: usize) -> rusqlite::Result<(
     Ok((version, row.get(first + 3)?))
 }
 
-/// A state from [`version_columns`].
-pub(crate) fn version((version, text): (ResourceState, Option<String>)) -> Result<ResourceState, LedgerError> {
-    let reason = text.as_deref().map(reason).transpose()?;
+/// A state from [`read_state`].
+pub(crate) fn with_reason((version, text): (ResourceState, Option<String>)) -> Result<ResourceState, LedgerError> {
+    let reason = text.as_deref().map(parse_reason).transpose()?;
     Ok(ResourceState { reason, ..version })
 }

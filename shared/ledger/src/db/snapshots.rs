@@ -5,16 +5,16 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::{
     db::{
-        columns::{dated, snapshot_columns},
+        columns::{read_snapshot, with_times},
         sql,
-        statements::statement,
+        statements::prepare,
     },
     error::{ErrorContext, LedgerError, Operation},
     model::snapshot::Snapshot,
 };
 
 /// The newest retained snapshot that began before a time.
-pub(crate) fn snapshot_before(db: &Connection, moment: Timestamp) -> Result<Option<Snapshot>, LedgerError> {
-    let found = statement(db, sql::SNAPSHOT_BEFORE)?.query_row([moment.as_second()], snapshot_columns).optional();
-    found.context(Operation::ReadSnapshots)?.map(dated).transpose()
+pub(crate) fn load_snapshot_before(db: &Connection, moment: Timestamp) -> Result<Option<Snapshot>, LedgerError> {
+    let found = prepare(db, sql::SNAPSHOT_BEFORE)?.query_row([moment.as_second()], read_snapshot).optional();
+    found.context(Operation::ReadSnapshots)?.map(with_times).transpose()
 }

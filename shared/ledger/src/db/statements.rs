@@ -5,27 +5,27 @@ use rusqlite::{Connection, Row};
 use crate::error::{ErrorContext, LedgerError, Operation};
 
 /// A prepared statement from the cache.
-pub(crate) fn statement<'c>(sql: &'c Connection, text: &str) -> Result<rusqlite::CachedStatement<'c>, LedgerError> {
+pub(crate) fn prepare<'c>(sql: &'c Connection, text: &str) -> Result<rusqlite::CachedStatement<'c>, LedgerError> {
     sql.prepare_cached(text).context(Operation::PrepareStatement)
 }
 
 /// Every row of a statement without parameters.
-pub(crate) fn all<T>(
+pub(crate) fn query_all<T>(
     sql: &Connection,
     text: &str,
     read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Vec<T>, LedgerError> {
-    rows(sql, text, [], read)
+    query_rows(sql, text, [], read)
 }
 
 /// Every row of a statement.
-pub(crate) fn rows<T>(
+pub(crate) fn query_rows<T>(
     sql: &Connection,
     text: &str,
     parameters: impl rusqlite::Params,
     read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Vec<T>, LedgerError> {
-    let mut statement = statement(sql, text)?;
+    let mut statement = prepare(sql, text)?;
     let found = statement.query_map(parameters, read).context(Operation::ReadResources)?;
     found.collect::<Result<_, _>>().context(Operation::ReadResources)
 }

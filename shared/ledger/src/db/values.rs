@@ -11,12 +11,12 @@ pub(crate) fn parse<T: std::str::FromStr>(what: &'static str, given: &str) -> Re
     given.parse().map_err(|_| LedgerError::Content { what, given: given.to_owned() })
 }
 
-pub(crate) fn time(seconds: i64) -> Result<Timestamp, LedgerError> {
+pub(crate) fn parse_time(seconds: i64) -> Result<Timestamp, LedgerError> {
     let invalid = |_| LedgerError::Content { what: "a time", given: seconds.to_string() };
     Timestamp::from_second(seconds).map_err(invalid)
 }
 
-pub(crate) fn state_number(state: State) -> i64 {
+pub(crate) fn encode_state(state: State) -> i64 {
     match state {
         State::Compliant => 0,
         State::NonCompliant => 1,
@@ -31,15 +31,15 @@ pub(crate) fn state_number(state: State) -> i64 {
 /// # Errors
 ///
 /// When the number is not that of a state.
-pub(crate) fn state(number: i64) -> rusqlite::Result<State> {
-    state_from_number(number).ok_or_else(|| {
+pub(crate) fn parse_state(number: i64) -> rusqlite::Result<State> {
+    decode_state(number).ok_or_else(|| {
         let message = format!("{number} is not a state of a resource");
         rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Integer, message.into())
     })
 }
 
-/// The reverse of [`state_number`].
-pub(crate) fn state_from_number(number: i64) -> Option<State> {
+/// The reverse of [`encode_state`].
+pub(crate) fn decode_state(number: i64) -> Option<State> {
     Some(match number {
         0 => State::Compliant,
         1 => State::NonCompliant,
@@ -50,7 +50,7 @@ pub(crate) fn state_from_number(number: i64) -> Option<State> {
     })
 }
 
-pub(crate) fn reason(text: &str) -> Result<GapReason, LedgerError> {
+pub(crate) fn parse_reason(text: &str) -> Result<GapReason, LedgerError> {
     let found = GapReason::ALL.iter().copied().find(|reason| reason.as_str() == text);
     found.ok_or_else(|| LedgerError::Content { what: "a gap's reason", given: text.to_owned() })
 }

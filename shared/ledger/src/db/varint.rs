@@ -40,7 +40,7 @@ pub(crate) fn take_word(rest: &mut &[u8]) -> Option<u64> {
 /// # Errors
 ///
 /// When the blob is not a list of such ids.
-pub(crate) fn try_varints(blob: &[u8]) -> Result<Vec<i64>, LedgerError> {
+pub(crate) fn try_decode_varints(blob: &[u8]) -> Result<Vec<i64>, LedgerError> {
     let (mut rest, mut ids) = (blob, Vec::new());
     while !rest.is_empty() {
         let id = take_word(&mut rest).and_then(|word| i64::try_from(word).ok());
@@ -51,7 +51,7 @@ pub(crate) fn try_varints(blob: &[u8]) -> Result<Vec<i64>, LedgerError> {
 }
 
 /// The ids in a blob that [`push_varint`] wrote.
-pub(crate) fn varints(blob: &[u8]) -> Vec<i64> {
+pub(crate) fn decode_varints(blob: &[u8]) -> Vec<i64> {
     let mut ids = Vec::new();
     push_varints(&mut ids, blob);
     ids

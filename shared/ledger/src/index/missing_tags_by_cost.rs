@@ -10,9 +10,9 @@ use crate::{
     cost::resource_cost::{self, ResourceCostModel},
     db::{
         dimensions::Dimensions,
-        resource_state::usage_ids,
+        resource_state::read_usage,
         sql,
-        statements::{rows, statement},
+        statements::{prepare, query_rows},
     },
     error::{ErrorContext, LedgerError, Operation},
     model::{page::PageStart, scope_ids::ScopeIds, snapshot::Snapshot},
@@ -25,7 +25,7 @@ use crate::{
 
 /// Restricts resources with missing tags by age and cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ScopeFilter {
+pub struct AgeAndCostFilter {
     /// Only resources created at this time or earlier, in seconds since 1970. Resources without a creation time are left out.
     pub created_until: Option<i64>,
     /// Only resources with a known monthly cost of at least this amount.
@@ -70,7 +70,7 @@ impl Entry {
         self.scope_and_untagged & 1 == 1
     }
 
-    fn is_within(self, limits: ScopeFilter) -> bool {
+    fn is_within(self, limits: AgeAndCostFilter) -> bool {
         limits.created_until.is_none_or(|until| self.created > 0 && i64::from(self.created) <= until)
             && limits.min_cost.is_none_or(|min| self.micros >= min.micros())
     }
@@ -111,7 +111,7 @@ impl MissingTagsByCost {
             let ids = ScopeIds::read(row, 0)?;
             let next = u32::try_from(positions.len()).unwrap_or(u32::MAX >> 1);
             let position = *positions.entry(ids).or_insert(next);
-            let usage = usage_ids(row, 6)?;
+            let usage = read_usage(row, 6)?;
             let cost = model.cost_of(ids, usage, row.get(8)?);
             let created = row.get::<_, Option<i64>>(5)?.and_then(|second| u32::try_from(second).ok());
             Ok(Entry {
@@ -121,7 +121,7 @@ impl MissingTagsByCost {
                 scope_and_untagged: position << 1 | u32::from(row.get::<_, bool>(3)?),
             })
         };
-        let mut entries = rows(db, sql::MISSING_TAGS_AS_OF, [snapshot], columns)?;
+        let mut entries = query_rows(db, sql::MISSING_TAGS_AS_OF, [snapshot], columns)?;
         entries.shrink_to_fit();
         entries.sort_unstable_by_key(|entry| std::cmp::Reverse((entry.micros, entry.key)));
         let mut by_position: Vec<(u32, ScopeIds)> =
@@ -137,14 +137,14 @@ impl MissingTagsByCost {
             }
         }
         let next: i64 =
-            statement(db, sql::NEXT_SNAPSHOT)?.query_row([], |row| row.get(0)).context(Operation::ReadSnapshots)?;
+            prepare(db, sql::NEXT_SNAPSHOT)?.query_row([], |row| row.get(0)).context(Operation::ReadSnapshots)?;
         Ok(Self { has_own_costs: next == snapshot + 1, scopes, entries })
     }
 
     /// The number and cost of the resources within the limits.
-    pub(crate) fn totals(&self, filter: &Filter, limits: ScopeFilter) -> MissingTagTotals {
+    pub(crate) fn totals(&self, filter: &Filter, limits: AgeAndCostFilter) -> MissingTagTotals {
         let mut all = MissingTagTotals::default();
-        if limits == ScopeFilter::default() {
+        if limits == AgeAndCostFilter::default() {
             for (_, sums) in self.scopes.iter().filter(|(scope, _)| filter.admits(scope)) {
                 all.untagged += sums.untagged;
                 all.missing_required += sums.missing_required;
@@ -161,7 +161,13 @@ impl MissingTagsByCost {
     }
 
     /// The page after a start, the most expensive first.
-    pub(crate) fn page(&self, filter: &Filter, limits: ScopeFilter, start: PageStart, limit: usize) -> Vec<PageStart> {
+    pub(crate) fn page(
+        &self,
+        filter: &Filter,
+        limits: AgeAndCostFilter,
+        start: PageStart,
+        limit: usize,
+    ) -> Vec<PageStart> {
         let before = |entry: &Entry| start != PageStart::FIRST && (entry.micros, entry.key) >= (start.rank, start.key);
         let rest = self.entries.get(self.entries.partition_point(before)..).unwrap_or_default();
         let found = self.admitted(rest, filter).filter(|entry| entry.is_within(limits)).take(limit);

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use rustc_hash::FxBuildHasher;
 
 use crate::{
-    db::{sql, statements::rows},
+    db::{sql, statements::query_rows},
     error::LedgerError,
     model::{
         page::PageStart,
@@ -71,7 +71,7 @@ impl Ranked {
     fn load(db: &Connection, text: &'static str) -> Result<Self, LedgerError> {
         // A position instead of the ids makes a row 16 bytes long. The allocator does not return the memory of larger rows.
         let mut positions: HashMap<ScopeIds, u32, FxBuildHasher> = HashMap::default();
-        let mut all = rows(db, text, [], |row| {
+        let mut all = query_rows(db, text, [], |row| {
             let next = u32::try_from(positions.len()).unwrap_or(u32::MAX);
             let position = *positions.entry(ScopeIds::read(row, 0)?).or_insert(next);
             Ok((position, Reverse(row.get::<_, u32>(3)?), Reverse(row.get::<_, i64>(4)?)))

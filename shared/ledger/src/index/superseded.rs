@@ -9,7 +9,7 @@ use rusqlite::Row;
 use tagledger_model::inventory::Scope;
 
 use crate::{
-    db::{sql, statements::statement},
+    db::{sql, statements::prepare},
     error::{ErrorContext, LedgerError, Operation},
     model::{page::PageStart, resource_row::Order, scope_ids::ScopeIds, snapshot::Snapshot},
     read::{
@@ -137,7 +137,7 @@ fn scan(
 ) -> Result<(), LedgerError> {
     let mut read = SupersededStates { newest: Some(newest), ..SupersededStates::default() };
     let mut positions: HashMap<ScopeIds, u32> = HashMap::new();
-    let mut statement = statement(session.db(), sql::SUPERSEDED_SINCE)?;
+    let mut statement = prepare(session.db(), sql::SUPERSEDED_SINCE)?;
     let mut rows = statement.query([snapshot.id]).context(Operation::BuildIndex)?;
     while let Some(row) = rows.next().context(Operation::BuildIndex)? {
         let ids = ScopeIds::read(row, 5).context(Operation::BuildIndex)?;

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use rusqlite::Connection;
 
 use crate::{
-    db::{sql, statements::statement, varint::varints},
+    db::{sql, statements::prepare, varint::decode_varints},
     error::{ErrorContext, LedgerError, Operation},
     model::snapshot::Snapshot,
     read::{
@@ -49,7 +49,7 @@ impl TagKeys {
     fn load(db: &Connection) -> Result<Self, LedgerError> {
         let mut all = Self { complete: true, ..Self::default() };
         let mut positions = HashMap::<Arc<str>, u16>::new();
-        let mut query = statement(db, sql::ALL_TAG_KEYS)?;
+        let mut query = prepare(db, sql::ALL_TAG_KEYS)?;
         let mut rows = query.query([]).context(Operation::BuildIndex)?;
         while let Some(row) = rows.next().context(Operation::BuildIndex)? {
             let id: i64 = row.get(0).context(Operation::BuildIndex)?;
@@ -86,7 +86,7 @@ impl TagKeys {
 impl TagSetIndex {
     fn load(db: &Connection) -> Result<Self, LedgerError> {
         let mut all = Self { keys: TagKeys::load(db)?, complete: true, ..Self::default() };
-        let mut query = statement(db, sql::ALL_TAG_SETS)?;
+        let mut query = prepare(db, sql::ALL_TAG_SETS)?;
         let mut rows = query.query([]).context(Operation::BuildIndex)?;
         while let Some(row) = rows.next().context(Operation::BuildIndex)? {
             let id: i64 = row.get(0).context(Operation::BuildIndex)?;
@@ -141,7 +141,7 @@ impl TagSetIndex {
             Some((set, tags.unwrap_or_default()))
         });
         let sets = sets.map(move |(set, tags)| {
-            let mut tags = varints(tags);
+            let mut tags = decode_varints(tags);
             tags.retain(|tag| has_selected_key(*tag));
             (set, tags)
         });

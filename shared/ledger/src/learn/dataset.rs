@@ -21,9 +21,9 @@ use crate::{
     db::{
         id_map::HashIdMap,
         sql,
-        statements::{all, statement},
+        statements::{prepare, query_all},
         values::parse,
-        varint::try_varints,
+        varint::try_decode_varints,
     },
     error::{ErrorContext, LedgerError, Operation},
     learn::tag_features::{SetFacts, TagFeatureExtractor},
@@ -90,24 +90,24 @@ impl TrainingData {
     /// Loads all current resources whose tags are known.
     pub(crate) fn load(db: &Connection, policy: Policy, on: Date) -> Result<Self, LedgerError> {
         let current: i64 =
-            statement(db, sql::COUNT_CURRENT)?.query_row([], |row| row.get(0)).context(Operation::Train)?;
+            prepare(db, sql::COUNT_CURRENT)?.query_row([], |row| row.get(0)).context(Operation::Train)?;
         let stride = current.saturating_add(SAMPLE_SIZE - 1) / SAMPLE_SIZE;
         let stride = stride.max(1);
-        let accounts = accounts(db)?;
-        let unnamed = unnamed_types(db)?;
+        let accounts = load_accounts(db)?;
+        let unnamed = find_unnamed_types(db)?;
         let two_spellings = vec![(0, 0); policy.tags().len()];
-        let mut data = Self { two_spellings, creators: creators(db)?, ..Self::empty(policy.clone()) };
+        let mut data = Self { two_spellings, creators: load_creators(db)?, ..Self::empty(policy.clone()) };
         let mut extractor = TagFeatureExtractor::new(&policy, on);
         let mut by_links = CountsByKind::default();
         let mut by_creator = CountsByKind::default();
         let mut by_account = CountsByKind::default();
-        let mut read = statement(db, sql::CURRENT_FOR_TRAINING)?;
+        let mut read = prepare(db, sql::CURRENT_FOR_TRAINING)?;
         let found = read.query_map([format!("{unnamed:?}")], read_resource).context(Operation::Train)?;
         for one in found {
             let one = one.context(Operation::Train)?;
             data.load_sets(db, &one, &mut extractor)?;
             let Some(facts) = data.sets.get_mut(&one.set) else { continue };
-            let fold = fold_of(facts.group.or(one.parent).unwrap_or(one.key));
+            let fold = choose_fold(facts.group.or(one.parent).unwrap_or(one.key));
             increment(&mut facts.folds, fold);
             if facts.correct.is_empty() {
                 continue;
@@ -176,7 +176,7 @@ impl TrainingData {
             unknown.insert(extractor.set(db, one.set)?);
         }
         if let Some(links) = one.links.filter(|links| !self.neighbours.contains_key(links)) {
-            self.neighbours.insert(links, features::relationship_features(&link_set(db, links)?));
+            self.neighbours.insert(links, features::relationship_features(&load_link_set(db, links)?));
         }
         Ok(())
     }
@@ -217,7 +217,7 @@ impl TrainingData {
     fn load_parents(&mut self, db: &Connection, extractor: &mut TagFeatureExtractor<'_>) -> Result<(), LedgerError> {
         let mut samples = std::mem::take(&mut self.samples);
         for sample in &mut samples {
-            let set = sample.parent.map(|key| set_of(db, key)).transpose()?.flatten();
+            let set = sample.parent.map(|key| find_tag_set(db, key)).transpose()?.flatten();
             sample.parent = set;
             if let Some(Entry::Vacant(unknown)) = set.map(|set| self.sets.entry(set)) {
                 let facts = extractor.set(db, *unknown.key())?;
@@ -236,7 +236,7 @@ fn increment(folds: &mut Folds, fold: usize) {
 }
 
 /// The fold of a group. All resources of one group are in one fold.
-fn fold_of(group: i64) -> usize {
+fn choose_fold(group: i64) -> usize {
     usize::try_from(group >> 8).map_or(0, |group| group % FOLDS)
 }
 
@@ -245,40 +245,40 @@ pub(crate) fn last_part(local: &str) -> &str {
     local.rsplit([':', '/']).next().unwrap_or(local)
 }
 
-fn accounts(db: &Connection) -> Result<HashIdMap<Feature>, LedgerError> {
-    let found = all(db, sql::ACCOUNTS, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+fn load_accounts(db: &Connection) -> Result<HashIdMap<Feature>, LedgerError> {
+    let found = query_all(db, sql::ACCOUNTS, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
     let feature = |(id, account): (i64, String)| Ok((id, features::account_feature(&parse("an account", &account)?)));
     found.into_iter().map(feature).collect()
 }
 
-fn creators(db: &Connection) -> Result<HashIdMap<Vec<Feature>>, LedgerError> {
-    let found = all(db, sql::PRINCIPALS, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+fn load_creators(db: &Connection) -> Result<HashIdMap<Vec<Feature>>, LedgerError> {
+    let found = query_all(db, sql::PRINCIPALS, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
     Ok(found.into_iter().map(|(id, arn)| (id, features::creator_features(&arn))).collect())
 }
 
 /// Row ids of the resource types whose ids are not names.
-fn unnamed_types(db: &Connection) -> Result<Vec<i64>, LedgerError> {
-    let types = all(db, sql::TYPES, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+fn find_unnamed_types(db: &Connection) -> Result<Vec<i64>, LedgerError> {
+    let types = query_all(db, sql::TYPES, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
     let unnamed =
         |name: &String| name.parse().is_ok_and(|of: ResourceType| features::display_name(of, None, "x").is_none());
     Ok(types.into_iter().filter(|(_, name)| unnamed(name)).map(|(id, _)| id).collect())
 }
 
 /// The tag set of a current resource.
-pub(crate) fn set_of(db: &Connection, key: i64) -> Result<Option<i64>, LedgerError> {
-    let found = statement(db, sql::TAG_SET_OF)?.query_row([key], |row| row.get(0)).optional();
+pub(crate) fn find_tag_set(db: &Connection, key: i64) -> Result<Option<i64>, LedgerError> {
+    let found = prepare(db, sql::TAG_SET_OF)?.query_row([key], |row| row.get(0)).optional();
     Ok(found.context(Operation::Train)?.flatten())
 }
 
-pub(crate) fn link_set(db: &Connection, id: i64) -> Result<Vec<RelatedResource>, LedgerError> {
+pub(crate) fn load_link_set(db: &Connection, id: i64) -> Result<Vec<RelatedResource>, LedgerError> {
     let blob: Vec<u8> =
-        statement(db, sql::LINK_SET)?.query_row([id], |row| row.get(0)).context(Operation::ReadRelationships)?;
-    try_varints(&blob)?.into_iter().map(|link| neighbour(db, link)).collect()
+        prepare(db, sql::LINK_SET)?.query_row([id], |row| row.get(0)).context(Operation::ReadRelationships)?;
+    try_decode_varints(&blob)?.into_iter().map(|link| load_related_resource(db, link)).collect()
 }
 
-fn neighbour(db: &Connection, id: i64) -> Result<RelatedResource, LedgerError> {
+fn load_related_resource(db: &Connection, id: i64) -> Result<RelatedResource, LedgerError> {
     let text: String =
-        statement(db, sql::LINK)?.query_row([id], |row| row.get(0)).context(Operation::ReadRelationships)?;
+        prepare(db, sql::LINK)?.query_row([id], |row| row.get(0)).context(Operation::ReadRelationships)?;
     let named = text.split_once(' ').and_then(|(kind, name)| {
         let kind = RelationshipKind::ALL.iter().copied().find(|known| known.as_str() == kind)?;
         Some(RelatedResource { kind, name: name.to_owned() })

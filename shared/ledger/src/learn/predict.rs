@@ -18,11 +18,11 @@ use crate::{
         id_map::HashIdMap,
         interned::{InternedLookup, NAME},
         sql,
-        statements::{rows, statement},
+        statements::{prepare, query_rows},
         varint::take_word,
     },
     error::{ErrorContext, LedgerError, Operation},
-    learn::dataset::{last_part, link_set, set_of},
+    learn::dataset::{find_tag_set, last_part, load_link_set},
     model::snapshot::Snapshot,
     read::session::ReadSession,
     write::creators,
@@ -109,7 +109,7 @@ pub fn load_model(session: &ReadSession<'_>, snapshot: &Snapshot) -> Result<Opti
 
 fn load_stored_model(session: &ReadSession<'_>) -> Result<Option<TrainedModel>, LedgerError> {
     let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get(2)?));
-    let found = statement(session.db(), sql::FEATURE_COUNTS_MODEL)?.query_row([], columns).optional();
+    let found = prepare(session.db(), sql::FEATURE_COUNTS_MODEL)?.query_row([], columns).optional();
     let Some((snapshot, text, policy_digest)) = found.context(Operation::ReadModel)? else { return Ok(None) };
     let unreadable = |_| LedgerError::Content { what: "a trained model", given: text.clone() };
     Ok(Some(TrainedModel { snapshot, policy_digest, model: serde_json::from_str(&text).map_err(unreadable)? }))
@@ -118,11 +118,11 @@ fn load_stored_model(session: &ReadSession<'_>) -> Result<Option<TrainedModel>, 
 /// Relationships and creator of a current resource, as the last scan recorded them.
 pub fn locate(session: &ReadSession<'_>, arn: &Arn) -> Result<LocatedPrediction, LedgerError> {
     let columns = |row: &Row<'_>| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?));
-    let found = statement(session.db(), sql::RELATIONSHIPS_OF)?.query_row([arn.key()], columns).optional();
+    let found = prepare(session.db(), sql::RELATIONSHIPS_OF)?.query_row([arn.key()], columns).optional();
     let Some((links, parent)) = found.context(Operation::ReadRelationships)? else {
         return Ok(LocatedPrediction::default());
     };
-    let neighbours = links.map(|links| link_set(session.db(), links)).transpose()?.unwrap_or_default();
+    let neighbours = links.map(|links| load_link_set(session.db(), links)).transpose()?.unwrap_or_default();
     Ok(LocatedPrediction { neighbours, parent, creator: creators::find_creator(session, arn)? })
 }
 
@@ -151,7 +151,7 @@ pub fn predict(
             relevant.filter_map(|(feature, tallies)| Some((feature.source, of_key(tallies)?))).collect();
         let prior = of_key(&prior).unwrap_or_default();
         if let Some(value) = parent.as_ref().and_then(|tags| correct_value(tags, policy, *key, on)) {
-            evidence.push((Source::Parent, ValueTally::single(value_number(db, &value)?)));
+            evidence.push((Source::Parent, ValueTally::single(find_value_number(db, &value)?)));
         }
         let likely = model.model.keys.get(*key).and_then(|model| model.predict(&FeatureVector { prior, evidence }));
         predictions.push(likely.map(|posterior| describe(db, posterior)).transpose()?.flatten());
@@ -164,7 +164,7 @@ fn load_tallies(session: &ReadSession<'_>, feature: i64) -> Result<FeatureTallie
         return Ok(Rc::clone(tallies));
     }
     let found =
-        statement(session.db(), sql::FEATURE_COUNTS)?.query_row([feature], |row| row.get::<_, Vec<u8>>(0)).optional();
+        prepare(session.db(), sql::FEATURE_COUNTS)?.query_row([feature], |row| row.get::<_, Vec<u8>>(0)).optional();
     let tallies: FeatureTallies =
         found.context(Operation::ReadModel)?.map(|blob| decode_tallies(&blob)).transpose()?.unwrap_or_default().into();
     let local = session.local::<FeatureCache>();
@@ -177,7 +177,7 @@ fn load_tallies(session: &ReadSession<'_>, feature: i64) -> Result<FeatureTallie
 }
 
 fn load_tags(session: &ReadSession<'_>, key: i64) -> Result<Option<TagSet>, LedgerError> {
-    let set = set_of(session.db(), key)?;
+    let set = find_tag_set(session.db(), key)?;
     set.map(|set| session.local::<RefCell<InternedLookup>>().borrow_mut().tags(session.db(), Some(set), None))
         .transpose()
 }
@@ -199,22 +199,22 @@ fn correct_value(tags: &TagSet, policy: &Policy, key: usize, on: Date) -> Option
 }
 
 /// The number of a value. A value that no resource had during training gets a number that no value has.
-fn value_number(db: &Connection, value: &str) -> Result<u32, LedgerError> {
-    let found = rows(db, sql::FEATURE_COUNTS_VALUE_ID, [value], |row| row.get::<_, u32>(0))?;
+fn find_value_number(db: &Connection, value: &str) -> Result<u32, LedgerError> {
+    let found = query_rows(db, sql::FEATURE_COUNTS_VALUE_ID, [value], |row| row.get::<_, u32>(0))?;
     Ok(found.into_iter().next().unwrap_or(u32::MAX))
 }
 
-fn value_text(db: &Connection, number: u32) -> Result<Option<String>, LedgerError> {
-    let found = statement(db, sql::FEATURE_COUNTS_VALUE)?.query_row([number], |row| row.get(0)).optional();
+fn load_value_text(db: &Connection, number: u32) -> Result<Option<String>, LedgerError> {
+    let found = prepare(db, sql::FEATURE_COUNTS_VALUE)?.query_row([number], |row| row.get(0)).optional();
     found.context(Operation::ReadModel)
 }
 
 fn describe(db: &Connection, posterior: Posterior) -> Result<Option<Prediction>, LedgerError> {
     let Posterior { value, confidence, support, alternatives } = posterior;
-    let Some(value) = value_text(db, value)? else { return Ok(None) };
+    let Some(value) = load_value_text(db, value)? else { return Ok(None) };
     let mut others = Vec::with_capacity(alternatives.len());
     for (number, confidence) in alternatives {
-        others.extend(value_text(db, number)?.map(|value| (value, confidence)));
+        others.extend(load_value_text(db, number)?.map(|value| (value, confidence)));
     }
     Ok(Some(Prediction { value, confidence, support, alternatives: others }))
 }

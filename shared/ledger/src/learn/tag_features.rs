@@ -15,7 +15,7 @@ use tagledger_policy::{Policy, TagRule, ValueType};
 use crate::{
     db::{
         id_map::HashIdMap,
-        interned::{tag, tag_ids},
+        interned::{read_tag, read_tag_ids},
     },
     error::LedgerError,
 };
@@ -122,7 +122,7 @@ impl<'p> TagFeatureExtractor<'p> {
         if let Some(known) = self.tags.get(&id) {
             return Ok(*known);
         }
-        let (key, value) = tag(db, id)?;
+        let (key, value) = read_tag(db, id)?;
         let index = self.intended_tag(&key);
         let rule = index.filter(|index| self.shared.contains(index)).and_then(|index| self.policy.tags().get(index));
         let of = rule.zip(index).filter(|_| !is_reserved(&key)).map(|(rule, index)| {
@@ -137,7 +137,7 @@ impl<'p> TagFeatureExtractor<'p> {
     pub(crate) fn set(&mut self, db: &Connection, set: i64) -> Result<SetFacts, LedgerError> {
         let mut facts = SetFacts::default();
         let mut others = Vec::new();
-        for id in tag_ids(db, set)? {
+        for id in read_tag_ids(db, set)? {
             let TagFacts { feature, of } = self.tag(db, id)?;
             facts.features.extend(feature);
             match of {

@@ -5,7 +5,7 @@ use tagledger_analysis::prediction::counts::ValueTally;
 use tagledger_model::epoch_day::day_of;
 
 use crate::{
-    db::{policies::policy_of, sql, statements::statement, values::time, varint::push_word},
+    db::{policies::load_policy, sql, statements::prepare, values::parse_time, varint::push_word},
     error::{ErrorContext, LedgerError, Operation},
     learn::dataset::TrainingData,
     write::writer::LedgerWriter,
@@ -37,23 +37,23 @@ fn train(connection: &mut Connection) -> Result<Option<TrainReport>, LedgerError
     let Some((snapshot, data)) = load_newest(&db)? else { return Ok(None) };
     let model = data.model(None);
     for clear in [sql::DROP_FEATURE_COUNTS, sql::DROP_FEATURE_COUNTS_VALUES, sql::DROP_FEATURE_COUNTS_MODEL] {
-        statement(&db, clear)?.execute([]).context(Operation::Train)?;
+        prepare(&db, clear)?.execute([]).context(Operation::Train)?;
     }
     let mut features = 0;
     {
-        let mut add = statement(&db, sql::ADD_FEATURE_COUNTS)?;
+        let mut add = prepare(&db, sql::ADD_FEATURE_COUNTS)?;
         for (feature, tallies) in data.table.features() {
             add.execute(params![feature, encode_tallies(&tallies)]).context(Operation::Train)?;
             features += 1;
         }
-        let mut add = statement(&db, sql::ADD_FEATURE_COUNTS_VALUE)?;
+        let mut add = prepare(&db, sql::ADD_FEATURE_COUNTS_VALUE)?;
         for (number, value) in (0_i64..).zip(&data.values) {
             add.execute(params![number, value]).context(Operation::Train)?;
         }
     }
     let text =
         serde_json::to_string(&model).map_err(|source| LedgerError::Encode { what: "the trained model", source })?;
-    statement(&db, sql::ADD_FEATURE_COUNTS_MODEL)?.execute(params![snapshot, text]).context(Operation::Train)?;
+    prepare(&db, sql::ADD_FEATURE_COUNTS_MODEL)?.execute(params![snapshot, text]).context(Operation::Train)?;
     db.commit().context(Operation::Train)?;
     Ok(Some(TrainReport { features, cases: model.keys.iter().map(|key| key.cases).sum() }))
 }
@@ -61,9 +61,9 @@ fn train(connection: &mut Connection) -> Result<Option<TrainReport>, LedgerError
 /// The id of the newest snapshot and the training data of its resources.
 pub(crate) fn load_newest(db: &Connection) -> Result<Option<(i64, TrainingData)>, LedgerError> {
     let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(4)?));
-    let newest = statement(db, sql::NEWEST_SNAPSHOT)?.query_row([], columns).optional().context(Operation::Train)?;
+    let newest = prepare(db, sql::NEWEST_SNAPSHOT)?.query_row([], columns).optional().context(Operation::Train)?;
     let Some((id, started, digest)) = newest else { return Ok(None) };
-    let data = TrainingData::load(db, policy_of(db, &digest)?, day_of(time(started)?))?;
+    let data = TrainingData::load(db, load_policy(db, &digest)?, day_of(parse_time(started)?))?;
     Ok(Some((id, data)))
 }
 

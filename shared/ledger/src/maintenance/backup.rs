@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use crate::{
     db::{
         checksum_file, sql,
-        statements::{all, statement},
-        values::time,
+        statements::{prepare, query_all},
+        values::parse_time,
     },
     error::{ErrorContext, LedgerError, Operation},
     read::session::LedgerReader,
@@ -57,12 +57,13 @@ impl LedgerReader {
         let log_bytes = checksum_file::log_bytes(self.path());
         self.read_without_deadline(|db| {
             let one = |text: &str| -> Result<u64, LedgerError> {
-                statement(db, text)?.query_row([], |row| row.get(0)).context(Operation::Measure)
+                prepare(db, text)?.query_row([], |row| row.get(0)).context(Operation::Measure)
             };
-            let ends =
-                all(db, sql::RETAINED_SPAN, |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))?;
+            let ends = query_all(db, sql::RETAINED_SPAN, |row| {
+                Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?))
+            })?;
             let span = match ends.first() {
-                Some((Some(first), Some(last))) => Some((time(*first)?, time(*last)?)),
+                Some((Some(first), Some(last))) => Some((parse_time(*first)?, parse_time(*last)?)),
                 _ => None,
             };
             Ok(LedgerStats {
@@ -77,7 +78,7 @@ impl LedgerReader {
                 superseded_states: one(sql::COUNT_ENDED_STATES)?,
                 open_violations: one(sql::COUNT_OPEN)?,
                 closed_violations: one(sql::COUNT_CLOSED)?,
-                tables: all(db, sql::TABLE_SIZES, |row| Ok((row.get(0)?, row.get(1)?)))?,
+                tables: query_all(db, sql::TABLE_SIZES, |row| Ok((row.get(0)?, row.get(1)?)))?,
             })
         })
     }

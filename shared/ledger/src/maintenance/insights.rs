@@ -5,7 +5,7 @@ use rusqlite::params;
 use crate::{
     db::{
         sql,
-        statements::{rows, statement},
+        statements::{prepare, query_rows},
     },
     error::{ErrorContext, LedgerError, Operation},
     query::snapshot_insights,
@@ -22,8 +22,9 @@ impl LedgerWriter {
     /// When the ledger cannot be written; the call after the next snapshot tries again.
     pub fn materialize_insights(&mut self) -> Result<(), LedgerError> {
         let reader = LedgerReader::new(self.path()).with_long_timeout();
-        let missing = reader
-            .read(|session| rows(session.db(), sql::SNAPSHOTS_WITHOUT_INSIGHTS, [], |row| row.get::<_, i64>(0)))?;
+        let missing = reader.read(|session| {
+            query_rows(session.db(), sql::SNAPSHOTS_WITHOUT_INSIGHTS, [], |row| row.get::<_, i64>(0))
+        })?;
         // A failure for one snapshot does not prevent the others.
         let results: Vec<Result<(), LedgerError>> =
             missing.into_iter().map(|id| self.materialize_snapshot(&reader, id)).collect();
@@ -41,7 +42,7 @@ impl LedgerWriter {
         let body = serde_json::to_string(&insights).map_err(unwritable)?;
         let path = self.path().to_owned();
         let added = self.change(Operation::ReadInsights, |db| {
-            statement(db, sql::ADD_INSIGHTS)?.execute(params![id, body]).context(Operation::ReadInsights).map(drop)
+            prepare(db, sql::ADD_INSIGHTS)?.execute(params![id, body]).context(Operation::ReadInsights).map(drop)
         });
         added.map_err(|error| error.at(&path))
     }

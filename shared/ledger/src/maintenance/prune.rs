@@ -9,9 +9,9 @@ use tagledger_model::epoch_day::day_of;
 use crate::{
     db::{
         checksum_file, connection, sql,
-        statements::{all, statement},
-        values::time,
-        varint::try_varints,
+        statements::{prepare, query_all},
+        values::parse_time,
+        varint::try_decode_varints,
     },
     error::{ErrorContext, LedgerError, Operation},
     maintenance::retention::{RetentionPolicy, SnapshotMark},
@@ -95,14 +95,15 @@ fn prune(db: &Connection, retention: &RetentionPolicy, today: Date) -> Result<Pr
 }
 
 fn count_pruned(db: &Connection) -> Result<i64, LedgerError> {
-    statement(db, sql::COUNT_PRUNED)?.query_row([], |row| row.get(0)).context(Operation::Prune)
+    prepare(db, sql::COUNT_PRUNED)?.query_row([], |row| row.get(0)).context(Operation::Prune)
 }
 
 fn load_marks(db: &Connection) -> Result<Vec<SnapshotMark>, LedgerError> {
     let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?));
-    let retained = all(db, sql::RETAINED_SNAPSHOTS, columns)?;
-    let mark =
-        |(id, started, status)| Ok(SnapshotMark { id, day: day_of(time(started)?), complete: status == "complete" });
+    let retained = query_all(db, sql::RETAINED_SNAPSHOTS, columns)?;
+    let mark = |(id, started, status)| {
+        Ok(SnapshotMark { id, day: day_of(parse_time(started)?), complete: status == "complete" })
+    };
     retained.into_iter().map(mark).collect()
 }
 
@@ -129,7 +130,7 @@ fn sweep(db: &Connection, oldest: i64) -> Result<u64, LedgerError> {
     let resources = run(db, sql::DROP_UNREFERENCED_RESOURCES, [])?;
     run(db, sql::DROP_UNUSED_TAG_SETS, [])?;
     run(db, sql::DROP_UNUSED_LINK_SETS, [])?;
-    let counted = all(db, sql::COUNTED_TAGS, |row| row.get(0))?;
+    let counted = query_all(db, sql::COUNTED_TAGS, |row| row.get(0))?;
     sweep_members(db, counted, [sql::TAG_SETS, sql::TAG_IDS, sql::DROP_TAG])?;
     sweep_members(db, Vec::new(), [sql::LINK_SETS, sql::LINK_IDS, sql::DROP_LINK])?;
     Ok(resources)
@@ -138,10 +139,10 @@ fn sweep(db: &Connection, oldest: i64) -> Result<u64, LedgerError> {
 /// Deletes the members of no set, except those in `used`. The three statements read the sets, read all ids, and delete one id.
 fn sweep_members(db: &Connection, used: Vec<i64>, [sets, ids, drop]: [&'static str; 3]) -> Result<(), LedgerError> {
     let mut used: HashSet<i64> = used.into_iter().collect();
-    for blob in all(db, sets, |row| row.get::<_, Vec<u8>>(0))? {
-        used.extend(try_varints(&blob)?);
+    for blob in query_all(db, sets, |row| row.get::<_, Vec<u8>>(0))? {
+        used.extend(try_decode_varints(&blob)?);
     }
-    for id in all(db, ids, |row| row.get(0))? {
+    for id in query_all(db, ids, |row| row.get(0))? {
         if !used.contains(&id) {
             run(db, drop, params![id])?;
         }
@@ -150,5 +151,5 @@ fn sweep_members(db: &Connection, used: Vec<i64>, [sets, ids, drop]: [&'static s
 }
 
 fn run(db: &Connection, text: &str, parameters: impl rusqlite::Params) -> Result<u64, LedgerError> {
-    statement(db, text)?.execute(parameters).context(Operation::Prune).map(|rows| rows as u64)
+    prepare(db, text)?.execute(parameters).context(Operation::Prune).map(|rows| rows as u64)
 }

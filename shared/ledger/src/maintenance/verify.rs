@@ -8,14 +8,14 @@ use crate::{
     cost::attribution_verdicts::Verdicts,
     db::{
         checksum_file::{self, ChecksumState},
-        columns::{dated, snapshot_columns, tally_columns},
-        dimensions::{Dimensions, arn},
-        interned::{self, finding_set_hash, tag_set_hash},
-        policies::policy_of,
-        resource_state::{version, version_columns},
+        columns::{read_counts, read_snapshot, with_times},
+        dimensions::{Dimensions, build_arn},
+        interned::{self, hash_finding_set, hash_tag_set},
+        policies::load_policy,
+        resource_state::{read_state, with_reason},
         sql,
-        statements::{all, rows, statement},
-        varint::try_varints,
+        statements::{prepare, query_all, query_rows},
+        varint::try_decode_varints,
     },
     error::{ErrorContext, LedgerError, Operation},
     model::{
@@ -100,7 +100,7 @@ struct Verification<'c> {
 impl Verification<'_> {
     fn run(&mut self, every_snapshot: bool, progress: &mut impl FnMut(&str)) -> Result<(), LedgerError> {
         progress("the file");
-        for fault in all(self.db, sql::INTEGRITY, |row| row.get::<_, String>(0))? {
+        for fault in query_all(self.db, sql::INTEGRITY, |row| row.get::<_, String>(0))? {
             if fault != "ok" {
                 self.fault(format!("SQLite: {fault}"));
             }
@@ -111,8 +111,10 @@ impl Verification<'_> {
         self.resources()?;
         progress("violations");
         self.violations()?;
-        let mut snapshots =
-            all(self.db, sql::SNAPSHOTS, snapshot_columns)?.into_iter().map(dated).collect::<Result<Vec<_>, _>>()?;
+        let mut snapshots = query_all(self.db, sql::SNAPSHOTS, read_snapshot)?
+            .into_iter()
+            .map(with_times)
+            .collect::<Result<Vec<_>, _>>()?;
         self.usage()?;
         self.violation_counts()?;
         self.sequence()?;
@@ -137,7 +139,7 @@ impl Verification<'_> {
         mut inspect: impl FnMut(&Connection, &Dimensions, &Row<'_>) -> Result<Option<String>, LedgerError>,
     ) -> Result<(), LedgerError> {
         let (db, mut found) = (self.db, 0);
-        let mut statement = statement(db, text)?;
+        let mut statement = prepare(db, text)?;
         let mut rows = statement.query([]).context(Operation::Verify)?;
         while let Some(row) = rows.next().context(Operation::Verify)? {
             self.rows += 1;
@@ -156,32 +158,34 @@ impl Verification<'_> {
 
     fn tag_sets(&mut self) -> Result<(), LedgerError> {
         self.each(sql::TAG_SET_KEYS, |db, _, row| {
-            let (id, hash): (i64, i64) = pair(row)?;
-            let tags = interned::tags(db, Some(id), None)?;
-            Ok((tag_set_hash(&tags) != hash)
+            let (id, hash): (i64, i64) = read_pair(row)?;
+            let tags = interned::read_tags(db, Some(id), None)?;
+            Ok((hash_tag_set(&tags) != hash)
                 .then(|| format!("tag set {id} does not have the tags that its hash was computed from")))
         })
     }
 
     fn finding_sets(&mut self) -> Result<(), LedgerError> {
         self.each(sql::FINDING_SETS, |db, _, row| {
-            let (id, hash): (i64, i64) = pair(row)?;
+            let (id, hash): (i64, i64) = read_pair(row)?;
             let blob: Vec<u8> = row.get(2).context(Operation::Verify)?;
-            let rules: Vec<Rule> =
-                try_varints(&blob)?.into_iter().map(|id| interned::rule(db, id)).collect::<Result<_, _>>()?;
-            Ok((finding_set_hash(&rules) != hash)
+            let rules: Vec<Rule> = try_decode_varints(&blob)?
+                .into_iter()
+                .map(|id| interned::read_rule(db, id))
+                .collect::<Result<_, _>>()?;
+            Ok((hash_finding_set(&rules) != hash)
                 .then(|| format!("finding set {id} does not have the findings that its hash was computed from")))
         })
     }
 
     fn resources(&mut self) -> Result<(), LedgerError> {
         self.each(sql::RESOURCES, |_, dimensions, row| {
-            let (key, local): (i64, String) = pair(row)?;
+            let (key, local): (i64, String) = read_pair(row)?;
             let ids = ScopeIds::read(row, 2).context(Operation::Verify)?;
             let account = dimensions.accounts.get(&ids.account).map(|account| &account.partition);
             let same = account.is_some_and(|partition| {
                 let scope = dimensions.scope(ids);
-                scope.and_then(|scope| arn(&local, &scope, partition)).is_ok_and(|arn| arn.key() == key)
+                scope.and_then(|scope| build_arn(&local, &scope, partition)).is_ok_and(|arn| arn.key() == key)
             });
             Ok((!same).then(|| format!("resource {key} has an ARN with another key: {local}")))
         })
@@ -190,12 +194,12 @@ impl Verification<'_> {
     /// The open violations of an evaluated resource are those of its newest findings.
     fn violations(&mut self) -> Result<(), LedgerError> {
         self.each(sql::CURRENT_FINDING_SETS, |db, _, row| {
-            let (key, set): (i64, Option<i64>) = pair(row)?;
-            let mut open = rows(db, sql::OPEN_VIOLATIONS, [key], |row| row.get::<_, i64>(0))?;
+            let (key, set): (i64, Option<i64>) = read_pair(row)?;
+            let mut open = query_rows(db, sql::OPEN_VIOLATIONS, [key], |row| row.get::<_, i64>(0))?;
             let blob = set.map(|set| {
-                statement(db, sql::FINDING_SET_RULES)?.query_row([set], |row| row.get(0)).context(Operation::Verify)
+                prepare(db, sql::FINDING_SET_RULES)?.query_row([set], |row| row.get(0)).context(Operation::Verify)
             });
-            let mut rules = try_varints(&blob.transpose()?.unwrap_or_else(Vec::new))?;
+            let mut rules = try_decode_varints(&blob.transpose()?.unwrap_or_else(Vec::new))?;
             open.sort_unstable();
             rules.sort_unstable();
             Ok((open != rules).then(|| format!("resource {key} has other open violations than findings")))
@@ -204,8 +208,8 @@ impl Verification<'_> {
 
     /// The recorded usage is the sum over the current resources.
     fn usage(&mut self) -> Result<(), LedgerError> {
-        let Some(newest) = all(self.db, sql::SNAPSHOTS, snapshot_columns)?.pop() else { return Ok(()) };
-        let policy = policy_of(self.db, &newest.0.policy_digest)?;
+        let Some(newest) = query_all(self.db, sql::SNAPSHOTS, read_snapshot)?.pop() else { return Ok(()) };
+        let policy = load_policy(self.db, &newest.0.policy_digest)?;
         let mut verdicts = Verdicts::by(&policy);
         let columns = |row: &Row<'_>| {
             let verdict: (i64, Option<i64>) = (row.get(4)?, row.get(5)?);
@@ -217,7 +221,7 @@ impl Verification<'_> {
             ))
         };
         let mut counted: BTreeMap<(ScopeIds, i64, i64), (i64, i64)> = BTreeMap::new();
-        for (ids, driver, (state, set), (quantity, resources)) in all(self.db, sql::USAGE_COUNTED, columns)? {
+        for (ids, driver, (state, set), (quantity, resources)) in query_all(self.db, sql::USAGE_COUNTED, columns)? {
             let attributable = verdicts.attributable(self.db, state, set)? as i64;
             let sum = counted.entry((ids, driver, attributable)).or_default();
             (sum.0, sum.1) = (sum.0 + quantity, sum.1 + resources);
@@ -226,7 +230,7 @@ impl Verification<'_> {
             let place = (ScopeIds::read(row, 0)?, row.get::<_, i64>(3)?, row.get::<_, i64>(4)?);
             Ok((place, (row.get::<_, i64>(5)?, row.get::<_, i64>(6)?)))
         };
-        let written: BTreeMap<_, _> = all(self.db, sql::USAGE, columns)?.into_iter().collect();
+        let written: BTreeMap<_, _> = query_all(self.db, sql::USAGE, columns)?.into_iter().collect();
         if counted != written {
             self.fault("the recorded usage differs from the sum over the resources".to_owned());
         }
@@ -235,15 +239,15 @@ impl Verification<'_> {
 
     /// The recorded counts of opened and closed violations are those of the violations, from the oldest retained snapshot on.
     fn violation_counts(&mut self) -> Result<(), LedgerError> {
-        let retained: Vec<i64> = all(self.db, sql::RETAINED_SNAPSHOTS, |row| row.get(0))?;
+        let retained: Vec<i64> = query_all(self.db, sql::RETAINED_SNAPSHOTS, |row| row.get(0))?;
         let oldest = retained.first().copied().unwrap_or_default().max(1);
         let columns = |row: &Row<'_>| -> rusqlite::Result<[i64; 7]> {
             Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?])
         };
         let [counted, written] = [sql::VIOLATION_FLOW_COUNTED, sql::VIOLATION_FLOW_RECORDED]
-            .map(|text| rows(self.db, text, [oldest], columns));
+            .map(|text| query_rows(self.db, text, [oldest], columns));
         let columns = |row: &Row<'_>| -> rusqlite::Result<[i64; 3]> { Ok([row.get(0)?, row.get(1)?, row.get(2)?]) };
-        let fixed = [sql::FIXED_COUNTED, sql::FIXED_RECORDED].map(|text| rows(self.db, text, [oldest], columns));
+        let fixed = [sql::FIXED_COUNTED, sql::FIXED_RECORDED].map(|text| query_rows(self.db, text, [oldest], columns));
         let [fixed_counted, fixed_written] = fixed;
         if counted? != written? || fixed_counted? != fixed_written? {
             self.fault("the recorded counts of opened and closed violations differ from the violations".to_owned());
@@ -252,7 +256,7 @@ impl Verification<'_> {
     }
 
     fn sequence(&mut self) -> Result<(), LedgerError> {
-        let ids = all(self.db, sql::SNAPSHOT_IDS, |row| row.get::<_, i64>(0))?;
+        let ids = query_all(self.db, sql::SNAPSHOT_IDS, |row| row.get::<_, i64>(0))?;
         if !ids.iter().zip(1..).all(|(id, expected)| *id == expected) {
             self.fault("snapshots are missing: their ids have gaps".to_owned());
         }
@@ -261,16 +265,16 @@ impl Verification<'_> {
 
     fn snapshot(&mut self, snapshot: &Snapshot) -> Result<(), LedgerError> {
         self.snapshots.push(snapshot.id);
-        let policy = policy_of(self.db, &snapshot.policy_digest)?;
+        let policy = load_policy(self.db, &snapshot.policy_digest)?;
         let mut counter = RollupBuilder::new(&policy, Interner::default());
         {
-            let mut statement = statement(self.db, sql::RESOURCES_AS_OF)?;
+            let mut statement = prepare(self.db, sql::RESOURCES_AS_OF)?;
             let mut rows = statement.query([snapshot.id]).context(Operation::Verify)?;
             while let Some(row) = rows.next().context(Operation::Verify)? {
                 self.rows += 1;
                 let key = row.get(0).context(Operation::Verify)?;
                 let ids = ScopeIds::read(row, 1).context(Operation::Verify)?;
-                let known = version(version_columns(row, 4).context(Operation::Verify)?)?;
+                let known = with_reason(read_state(row, 4).context(Operation::Verify)?)?;
                 counter.count_recorded(self.db, ids, key, known)?;
             }
         }
@@ -278,17 +282,19 @@ impl Verification<'_> {
             self.fault(format!("snapshot {}: the resources have another fingerprint than was recorded", snapshot.id));
         }
         self.cells(snapshot, &counter)?;
-        let rules = rows(self.db, sql::RULE_ROWS, [snapshot.id], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
+        let rules =
+            query_rows(self.db, sql::RULE_ROWS, [snapshot.id], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
         self.same(snapshot, "findings", rules.into_iter().collect(), &counter.rules);
-        let tags = rows(self.db, sql::TAG_ROWS, [snapshot.id], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
+        let tags =
+            query_rows(self.db, sql::TAG_ROWS, [snapshot.id], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
         self.same(snapshot, "tags", tags.into_iter().collect(), &counter.tag_counts());
         self.gaps(snapshot)
     }
 
     fn cells(&mut self, snapshot: &Snapshot, counter: &RollupBuilder<'_>) -> Result<(), LedgerError> {
-        let columns = |row: &Row<'_>| Ok((ScopeIds::read(row, 0)?, tally_columns(row)?));
+        let columns = |row: &Row<'_>| Ok((ScopeIds::read(row, 0)?, read_counts(row)?));
         let mut written: BTreeMap<ScopeIds, ComplianceCounts> =
-            rows(self.db, sql::CELLS, [snapshot.id], columns)?.into_iter().collect();
+            query_rows(self.db, sql::CELLS, [snapshot.id], columns)?.into_iter().collect();
         let mut faults = Vec::new();
         for (ids, counted) in &counter.cells {
             let recorded = written.remove(ids).unwrap_or_default();
@@ -321,7 +327,7 @@ impl Verification<'_> {
     }
 
     fn gaps(&mut self, snapshot: &Snapshot) -> Result<(), LedgerError> {
-        let gaps: Vec<i64> = rows(self.db, sql::GAP_COUNT, [snapshot.id], |row| row.get(0))?;
+        let gaps: Vec<i64> = query_rows(self.db, sql::GAP_COUNT, [snapshot.id], |row| row.get(0))?;
         if snapshot.complete != (gaps == [0]) {
             self.fault(format!("snapshot {}: its status differs from the gaps of its scopes", snapshot.id));
         }
@@ -329,6 +335,6 @@ impl Verification<'_> {
     }
 }
 
-fn pair<A: rusqlite::types::FromSql, B: rusqlite::types::FromSql>(row: &Row<'_>) -> Result<(A, B), LedgerError> {
+fn read_pair<A: rusqlite::types::FromSql, B: rusqlite::types::FromSql>(row: &Row<'_>) -> Result<(A, B), LedgerError> {
     Ok((row.get(0).context(Operation::Verify)?, row.get(1).context(Operation::Verify)?))
 }

@@ -7,12 +7,12 @@ use tagledger_model::inventory::Scope;
 
 use crate::{
     db::{
-        columns::tally_columns,
-        dimensions::scope_columns,
-        interned::rule,
+        columns::read_counts,
+        dimensions::read_scope,
+        interned::read_rule,
         sql,
-        statements::{rows, statement},
-        varint::varints,
+        statements::{prepare, query_rows},
+        varint::decode_varints,
     },
     error::{ErrorContext, LedgerError, Operation},
     model::{
@@ -61,11 +61,11 @@ pub fn count_by_rule(
 ) -> Result<BTreeMap<Rule, u64>, LedgerError> {
     let counts = if filter.regions.is_empty() && filter.accounts.is_empty() {
         let [types, _, _] = filter.parameters(session.dimensions());
-        rows(session.db(), sql::RULE_COUNTS, params![snapshot.id, types], |row| Ok((row.get(0)?, row.get(1)?)))?
+        query_rows(session.db(), sql::RULE_COUNTS, params![snapshot.id, types], |row| Ok((row.get(0)?, row.get(1)?)))?
     } else {
         count_by_rule_id(session, snapshot, filter)?
     };
-    let resolved = counts.into_iter().map(|(id, n): (i64, i64)| Ok((rule(session.db(), id)?, n.unsigned_abs())));
+    let resolved = counts.into_iter().map(|(id, n): (i64, i64)| Ok((read_rule(session.db(), id)?, n.unsigned_abs())));
     resolved.collect()
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn preload(session: &ReadSession<'_>, snapshot: &Snapshot) -> Result<
 
 /// Reads the scopes of a snapshot without the cache.
 pub(crate) fn load_scopes(session: &ReadSession<'_>, snapshot: &Snapshot) -> Result<Arc<[ScopeRow]>, LedgerError> {
-    let found = rows(session.db(), sql::SCOPES, [snapshot.id], scope_columns)?;
+    let found = query_rows(session.db(), sql::SCOPES, [snapshot.id], read_scope)?;
     found.into_iter().map(|columns| session.dimensions().scope_row(columns)).collect()
 }
 
@@ -126,21 +126,21 @@ pub(crate) fn load_counts(
     session: &ReadSession<'_>,
     snapshot: &Snapshot,
 ) -> Result<Arc<[(Scope, ComplianceCounts)]>, LedgerError> {
-    let columns = |row: &Row<'_>| Ok((ScopeIds::read(row, 0)?, tally_columns(row)?));
-    let found = rows(session.db(), sql::CELLS, [snapshot.id], columns)?;
+    let columns = |row: &Row<'_>| Ok((ScopeIds::read(row, 0)?, read_counts(row)?));
+    let found = query_rows(session.db(), sql::CELLS, [snapshot.id], columns)?;
     found.into_iter().map(|(ids, counts)| Ok((session.dimensions().scope(ids)?, counts))).collect()
 }
 
 fn load_finding_counts(session: &ReadSession<'_>, snapshot: &Snapshot) -> Result<FindingCounts, LedgerError> {
     let columns = |row: &Row<'_>| Ok((ScopeIds::read(row, 0)?, row.get(3)?, row.get(4)?));
-    let sets: Vec<(ScopeIds, i64, i64)> = rows(session.db(), sql::FINDING_SET_COUNTS, [snapshot.id], columns)?;
+    let sets: Vec<(ScopeIds, i64, i64)> = query_rows(session.db(), sql::FINDING_SET_COUNTS, [snapshot.id], columns)?;
     let mut counts = Vec::new();
     for (ids, set, resources) in sets {
         let scope = session.dimensions().scope(ids)?;
-        let blob: Vec<u8> = statement(session.db(), sql::FINDING_SET_RULES)?
+        let blob: Vec<u8> = prepare(session.db(), sql::FINDING_SET_RULES)?
             .query_row([set], |row| row.get(0))
             .context(Operation::ReadFindings)?;
-        counts.extend(varints(&blob).into_iter().map(|rule| (scope.clone(), rule, resources)));
+        counts.extend(decode_varints(&blob).into_iter().map(|rule| (scope.clone(), rule, resources)));
     }
     Ok(FindingCounts(counts))
 }

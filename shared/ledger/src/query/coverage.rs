@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use rustc_hash::FxBuildHasher;
 
 use crate::{
-    db::{sql, statements::rows},
+    db::{sql, statements::query_rows},
     error::LedgerError,
     model::{
         change::ResourceChange,
@@ -58,6 +58,6 @@ pub(crate) fn list_complete_scopes(
     session: &ReadSession<'_>,
     snapshot: &Snapshot,
 ) -> Result<CompleteScopes, LedgerError> {
-    let ids = rows(session.db(), sql::COMPLETE_SCOPES, [snapshot.id], |row| ScopeIds::read(row, 0))?;
+    let ids = query_rows(session.db(), sql::COMPLETE_SCOPES, [snapshot.id], |row| ScopeIds::read(row, 0))?;
     Ok(CompleteScopes(ids.into_iter().collect()))
 }

@@ -9,12 +9,12 @@ use tagledger_policy::Severity;
 
 use crate::{
     db::{
-        columns::{dated, snapshot_columns},
+        columns::{read_snapshot, with_times},
         fingerprint::Fingerprint,
-        snapshots::snapshot_before,
+        snapshots::load_snapshot_before,
         sql,
-        statements::{rows, statement},
-        values::time,
+        statements::{prepare, query_rows},
+        values::parse_time,
     },
     error::{ErrorContext, LedgerError, Operation},
     model::{
@@ -36,21 +36,21 @@ use crate::{
 ///
 /// When the ledger cannot be read; so for all functions below.
 pub fn list_snapshots_since(session: &ReadSession<'_>, from: Timestamp) -> Result<Vec<Snapshot>, LedgerError> {
-    let found = rows(session.db(), sql::SNAPSHOTS_SINCE, [from.as_second()], snapshot_columns)?;
-    found.into_iter().map(dated).collect()
+    let found = query_rows(session.db(), sql::SNAPSHOTS_SINCE, [from.as_second()], read_snapshot)?;
+    found.into_iter().map(with_times).collect()
 }
 
 /// The newest retained snapshot whose scan began before a time.
 pub fn find_snapshot_before(session: &ReadSession<'_>, moment: Timestamp) -> Result<Option<Snapshot>, LedgerError> {
-    snapshot_before(session.db(), moment)
+    load_snapshot_before(session.db(), moment)
 }
 
 /// When the scan of the oldest retained snapshot began; none before the first scan.
 pub fn find_oldest_start(session: &ReadSession<'_>) -> Result<Option<Timestamp>, LedgerError> {
-    let oldest: Option<i64> = statement(session.db(), sql::OLDEST_RETAINED)?
+    let oldest: Option<i64> = prepare(session.db(), sql::OLDEST_RETAINED)?
         .query_row([], |row| row.get(0))
         .context(Operation::ReadSnapshots)?;
-    oldest.map(time).transpose()
+    oldest.map(parse_time).transpose()
 }
 
 /// The totals of a snapshot over the scopes that the filter admits.
@@ -133,7 +133,8 @@ fn load_flow(
         Ok((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?]))
     };
     let mut flows: BTreeMap<i64, ViolationFlow> = BTreeMap::new();
-    for (at, counts) in rows(session.db(), sql::VIOLATION_FLOW, params![from.as_second(), rules, types], columns)? {
+    for (at, counts) in query_rows(session.db(), sql::VIOLATION_FLOW, params![from.as_second(), rules, types], columns)?
+    {
         let [opened, reopened, fixed, removed, dropped] = counts.map(i64::unsigned_abs);
         let flow = flows.entry(at).or_default();
         flow.opened += opened;
@@ -144,18 +145,18 @@ fn load_flow(
     }
     if *violations == FlowFilter::default() && types.is_none() {
         let columns = |row: &Row<'_>| Ok((row.get(0)?, (row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
-        for (at, (days, n)) in rows(session.db(), sql::FIXED_DAYS, [from.as_second()], columns)? {
+        for (at, (days, n)) in query_rows(session.db(), sql::FIXED_DAYS, [from.as_second()], columns)? {
             flows.entry(at).or_default().fixed_days.push((days, n.unsigned_abs()));
         }
     }
-    flows.into_iter().map(|(at, flow)| Ok((time(at)?, flow))).collect()
+    flows.into_iter().map(|(at, flow)| Ok((parse_time(at)?, flow))).collect()
 }
 
 fn find_rule_ids(session: &ReadSession<'_>, violations: &FlowFilter) -> Result<Vec<i64>, LedgerError> {
     let columns = |row: &Row<'_>| -> rusqlite::Result<(i64, [String; 3])> {
         Ok((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?]))
     };
-    let rules = rows(session.db(), sql::RULES, [], columns)?.into_iter();
+    let rules = query_rows(session.db(), sql::RULES, [], columns)?.into_iter();
     let selected = rules.filter(|(_, [code, severity, tag])| {
         let by_severity = *violations != FlowFilter::default() || severity == Severity::Error.as_str();
         let by_code = violations.code.is_none_or(|wanted| wanted.as_str() == code);
@@ -174,7 +175,7 @@ pub fn count_findings(
     let ids = find_rule_ids(session, violations)?;
     let [types, _, _] = filter.parameters(session.dimensions());
     let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
-    let counts = rows(session.db(), sql::RULE_COUNTS, params![snapshot.id, types], columns)?.into_iter();
+    let counts = query_rows(session.db(), sql::RULE_COUNTS, params![snapshot.id, types], columns)?.into_iter();
     Ok(counts.filter(|(id, _)| ids.contains(id)).map(|(_, n)| n.unsigned_abs()).sum())
 }
 
@@ -186,12 +187,12 @@ pub fn count_tagged(
     key: &str,
     value: &str,
 ) -> Result<Option<(u64, u64)>, LedgerError> {
-    let id: Option<i64> = statement(session.db(), sql::FIND_TAG)?
+    let id: Option<i64> = prepare(session.db(), sql::FIND_TAG)?
         .query_row([key, value], |row| row.get(0))
         .optional()
         .context(Operation::ReadTags)?;
     let Some(id) = id else { return Ok(None) };
-    let counts = statement(session.db(), sql::TAG_COUNT)?
+    let counts = prepare(session.db(), sql::TAG_COUNT)?
         .query_row([snapshot.id, id], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
         .optional()
         .context(Operation::ReadCounts)?;

@@ -2,7 +2,7 @@
 
 use crate::{
     error::LedgerError,
-    index::missing_tags_by_cost::{self, MissingTagTotals, ScopeFilter},
+    index::missing_tags_by_cost::{self, AgeAndCostFilter, MissingTagTotals},
     model::{page::PageStart, resource_row::ResourcePage, snapshot::Snapshot},
     query::resource_pages::ResourcePages,
     read::{filter::Filter, session::ReadSession},
@@ -18,7 +18,7 @@ pub fn list_by_cost(
     session: &ReadSession<'_>,
     snapshot: &Snapshot,
     filter: &Filter,
-    limits: ScopeFilter,
+    limits: AgeAndCostFilter,
     start: PageStart,
     limit: usize,
 ) -> Result<Option<ResourcePage>, LedgerError> {
@@ -35,7 +35,7 @@ pub fn sum_totals(
     session: &ReadSession<'_>,
     snapshot: &Snapshot,
     filter: &Filter,
-    limits: ScopeFilter,
+    limits: AgeAndCostFilter,
 ) -> Result<MissingTagTotals, LedgerError> {
     Ok(missing_tags_by_cost::load(session, snapshot)?.totals(filter, limits))
 }

@@ -16,7 +16,8 @@ use tagledger_policy::{Code, Policy, State};
 use crate::{
     cost::resource_cost::{self, ResourceCostModel},
     db::{
-        dimensions::Dimensions, id_map::HashIdMap, resource_state::usage_ids, sql, statements::statement, values::state,
+        dimensions::Dimensions, id_map::HashIdMap, resource_state::read_usage, sql, statements::prepare,
+        values::parse_state,
     },
     error::{ErrorContext, LedgerError, Operation},
     index::tag_sets,
@@ -70,16 +71,16 @@ struct SimulatedResource {
     local: Option<String>,
 }
 
-fn simulated_resource(row: &Row<'_>, costs: Option<&ResourceCostModel>) -> rusqlite::Result<SimulatedResource> {
+fn read_simulated_resource(row: &Row<'_>, costs: Option<&ResourceCostModel>) -> rusqlite::Result<SimulatedResource> {
     let ids = ScopeIds::read(row, 1)?;
-    let usage = usage_ids(row, 8)?;
+    let usage = read_usage(row, 8)?;
     let charged = row.get(10)?;
     Ok(SimulatedResource {
         key: row.get(0)?,
         ids,
         tag_set: row.get(4)?,
         name: row.get(5)?,
-        state: state(row.get(6)?)?,
+        state: parse_state(row.get(6)?)?,
         local: row.get(7)?,
         cost: costs.and_then(|costs| costs.cost_of(ids, usage, charged)).map(|cost| cost.monthly),
     })
@@ -143,10 +144,10 @@ impl Simulation<'_> {
         costs: Option<&ResourceCostModel>,
     ) -> Result<(), LedgerError> {
         let parameters = params![snapshot, lowest, highest, parity, draft.uses_name, draft.has_exemptions()];
-        let mut query = statement(session.db(), sql::ALL_FOR_SIMULATION)?;
+        let mut query = prepare(session.db(), sql::ALL_FOR_SIMULATION)?;
         let mut rows = query.query(parameters).context(Operation::SimulatePolicy)?;
         while let Some(row) = rows.next().context(Operation::SimulatePolicy)? {
-            self.add(&simulated_resource(row, costs).context(Operation::SimulatePolicy)?)?;
+            self.add(&read_simulated_resource(row, costs).context(Operation::SimulatePolicy)?)?;
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use tagledger_policy::State;
 
 use crate::{
     cost::resource_cost::{self, ResourceCostModel},
-    db::{dimensions::Dimensions, resource_state::usage_ids, sql, statements::statement, values::state},
+    db::{dimensions::Dimensions, resource_state::read_usage, sql, statements::prepare, values::parse_state},
     error::{ErrorContext, LedgerError, Operation},
     model::{
         compliance_totals::ComplianceTotals, page::PageStart, resource_row::ResourceRow, scope_ids::ScopeIds,
@@ -264,12 +264,12 @@ fn load_partition(
     costs: Option<&ResourceCostModel>,
 ) -> Result<EvaluatedResources, LedgerError> {
     let columns = |row: &Row<'_>| {
-        let usage = usage_ids(row, 6)?;
-        let evaluated = (row.get::<_, i64>(0)?, state(row.get(4)?)?, row.get::<_, u32>(5)?);
+        let usage = read_usage(row, 6)?;
+        let evaluated = (row.get::<_, i64>(0)?, parse_state(row.get(4)?)?, row.get::<_, u32>(5)?);
         Ok((evaluated, ScopeIds::read(row, 1)?, usage, row.get::<_, Option<i64>>(8)?))
     };
     let mut all = EvaluatedResources::default();
-    let mut query = statement(session.db(), sql::EVALUATED_FOR_REMEDIATION)?;
+    let mut query = prepare(session.db(), sql::EVALUATED_FOR_REMEDIATION)?;
     for one in query.query_map(part.parameters(snapshot), columns).context(Operation::ReadResources)? {
         let ((key, state, changes), ids, usage, charged) = one.context(Operation::ReadResources)?;
         let cost = costs.and_then(|costs| costs.cost_of(ids, usage, charged)).map(|cost| cost.monthly);

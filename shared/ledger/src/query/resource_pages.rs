@@ -10,14 +10,14 @@ use tagledger_policy::State;
 use crate::{
     cost::resource_cost::{self, ResourceCostModel},
     db::{
-        dimensions::{Dimensions, arn},
+        dimensions::{Dimensions, build_arn},
         id_map::HashIdMap,
-        interned::{InternedLookup, get_or_read, rule, tag_ids},
-        resource_state::{UsageIds, usage_ids},
+        interned::{InternedLookup, get_or_read, read_rule, read_tag_ids},
+        resource_state::{UsageIds, read_usage},
         sql,
-        statements::{rows, statement},
-        values::{reason, state, time},
-        varint::varints,
+        statements::{prepare, query_rows},
+        values::{parse_reason, parse_state, parse_time},
+        varint::decode_varints,
     },
     error::{ErrorContext, LedgerError, Operation},
     index::{
@@ -44,15 +44,15 @@ struct PageRow {
     usage: Option<UsageIds>,
 }
 
-fn page_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<PageRow> {
+fn read_page_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<PageRow> {
     Ok(PageRow {
         start: PageStart { key: row.get(0)?, rank: row.get(1)? },
         tag_set: row.get(3)?,
         name: row.get(4)?,
-        state: state(row.get(5)?)?,
+        state: parse_state(row.get(5)?)?,
         reason: row.get(6)?,
         ids: ScopeIds::read(row, 7)?,
-        usage: usage_ids(row, 10)?,
+        usage: read_usage(row, 10)?,
     })
 }
 
@@ -129,8 +129,12 @@ impl<'s> ResourcePages<'s> {
     pub(crate) fn list_given(&self, starts: &[PageStart], limit: usize) -> Result<ResourcePage, LedgerError> {
         let keys: Vec<i64> = starts.iter().map(|start| start.key).collect();
         // One statement for all keys, because for a past snapshot it reads all states that have ended since.
-        let found =
-            rows(self.db, sql::RESOURCES_AS_OF_BY_KEY, params![self.snapshot.id, format!("{keys:?}")], page_row)?;
+        let found = query_rows(
+            self.db,
+            sql::RESOURCES_AS_OF_BY_KEY,
+            params![self.snapshot.id, format!("{keys:?}")],
+            read_page_row,
+        )?;
         let mut found: HashMap<i64, PageRow> = found.into_iter().map(|row| (row.start.key, row)).collect();
         let in_order = |start: &PageStart| Some(PageRow { start: *start, ..found.remove(&start.key)? });
         let resources = starts.iter().filter_map(in_order).collect();
@@ -151,8 +155,8 @@ impl<'s> ResourcePages<'s> {
         let mut page = self.list_current(filter, order, start, limit + 1)?;
         for (start, state) in superseded::list_page(self.session, self.snapshot, filter, order, start, limit + 1)? {
             let key = params![state.until, state.since, start.key];
-            let row = statement(self.db, sql::SUPERSEDED_STATE)?
-                .query_row(key, page_row)
+            let row = prepare(self.db, sql::SUPERSEDED_STATE)?
+                .query_row(key, read_page_row)
                 .context(Operation::ReadResources)?;
             page.push(PageRow { start, ..row });
         }
@@ -186,7 +190,7 @@ impl<'s> ResourcePages<'s> {
             let restriction = order.restriction();
             let PageStart { rank, key } = start;
             let parameters = params![self.snapshot.id, types, regions, accounts, rank, key, restriction, limit];
-            rows(self.db, text, parameters, page_row)
+            query_rows(self.db, text, parameters, read_page_row)
         };
         let mut page = if start == PageStart::FIRST { Vec::new() } else { read(same_rank, limit)? };
         if page.len() < limit {
@@ -210,18 +214,18 @@ impl<'s> ResourcePages<'s> {
         let columns = |row: &rusqlite::Row<'_>| {
             Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?, row.get(3)?))
         };
-        let (local, created, first_seen, charged) = statement(self.db, sql::RESOURCE_BY_KEY)?
+        let (local, created, first_seen, charged) = prepare(self.db, sql::RESOURCE_BY_KEY)?
             .query_row([found.start.key], columns)
             .context(Operation::ReadResources)?;
         Ok(ResourceRow {
             position: found.start,
-            arn: arn(&local, &scope, partition)?,
+            arn: build_arn(&local, &scope, partition)?,
             scope,
             state: found.state,
-            unknown: found.reason.as_deref().map(reason).transpose()?,
+            unknown: found.reason.as_deref().map(parse_reason).transpose()?,
             tags: self.tags(found.tag_set, found.name)?,
-            created_at: created.map(time).transpose()?,
-            first_seen: time(first_seen)?,
+            created_at: created.map(parse_time).transpose()?,
+            first_seen: parse_time(first_seen)?,
             cost: self.costs.cost_of(found.ids, found.usage, charged),
             violations: Vec::new(),
         })
@@ -229,18 +233,19 @@ impl<'s> ResourcePages<'s> {
 
     fn tags(&self, set: Option<i64>, name: Option<String>) -> Result<TagSet, LedgerError> {
         let index = tag_sets::cached(self.session)?;
-        let cached = set.and_then(|set| index.as_ref()?.get(set)).map(varints);
+        let cached = set.and_then(|set| index.as_ref()?.get(set)).map(decode_varints);
         let ids = match (cached, set) {
-            (None, Some(set)) => tag_ids(self.db, set)?,
+            (None, Some(set)) => read_tag_ids(self.db, set)?,
             (cached, _) => cached.unwrap_or_default(),
         };
         self.session.local::<RefCell<InternedLookup>>().borrow_mut().pairs(self.db, &ids, name)
     }
 
     fn violations(&self, key: i64, rules: &mut HashIdMap<Rule>) -> Result<Vec<(Rule, Timestamp)>, LedgerError> {
-        let open: Vec<(i64, i64)> =
-            rows(self.db, sql::VIOLATIONS_OPEN_AS_OF, [key, self.snapshot.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let resolve = |(id, opened)| Ok((get_or_read(rules, id, || rule(self.db, id))?, time(opened)?));
+        let open: Vec<(i64, i64)> = query_rows(self.db, sql::VIOLATIONS_OPEN_AS_OF, [key, self.snapshot.id], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+        let resolve = |(id, opened)| Ok((get_or_read(rules, id, || read_rule(self.db, id))?, parse_time(opened)?));
         open.into_iter().map(resolve).collect()
     }
 }

@@ -18,11 +18,11 @@ use crate::{
     db::{
         dimensions::Dimensions,
         id_map::HashIdMap,
-        interned::tags,
-        resource_state::usage_ids,
+        interned::read_tags,
+        resource_state::read_usage,
         sql,
-        statements::{rows, statement},
-        values::state,
+        statements::{prepare, query_rows},
+        values::parse_state,
     },
     error::{ErrorContext, LedgerError, Operation},
     index::tag_sets,
@@ -49,8 +49,8 @@ struct Version {
 }
 
 /// A version from seven columns.
-fn version(row: &Row<'_>) -> rusqlite::Result<Version> {
-    let content = ResourceVersion { tag_set: row.get(1)?, name: row.get(2)?, state: state(row.get(3)?)? };
+fn read_version(row: &Row<'_>) -> rusqlite::Result<Version> {
+    let content = ResourceVersion { tag_set: row.get(1)?, name: row.get(2)?, state: parse_state(row.get(3)?)? };
     Ok(Version { key: row.get(0)?, ids: ScopeIds::read(row, 4)?, content })
 }
 
@@ -133,18 +133,18 @@ pub(crate) fn count_changes(
     later: &Snapshot,
     max: i64,
 ) -> Result<i64, LedgerError> {
-    let mut count = statement(session.db(), sql::COUNT_CHANGES_UP_TO)?;
+    let mut count = prepare(session.db(), sql::COUNT_CHANGES_UP_TO)?;
     count.query_row(params![earlier.id, later.id, max], |row| row.get(0)).context(Operation::CompareSnapshots)
 }
 
 /// The tags of a version.
 pub(crate) fn load_tags(session: &ReadSession<'_>, version: &ResourceVersion) -> Result<TagSet, LedgerError> {
-    tags(session.db(), version.tag_set, version.name.as_deref().map(str::to_owned))
+    read_tags(session.db(), version.tag_set, version.name.as_deref().map(str::to_owned))
 }
 
 /// The ARN of a changed resource.
 pub fn resolve_arn(session: &ReadSession<'_>, change: &ResourceChange) -> Result<Arn, LedgerError> {
-    let local: String = statement(session.db(), sql::LOCAL_OF_RESOURCE)?
+    let local: String = prepare(session.db(), sql::LOCAL_OF_RESOURCE)?
         .query_row([change.key], |row| row.get(0))
         .context(Operation::ReadResources)?;
     session.dimensions().arn(&local, &change.scope, change.ids)
@@ -168,10 +168,10 @@ impl<'c> Comparison<'c> {
     fn list_changes(mut self, keys: KeyRange) -> Result<Vec<ResourceChange>, LedgerError> {
         let parameters = params![self.earlier.id, self.later.id, keys.start(), keys.end()];
         let (began, has_all) = self.began_statement()?;
-        let began = rows(self.session.db(), began, parameters, version)?;
+        let began = query_rows(self.session.db(), began, parameters, read_version)?;
         let mut began: HashIdMap<Version> = began.into_iter().map(|version| (version.key, version)).collect();
         let mut changed = Vec::new();
-        for ended in rows(self.session.db(), sql::STATES_ENDED_BETWEEN, parameters, version)? {
+        for ended in query_rows(self.session.db(), sql::STATES_ENDED_BETWEEN, parameters, read_version)? {
             let new = began.remove(&ended.key);
             let needs_current = match (self.request, &new) {
                 // The current version has the cost.
@@ -195,7 +195,7 @@ impl<'c> Comparison<'c> {
     /// The statement that reads the versions that began, and whether it reads all of them. If it does not, a current version is found by
     /// the key of the version that it replaced.
     fn began_statement(&self) -> Result<(&'static str, bool), LedgerError> {
-        let pruned: i64 = statement(self.session.db(), sql::COUNT_PRUNED_BETWEEN)?
+        let pruned: i64 = prepare(self.session.db(), sql::COUNT_PRUNED_BETWEEN)?
             .query_row([self.earlier.id, self.later.id], |row| row.get(0))
             .context(Operation::CompareSnapshots)?;
         // Lookups of most of the estate by key would take longer than a scan.
@@ -228,8 +228,8 @@ impl<'c> Comparison<'c> {
 
     fn find_current(&self, key: i64) -> Result<Option<CurrentVersion>, LedgerError> {
         let columns = |row: &Row<'_>| {
-            let version = version(row)?;
-            let usage = usage_ids(row, 8)?;
+            let version = read_version(row)?;
+            let usage = read_usage(row, 8)?;
             let charged = row.get(10)?;
             let cost = match self.request {
                 DiffRequest::InBoth(costs) => costs.cost_of(version.ids, usage, charged).map(|cost| cost.monthly),
@@ -237,7 +237,7 @@ impl<'c> Comparison<'c> {
             };
             Ok(CurrentVersion { since: row.get(7)?, version, cost })
         };
-        let found = statement(self.session.db(), sql::CURRENT_STATE_WITH_COST)?.query_row([key], columns).optional();
+        let found = prepare(self.session.db(), sql::CURRENT_STATE_WITH_COST)?.query_row([key], columns).optional();
         found.context(Operation::CompareSnapshots)
     }
 }

@@ -6,7 +6,7 @@ use tagledger_model::epoch_day::day_of;
 use tagledger_policy::State;
 
 use crate::{
-    db::{sql, statements::statement, values::state},
+    db::{sql, statements::prepare, values::parse_state},
     error::{ErrorContext, LedgerError, Operation},
     model::snapshot::Snapshot,
     query::{
@@ -14,7 +14,7 @@ use crate::{
         remediation::BacklogHeadBuilder,
         snapshot_diff,
         stored_insights::{self, BacklogHead, SnapshotInsights},
-        tag_groups::{GroupSums, grouping_keys},
+        tag_groups::{GroupSums, find_grouping_keys},
     },
     read::session::ReadSession,
 };
@@ -36,7 +36,7 @@ pub(crate) fn compute_by_id(session: &ReadSession<'_>, id: i64) -> Result<Option
     let Some(snapshot) = session.snapshot(id)? else { return Ok(None) };
     // With a clock that was set back, a later snapshot can have an earlier time.
     let before = history::find_snapshot_before(session, snapshot.started_at)?.filter(|before| before.id < id);
-    let keys = grouping_keys(session.db(), &*session.policy(&snapshot)?)?;
+    let keys = find_grouping_keys(session.db(), &*session.policy(&snapshot)?)?;
     compute(session, &snapshot, before.as_ref(), keys).map(Some)
 }
 
@@ -84,14 +84,14 @@ fn load_evaluated(
     keys: &[String],
 ) -> Result<(Vec<TagGroup>, BacklogHead), LedgerError> {
     let (mut sums, mut backlog) = (GroupSums::new(session, keys)?, BacklogHeadBuilder::default());
-    let mut query = statement(session.db(), sql::EVALUATED_FOR_INSIGHTS)?;
+    let mut query = prepare(session.db(), sql::EVALUATED_FOR_INSIGHTS)?;
     let mut rows = query.query([snapshot.id]).context(Operation::ReadInsights)?;
     while let Some(row) = rows.next().context(Operation::ReadInsights)? {
         let (kind, tags, findings) =
             (row.get(1).context(Operation::ReadInsights)?, row.get(2).context(Operation::ReadInsights)?, row.get(3));
         sums.add(kind, tags, findings.context(Operation::ReadInsights)?, None)?;
         let number = row.get(4).context(Operation::ReadInsights)?;
-        if state(number).context(Operation::ReadInsights)? == State::NonCompliant {
+        if parse_state(number).context(Operation::ReadInsights)? == State::NonCompliant {
             backlog.add(row.get(0).context(Operation::ReadInsights)?, row.get(5).context(Operation::ReadInsights)?);
         }
     }

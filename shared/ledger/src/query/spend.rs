@@ -16,7 +16,7 @@ use crate::{
         bill_query::{self, default_month},
         resource_cost,
     },
-    db::{sql, statements::rows},
+    db::{sql, statements::query_rows},
     error::LedgerError,
     model::{
         bill::{BillPart, MonthSpend},
@@ -83,7 +83,7 @@ fn load_spend_by_day(session: &ReadSession<'_>) -> Result<Vec<DaySpend>, LedgerE
     let recorded: BTreeSet<Date> = months.iter().flat_map(|month| month.days.iter()).collect();
     let columns = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?, row.get(3)?));
     let mut by_currency: BTreeMap<String, BTreeMap<Date, TaggableSpend>> = BTreeMap::new();
-    for (day, part, currency, micros) in rows(session.db(), sql::SPEND_BY_DAY, [], columns)? {
+    for (day, part, currency, micros) in query_rows(session.db(), sql::SPEND_BY_DAY, [], columns)? {
         let day = day_numbered(day);
         if recorded.contains(&day) {
             let spend = by_currency.entry(currency).or_default().entry(day).or_default();

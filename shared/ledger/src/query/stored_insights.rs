@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tagledger_analysis::{recommendations::RecommendationSet, remediation::plan::RemediationTier};
 
 use crate::{
-    db::{sql, statements::statement},
+    db::{sql, statements::prepare},
     error::{ErrorContext, LedgerError, Operation},
     model::{change_cause::CauseContributions, snapshot::Snapshot},
     read::session::ReadSession,
@@ -53,6 +53,6 @@ pub(crate) fn load(session: &ReadSession<'_>, snapshot: &Snapshot) -> Result<Opt
 
 /// The insights of a snapshot as JSON text.
 pub(crate) fn load_text(session: &ReadSession<'_>, snapshot: &Snapshot) -> Result<Option<String>, LedgerError> {
-    let body = statement(session.db(), sql::SNAPSHOT_INSIGHTS)?.query_row([snapshot.id], |row| row.get(0));
+    let body = prepare(session.db(), sql::SNAPSHOT_INSIGHTS)?.query_row([snapshot.id], |row| row.get(0));
     body.optional().context(Operation::ReadInsights)
 }

@@ -9,10 +9,10 @@ use crate::{
     db::interned::NAME,
     db::{
         id_map::HashIdMap,
-        interned::tag,
+        interned::read_tag,
         sql,
-        statements::statement,
-        varint::{push_varints, varints},
+        statements::prepare,
+        varint::{decode_varints, push_varints},
     },
     error::{ErrorContext, LedgerError, Operation},
     index::tag_sets::TagSetIndex,
@@ -140,7 +140,7 @@ impl TagDifferences {
         };
         let differing = || changed.iter().filter_map(sets).filter(|[was, is]| was != is);
         let missing = differing().flatten().flatten().filter(|set| index.and_then(|index| index.get(*set)).is_none());
-        let loaded = load_each(db, sql::TAGS_OF_SET, missing, |row| Ok(varints(row.get_ref(0)?.as_blob()?)))?;
+        let loaded = load_each(db, sql::TAGS_OF_SET, missing, |row| Ok(decode_varints(row.get_ref(0)?.as_blob()?)))?;
         let members = |set: Option<i64>, into: &mut Vec<i64>| {
             into.clear();
             let Some(set) = set else { return };
@@ -191,7 +191,7 @@ fn load_each<T>(
     let mut ids: Vec<i64> = ids.collect();
     ids.sort_unstable();
     ids.dedup();
-    let mut query = statement(db, text)?;
+    let mut query = prepare(db, text)?;
     let mut one = |id| Ok((id, query.query_row([id], &mut read).context(Operation::ReadTags)?));
     ids.into_iter().map(&mut one).collect()
 }
@@ -203,7 +203,7 @@ fn load_each<T>(
 /// When the ledger cannot be read, or the value belongs to another ledger.
 pub fn resolve_value(session: &ReadSession<'_>, value: &TagValue) -> Result<Arc<str>, LedgerError> {
     match &value.0 {
-        Value::Tag(id) => Ok(tag(session.db(), *id)?.1.into()),
+        Value::Tag(id) => Ok(read_tag(session.db(), *id)?.1.into()),
         Value::Name(name) => Ok(Arc::clone(name)),
     }
 }

@@ -16,11 +16,11 @@ use crate::{
     db::interned::NAME,
     db::{
         id_map::IdMap,
-        interned::{rule, tag_ids},
-        resource_state::{UsageIds, usage_ids},
+        interned::{read_rule, read_tag_ids},
+        resource_state::{UsageIds, read_usage},
         sql,
-        statements::{rows, statement},
-        varint::varints,
+        statements::{prepare, query_rows},
+        varint::decode_varints,
     },
     error::{ErrorContext, LedgerError, Operation},
     index::tag_sets::{self, TagSetIndex},
@@ -61,8 +61,9 @@ struct TagLists {
 }
 
 /// The keys of the policy by whose tags resources are grouped.
-pub(crate) fn grouping_keys(db: &Connection, policy: &Policy) -> Result<Vec<String>, LedgerError> {
-    let values = rows(db, sql::COUNT_TAG_VALUES, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+pub(crate) fn find_grouping_keys(db: &Connection, policy: &Policy) -> Result<Vec<String>, LedgerError> {
+    let values =
+        query_rows(db, sql::COUNT_TAG_VALUES, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
     let has_many_values = |key: &str| values.iter().any(|(counted, n)| counted == key && *n > MAX_VALUES);
     Ok(policy.keys().filter(|key| *key != NAME && !has_many_values(key)).map(str::to_owned).collect())
 }
@@ -70,7 +71,7 @@ pub(crate) fn grouping_keys(db: &Connection, policy: &Policy) -> Result<Vec<Stri
 impl TagLists {
     fn load(db: &Connection, keys: &[String], index: Option<Arc<TagSetIndex>>) -> Result<Self, LedgerError> {
         let (mut by_tag, mut tags) = (IdMap::default(), Vec::new());
-        let mut query = statement(db, sql::ALL_TAGS)?;
+        let mut query = prepare(db, sql::ALL_TAGS)?;
         let mut all = query.query([]).context(Operation::ReadTags)?;
         while let Some(row) = all.next().context(Operation::ReadTags)? {
             let key = row
@@ -95,8 +96,8 @@ impl TagLists {
         let ids = match set {
             None => Vec::new(),
             Some(set) => match self.index.as_ref().and_then(|index| index.get(set)) {
-                Some(ids) => varints(ids),
-                None => tag_ids(db, set)?,
+                Some(ids) => decode_varints(ids),
+                None => read_tag_ids(db, set)?,
             },
         };
         let relevant = ids.into_iter().filter_map(|id| self.tags.get(usize::try_from(self.by_tag.get(id)?).ok()?));
@@ -158,7 +159,7 @@ fn load_recommendations(
     costs: Option<&ResourceCostModel>,
 ) -> Result<RecommendationSet, LedgerError> {
     let policy = session.policy(snapshot)?;
-    let keys = grouping_keys(session.db(), &policy)?;
+    let keys = find_grouping_keys(session.db(), &policy)?;
     let load = |session: &ReadSession<'_>, part| load_partition(session, part, snapshot, costs, &keys);
     let groups = partition::par_partitions(session, load)?.concat();
     Ok(RecommendationSet::from_groups(&groups, &policy, day_of(snapshot.started_at)))
@@ -173,10 +174,10 @@ fn load_partition(
     keys: &[String],
 ) -> Result<Vec<TagGroup>, LedgerError> {
     let mut sums = GroupSums::new(session, keys)?;
-    let mut statement = statement(session.db(), sql::EVALUATED_WITH_TAGS)?;
+    let mut statement = prepare(session.db(), sql::EVALUATED_WITH_TAGS)?;
     let mut rows = statement.query(part.parameters(snapshot)).context(Operation::ReadTags)?;
     while let Some(row) = rows.next().context(Operation::ReadTags)? {
-        let (ids, tags, findings, usage, charged) = columns(row).context(Operation::ReadTags)?;
+        let (ids, tags, findings, usage, charged) = read_columns(row).context(Operation::ReadTags)?;
         let cost = costs.and_then(|costs| costs.cost_of(ids, usage, charged)).map(|cost| cost.monthly);
         sums.add(ids.resource_type, tags, findings, cost)?;
     }
@@ -244,18 +245,18 @@ impl<'s> GroupSums<'s> {
 
 type Columns = (ScopeIds, Option<i64>, Option<i64>, Option<UsageIds>, Option<i64>);
 
-fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
-    let usage = usage_ids(row, 5)?;
+fn read_columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
+    let usage = read_usage(row, 5)?;
     Ok((ScopeIds::read(row, 0)?, row.get(3)?, row.get(4)?, usage, row.get(7)?))
 }
 
 /// The required keys with an error in a finding set.
 fn load_errors(db: &Connection, set: i64) -> Result<Vec<(String, Code)>, LedgerError> {
     let blob: Vec<u8> =
-        statement(db, sql::FINDING_SET_RULES)?.query_row([set], |row| row.get(0)).context(Operation::ReadFindings)?;
+        prepare(db, sql::FINDING_SET_RULES)?.query_row([set], |row| row.get(0)).context(Operation::ReadFindings)?;
     let mut errors: Vec<(String, Code)> = Vec::new();
-    for id in varints(&blob) {
-        let found = rule(db, id)?;
+    for id in decode_varints(&blob) {
+        let found = read_rule(db, id)?;
         if found.severity == Severity::Error && !errors.iter().any(|(tag, _)| *tag == found.tag) {
             errors.push((found.tag, found.code));
         }

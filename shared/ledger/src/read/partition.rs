@@ -3,7 +3,7 @@
 use std::{ops::RangeInclusive, panic::resume_unwind, thread};
 
 use crate::{
-    db::{sql, statements::statement},
+    db::{sql, statements::prepare},
     error::{ErrorContext, LedgerError, Operation},
     model::snapshot::Snapshot,
     read::session::ReadSession,
@@ -67,7 +67,7 @@ pub(crate) fn par_partitions<T: Send>(
 }
 
 fn ledger_state(session: &ReadSession<'_>) -> Result<LedgerState, LedgerError> {
-    let retained = statement(session.db(), sql::COUNT_RETAINED)?
+    let retained = prepare(session.db(), sql::COUNT_RETAINED)?
         .query_row([], |row| row.get(0))
         .context(Operation::ReadSnapshots)?;
     Ok((session.newest()?, retained))

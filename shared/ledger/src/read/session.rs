@@ -18,13 +18,13 @@ use tagledger_policy::Policy;
 
 use crate::{
     db::{
-        columns::{dated, snapshot_columns},
+        columns::{read_snapshot, with_times},
         connection::open_read_only,
         dimensions::Dimensions,
-        policies::policy_of,
+        policies::load_policy,
         sql,
-        statements::statement,
-        values::time,
+        statements::prepare,
+        values::parse_time,
     },
     error::{ErrorContext, LedgerError, Operation},
     model::snapshot::Snapshot,
@@ -211,22 +211,22 @@ impl ReadSession<'_> {
 
     /// The newest snapshot of a scan of the complete estate.
     pub fn newest_full(&self) -> Result<Option<Snapshot>, LedgerError> {
-        let found = statement(self.db(), sql::NEWEST_FULL_SNAPSHOT)?.query_row([], snapshot_columns).optional();
-        found.context(Operation::ReadSnapshots)?.map(dated).transpose()
+        let found = prepare(self.db(), sql::NEWEST_FULL_SNAPSHOT)?.query_row([], read_snapshot).optional();
+        found.context(Operation::ReadSnapshots)?.map(with_times).transpose()
     }
 
     /// The snapshot with this id; none when there is none or it was pruned.
     pub fn snapshot(&self, id: i64) -> Result<Option<Snapshot>, LedgerError> {
-        let found = statement(self.db(), sql::SNAPSHOT_BY_ID)?.query_row([id], snapshot_columns).optional();
-        found.context(Operation::ReadSnapshots)?.map(dated).transpose()
+        let found = prepare(self.db(), sql::SNAPSHOT_BY_ID)?.query_row([id], read_snapshot).optional();
+        found.context(Operation::ReadSnapshots)?.map(with_times).transpose()
     }
 
     /// When the scan of a snapshot began; also of a pruned snapshot.
     pub fn started_at(&self, id: i64) -> Result<jiff::Timestamp, LedgerError> {
-        let started = statement(self.db(), sql::SNAPSHOT_STARTED_AT)?
+        let started = prepare(self.db(), sql::SNAPSHOT_STARTED_AT)?
             .query_row([id], |row| row.get(0))
             .context(Operation::ReadSnapshots)?;
-        time(started)
+        parse_time(started)
     }
 
     /// The policy that evaluated a snapshot.
@@ -235,7 +235,7 @@ impl ReadSession<'_> {
     }
 
     pub(crate) fn policy_by_digest(&self, digest: &str) -> Result<Arc<Policy>, LedgerError> {
-        let load = || policy_of(self.db(), digest).map(Arc::new);
+        let load = || load_policy(self.db(), digest).map(Arc::new);
         let Some(newest) = &self.newest else { return load() };
         self.memo(newest).get_or_load(|| Ok(PolicyCache::default()))?.get_or_load(digest, load)
     }
@@ -262,8 +262,8 @@ impl ReadSession<'_> {
 }
 
 fn find_newest(db: &Connection) -> Result<Option<Snapshot>, LedgerError> {
-    let found = statement(db, sql::NEWEST_SNAPSHOT)?.query_row([], snapshot_columns).optional();
-    found.context(Operation::ReadSnapshots)?.map(dated).transpose()
+    let found = prepare(db, sql::NEWEST_SNAPSHOT)?.query_row([], read_snapshot).optional();
+    found.context(Operation::ReadSnapshots)?.map(with_times).transpose()
 }
 
 /// Policies by their digests. A digest identifies the text of a policy, so that an entry stays valid.

@@ -8,7 +8,7 @@ use tagledger_model::inventory::{Resource, Usage};
 use tagledger_policy::Policy;
 
 use crate::{
-    index::missing_tags_by_cost::ScopeFilter,
+    index::missing_tags_by_cost::AgeAndCostFilter,
     model::{
         bill::{BillCollection, BillLine, BillPart, MonthBill},
         page::PageStart,
@@ -102,7 +102,7 @@ pub(crate) fn harvest(costs: ResourceCosts, charges: &[(&str, &str)]) -> BillCol
 fn list_costs(ledger: &TestLedger) -> Vec<(String, Option<String>)> {
     let page = ledger.reader().read(|view| {
         let newest = view.newest()?.unwrap();
-        missing_tags::list_by_cost(view, &newest, &Filter::default(), ScopeFilter::default(), PageStart::FIRST, 50)
+        missing_tags::list_by_cost(view, &newest, &Filter::default(), AgeAndCostFilter::default(), PageStart::FIRST, 50)
     });
     let rows = page.unwrap().unwrap().rows.into_iter();
     rows.map(|row| (row.arn.resource().to_owned(), row.cost.map(|cost| cost.monthly.to_string()))).collect()
@@ -221,7 +221,7 @@ fn billed_resource_gets_its_share_of_service_charge() {
     ];
     assert_eq!(list_costs(&ledger), expected);
     let sums = |least: &str| {
-        let what = ScopeFilter { min_cost: Some(usd(least)), created_until: None };
+        let what = AgeAndCostFilter { min_cost: Some(usd(least)), created_until: None };
         ledger
             .reader()
             .read(|view| missing_tags::sum_totals(view, &view.newest()?.unwrap(), &Filter::default(), what))
@@ -333,8 +333,8 @@ proptest! {
         book.write(&[(instances(), complete(found.collect()))], |night| night.record_bill(&bill));
         let (live, sums, rows) = book.reader().read(|view| {
             let newest = view.newest()?.unwrap();
-            let sums = missing_tags::sum_totals(view, &newest, &Filter::default(), ScopeFilter::default())?;
-            let rows = missing_tags::list_by_cost(view, &newest, &Filter::default(), ScopeFilter::default(), PageStart::FIRST, 99)?;
+            let sums = missing_tags::sum_totals(view, &newest, &Filter::default(), AgeAndCostFilter::default())?;
+            let rows = missing_tags::list_by_cost(view, &newest, &Filter::default(), AgeAndCostFilter::default(), PageStart::FIRST, 99)?;
             Ok((spend::sum_current_spend(view, &newest)?.0, sums, rows.unwrap().rows))
         }).unwrap();
         let parts = |spend: &CurrentTagSpend| spend.attributable + spend.unattributable + spend.not_evaluated;

@@ -3,7 +3,7 @@ use tagledger_model::inventory::{Listing, Resource, Scope, TagSet};
 use tagledger_policy::Severity;
 
 use crate::{
-    index::missing_tags_by_cost::ScopeFilter,
+    index::missing_tags_by_cost::AgeAndCostFilter,
     model::{
         page::PageStart,
         resource_row::{OrderByMissingTags, OrderBySeverity, ResourcePage, ResourceRow},
@@ -116,7 +116,7 @@ fn untagged_resources_precede_missing_tags() {
     let bare: Vec<bool> = rows.iter().map(|row| row.tags.iter().len() == 0).collect();
     assert_eq!(bare, [vec![true; 10], vec![false; 5]].concat());
     let sums = ledger.reader().read(|view| {
-        missing_tags::sum_totals(view, &view.newest()?.unwrap(), &Filter::default(), ScopeFilter::default())
+        missing_tags::sum_totals(view, &view.newest()?.unwrap(), &Filter::default(), AgeAndCostFilter::default())
     });
     let sums = sums.unwrap();
     assert_eq!((sums.untagged, sums.missing_required, sums.with_cost), (10, 5, 0));
@@ -144,7 +144,8 @@ fn age_filter_counts_match_listed_pages() {
                 let rows =
                     compliance::list_missing_tags(view, &snapshot, &Filter::default(), what, PageStart::FIRST, 100)?
                         .rows;
-                let what = ScopeFilter { created_until: what.created_until.map(Timestamp::as_second), min_cost: None };
+                let what =
+                    AgeAndCostFilter { created_until: what.created_until.map(Timestamp::as_second), min_cost: None };
                 let sums = missing_tags::sum_totals(view, &snapshot, &Filter::default(), what)?;
                 Ok((rows, (sums.untagged, sums.missing_required)))
             });
@@ -159,7 +160,7 @@ fn age_filter_counts_match_listed_pages() {
                     view,
                     &view.snapshot(snapshot)?.unwrap(),
                     &Filter::default(),
-                    ScopeFilter::default(),
+                    AgeAndCostFilter::default(),
                 )
             })
             .unwrap()

@@ -250,7 +250,7 @@ fn untaggable_resource_is_not_applicable() {
     let summary =
         ledger.record_snapshot(&[(scope("eu-west-1", "s3:bucket"), complete(vec![bucket("b", Tags::Untaggable)]))]);
     assert_eq!((summary.tally.not_applicable, summary.tally.untagged), (1, 0));
-    assert_eq!(values::state(2).unwrap(), State::NotApplicable);
+    assert_eq!(values::parse_state(2).unwrap(), State::NotApplicable);
 }
 
 fn in_region(region: &str) -> Scope {

@@ -5,9 +5,9 @@ use tagledger_policy::State;
 
 use crate::{
     db::{
-        dimensions::{arn, scope_columns},
+        dimensions::{build_arn, read_scope},
         interned, sql,
-        statements::rows,
+        statements::query_rows,
     },
     error::LedgerError,
     model::{attributable::Attributable, scope_ids::ScopeIds, snapshot::ScopeRow},
@@ -21,7 +21,7 @@ use crate::{
 /// from the stored tags when the policy or the program is another one, or when the policy depends on the day.
 pub(crate) fn carry_over(state: &mut SnapshotState<'_>) -> Result<(), LedgerError> {
     state.scopes.mark_narrowed();
-    for columns in rows(state.snapshot.connection(), sql::SCOPES, [state.snapshot.previous], scope_columns)? {
+    for columns in query_rows(state.snapshot.connection(), sql::SCOPES, [state.snapshot.previous], read_scope)? {
         let ids = columns.ids;
         if state.scopes.mark_recorded(ids) {
             let row = state.scopes.dimensions().scope_row(columns)?;
@@ -63,11 +63,11 @@ fn restore_resource(
 ) -> Result<Resource, LedgerError> {
     let before = &recorded.state;
     let tags = match before.tag_set {
-        Some(set) => Tags::Known(interned::tags(state.snapshot.connection(), Some(set), before.name.clone())?),
+        Some(set) => Tags::Known(interned::read_tags(state.snapshot.connection(), Some(set), before.name.clone())?),
         None => Tags::Untaggable,
     };
     Ok(Resource {
-        arn: arn(&recorded.local, scope, state.scopes.partition(ids, scope)?)?,
+        arn: build_arn(&recorded.local, scope, state.scopes.partition(ids, scope)?)?,
         created_at: None,
         tags,
         usage: None,

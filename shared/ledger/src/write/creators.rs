@@ -10,8 +10,8 @@ use crate::{
     db::{
         dimensions::Dimensions,
         sql,
-        statements::{all, statement},
-        values::time,
+        statements::{prepare, query_all},
+        values::parse_time,
     },
     error::{ErrorContext, LedgerError, Operation},
     model::scope_ids::ScopeIds,
@@ -22,8 +22,8 @@ use crate::{
 /// For each scope, the time up to which its creation events were read.
 pub(crate) fn load_read_until(db: &Connection) -> Result<HashMap<Scope, Timestamp>, LedgerError> {
     let dimensions = Dimensions::load(db)?;
-    let found = all(db, sql::TRAIL, |row| Ok((ScopeIds::read(row, 0)?, row.get::<_, i64>(3)?)))?;
-    found.into_iter().map(|(ids, until)| Ok((dimensions.scope(ids)?, time(until)?))).collect()
+    let found = query_all(db, sql::TRAIL, |row| Ok((ScopeIds::read(row, 0)?, row.get::<_, i64>(3)?)))?;
+    found.into_iter().map(|(ids, until)| Ok((dimensions.scope(ids)?, parse_time(until)?))).collect()
 }
 
 /// Records the creators of resources of a scope. `until`: the time up to which events were read; none when CloudTrail gave no answer.
@@ -35,7 +35,7 @@ pub(crate) fn record_creators(
     until: Option<Timestamp>,
 ) -> Result<(), LedgerError> {
     for Creation { arn, principal } in creations {
-        let id: i64 = statement(snapshot.connection(), sql::ADD_PRINCIPAL)?
+        let id: i64 = prepare(snapshot.connection(), sql::ADD_PRINCIPAL)?
             .query_row([principal], |row| row.get(0))
             .context(Operation::WriteSnapshot)?;
         snapshot.run(sql::ADD_CREATOR, [arn.key(), id])?;
@@ -62,6 +62,6 @@ pub(crate) fn prune_creators(snapshot: &SnapshotTransaction<'_>, changes: &Chang
 ///
 /// When the ledger cannot be read.
 pub fn find_creator(session: &ReadSession<'_>, arn: &Arn) -> Result<Option<String>, LedgerError> {
-    let found = statement(session.db(), sql::CREATOR_OF)?.query_row([arn.key()], |row| row.get(0)).optional();
+    let found = prepare(session.db(), sql::CREATOR_OF)?.query_row([arn.key()], |row| row.get(0)).optional();
     found.context(Operation::ReadResources)
 }

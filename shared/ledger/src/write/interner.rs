@@ -12,10 +12,10 @@ use tagledger_policy::{Code, Finding, Severity};
 use crate::{
     db::{
         id_map::HashIdMap,
-        interned::{self, NAME, finding_set_hash, tag_set_hash},
+        interned::{self, NAME, hash_finding_set, hash_tag_set},
         sql,
-        statements::statement,
-        varint::{push_varint, try_varints},
+        statements::prepare,
+        varint::{push_varint, try_decode_varints},
     },
     error::{ErrorContext, LedgerError, Operation},
     model::{findings::Findings, snapshot::Rule},
@@ -59,7 +59,7 @@ impl Interner {
     /// Loads the hashes of all tag sets. Most of them are met again, and one statement is faster than one for each.
     pub(crate) fn load(db: &Connection) -> Result<Self, LedgerError> {
         let mut interner = Self::default();
-        let mut statement = statement(db, sql::TAG_SET_KEYS)?;
+        let mut statement = prepare(db, sql::TAG_SET_KEYS)?;
         let pairs = statement
             .query_map([], |row| Ok((row.get(1)?, StoredTagSet::Unchecked(row.get(0)?))))
             .context(Operation::ReadTags)?;
@@ -69,7 +69,7 @@ impl Interner {
 
     /// The row of a tag set without its Name tag.
     pub(crate) fn tag_set(&mut self, db: &Connection, tags: &TagSet) -> Result<InternedTags, LedgerError> {
-        let hash = tag_set_hash(tags);
+        let hash = hash_tag_set(tags);
         let stored = self.tag_sets.get(&hash).copied();
         if let Some(StoredTagSet::Checked(id)) = stored {
             return Ok(InternedTags { id, hash });
@@ -78,11 +78,11 @@ impl Interner {
         let id = match stored {
             Some(StoredTagSet::Checked(id) | StoredTagSet::Unchecked(id)) => {
                 let stored: Vec<u8> =
-                    statement(db, sql::TAGS_OF_SET)?.query_row([id], |row| row.get(0)).context(Operation::ReadTags)?;
+                    prepare(db, sql::TAGS_OF_SET)?.query_row([id], |row| row.get(0)).context(Operation::ReadTags)?;
                 check_same_value("tag sets", hash, &stored, &blob)?;
                 id
             }
-            None => statement(db, sql::ADD_TAG_SET)?.insert(params![hash, blob]).context(Operation::WriteSnapshot)?,
+            None => prepare(db, sql::ADD_TAG_SET)?.insert(params![hash, blob]).context(Operation::WriteSnapshot)?,
         };
         self.tag_sets.insert(hash, StoredTagSet::Checked(id));
         Ok(InternedTags { id, hash })
@@ -102,13 +102,13 @@ impl Interner {
         if let Some(id) = self.tags.get(key).and_then(|values| values.get(value)) {
             return Ok(*id);
         }
-        let found = statement(db, sql::FIND_TAG)?
+        let found = prepare(db, sql::FIND_TAG)?
             .query_row([key, value], |row| row.get(0))
             .optional()
             .context(Operation::ReadTags)?;
         let id = match found {
             Some(id) => id,
-            None => statement(db, sql::ADD_TAG)?.insert([key, value]).context(Operation::WriteSnapshot)?,
+            None => prepare(db, sql::ADD_TAG)?.insert([key, value]).context(Operation::WriteSnapshot)?,
         };
         self.tags.entry(key.to_owned()).or_default().insert(value.to_owned(), id);
         Ok(id)
@@ -119,7 +119,7 @@ impl Interner {
         if let Some(hash) = self.tag_set_hashes.get(&id) {
             return Ok(*hash);
         }
-        let hash = statement(db, sql::TAG_SET_HASH)?.query_row([id], |row| row.get(0)).context(Operation::ReadTags)?;
+        let hash = prepare(db, sql::TAG_SET_HASH)?.query_row([id], |row| row.get(0)).context(Operation::ReadTags)?;
         self.tag_set_hashes.insert(id, hash);
         Ok(hash)
     }
@@ -129,9 +129,8 @@ impl Interner {
         if let Some(id) = self.cost_drivers.get(driver) {
             return Ok(*id);
         }
-        let id = statement(db, sql::ADD_BILL_TEXT)?
-            .query_row([driver], |row| row.get(0))
-            .context(Operation::WriteSnapshot)?;
+        let id =
+            prepare(db, sql::ADD_BILL_TEXT)?.query_row([driver], |row| row.get(0)).context(Operation::WriteSnapshot)?;
         self.cost_drivers.insert(driver.to_owned(), id);
         Ok(id)
     }
@@ -148,13 +147,13 @@ impl Interner {
         if let Some(id) = self.link_sets.get(&blob) {
             return Ok(Some(*id));
         }
-        let found = statement(db, sql::FIND_LINK_SET)?
+        let found = prepare(db, sql::FIND_LINK_SET)?
             .query_row([&blob], |row| row.get(0))
             .optional()
             .context(Operation::ReadRelationships)?;
         let id = match found {
             Some(id) => id,
-            None => statement(db, sql::ADD_LINK_SET)?.insert([&blob]).context(Operation::WriteSnapshot)?,
+            None => prepare(db, sql::ADD_LINK_SET)?.insert([&blob]).context(Operation::WriteSnapshot)?,
         };
         self.link_sets.insert(blob, id);
         Ok(Some(id))
@@ -165,13 +164,13 @@ impl Interner {
             return Ok(*id);
         }
         let text = format!("{} {}", link.kind.as_str(), link.name);
-        let found = statement(db, sql::FIND_LINK)?
+        let found = prepare(db, sql::FIND_LINK)?
             .query_row([&text], |row| row.get(0))
             .optional()
             .context(Operation::ReadRelationships)?;
         let id = match found {
             Some(id) => id,
-            None => statement(db, sql::ADD_LINK)?.insert([&text]).context(Operation::WriteSnapshot)?,
+            None => prepare(db, sql::ADD_LINK)?.insert([&text]).context(Operation::WriteSnapshot)?,
         };
         self.links.entry(link.kind).or_default().insert(link.name.clone(), id);
         Ok(id)
@@ -188,8 +187,7 @@ impl Interner {
             return Ok(*id);
         }
         let columns = params![finding.code.as_str(), finding.severity.as_str(), finding.tag];
-        let id =
-            statement(db, sql::ADD_RULE)?.query_row(columns, |row| row.get(0)).context(Operation::WriteSnapshot)?;
+        let id = prepare(db, sql::ADD_RULE)?.query_row(columns, |row| row.get(0)).context(Operation::WriteSnapshot)?;
         self.rules.entry(kind).or_default().insert(finding.tag.to_owned(), id);
         let rule = Rule { code: finding.code, severity: finding.severity, tag: finding.tag.to_owned() };
         self.rules_by_id.insert(id, rule);
@@ -204,7 +202,7 @@ impl Interner {
         let rules: Vec<Rule> = ids.iter().filter_map(|id| self.rules_by_id.get(id).cloned()).collect();
         let mut set = Findings { rules, ids: ids.to_vec(), ..Findings::default() };
         if !ids.is_empty() {
-            set.hash = finding_set_hash(&set.rules);
+            set.hash = hash_finding_set(&set.rules);
             set.id = Some(intern_finding_set(db, &set)?);
         }
         let set = Arc::new(set);
@@ -218,11 +216,11 @@ impl Interner {
         if let Some(findings) = self.findings_by_set.get(&id) {
             return Ok(Arc::clone(findings));
         }
-        let (hash, blob): (i64, Vec<u8>) = statement(db, sql::FINDING_SET)?
+        let (hash, blob): (i64, Vec<u8>) = prepare(db, sql::FINDING_SET)?
             .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
             .context(Operation::ReadFindings)?;
-        let ids = try_varints(&blob)?;
-        let rules = ids.iter().map(|id| interned::rule(db, *id)).collect::<Result<_, _>>()?;
+        let ids = try_decode_varints(&blob)?;
+        let rules = ids.iter().map(|id| interned::read_rule(db, *id)).collect::<Result<_, _>>()?;
         let findings = Arc::new(Findings { id: Some(id), hash, rules, ids });
         self.findings_by_set.insert(id, Arc::clone(&findings));
         Ok(findings)
@@ -232,7 +230,7 @@ impl Interner {
 fn intern_finding_set(db: &Connection, set: &Findings) -> Result<i64, LedgerError> {
     let mut blob = Vec::new();
     set.ids.iter().for_each(|id| push_varint(&mut blob, *id));
-    let found = statement(db, sql::FIND_FINDING_SET)?
+    let found = prepare(db, sql::FIND_FINDING_SET)?
         .query_row([set.hash], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
         .optional()
         .context(Operation::ReadFindings)?;
@@ -242,7 +240,7 @@ fn intern_finding_set(db: &Connection, set: &Findings) -> Result<i64, LedgerErro
     }
     let errors = set.errors();
     let columns = params![set.hash, blob, errors, set.rules.len() - errors];
-    statement(db, sql::ADD_FINDING_SET)?.insert(columns).context(Operation::WriteSnapshot)
+    prepare(db, sql::ADD_FINDING_SET)?.insert(columns).context(Operation::WriteSnapshot)
 }
 
 fn check_same_value(what: &'static str, hash: i64, stored: &[u8], new: &[u8]) -> Result<(), LedgerError> {
@@ -255,8 +253,8 @@ fn check_same_value(what: &'static str, hash: i64, stored: &[u8], new: &[u8]) ->
 #[cfg(test)]
 mod tests {
     use crate::db::{
-        interned::tag_set_hash,
-        varint::{push_varint, varints},
+        interned::hash_tag_set,
+        varint::{decode_varints, push_varint},
     };
 
     /// Identifiers from one byte up to `i64::MAX` survive encoding as variable-length integers and decoding.
@@ -265,14 +263,14 @@ mod tests {
         let ids = vec![1, 127, 128, 300, 16_383, 16_384, i64::MAX];
         let mut blob = Vec::new();
         ids.iter().for_each(|id| push_varint(&mut blob, *id));
-        assert_eq!(varints(&blob), ids);
+        assert_eq!(decode_varints(&blob), ids);
     }
 
     /// The hash of a tag set depends on where each key ends and its value begins. The `Name` tag does not contribute to
     /// it.
     #[test]
     fn tag_set_hash_separates_key_and_value_and_ignores_name() {
-        let hash = |pairs: &[(&str, &str)]| tag_set_hash(&pairs.iter().copied().collect());
+        let hash = |pairs: &[(&str, &str)]| hash_tag_set(&pairs.iter().copied().collect());
         assert_ne!(hash(&[("ab", "c")]), hash(&[("a", "bc")]));
         assert_eq!(hash(&[("a", "1"), ("Name", "x")]), hash(&[("a", "1")]));
     }

@@ -3,7 +3,7 @@
 use rusqlite::params;
 
 use crate::{
-    db::{sql, statements::statement},
+    db::{sql, statements::prepare},
     error::{ErrorContext, LedgerError, Operation},
     model::history::Cause,
     write::{
@@ -37,7 +37,7 @@ pub(crate) fn flush(state: &mut SnapshotState<'_>) -> Result<(), LedgerError> {
 
 /// Adds rows to `resource`. Returns for each insert whether the ledger did not have the resource.
 fn add_resources(snapshot: &SnapshotTransaction<'_>, inserts: &[PendingInsert]) -> Result<Vec<bool>, LedgerError> {
-    let mut add = statement(snapshot.connection(), sql::ADD_RESOURCE)?;
+    let mut add = prepare(snapshot.connection(), sql::ADD_RESOURCE)?;
     let mut add_one = |PendingInsert { ids, key, local, created, .. }: &PendingInsert| {
         let columns = params![key, ids.account, ids.region, ids.resource_type, local, created, snapshot.id];
         add.execute(columns).map(|rows| rows == 1)
@@ -46,7 +46,7 @@ fn add_resources(snapshot: &SnapshotTransaction<'_>, inserts: &[PendingInsert]) 
 }
 
 fn add_states(snapshot: &SnapshotTransaction<'_>, inserts: &[PendingInsert]) -> Result<(), LedgerError> {
-    let mut add = statement(snapshot.connection(), sql::ADD_CURRENT)?;
+    let mut add = prepare(snapshot.connection(), sql::ADD_CURRENT)?;
     inserts.iter().try_for_each(|PendingInsert { ids, key, state, .. }| state.write(&mut add, snapshot.id, *ids, *key))
 }
 
@@ -64,7 +64,7 @@ fn write_again(state: &mut SnapshotState<'_>, insert: &PendingInsert) -> Result<
 }
 
 fn check_stored_arn(snapshot: &SnapshotTransaction<'_>, key: i64, local: &str) -> Result<(), LedgerError> {
-    let stored: String = statement(snapshot.connection(), sql::LOCAL_OF_RESOURCE)?
+    let stored: String = prepare(snapshot.connection(), sql::LOCAL_OF_RESOURCE)?
         .query_row([key], |row| row.get(0))
         .context(Operation::WriteSnapshot)?;
     check_same_arn(key, &stored, local)

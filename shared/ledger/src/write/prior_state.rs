@@ -13,10 +13,10 @@ use tagledger_model::inventory::GapReason;
 use crate::{
     db::{
         id_map::HashIdMap,
-        resource_state::{ResourceContext, ResourceState, version, version_columns},
+        resource_state::{ResourceContext, ResourceState, read_state, with_reason},
         sql,
-        statements::statement,
-        values::{state_from_number, state_number},
+        statements::prepare,
+        values::{decode_state, encode_state},
         varint::{push_word, take_word},
     },
     error::{ErrorContext, LedgerError, Operation},
@@ -45,11 +45,11 @@ pub(crate) struct PriorState {
 impl PriorState {
     pub(crate) fn load(db: &Connection) -> Result<Self, LedgerError> {
         let mut prior = Self::default();
-        let mut statement = statement(db, sql::CURRENT_RESOURCES)?;
+        let mut statement = prepare(db, sql::CURRENT_RESOURCES)?;
         let mut rows = statement.query([]).context(Operation::ReadResources)?;
         while let Some(row) = rows.next().context(Operation::ReadResources)? {
             let (key, ids, columns, context, local) = columns(row).context(Operation::ReadResources)?;
-            let state = ResourceState { context, ..version(columns)? };
+            let state = ResourceState { context, ..with_reason(columns)? };
             pack(prior.scopes.entry(ids).or_default(), key, &RecordedResource { local, state });
         }
         Ok(prior)
@@ -86,7 +86,7 @@ type Columns = (i64, ScopeIds, (ResourceState, Option<String>), ResourceContext,
 
 fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
     let context = ResourceContext::read(row, 12)?;
-    Ok((row.get(0)?, ScopeIds::read(row, 1)?, version_columns(row, 4)?, context, row.get(16)?))
+    Ok((row.get(0)?, ScopeIds::read(row, 1)?, read_state(row, 4)?, context, row.get(16)?))
 }
 
 /// Appends a resource. An optional number is stored as number + 1, and an absent one as 0.
@@ -97,7 +97,7 @@ fn pack(bytes: &mut Vec<u8>, key: i64, resource: &RecordedResource) {
     let reason = reason.and_then(|reason| GapReason::ALL.iter().position(|one| *one == reason));
     push(bytes, key);
     push_optional(bytes, *tag_set);
-    push(bytes, state_number(*state));
+    push(bytes, encode_state(*state));
     push_optional(bytes, reason.map(|index| index as i64));
     push_optional(bytes, *finding_set);
     push(bytes, i64::from(*errors));
@@ -129,7 +129,7 @@ fn push_text(bytes: &mut Vec<u8>, text: &str) {
 fn unpack(rest: &mut &[u8]) -> Option<(i64, RecordedResource)> {
     let key = take(rest)?;
     let tag_set = take_optional(rest)?;
-    let state = state_from_number(take(rest)?)?;
+    let state = decode_state(take(rest)?)?;
     let reason = match take_optional(rest)? {
         Some(index) => Some(*GapReason::ALL.get(usize::try_from(index).ok()?)?),
         None => None,

@@ -10,10 +10,10 @@ use crate::{
     db::{
         fingerprint::Fingerprint,
         id_map::HashIdMap,
-        interned::{NAME, tags_with_keys},
+        interned::{NAME, find_tags_with_keys},
         resource_state::{EvaluatedState, ResourceState},
         sql,
-        statements::statement,
+        statements::prepare,
     },
     error::{ErrorContext, LedgerError, Operation},
     model::{attributable::Attributable, counts::ComplianceCounts, scope_ids::ScopeIds},
@@ -123,12 +123,12 @@ impl<'p> RollupBuilder<'p> {
         let (Some(set), true) = (resource.tag_set, resource.state != State::Unknown) else { return Ok(()) };
         if !self.tag_sets.contains_key(&set) {
             let keys: Vec<&str> = self.policy.keys().collect();
-            let tags = tags_with_keys(db, set, &keys)?.into();
+            let tags = find_tags_with_keys(db, set, &keys)?.into();
             self.tag_sets.insert(set, TagSetCount { tags, counts: (0, 0) });
         }
         let name = match resource.name.as_deref().filter(|_| self.policy_has_name) {
             Some(name) => {
-                let found = statement(db, sql::FIND_TAG)?.query_row([NAME, name], |row| row.get(0));
+                let found = prepare(db, sql::FIND_TAG)?.query_row([NAME, name], |row| row.get(0));
                 Some(found.context(Operation::ReadTags)?)
             }
             None => None,
@@ -209,7 +209,7 @@ impl<'p> RollupBuilder<'p> {
     /// Writes the rollups of a snapshot. A count that is 0 after a subtraction gets no row.
     pub(crate) fn write(&self, db: &Connection, snapshot: i64) -> Result<(), LedgerError> {
         let run = |text: &str, columns: &[&dyn rusqlite::ToSql]| -> Result<(), LedgerError> {
-            statement(db, text)?.execute(columns).context(Operation::WriteSnapshot).map(drop)
+            prepare(db, text)?.execute(columns).context(Operation::WriteSnapshot).map(drop)
         };
         for (ids, cell) in self.cells.iter().filter(|(_, cell)| cell.total() > 0) {
             let [c, n, a, u, e, t, l, w, f, errors, warnings] = cell.columns();

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use tagledger_model::{Partition, account::Account, inventory::Scope};
 
 use crate::{
-    db::{dimensions::Dimensions, sql, statements::statement},
+    db::{dimensions::Dimensions, sql, statements::prepare},
     error::{ErrorContext, LedgerError, Operation},
     model::{scope_ids::ScopeIds, snapshot::ScopeRow},
     write::transaction::SnapshotTransaction,
@@ -39,7 +39,7 @@ impl ScopeLog {
         account: &Account,
     ) -> Result<(), LedgerError> {
         let columns = params![account.id.as_str(), account.partition.as_str(), account.name];
-        let id = statement(snapshot.connection(), sql::ADD_ACCOUNT)?
+        let id = prepare(snapshot.connection(), sql::ADD_ACCOUNT)?
             .query_row(columns, |row| row.get(0))
             .context(Operation::WriteSnapshot)?;
         self.account_ids.insert(account.id.as_str().to_owned(), id);
@@ -55,9 +55,7 @@ impl ScopeLog {
     ) -> Result<ScopeIds, LedgerError> {
         let account = *self.account_ids.get(scope.account.as_str()).ok_or_else(|| unknown_account(scope))?;
         let id = |text, name: &str| {
-            statement(snapshot.connection(), text)?
-                .query_row([name], |row| row.get(0))
-                .context(Operation::WriteSnapshot)
+            prepare(snapshot.connection(), text)?.query_row([name], |row| row.get(0)).context(Operation::WriteSnapshot)
         };
         let ids = ScopeIds {
             account,

@@ -9,7 +9,7 @@ use tagledger_policy::{Finding, Severity, State, Subject, ViolationType};
 
 use crate::{
     db::{
-        dimensions::local,
+        dimensions::strip_scope,
         interned::NAME,
         resource_state::{EvaluatedState, ResourceContext, ResourceState},
     },
@@ -73,7 +73,7 @@ pub(crate) fn apply_observation(
 ) -> Result<(), LedgerError> {
     let SnapshotState { snapshot, rollups, pending, scopes, changes, .. } = snapshot_state;
     let ListedResource { key, resource, context } = *listed;
-    let local = local(&resource.arn, scope, scopes.partition(ids, scope)?);
+    let local = strip_scope(&resource.arn, scope, scopes.partition(ids, scope)?);
     if let Some(recorded) = &recorded {
         check_same_arn(key, &recorded.local, local)?;
     }

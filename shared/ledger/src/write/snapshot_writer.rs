@@ -19,7 +19,7 @@ use crate::{
         dimensions::Dimensions,
         resource_state::{ChangeKind, ResourceContext},
         sql,
-        statements::all,
+        statements::query_all,
     },
     error::LedgerError,
     model::{
@@ -30,7 +30,7 @@ use crate::{
     write::{
         carry_over, creators, new_resources,
         snapshot_state::{ListedResource, SnapshotState, apply_observation, check_same_arn},
-        transaction::{SnapshotHeader, SnapshotTransaction, program},
+        transaction::{SnapshotHeader, SnapshotTransaction, describe_program},
         transitions, usage_totals,
     },
 };
@@ -65,7 +65,7 @@ pub struct SnapshotSummary {
 /// The scopes that have current resources.
 pub(crate) fn list_current_scopes(db: &Connection) -> Result<Vec<Scope>, LedgerError> {
     let dimensions = Dimensions::load(db)?;
-    let scopes = all(db, sql::CURRENT_SCOPES, |row| ScopeIds::read(row, 0))?;
+    let scopes = query_all(db, sql::CURRENT_SCOPES, |row| ScopeIds::read(row, 0))?;
     scopes.into_iter().map(|ids| dimensions.scope(ids)).collect()
 }
 
@@ -232,7 +232,7 @@ fn add_snapshot(transaction: &SnapshotTransaction<'_>, snapshot: &Snapshot) -> R
         if snapshot.complete { "complete" } else { "partial" },
         snapshot.narrowed,
         transaction.policy_id,
-        program(&transaction.header),
+        describe_program(&transaction.header),
         snapshot.requests,
         snapshot.fingerprint
     ];

@@ -8,7 +8,7 @@ use tagledger_model::epoch_day::day_of;
 use tagledger_policy::Policy;
 
 use crate::{
-    db::{checksum_file, sql, statements::statement},
+    db::{checksum_file, sql, statements::prepare},
     error::{ErrorContext, LedgerError, Operation},
 };
 
@@ -45,11 +45,11 @@ impl<'w> SnapshotTransaction<'w> {
         header: SnapshotHeader<'w>,
         path: PathBuf,
     ) -> Result<Self, LedgerError> {
-        let id: i64 = statement(&transaction, sql::NEXT_SNAPSHOT)?
+        let id: i64 = prepare(&transaction, sql::NEXT_SNAPSHOT)?
             .query_row([], |row| row.get(0))
             .context(Operation::WriteSnapshot)?;
         let policy = params![header.policy.digest(), header.policy.canonical_json()];
-        let policy_id = statement(&transaction, sql::ADD_POLICY)?
+        let policy_id = prepare(&transaction, sql::ADD_POLICY)?
             .query_row(policy, |row| row.get(0))
             .context(Operation::WriteSnapshot)?;
         let previous = id - 1;
@@ -72,7 +72,7 @@ impl<'w> SnapshotTransaction<'w> {
 
     /// Executes a statement and ignores the number of changed rows.
     pub(crate) fn run(&self, text: &str, parameters: impl rusqlite::Params) -> Result<(), LedgerError> {
-        statement(&self.transaction, text)?.execute(parameters).context(Operation::WriteSnapshot).map(drop)
+        prepare(&self.transaction, text)?.execute(parameters).context(Operation::WriteSnapshot).map(drop)
     }
 
     /// Removes the checksum file, which describes the file before this snapshot, and commits.
@@ -83,7 +83,7 @@ impl<'w> SnapshotTransaction<'w> {
 }
 
 /// The version of the scanner and the digest of the code that evaluates policies. The digest can change without a new version.
-pub(crate) fn program(header: &SnapshotHeader<'_>) -> String {
+pub(crate) fn describe_program(header: &SnapshotHeader<'_>) -> String {
     format!("{}+{}", header.app_version, tagledger_policy::PROGRAM_DIGEST)
 }
 
@@ -95,10 +95,8 @@ fn is_policy_unchanged(
     policy_id: i64,
 ) -> Result<bool, LedgerError> {
     let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
-    let before = statement(db, sql::EVALUATED_BY)?
-        .query_row([previous], columns)
-        .optional()
-        .context(Operation::ReadSnapshots)?;
-    let same = before.is_some_and(|(policy, version)| policy == policy_id && version == program(header));
+    let before =
+        prepare(db, sql::EVALUATED_BY)?.query_row([previous], columns).optional().context(Operation::ReadSnapshots)?;
+    let same = before.is_some_and(|(policy, version)| policy == policy_id && version == describe_program(header));
     Ok(same && !header.policy.depends_on_date())
 }

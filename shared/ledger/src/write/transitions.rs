@@ -9,9 +9,9 @@ use tagledger_policy::{Severity, State};
 use crate::{
     db::{
         interned,
-        resource_state::{ChangeKind, EvaluatedState, ResourceState, version, version_columns},
+        resource_state::{ChangeKind, EvaluatedState, ResourceState, read_state, with_reason},
         sql,
-        statements::{rows, statement},
+        statements::{prepare, query_rows},
     },
     error::{ErrorContext, LedgerError, Operation},
     model::{history::Cause, scope_ids::ScopeIds, snapshot::ScopeRow},
@@ -55,12 +55,12 @@ pub(crate) fn close_previous_scope(
     if !scopes.dimensions().types.get(&new.resource_type).is_some_and(is_global) {
         return Ok(false);
     }
-    let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, ScopeIds::read(row, 1)?, version_columns(row, 4)?));
-    let Some((since, ids, state)) = rows(snapshot.connection(), sql::CURRENT_STATE, [key], columns)?.pop() else {
+    let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, ScopeIds::read(row, 1)?, read_state(row, 4)?));
+    let Some((since, ids, state)) = query_rows(snapshot.connection(), sql::CURRENT_STATE, [key], columns)?.pop() else {
         return correct_to_moved(snapshot, changes, key, ChangeKind::Removed);
     };
     if scopes.is_recorded(ids) {
-        rollups.subtract(snapshot.connection(), ids, key, version(state)?)?;
+        rollups.subtract(snapshot.connection(), ids, key, with_reason(state)?)?;
         scopes.decrement_stale(snapshot, ids)?;
     }
     if since < snapshot.id {
@@ -78,9 +78,8 @@ fn correct_to_moved(
     recorded: ChangeKind,
 ) -> Result<bool, LedgerError> {
     let columns = params![snapshot.id, key, recorded.number(), ChangeKind::Moved.number()];
-    let changed = statement(snapshot.connection(), sql::CORRECT_CHANGE_KIND)?
-        .execute(columns)
-        .context(Operation::WriteSnapshot)?;
+    let changed =
+        prepare(snapshot.connection(), sql::CORRECT_CHANGE_KIND)?.execute(columns).context(Operation::WriteSnapshot)?;
     if changed == 1 {
         changes.recount(recorded, ChangeKind::Moved);
     }
@@ -123,7 +122,7 @@ pub(crate) fn update_violations(
     let new: BTreeSet<i64> =
         rules.iter().copied().filter(|rule| !open.iter().any(|(recorded, _)| recorded == rule)).collect();
     for rule in new {
-        let reopened = statement(snapshot.connection(), sql::VIOLATION_CLOSED_BEFORE)?
+        let reopened = prepare(snapshot.connection(), sql::VIOLATION_CLOSED_BEFORE)?
             .exists([key, rule])
             .context(Operation::WriteSnapshot)?;
         open_violation(snapshot, changes, ids, key, rule, reopened)?;
@@ -133,7 +132,7 @@ pub(crate) fn update_violations(
 
 /// The rules that a resource violates, each with the snapshot that opened the violation.
 fn list_open_violations(snapshot: &SnapshotTransaction<'_>, key: i64) -> Result<Vec<(i64, i64)>, LedgerError> {
-    rows(snapshot.connection(), sql::OPEN_VIOLATIONS, [key], |row| Ok((row.get(0)?, row.get(1)?)))
+    query_rows(snapshot.connection(), sql::OPEN_VIOLATIONS, [key], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// Opens the violations of a resource that the ledger did not have before.
@@ -169,7 +168,7 @@ fn close_violation(
     cause: Cause,
 ) -> Result<(), LedgerError> {
     changes.violations.count_closed((rule, ids.resource_type), cause);
-    if cause == Cause::Fixed && interned::rule(snapshot.connection(), rule)?.severity == Severity::Error {
+    if cause == Cause::Fixed && interned::read_rule(snapshot.connection(), rule)?.severity == Severity::Error {
         changes.violations.count_days_to_fix(snapshot, opened)?;
     }
     snapshot.run(sql::CLOSE_VIOLATION, params![key, rule, snapshot.id, cause.as_str(), snapshot.previous])
@@ -239,5 +238,5 @@ pub(crate) fn put_state(
     key: i64,
     state: &ResourceState,
 ) -> Result<(), LedgerError> {
-    state.write(&mut *statement(snapshot.connection(), sql::PUT_CURRENT)?, snapshot.id, ids, key)
+    state.write(&mut *prepare(snapshot.connection(), sql::PUT_CURRENT)?, snapshot.id, ids, key)
 }

@@ -8,7 +8,7 @@ use crate::{
     db::{
         resource_state::{ResourceContext, UsageIds},
         sql,
-        statements::statement,
+        statements::prepare,
     },
     error::{ErrorContext, LedgerError, Operation},
     model::{attributable::Attributable, scope_ids::ScopeIds},
@@ -50,7 +50,7 @@ impl UsageTotals {
         for ids in &self.scopes {
             delete(db, *ids)?;
         }
-        let mut add = statement(db, sql::ADD_USAGE)?;
+        let mut add = prepare(db, sql::ADD_USAGE)?;
         for ((ids, driver, attributable), (quantity, resources)) in &self.sums {
             let ScopeIds { account, region, resource_type } = ids;
             let columns = params![account, region, resource_type, driver, *attributable as i64, quantity, resources];
@@ -63,7 +63,7 @@ impl UsageTotals {
 /// Deletes the usage of a scope.
 pub(crate) fn delete(db: &Connection, ids: ScopeIds) -> Result<(), LedgerError> {
     let columns = params![ids.account, ids.region, ids.resource_type];
-    statement(db, sql::DROP_USAGE)?.execute(columns).context(Operation::WriteSnapshot).map(drop)
+    prepare(db, sql::DROP_USAGE)?.execute(columns).context(Operation::WriteSnapshot).map(drop)
 }
 
 /// Updates usage and relationships of a resource whose tags and evaluation are unchanged.

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use tagledger_model::epoch_day::{day_of, number_of};
 
 use crate::{
-    db::{sql, statements::statement, values::time},
+    db::{sql, statements::prepare, values::parse_time},
     error::{ErrorContext, LedgerError, Operation},
     model::history::Cause,
     write::transaction::SnapshotTransaction,
@@ -63,10 +63,10 @@ impl ViolationEvents {
             // The row of this snapshot is written at its end.
             None if opened == snapshot.id => today,
             None => {
-                let started = statement(snapshot.connection(), sql::SNAPSHOT_STARTED_AT)?
+                let started = prepare(snapshot.connection(), sql::SNAPSHOT_STARTED_AT)?
                     .query_row([opened], |row| row.get(0))
                     .context(Operation::ReadSnapshots)?;
-                number_of(day_of(time(started)?))
+                number_of(day_of(parse_time(started)?))
             }
         };
         self.days.insert(opened, day);
@@ -80,13 +80,13 @@ impl ViolationEvents {
         if snapshot == 1 {
             return Ok(());
         }
-        let mut add = statement(db, sql::ADD_VIOLATION_FLOW)?;
+        let mut add = prepare(db, sql::ADD_VIOLATION_FLOW)?;
         for ((rule, resource_type), counts) in &self.by_rule {
             let EventCounts { opened, reopened, fixed, removed, dropped } = counts;
             add.execute(params![snapshot, rule, resource_type, opened, reopened, fixed, removed, dropped])
                 .context(Operation::WriteSnapshot)?;
         }
-        let mut add = statement(db, sql::ADD_FIXED)?;
+        let mut add = prepare(db, sql::ADD_FIXED)?;
         for (days, violations) in &self.days_to_fix {
             add.execute(params![snapshot, days, violations]).context(Operation::WriteSnapshot)?;
         }

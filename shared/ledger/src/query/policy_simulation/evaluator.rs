@@ -13,7 +13,7 @@ use tagledger_policy::{Code, Policy, Severity, State, Subject};
 
 use crate::{
     db::interned::NAME,
-    db::{id_map::IdMap, sql, statements::statement, varint::varints},
+    db::{id_map::IdMap, sql, statements::prepare, varint::decode_varints},
     error::{ErrorContext, LedgerError, Operation},
     index::tag_sets::TagSetIndex,
     model::scope_ids::ScopeIds,
@@ -105,7 +105,7 @@ impl<'p> DraftPolicy<'p> {
         let mut wanted: Vec<i64> = self.tag_lists.iter().flatten().copied().collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let mut query = statement(db, sql::TAG_BY_ID)?;
+        let mut query = prepare(db, sql::TAG_BY_ID)?;
         for id in wanted {
             let found = query.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional();
             // Pruning can have deleted a tag that no resource has any more.
@@ -117,9 +117,9 @@ impl<'p> DraftPolicy<'p> {
     /// Reads all tags and tag sets.
     fn load_from_file(&mut self, db: &Connection) -> Result<(), LedgerError> {
         let tags = self.load_relevant_tags(db)?;
-        let mut query = statement(db, sql::ALL_TAG_SETS)?;
+        let mut query = prepare(db, sql::ALL_TAG_SETS)?;
         let read = |row: &Row<'_>| {
-            let mut relevant = varints(row.get_ref(1)?.as_blob()?);
+            let mut relevant = decode_varints(row.get_ref(1)?.as_blob()?);
             relevant.retain(|tag| tags.contains_key(tag));
             Ok((row.get::<_, i64>(0)?, relevant))
         };
@@ -138,7 +138,7 @@ impl<'p> DraftPolicy<'p> {
         let mut is_relevant: HashMap<String, bool> = HashMap::new();
         let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
         // Row by row: all tags take tens of megabytes, which the allocator would keep.
-        let mut query = statement(db, sql::ALL_TAGS)?;
+        let mut query = prepare(db, sql::ALL_TAGS)?;
         for tag in query.query_map([], read).context(Operation::SimulatePolicy)? {
             let (id, key, value) = tag.context(Operation::SimulatePolicy)?;
             if !is_relevant.contains_key(&key) {
