@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 use tagledger_cost::{Amount, TaggableSpend};
-use tagledger_ledger::{BillGap, BilledMonth, LedgerError, LedgerReader, cost::bill_query, default_month};
+use tagledger_ledger::{BillGap, BilledMonth, LedgerError, LedgerReader, cost::bill_query, find_default_month};
 use tagledger_model::epoch_day::day_of;
 
 use crate::output::{format_count, print_line};
@@ -34,7 +34,7 @@ pub(crate) fn print(reader: &LedgerReader) -> Result<(), LedgerError> {
         let requests = bill_query::count_requests(session, day_of(snapshot.started_at))?;
         let gap = bill_query::load_bill_gap(session)?;
         let months = bill_query::load_months(session)?;
-        let Some(month) = default_month(&months) else { return Ok((None, requests, gap)) };
+        let Some(month) = find_default_month(&months) else { return Ok((None, requests, gap)) };
         let billed = bill_query::load_billed_months(session, month.days)?;
         Ok((billed.first().and_then(MonthlyCosts::from_month), requests, gap))
     })?;

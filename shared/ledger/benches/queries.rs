@@ -101,7 +101,7 @@ fn time_across_snapshots(reader: &LedgerReader, everything: &Filter) {
     }
     time(reader, "violation flow of 90 days", |view, s| {
         let since = s.started_at - Duration::from_secs(90 * 86_400);
-        history::violation_flow(view, since, &FlowFilter::default(), everything).map(drop)
+        history::find_violation_flow(view, since, &FlowFilter::default(), everything).map(drop)
     });
 }
 

@@ -27,7 +27,7 @@ pub mod warmup;
 pub mod write;
 
 pub use crate::{
-    cost::{bill_as_of::BillAsOf, bill_query::default_month},
+    cost::{bill_as_of::BillAsOf, bill_query::find_default_month},
     db::{
         checksum_file::{ChecksumState, log_bytes},
         migrations::UpgradeProgress,
@@ -37,7 +37,7 @@ pub use crate::{
     index::missing_tags_by_cost::{AgeAndCostFilter, MissingTagTotals},
     learn::{
         evaluate::{Baselines, EvaluationReport, TagEvaluation},
-        predict::{LocatedPrediction, Prediction, TargetResource, TrainedModel},
+        predict::{Prediction, TargetContext, TargetResource, TrainedModel},
         train::TrainReport,
     },
     maintenance::{

@@ -4,7 +4,7 @@ use jiff::{ToSpan, civil::Date};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tagledger_cost::Days;
-use tagledger_ledger::{BillGap, RecordedMonth, default_month};
+use tagledger_ledger::{BillGap, RecordedMonth, find_default_month};
 
 use crate::{error::ToolFailure, untrusted_text::escape};
 
@@ -82,7 +82,7 @@ pub(crate) fn resolve_period(
     let (Some(oldest), Some(latest)) = (months.first(), months.last()) else { return Err(missing_bill(gap)) };
     let recorded = Days { first: oldest.days.first, end: latest.days.end };
     let Some(TimePeriod { start: Day(start), end: Day(end) }) = requested else {
-        return Ok(ResolvedPeriod { days: default_month(months).unwrap_or(latest).days, notes: Vec::new() });
+        return Ok(ResolvedPeriod { days: find_default_month(months).unwrap_or(latest).days, notes: Vec::new() });
     };
     let recorded_period = TimePeriod::from_days(recorded);
     let (from, to) = (recorded_period.start.0, recorded_period.end.0);

@@ -118,7 +118,7 @@ pub(crate) fn select_snapshots(
         ));
     }
     let chosen = periods.into_iter().map(|(period, snapshot)| {
-        let totals = history::snapshot_totals(session, &snapshot, &request.filter)?;
+        let totals = history::find_snapshot_totals(session, &snapshot, &request.filter)?;
         Ok(PeriodSnapshot { period, snapshot, totals })
     });
     chosen.collect()
@@ -154,7 +154,7 @@ fn sum_flows(
     let flow_filter = request.finding.clone().unwrap_or_default();
     let mut periods: BTreeMap<Date, ViolationFlow> = BTreeMap::new();
     for (at, flow) in
-        history::violation_flow(session, start_of_day(&request.zone, from), &flow_filter, &request.filter)?
+        history::find_violation_flow(session, start_of_day(&request.zone, from), &flow_filter, &request.filter)?
     {
         if at > latest.started_at {
             continue;

@@ -121,6 +121,6 @@ pub(crate) fn load_totals(
     earlier: &Snapshot,
     later: &Snapshot,
 ) -> Result<(SnapshotTotals, SnapshotTotals), ToolFailure> {
-    let load = |snapshot| history::snapshot_totals(session, snapshot, &Filter::default());
+    let load = |snapshot| history::find_snapshot_totals(session, snapshot, &Filter::default());
     Ok((load(earlier)?, load(later)?))
 }

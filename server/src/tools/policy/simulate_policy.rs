@@ -249,7 +249,7 @@ fn simulate_earlier_snapshots(
         Ok(SnapshotScore {
             date: day_of(snapshot.started_at).to_string(),
             snapshot_id: snapshot.id,
-            compliance_score: score(&history::snapshot_totals(session, snapshot, filter)?.tally),
+            compliance_score: score(&history::find_snapshot_totals(session, snapshot, filter)?.tally),
             with_draft: draft.score().map(round_score),
         })
     };

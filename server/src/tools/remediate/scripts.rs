@@ -115,7 +115,7 @@ fn predict_values(
     min_confidence: f64,
 ) -> Result<Vec<TagPrediction>, ToolFailure> {
     let relations = predict::locate(engine.session, &row.arn)?;
-    let target = relations.suspect(&row.scope, &row.arn, &row.tags);
+    let target = relations.to_target(&row.scope, &row.arn, &row.tags);
     let found = engine.predict_values(&target)?;
     Ok(found
         .into_iter()

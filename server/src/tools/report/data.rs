@@ -8,7 +8,7 @@ use tagledger_cost::{Amount, Attribution, Bucket, service_category, services_of}
 use tagledger_ledger::{
     ComplianceCounts, Filter, FlowFilter, ReadSession, Snapshot,
     cost::bill_query,
-    default_month,
+    find_default_month,
     query::{compliance, history, tag_groups},
 };
 use tagledger_model::{epoch_day::day_of, inventory::Scope};
@@ -203,7 +203,7 @@ type Month = (TimePeriod, String);
 /// The attribution of the default month, as in get_cost_attribution_gap.
 fn load_bill(session: &ReadSession<'_>) -> Result<Option<(Month, Attribution)>, ToolFailure> {
     let months = bill_query::load_months(session)?;
-    let Some(days) = default_month(&months).map(|month| month.days) else { return Ok(None) };
+    let Some(days) = find_default_month(&months).map(|month| month.days) else { return Ok(None) };
     let billed = bill_query::load_billed_months(session, days)?;
     let Some(month) = billed.first() else { return Ok(None) };
     let Some((currency, _)) = month.bill.currencies().into_iter().next() else { return Ok(None) };
@@ -289,7 +289,7 @@ fn compare_with_earlier(
     let Some(then) = last_month.or_else(|| snapshots.first().filter(|other| other.id < snapshot.id)) else {
         return Ok(None);
     };
-    let [before, after] = [then, snapshot].map(|one| history::snapshot_totals(session, one, &Filter::default()));
+    let [before, after] = [then, snapshot].map(|one| history::find_snapshot_totals(session, one, &Filter::default()));
     let (before, after) = (before?, after?);
     let mut change = Change {
         since: day_of(then.started_at).to_string(),
@@ -301,7 +301,9 @@ fn compare_with_earlier(
         policy_changed: then.policy_digest != snapshot.policy_digest,
         coverage_changed: before.coverage != after.coverage,
     };
-    for (at, flow) in history::violation_flow(session, then.started_at, &FlowFilter::default(), &Filter::default())? {
+    for (at, flow) in
+        history::find_violation_flow(session, then.started_at, &FlowFilter::default(), &Filter::default())?
+    {
         if at > then.started_at && at <= snapshot.started_at {
             change.opened += flow.opened;
             change.fixed += flow.fixed;

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tagledger_analysis::prediction::CONFIDENCE_THRESHOLD;
 use tagledger_cloud::LookupResult;
-use tagledger_ledger::{Filter, LocatedPrediction, ReadSession, ResourceRow, Snapshot, learn::predict};
+use tagledger_ledger::{Filter, ReadSession, ResourceRow, Snapshot, TargetContext, learn::predict};
 use tagledger_model::{
     Arn,
     epoch_day::day_of,
@@ -167,9 +167,9 @@ fn suggest(
     let mut relations = predict::locate(session, arn)?;
     // The current relationships from AWS replace those of the ledger. Only the ledger knows the creator.
     if let Some((neighbours, parent)) = &facts.related {
-        relations = LocatedPrediction { neighbours: neighbours.clone(), parent: *parent, ..relations };
+        relations = TargetContext { neighbours: neighbours.clone(), parent: *parent, ..relations };
     }
-    let target = relations.suspect(scope, arn, tags);
+    let target = relations.to_target(scope, arn, tags);
     let trained_by = session.policy(latest)?;
     let on = day_of(facts.at);
     let engine = SuggestionEngine {

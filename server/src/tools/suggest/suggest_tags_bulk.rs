@@ -258,7 +258,7 @@ impl SuggestionSearch<'_> {
     /// Suggests the values of a resource. `None` if no value has sufficient confidence.
     fn suggest(&self, row: &ResourceRow, key: Option<&str>) -> Result<Option<SuggestedResource>, ToolFailure> {
         let relations = predict::locate(self.session, &row.arn)?;
-        let target = relations.suspect(&row.scope, &row.arn, &row.tags);
+        let target = relations.to_target(&row.scope, &row.arn, &row.tags);
         let predicted = self.engine.suggest(&target, key)?;
         let values = predicted.suggestions.into_iter().filter(|one| one.confidence >= self.min_confidence);
         let value = |one: suggestions::Suggestion| SuggestedValue {

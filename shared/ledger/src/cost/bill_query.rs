@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The month of a request without a period: the newest complete month, or the newest when none is complete.
-pub fn default_month(months: &[RecordedMonth]) -> Option<&RecordedMonth> {
+pub fn find_default_month(months: &[RecordedMonth]) -> Option<&RecordedMonth> {
     let complete = months.iter().rev().find(|month| month.days.end == Days::of_month(month.days.first).end);
     complete.or(months.last())
 }

@@ -60,8 +60,8 @@ impl Dimensions {
     }
 
     /// The row ids of those of the `wanted` values that have a row.
-    pub(crate) fn ids_of<T: PartialEq>(of: &HashMap<i64, T>, wanted: &[T]) -> Vec<i64> {
-        of.iter().filter(|(_, value)| wanted.contains(value)).map(|(id, _)| *id).collect()
+    pub(crate) fn ids_of<T: PartialEq>(values: &HashMap<i64, T>, wanted: &[T]) -> Vec<i64> {
+        values.iter().filter(|(_, value)| wanted.contains(value)).map(|(id, _)| *id).collect()
     }
 
     pub(crate) fn account_ids(&self, wanted: &[AccountId]) -> Vec<i64> {

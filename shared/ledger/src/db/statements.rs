@@ -9,7 +9,7 @@ pub(crate) fn prepare<'c>(sql: &'c Connection, text: &str) -> Result<rusqlite::C
     sql.prepare_cached(text).context(Operation::PrepareStatement)
 }
 
-/// Every row of a statement without parameters.
+/// Reads every row of a statement without parameters.
 pub(crate) fn query_all<T>(
     sql: &Connection,
     text: &str,
@@ -18,7 +18,7 @@ pub(crate) fn query_all<T>(
     query_rows(sql, text, [], read)
 }
 
-/// Every row of a statement.
+/// Reads every row of a statement.
 pub(crate) fn query_rows<T>(
     sql: &Connection,
     text: &str,
@@ -26,6 +26,6 @@ pub(crate) fn query_rows<T>(
     read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Vec<T>, LedgerError> {
     let mut statement = prepare(sql, text)?;
-    let found = statement.query_map(parameters, read).context(Operation::ReadResources)?;
-    found.collect::<Result<_, _>>().context(Operation::ReadResources)
+    let rows = statement.query_map(parameters, read).context(Operation::ReadResources)?;
+    rows.collect::<Result<_, _>>().context(Operation::ReadResources)
 }

@@ -83,8 +83,8 @@ fn read_resource(row: &Row<'_>) -> rusqlite::Result<TaggedResource> {
     })
 }
 
-/// Numbers of resources by something that they share, and by the set of their correct tags.
-type CountsByKind = HashMap<(i64, u32), Folds, FxBuildHasher>;
+/// Numbers of resources by the row id of a related set, creator or account, and by the number of their set of correct tags.
+type CountsByLabels = HashMap<(i64, u32), Folds, FxBuildHasher>;
 
 impl TrainingData {
     /// Loads all current resources whose tags are known.
@@ -98,9 +98,9 @@ impl TrainingData {
         let two_spellings = vec![(0, 0); policy.tags().len()];
         let mut data = Self { two_spellings, creators: load_creators(db)?, ..Self::empty(policy.clone()) };
         let mut extractor = TagFeatureExtractor::new(&policy, on);
-        let mut by_links = CountsByKind::default();
-        let mut by_creator = CountsByKind::default();
-        let mut by_account = CountsByKind::default();
+        let mut by_links = CountsByLabels::default();
+        let mut by_creator = CountsByLabels::default();
+        let mut by_account = CountsByLabels::default();
         let mut read = prepare(db, sql::CURRENT_FOR_TRAINING)?;
         let found = read.query_map([format!("{unnamed:?}")], read_resource).context(Operation::Train)?;
         for one in found {
@@ -112,19 +112,19 @@ impl TrainingData {
             if facts.correct.is_empty() {
                 continue;
             }
-            increment(by_account.entry((one.account, facts.kind)).or_default(), fold);
+            increment(by_account.entry((one.account, facts.labels)).or_default(), fold);
             if let Some(links) = one.links {
-                increment(by_links.entry((links, facts.kind)).or_default(), fold);
+                increment(by_links.entry((links, facts.labels)).or_default(), fold);
             }
             if let Some(creator) = one.creator {
-                increment(by_creator.entry((creator, facts.kind)).or_default(), fold);
+                increment(by_creator.entry((creator, facts.labels)).or_default(), fold);
             }
             let is_id = !unnamed.contains(&one.resource_type);
-            let named = one.name.as_deref().map(|name| if is_id { last_part(name) } else { name });
-            let name = named.map(|name| extractor.namer.features(name)).unwrap_or_default();
-            let mut single = Folds::default();
-            increment(&mut single, fold);
-            name.iter().for_each(|feature| extractor.counter.add(feature.hash, facts.kind, single));
+            let display_name = one.name.as_deref().map(|name| if is_id { last_part(name) } else { name });
+            let name = display_name.map(|name| extractor.namer.features(name)).unwrap_or_default();
+            let mut one_resource = Folds::default();
+            increment(&mut one_resource, fold);
+            name.iter().for_each(|feature| extractor.counter.add(feature.hash, facts.labels, one_resource));
             if let (0, Some(account)) = (one.key % stride, accounts.get(&one.account)) {
                 let TaggedResource { set, links, parent, creator, .. } = one;
                 data.samples.push(Sample { fold, set, links, creator, account: *account, name, parent });
@@ -133,16 +133,16 @@ impl TrainingData {
         drop(read);
         data.load_parents(db, &mut extractor)?;
         let TagFeatureExtractor { values, mut counter, .. } = extractor;
-        for ((account, kind), folds) in by_account {
-            accounts.get(&account).into_iter().for_each(|feature| counter.add(feature.hash, kind, folds));
+        for ((account, labels), folds) in by_account {
+            accounts.get(&account).into_iter().for_each(|feature| counter.add(feature.hash, labels, folds));
         }
-        for ((links, kind), folds) in by_links {
+        for ((links, labels), folds) in by_links {
             let neighbours = data.neighbours.get(&links).into_iter().flatten();
-            neighbours.for_each(|feature| counter.add(feature.hash, kind, folds));
+            neighbours.for_each(|feature| counter.add(feature.hash, labels, folds));
         }
-        for ((creator, kind), folds) in by_creator {
+        for ((creator, labels), folds) in by_creator {
             let creators = data.creators.get(&creator).into_iter().flatten();
-            creators.for_each(|feature| counter.add(feature.hash, kind, folds));
+            creators.for_each(|feature| counter.add(feature.hash, labels, folds));
         }
         data.count_sets(&mut counter);
         data.table = counter.into_table(|feature| Feature::source_from_hash(feature).map_or(1, Source::min_resources));
@@ -172,8 +172,8 @@ impl TrainingData {
         one: &TaggedResource,
         extractor: &mut TagFeatureExtractor<'_>,
     ) -> Result<(), LedgerError> {
-        if let Entry::Vacant(unknown) = self.sets.entry(one.set) {
-            unknown.insert(extractor.set(db, one.set)?);
+        if let Entry::Vacant(entry) = self.sets.entry(one.set) {
+            entry.insert(extractor.set(db, one.set)?);
         }
         if let Some(links) = one.links.filter(|links| !self.neighbours.contains_key(links)) {
             self.neighbours.insert(links, features::relationship_features(&load_link_set(db, links)?));
@@ -185,8 +185,8 @@ impl TrainingData {
     fn count_sets(&mut self, counter: &mut FeatureCounter) {
         for facts in self.sets.values() {
             if !facts.correct.is_empty() {
-                counter.add(features::estate_feature(), facts.kind, facts.folds);
-                facts.features.iter().for_each(|feature| counter.add(feature.hash, facts.kind, facts.folds));
+                counter.add(features::estate_feature(), facts.labels, facts.folds);
+                facts.features.iter().for_each(|feature| counter.add(feature.hash, facts.labels, facts.folds));
             }
             let resources = facts.resources();
             for (key, same) in &facts.two_spellings {
@@ -219,9 +219,9 @@ impl TrainingData {
         for sample in &mut samples {
             let set = sample.parent.map(|key| find_tag_set(db, key)).transpose()?.flatten();
             sample.parent = set;
-            if let Some(Entry::Vacant(unknown)) = set.map(|set| self.sets.entry(set)) {
-                let facts = extractor.set(db, *unknown.key())?;
-                unknown.insert(facts);
+            if let Some(Entry::Vacant(entry)) = set.map(|set| self.sets.entry(set)) {
+                let facts = extractor.set(db, *entry.key())?;
+                entry.insert(facts);
             }
         }
         self.samples = samples;
@@ -279,9 +279,9 @@ pub(crate) fn load_link_set(db: &Connection, id: i64) -> Result<Vec<RelatedResou
 fn load_related_resource(db: &Connection, id: i64) -> Result<RelatedResource, LedgerError> {
     let text: String =
         prepare(db, sql::LINK)?.query_row([id], |row| row.get(0)).context(Operation::ReadRelationships)?;
-    let named = text.split_once(' ').and_then(|(kind, name)| {
-        let kind = RelationshipKind::ALL.iter().copied().find(|known| known.as_str() == kind)?;
+    let parsed = text.split_once(' ').and_then(|(kind, name)| {
+        let kind = RelationshipKind::ALL.iter().copied().find(|one| one.as_str() == kind)?;
         Some(RelatedResource { kind, name: name.to_owned() })
     });
-    named.ok_or(LedgerError::Content { what: "a related resource", given: text })
+    parsed.ok_or(LedgerError::Content { what: "a related resource", given: text })
 }

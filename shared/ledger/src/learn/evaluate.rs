@@ -58,11 +58,15 @@ pub struct Baselines {
     pub vpc_majority: Option<f64>,
 }
 
-/// One masked tag.
+/// The result for one masked tag.
 struct CrossValidation {
+    /// The index of the tag in the policy.
     key: usize,
-    hidden: Option<GradedPrediction>,
-    missing: Option<GradedPrediction>,
+    /// The prediction with the whole group masked.
+    group_masked: Option<GradedPrediction>,
+    /// The prediction with the features masked that resources without the tag do not have.
+    tag_masked: Option<GradedPrediction>,
+    /// Whether the estate, account and VPC majorities are correct.
     baselines: [bool; 3],
 }
 
@@ -103,22 +107,25 @@ fn cross_validate(snapshot_id: i64, data: &TrainingData, threshold: f64) -> Eval
 
 /// Masks each correct tag of one resource in turn.
 fn validate_sample(data: &TrainingData, model: &Model, sample: &Sample, number: usize) -> Vec<CrossValidation> {
-    let without = LeaveOut::folds([sample.fold]);
-    let result = |(key, right): (usize, u32)| {
+    let left_out = LeaveOut::folds([sample.fold]);
+    let result = |(key, correct): (usize, u32)| {
         let predict = |features| {
-            let likely = model.keys.get(key).and_then(|model| model.predict(&features));
-            likely.map(|likely| GradedPrediction { confidence: likely.confidence, is_correct: likely.value == right })
+            let posterior = model.keys.get(key).and_then(|model| model.predict(&features));
+            posterior.map(|posterior| GradedPrediction {
+                confidence: posterior.confidence,
+                is_correct: posterior.value == correct,
+            })
         };
         let majority = |feature: Option<i64>| {
-            let tally = feature.map(|feature| data.table.tally(feature, key, without));
-            tally.and_then(|tally| tally.values.first().map(|(value, _)| *value == right)).unwrap_or(false)
+            let tally = feature.map(|feature| data.table.tally(feature, key, left_out));
+            tally.and_then(|tally| tally.values.first().map(|(value, _)| *value == correct)).unwrap_or(false)
         };
         let account = data.feature(sample, Source::Account);
         let vpc = data.feature(sample, Source::Vpc).or(account);
         CrossValidation {
             key,
-            hidden: predict(data.mask_group(sample, key, without)),
-            missing: predict(data.mask_tag(sample, key, right, number)),
+            group_masked: predict(data.mask_group(sample, key, left_out)),
+            tag_masked: predict(data.mask_tag(sample, key, correct, number)),
             baselines: [majority(Some(features::estate_feature())), majority(account), majority(vpc)],
         }
     };
@@ -138,14 +145,14 @@ fn summarize<'e>(
             .map(|result| of(result).unwrap_or(GradedPrediction { confidence: 0.0, is_correct: false }))
             .collect()
     };
-    let share = |place: usize| {
-        let right = results.iter().filter(|result| result.baselines.get(place) == Some(&true)).count();
-        (!results.is_empty()).then(|| prediction::ratio(right, results.len()))
+    let share = |baseline: usize| {
+        let correct = results.iter().filter(|result| result.baselines.get(baseline) == Some(&true)).count();
+        (!results.is_empty()).then(|| prediction::ratio(correct, results.len()))
     };
     TagEvaluation {
         tag_key,
-        whole_groups_hidden: evaluate_predictions(&graded(|result| result.hidden), threshold),
-        as_tags_are_missing: evaluate_predictions(&graded(|result| result.missing), threshold),
+        whole_groups_hidden: evaluate_predictions(&graded(|result| result.group_masked), threshold),
+        as_tags_are_missing: evaluate_predictions(&graded(|result| result.tag_masked), threshold),
         baselines: Baselines { estate_majority: share(0), account_majority: share(1), vpc_majority: share(2) },
     }
 }

@@ -47,7 +47,7 @@ pub struct TargetResource<'a> {
 
 /// Relationships and creator of a resource, as the ledger has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LocatedPrediction {
+pub struct TargetContext {
     /// The related resources.
     pub neighbours: Vec<RelatedResource>,
     /// The key of the resource that contains it.
@@ -56,9 +56,9 @@ pub struct LocatedPrediction {
     pub creator: Option<String>,
 }
 
-impl LocatedPrediction {
+impl TargetContext {
     /// A target with these relationships.
-    pub fn suspect<'a>(&'a self, scope: &'a Scope, arn: &'a Arn, tags: &'a TagSet) -> TargetResource<'a> {
+    pub fn to_target<'a>(&'a self, scope: &'a Scope, arn: &'a Arn, tags: &'a TagSet) -> TargetResource<'a> {
         let Self { neighbours, parent, creator } = self;
         TargetResource { scope, arn, tags, neighbours, parent: *parent, creator: creator.as_deref() }
     }
@@ -88,7 +88,7 @@ pub struct TrainedModel {
     pub model: Model,
 }
 
-/// The feature counts that a query has read. Resources share most features, and each is needed for every missing tag.
+/// A cache of feature counts for one session. Resources share most features, and each feature is needed for every missing tag.
 #[derive(Default)]
 pub(crate) struct FeatureCache(RefCell<HashIdMap<FeatureTallies>>);
 
@@ -116,14 +116,14 @@ fn load_stored_model(session: &ReadSession<'_>) -> Result<Option<TrainedModel>, 
 }
 
 /// Relationships and creator of a current resource, as the last scan recorded them.
-pub fn locate(session: &ReadSession<'_>, arn: &Arn) -> Result<LocatedPrediction, LedgerError> {
+pub fn locate(session: &ReadSession<'_>, arn: &Arn) -> Result<TargetContext, LedgerError> {
     let columns = |row: &Row<'_>| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?));
     let found = prepare(session.db(), sql::RELATIONSHIPS_OF)?.query_row([arn.key()], columns).optional();
     let Some((links, parent)) = found.context(Operation::ReadRelationships)? else {
-        return Ok(LocatedPrediction::default());
+        return Ok(TargetContext::default());
     };
     let neighbours = links.map(|links| load_link_set(session.db(), links)).transpose()?.unwrap_or_default();
-    Ok(LocatedPrediction { neighbours, parent, creator: creators::find_creator(session, arn)? })
+    Ok(TargetContext { neighbours, parent, creator: creators::find_creator(session, arn)? })
 }
 
 /// Predicts the value of each tag in `keys`, which are indexes in the policy of the trained model. None where no feature has counts.
@@ -153,8 +153,8 @@ pub fn predict(
         if let Some(value) = parent.as_ref().and_then(|tags| correct_value(tags, policy, *key, on)) {
             evidence.push((Source::Parent, ValueTally::single(find_value_number(db, &value)?)));
         }
-        let likely = model.model.keys.get(*key).and_then(|model| model.predict(&FeatureVector { prior, evidence }));
-        predictions.push(likely.map(|posterior| describe(db, posterior)).transpose()?.flatten());
+        let posterior = model.model.keys.get(*key).and_then(|model| model.predict(&FeatureVector { prior, evidence }));
+        predictions.push(posterior.map(|posterior| describe(db, posterior)).transpose()?.flatten());
     }
     Ok(predictions)
 }

@@ -29,8 +29,8 @@ pub(crate) struct SetFacts {
     pub(crate) two_spellings: Vec<(usize, bool)>,
     pub(crate) features: Vec<Feature>,
     pub(crate) group: Option<i64>,
-    /// The counter's number of the set of correct tags.
-    pub(crate) kind: u32,
+    /// The number of the set of correct tags, from the counter.
+    pub(crate) labels: u32,
     /// Current resources with this tag set, by fold.
     pub(crate) folds: Folds,
 }
@@ -66,14 +66,14 @@ pub(crate) fn shared_tags(policy: &Policy) -> impl Iterator<Item = usize> + '_ {
     policy.tags().iter().enumerate().filter_map(text)
 }
 
-/// The feature of one tag, and the tag of the policy that it is or was probably meant to be.
+/// The feature of one tag, and the tag of the policy that it is, or is probably intended to be.
 #[derive(Debug, Clone, Copy)]
 struct TagFacts {
     feature: Option<Feature>,
-    of: Option<IntendedTag>,
+    intended: Option<IntendedTag>,
 }
 
-/// A tag of the policy, or a tag that was probably meant to be one.
+/// A tag of the policy, or a tag that is probably intended to be one.
 #[derive(Debug, Clone, Copy)]
 struct IntendedTag {
     index: usize,
@@ -110,26 +110,26 @@ impl<'p> TagFeatureExtractor<'p> {
     }
 
     fn intended_tag(&mut self, key: &str) -> Option<usize> {
-        if let Some(known) = self.keys.get(key) {
-            return *known;
+        if let Some(cached) = self.keys.get(key) {
+            return *cached;
         }
-        let meant = self.policy.find_intended_tag(key);
-        self.keys.insert(key.to_owned(), meant);
-        meant
+        let intended = self.policy.find_intended_tag(key);
+        self.keys.insert(key.to_owned(), intended);
+        intended
     }
 
     fn tag(&mut self, db: &Connection, id: i64) -> Result<TagFacts, LedgerError> {
-        if let Some(known) = self.tags.get(&id) {
-            return Ok(*known);
+        if let Some(cached) = self.tags.get(&id) {
+            return Ok(*cached);
         }
         let (key, value) = read_tag(db, id)?;
         let index = self.intended_tag(&key);
         let rule = index.filter(|index| self.shared.contains(index)).and_then(|index| self.policy.tags().get(index));
-        let of = rule.zip(index).filter(|_| !is_reserved(&key)).map(|(rule, index)| {
+        let intended = rule.zip(index).filter(|_| !is_reserved(&key)).map(|(rule, index)| {
             let correct = rule.corrected_value(&value, self.on).map(|value| self.values.number(&value));
             IntendedTag { index, exact: rule.name() == key, correct }
         });
-        let facts = TagFacts { feature: features::tag_feature(&key, &value, index), of };
+        let facts = TagFacts { feature: features::tag_feature(&key, &value, index), intended };
         self.tags.insert(id, facts);
         Ok(facts)
     }
@@ -138,9 +138,9 @@ impl<'p> TagFeatureExtractor<'p> {
         let mut facts = SetFacts::default();
         let mut others = Vec::new();
         for id in read_tag_ids(db, set)? {
-            let TagFacts { feature, of } = self.tag(db, id)?;
+            let TagFacts { feature, intended } = self.tag(db, id)?;
             facts.features.extend(feature);
-            match of {
+            match intended {
                 Some(IntendedTag { index, exact: true, correct }) => {
                     facts.correct.extend(correct.map(|value| (index, value)))
                 }
@@ -156,7 +156,7 @@ impl<'p> TagFeatureExtractor<'p> {
             .collect();
         facts.features = features::dedup_features(facts.features);
         facts.group = features::group_feature(&facts.features);
-        facts.kind = self.counter.label_set(&facts.correct);
+        facts.labels = self.counter.label_set(&facts.correct);
         Ok(facts)
     }
 }

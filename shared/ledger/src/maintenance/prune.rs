@@ -41,8 +41,8 @@ impl LedgerWriter {
     /// [`crate::error::LedgerError::Busy`] when another process is writing a snapshot; when the ledger cannot be written.
     pub fn prune(&mut self, retention: &RetentionPolicy, today: Date) -> Result<PruneReport, LedgerError> {
         let path = self.path().to_owned();
-        let none = load_marks(self.connection_mut()).map(|retained| retention.surplus(&retained, today).is_empty());
-        if none.map_err(|error| error.at(&path))? {
+        let is_empty = load_marks(self.connection_mut()).map(|retained| retention.surplus(&retained, today).is_empty());
+        if is_empty.map_err(|error| error.at(&path))? {
             return Ok(PruneReport::default());
         }
         let report = self.change(Operation::Prune, |db| prune(db, retention, today));
@@ -66,7 +66,7 @@ impl LedgerWriter {
 }
 
 fn prune(db: &Connection, retention: &RetentionPolicy, today: Date) -> Result<PruneReport, LedgerError> {
-    let before_all = count_pruned(db)?;
+    let pruned_before = count_pruned(db)?;
     let retained = load_marks(db)?;
     let surplus: HashSet<i64> = retention.surplus(&retained, today).into_iter().collect();
     let mut report = PruneReport { snapshots: surplus.len() as u64, ..PruneReport::default() };
@@ -87,7 +87,7 @@ fn prune(db: &Connection, retention: &RetentionPolicy, today: Date) -> Result<Pr
     }
     let oldest = retained.iter().find(|mark| !surplus.contains(&mark.id));
     if let Some(oldest) = oldest
-        && before_all / SWEEP_INTERVAL != count_pruned(db)? / SWEEP_INTERVAL
+        && pruned_before / SWEEP_INTERVAL != count_pruned(db)? / SWEEP_INTERVAL
     {
         report.resources = sweep(db, oldest.id)?;
     }

@@ -147,45 +147,45 @@ mod tests {
 
     const FIRST: Date = Date::constant(2025, 1, 1);
 
-    /// One night a day from the first of January 2025, a Wednesday, thinned each day.
-    fn lived(retention: &str, days: i64, complete: impl Fn(i64) -> bool) -> Vec<Date> {
+    /// The retained days of one snapshot a day from the first of January 2025, a Wednesday, with pruning each day.
+    fn prune_daily(retention: &str, days: i64, complete: impl Fn(i64) -> bool) -> Vec<Date> {
         let retention: RetentionPolicy = retention.parse().unwrap();
-        let mut kept: Vec<SnapshotMark> = Vec::new();
+        let mut retained: Vec<SnapshotMark> = Vec::new();
         for id in 0..days {
             let day = FIRST.saturating_add(id.days());
-            kept.push(SnapshotMark { id, day, complete: complete(id) });
-            let surplus = retention.surplus(&kept, day);
-            kept.retain(|mark| !surplus.contains(&mark.id));
+            retained.push(SnapshotMark { id, day, complete: complete(id) });
+            let surplus = retention.surplus(&retained, day);
+            retained.retain(|mark| !surplus.contains(&mark.id));
         }
-        kept.into_iter().map(|mark| mark.day).collect()
+        retained.into_iter().map(|mark| mark.day).collect()
     }
 
     /// With `7d,5w,m` and pruning every day, the retained snapshots are those of the last seven days, then one of each
     /// week (its Sunday), then one of each month (its last day).
     #[test]
     fn daily_then_weekly_then_monthly_are_retained() {
-        let kept: Vec<String> = lived("7d,5w,m", 120, |_| true).iter().map(Date::to_string).collect();
+        let retained: Vec<String> = prune_daily("7d,5w,m", 120, |_| true).iter().map(Date::to_string).collect();
         let months = ["2025-01-31", "2025-02-28", "2025-03-31"];
         let sundays = ["2025-03-30", "2025-04-06", "2025-04-13", "2025-04-20"];
         let days = (24..=30).map(|day| format!("2025-04-{day}"));
         let mut expected: Vec<String> = months.iter().chain(&sundays).map(ToString::to_string).chain(days).collect();
         expected.sort();
-        assert_eq!(kept, expected);
+        assert_eq!(retained, expected);
     }
 
     /// A retention policy with days only retains no older snapshots.
     #[test]
     fn days_only_policy_retains_nothing_older() {
-        assert_eq!(lived("3d", 10, |_| true).len(), 3);
+        assert_eq!(prune_daily("3d", 10, |_| true).len(), 3);
     }
 
     /// When one snapshot of a week is complete, that one is retained for the week instead of a newer incomplete one.
     #[test]
     fn complete_snapshot_of_week_is_preferred() {
         // 2025-01-07 is a Tuesday.
-        let kept = lived("2d,w", 30, |id| id == 6);
-        assert!(kept.contains(&Date::constant(2025, 1, 7)), "{kept:?}");
-        assert!(!kept.contains(&Date::constant(2025, 1, 12)), "{kept:?}");
+        let retained = prune_daily("2d,w", 30, |id| id == 6);
+        assert!(retained.contains(&Date::constant(2025, 1, 7)), "{retained:?}");
+        assert!(!retained.contains(&Date::constant(2025, 1, 12)), "{retained:?}");
     }
 
     /// A retention policy is displayed as it was written, with spaces after commas removed. Text with missing numbers,
@@ -206,21 +206,21 @@ mod tests {
         /// selection over the retained snapshots removes nothing.
         #[test]
         fn newest_snapshots_are_retained_and_prune_is_idempotent(
-            nights in prop::collection::vec((0_i64..800, any::<bool>()), 1..60),
+            snapshots in prop::collection::vec((0_i64..800, any::<bool>()), 1..60),
             today in 0_i64..2000,
             retention in prop::sample::select(vec!["1d", "7d,4w", "7d,4w,3m", "30d,w", "1d,m"]),
         ) {
             let retention: RetentionPolicy = retention.parse().unwrap();
             let mark = |(id, (day, complete)): (usize, &(i64, bool))|
                 SnapshotMark { id: i64::try_from(id).unwrap(), day: FIRST.saturating_add(day.days()), complete: *complete };
-            let mut kept: Vec<SnapshotMark> = nights.iter().enumerate().map(mark).collect();
+            let mut retained: Vec<SnapshotMark> = snapshots.iter().enumerate().map(mark).collect();
             let today = FIRST.saturating_add(today.days());
-            let surplus: BTreeSet<i64> = retention.surplus(&kept, today).into_iter().collect();
-            let newest_complete = kept.iter().filter(|m| m.complete).map(|m| m.id).max();
-            prop_assert!(!surplus.contains(&kept.last().unwrap().id));
+            let surplus: BTreeSet<i64> = retention.surplus(&retained, today).into_iter().collect();
+            let newest_complete = retained.iter().filter(|m| m.complete).map(|m| m.id).max();
+            prop_assert!(!surplus.contains(&retained.last().unwrap().id));
             prop_assert!(newest_complete.is_none_or(|id| !surplus.contains(&id)));
-            kept.retain(|mark| !surplus.contains(&mark.id));
-            prop_assert_eq!(retention.surplus(&kept, today), Vec::<i64>::new());
+            retained.retain(|mark| !surplus.contains(&mark.id));
+            prop_assert_eq!(retention.surplus(&retained, today), Vec::<i64>::new());
         }
     }
 }

@@ -227,11 +227,11 @@ impl Verification<'_> {
             (sum.0, sum.1) = (sum.0 + quantity, sum.1 + resources);
         }
         let columns = |row: &Row<'_>| {
-            let place = (ScopeIds::read(row, 0)?, row.get::<_, i64>(3)?, row.get::<_, i64>(4)?);
-            Ok((place, (row.get::<_, i64>(5)?, row.get::<_, i64>(6)?)))
+            let key = (ScopeIds::read(row, 0)?, row.get::<_, i64>(3)?, row.get::<_, i64>(4)?);
+            Ok((key, (row.get::<_, i64>(5)?, row.get::<_, i64>(6)?)))
         };
-        let written: BTreeMap<_, _> = query_all(self.db, sql::USAGE, columns)?.into_iter().collect();
-        if counted != written {
+        let recorded: BTreeMap<_, _> = query_all(self.db, sql::USAGE, columns)?.into_iter().collect();
+        if counted != recorded {
             self.fault("the recorded usage differs from the sum over the resources".to_owned());
         }
         Ok(())
@@ -244,12 +244,12 @@ impl Verification<'_> {
         let columns = |row: &Row<'_>| -> rusqlite::Result<[i64; 7]> {
             Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?])
         };
-        let [counted, written] = [sql::VIOLATION_FLOW_COUNTED, sql::VIOLATION_FLOW_RECORDED]
+        let [counted, recorded] = [sql::VIOLATION_FLOW_COUNTED, sql::VIOLATION_FLOW_RECORDED]
             .map(|text| query_rows(self.db, text, [oldest], columns));
         let columns = |row: &Row<'_>| -> rusqlite::Result<[i64; 3]> { Ok([row.get(0)?, row.get(1)?, row.get(2)?]) };
         let fixed = [sql::FIXED_COUNTED, sql::FIXED_RECORDED].map(|text| query_rows(self.db, text, [oldest], columns));
-        let [fixed_counted, fixed_written] = fixed;
-        if counted? != written? || fixed_counted? != fixed_written? {
+        let [fixed_counted, fixed_recorded] = fixed;
+        if counted? != recorded? || fixed_counted? != fixed_recorded? {
             self.fault("the recorded counts of opened and closed violations differ from the violations".to_owned());
         }
         Ok(())
@@ -274,8 +274,8 @@ impl Verification<'_> {
                 self.rows += 1;
                 let key = row.get(0).context(Operation::Verify)?;
                 let ids = ScopeIds::read(row, 1).context(Operation::Verify)?;
-                let known = with_reason(read_state(row, 4).context(Operation::Verify)?)?;
-                counter.count_recorded(self.db, ids, key, known)?;
+                let state = with_reason(read_state(row, 4).context(Operation::Verify)?)?;
+                counter.count_recorded(self.db, ids, key, state)?;
             }
         }
         if counter.fingerprint != snapshot.fingerprint {
@@ -293,11 +293,11 @@ impl Verification<'_> {
 
     fn cells(&mut self, snapshot: &Snapshot, counter: &RollupBuilder<'_>) -> Result<(), LedgerError> {
         let columns = |row: &Row<'_>| Ok((ScopeIds::read(row, 0)?, read_counts(row)?));
-        let mut written: BTreeMap<ScopeIds, ComplianceCounts> =
+        let mut rows: BTreeMap<ScopeIds, ComplianceCounts> =
             query_rows(self.db, sql::CELLS, [snapshot.id], columns)?.into_iter().collect();
         let mut faults = Vec::new();
         for (ids, counted) in &counter.cells {
-            let recorded = written.remove(ids).unwrap_or_default();
+            let recorded = rows.remove(ids).unwrap_or_default();
             if recorded != *counted {
                 let scope = self.dimensions.scope(*ids)?;
                 faults.push(format!(
@@ -306,7 +306,7 @@ impl Verification<'_> {
                 ));
             }
         }
-        for ids in written.into_keys() {
+        for ids in rows.into_keys() {
             let scope = self.dimensions.scope(ids)?;
             faults.push(format!("snapshot {}: {scope} is recorded, but has no resources", snapshot.id));
         }
@@ -318,10 +318,10 @@ impl Verification<'_> {
         &mut self,
         snapshot: &Snapshot,
         what: &str,
-        written: BTreeMap<K, V>,
+        recorded: BTreeMap<K, V>,
         counted: &BTreeMap<K, V>,
     ) {
-        if written != *counted {
+        if recorded != *counted {
             self.fault(format!("snapshot {}: the recorded counts of {what} differ from the resources", snapshot.id));
         }
     }

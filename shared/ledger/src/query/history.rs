@@ -54,7 +54,7 @@ pub fn find_oldest_start(session: &ReadSession<'_>) -> Result<Option<Timestamp>,
 }
 
 /// The totals of a snapshot over the scopes that the filter admits.
-pub fn snapshot_totals(
+pub fn find_snapshot_totals(
     session: &ReadSession<'_>,
     snapshot: &Snapshot,
     filter: &Filter,
@@ -67,9 +67,9 @@ pub fn snapshot_totals(
 
 /// Loads the violation flow and the totals of all snapshots into the cache.
 pub(crate) fn preload(session: &ReadSession<'_>) -> Result<(), LedgerError> {
-    violation_flow(session, Timestamp::UNIX_EPOCH, &FlowFilter::default(), &Filter::default())?;
+    find_violation_flow(session, Timestamp::UNIX_EPOCH, &FlowFilter::default(), &Filter::default())?;
     let snapshots = list_snapshots_since(session, Timestamp::MIN)?;
-    snapshots.iter().try_for_each(|snapshot| snapshot_totals(session, snapshot, &Filter::default()).map(drop))
+    snapshots.iter().try_for_each(|snapshot| find_snapshot_totals(session, snapshot, &Filter::default()).map(drop))
 }
 
 fn load_totals(session: &ReadSession<'_>, snapshot: &Snapshot, filter: &Filter) -> Result<SnapshotTotals, LedgerError> {
@@ -106,7 +106,7 @@ pub fn count_in_complete_scopes(
 
 /// The violations that opened and closed in each snapshot since `from`, in order. Pruned snapshots are included; snapshots in which no
 /// violation opened or closed are not.
-pub fn violation_flow(
+pub fn find_violation_flow(
     session: &ReadSession<'_>,
     from: Timestamp,
     violations: &FlowFilter,

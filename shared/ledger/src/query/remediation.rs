@@ -236,7 +236,7 @@ fn load_head(
 ) -> Result<Option<RemediationBacklog>, LedgerError> {
     let stored = stored_insights::load(session, snapshot)?;
     let Some(BacklogHead { steps, keys }) = stored.map(|insights| insights.to_fix) else { return Ok(None) };
-    let tally = history::snapshot_totals(session, snapshot, &Filter::default())?.tally;
+    let tally = history::find_snapshot_totals(session, snapshot, &Filter::default())?.tally;
     let totals = ComplianceTotals {
         compliant: tally.compliant,
         non_compliant: tally.non_compliant,

@@ -13,7 +13,7 @@ use tagledger_model::epoch_day::day_numbered;
 use crate::{
     cost::{
         attribution_verdicts::Verdicts,
-        bill_query::{self, default_month},
+        bill_query::{self, find_default_month},
         resource_cost,
     },
     db::{sql, statements::query_rows},
@@ -44,7 +44,7 @@ pub fn find_month_spend(
 }
 
 fn load_default_month(session: &ReadSession<'_>) -> Result<Option<MonthSpend>, LedgerError> {
-    let Some(days) = default_month(&bill_query::load_months(session)?).map(|month| month.days) else {
+    let Some(days) = find_default_month(&bill_query::load_months(session)?).map(|month| month.days) else {
         return Ok(None);
     };
     Ok(bill_query::load_billed_months(session, days)?.first().and_then(MonthSpend::of))

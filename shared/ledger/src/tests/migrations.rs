@@ -10,7 +10,7 @@ use crate::{
     db::migrations::UpgradeProgress,
     error::LedgerError,
     file_format::SCHEMA_VERSION,
-    learn::predict::{self, LocatedPrediction},
+    learn::predict::{self, TargetContext},
     model::{
         counts::ComplianceCounts,
         page::PageStart,
@@ -186,7 +186,7 @@ fn version_4_keeps_snapshots_and_gains_relationships() {
     let next = ledger.record_snapshot(&[(instances(), complete(vec![with_links("1", GOOD), with_links("2", SHORT)]))]);
     assert_eq!(next.changes.get("tags"), None, "what a resource stands in is no change of it");
     let placed = ledger.reader().read(|view| predict::locate(view, &instance("1", &[]).arn)).unwrap();
-    assert_eq!(placed, LocatedPrediction { neighbours: links.neighbours.clone(), ..LocatedPrediction::default() });
+    assert_eq!(placed, TargetContext { neighbours: links.neighbours.clone(), ..TargetContext::default() });
     assert!(ledger.learn().is_some());
     let known =
         |ledger: &TestLedger| ledger.reader().read(|view| predict::load_model(view, &view.newest()?.unwrap())).unwrap();

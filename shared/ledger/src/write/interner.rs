@@ -1,7 +1,7 @@
 //! Stores texts and sets that repeat once: tags, tag sets, rules, finding sets, relationships, cost drivers.
 //!
-//! A tag set or finding set is found by a 63-bit hash. The stored value is compared when a hash is met for the first time in a
-//! snapshot, because two sets with one hash would be one set to the ledger.
+//! A tag set or finding set is found by a 63-bit hash. The stored value is compared when a hash occurs for the first time in a snapshot,
+//! because the ledger would store two sets with the same hash as one.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -56,7 +56,7 @@ pub(crate) struct InternedTags {
 }
 
 impl Interner {
-    /// Loads the hashes of all tag sets. Most of them are met again, and one statement is faster than one for each.
+    /// Loads the hashes of all tag sets. Most of them occur in every snapshot, and one statement is faster than one for each set.
     pub(crate) fn load(db: &Connection) -> Result<Self, LedgerError> {
         let mut interner = Self::default();
         let mut statement = prepare(db, sql::TAG_SET_KEYS)?;

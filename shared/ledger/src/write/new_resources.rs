@@ -14,8 +14,8 @@ use crate::{
     },
 };
 
-/// Writes the pending resources when a batch is full. To be called after each scope. After the first snapshot, every scope is a batch:
-/// a scope that is recorded later may have to close the state of a resource that has moved.
+/// Writes the pending resources when a batch is full. To be called after each scope. After the first snapshot, every scope is a batch,
+/// because a scope that is recorded later may have to close the state of a resource that has moved.
 pub(crate) fn flush_if_full(state: &mut SnapshotState<'_>) -> Result<(), LedgerError> {
     let is_first_snapshot = state.snapshot.previous == 0;
     if is_first_snapshot && !state.pending.is_batch_full() { Ok(()) } else { flush(state) }

@@ -7,8 +7,8 @@ use crate::{
     model::{findings::Findings, scope_ids::ScopeIds},
 };
 
-/// How many resources of the first snapshot are written in one batch. A key is a hash, so the resources of one scope are spread over
-/// all pages of the file: to write them one by one touches a page for each. In a batch in key order, neighbors share a page.
+/// The number of resources of the first snapshot that are written in one batch. A key is a hash, so the resources of one scope are spread
+/// over all pages of the file, and writing them one by one writes a page for each. In a batch in key order, neighbors share a page.
 const BATCH_SIZE: usize = if cfg!(test) { 8 } else { 1 << 16 };
 
 /// A resource that is not written yet.
@@ -35,7 +35,8 @@ impl PendingInserts {
         self.0.len() >= BATCH_SIZE
     }
 
-    /// Removes all, sorted by key. The sort is stable: of a resource that was listed in two scopes, the scope recorded last is last.
+    /// Removes all inserts and returns them sorted by key. The sort is stable: when a resource was listed in two scopes, the scope that was
+    /// recorded last is last.
     pub(crate) fn drain_sorted(&mut self) -> Vec<PendingInsert> {
         let mut inserts = mem::take(&mut self.0);
         inserts.sort_by_key(|insert| insert.key);

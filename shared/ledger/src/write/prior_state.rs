@@ -1,7 +1,7 @@
 //! The resources of the previous snapshot.
 //!
 //! They are read once, when the snapshot begins, in the order of the file. A key is a hash, so the resources of one scope are spread over
-//! all pages of `current`: to read them scope by scope would visit a page for each. All of them are kept, in about 70 bytes each,
+//! all pages of `current`, and reading them scope by scope would read a page for each. All of them stay in memory, in about 70 bytes each,
 //! until their scope is recorded.
 
 use std::collections::{HashMap, HashSet};

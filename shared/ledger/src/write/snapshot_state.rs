@@ -174,7 +174,7 @@ fn count_missing_required(findings: &[Finding<'_>]) -> usize {
     findings.iter().filter(is_missing).count()
 }
 
-/// Two ARNs with one key would be one resource to the ledger: no snapshot is better than a wrong one.
+/// Checks that a key belongs to one ARN. The ledger would treat two ARNs with one key as one resource, so the snapshot fails.
 ///
 /// # Errors
 ///

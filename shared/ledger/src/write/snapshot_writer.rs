@@ -87,7 +87,7 @@ impl<'w> SnapshotWriter<'w> {
         self.state.scopes.add_account(&self.state.snapshot, account)
     }
 
-    /// Records the listing of one scope. Each scope once.
+    /// Records the listing of one scope. Each scope is recorded at most once.
     ///
     /// # Errors
     ///
@@ -181,11 +181,11 @@ impl<'w> SnapshotWriter<'w> {
 
     /// Ends the snapshot and commits it.
     ///
-    /// Resources of scopes that were neither recorded nor carried over are no longer current: nothing is known about them.
+    /// Resources of scopes that were neither recorded nor carried over are no longer current, because nothing is known about them.
     ///
     /// # Errors
     ///
-    /// When the ledger cannot be written; then nothing of the snapshot is in it.
+    /// When the ledger cannot be written. The ledger then has nothing of the snapshot.
     pub fn finish(mut self, finished_at: Timestamp, requests: u64) -> Result<SnapshotSummary, LedgerError> {
         new_resources::flush(&mut self.state)?;
         self.end_unrecorded_scopes()?;

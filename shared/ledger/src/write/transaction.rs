@@ -12,7 +12,7 @@ use crate::{
     error::{ErrorContext, LedgerError, Operation},
 };
 
-/// What the caller knows about a scan when it begins.
+/// The properties of a scan that are known when it begins.
 #[derive(Debug, Clone, Copy)]
 pub struct SnapshotHeader<'a> {
     /// When the scan began.

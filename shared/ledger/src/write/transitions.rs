@@ -31,7 +31,7 @@ pub(crate) fn record_arrival(
     returned: bool,
 ) -> Result<(), LedgerError> {
     changes.count_arrival(returned);
-    // In the first snapshot every resource is new, so rows would say nothing.
+    // In the first snapshot every resource is new, so the rows are not needed.
     if snapshot.id == 1 { Ok(()) } else { snapshot.run(sql::ADD_ARRIVAL, params![snapshot.id, key, returned]) }
 }
 
@@ -174,8 +174,8 @@ fn close_violation(
     snapshot.run(sql::CLOSE_VIOLATION, params![key, rule, snapshot.id, cause.as_str(), snapshot.previous])
 }
 
-/// Handles the resources that the ledger has in a scope and that the scan did not list: when the whole list was read they are gone,
-/// otherwise they are kept as stale.
+/// Handles the resources that the ledger has in a scope and that the scan did not list. When the complete list was read, they were
+/// removed; otherwise they stay in the ledger as stale.
 pub(crate) fn mark_unseen(
     snapshot: &SnapshotTransaction<'_>,
     rollups: &mut RollupBuilder<'_>,

@@ -74,8 +74,7 @@ impl ViolationEvents {
         Ok(())
     }
 
-    /// Writes the counts. The first snapshot has none: all its violations are new to the ledger, which says nothing about when they
-    /// began.
+    /// Writes the counts. The first snapshot has none: all its violations are new to the ledger, so that it is not known when they began.
     pub(crate) fn write(&self, db: &Connection, snapshot: i64) -> Result<(), LedgerError> {
         if snapshot == 1 {
             return Ok(());

@@ -103,7 +103,7 @@ impl LedgerWriter {
         self.connection.pragma_query_value(None, name, |row| row.get(0)).map_err(|e| classify(&self.path, e))
     }
 
-    /// Begins a snapshot. Nothing of it is in the ledger until [`crate::write::snapshot_writer::SnapshotWriter::finish`].
+    /// Begins a snapshot. The ledger has nothing of it before [`crate::write::snapshot_writer::SnapshotWriter::finish`].
     ///
     /// # Errors
     ///
@@ -140,11 +140,11 @@ impl LedgerWriter {
     ///
     /// When SQLite cannot write to the file, or the checksum file cannot be written.
     pub fn checkpoint(&self) -> Result<bool, LedgerError> {
-        let moved = |text| self.connection.query_row(text, [], |row| row.get::<_, i64>(0)).map(|busy| busy == 0);
+        let run = |text| self.connection.query_row(text, [], |row| row.get::<_, i64>(0)).map(|busy| busy == 0);
         let truncate = || {
-            moved(sql::CHECKPOINT)?;
+            run(sql::CHECKPOINT)?;
             self.connection.busy_timeout(CHECKPOINT_TIMEOUT)?;
-            let moved = moved(sql::TRUNCATE);
+            let moved = run(sql::TRUNCATE);
             self.connection.busy_timeout(Duration::ZERO)?;
             moved
         };
@@ -160,9 +160,9 @@ impl LedgerWriter {
         if self.connection.execute_batch(sql::LOCK).is_err() {
             return Ok(()); // The other writer writes the checksum file.
         }
-        let written = if checksum_file::log_bytes(&self.path) == 0 { checksum_file::write(&self.path) } else { Ok(()) };
+        let result = if checksum_file::log_bytes(&self.path) == 0 { checksum_file::write(&self.path) } else { Ok(()) };
         self.connection.execute_batch(sql::UNLOCK).map_err(|e| classify(&self.path, e))?;
-        written
+        result
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -78,7 +78,7 @@ fn predict_missing(estate: &Estate, examine: bool) -> (Vec<Answer>, Baselines, O
                     continue;
                 }
                 let placed = predict::locate(view, &resource.arn)?;
-                let suspect = placed.suspect(scope, &resource.arn, tags);
+                let suspect = placed.to_target(scope, &resource.arn, tags);
                 let guesses = predict::predict(view, &suspect, &weighing, &policy, &missing, on)?;
                 for (key, guess) in missing.into_iter().zip(guesses) {
                     let truth = &estate.truth[&resource.arn][KEYS[key]];
