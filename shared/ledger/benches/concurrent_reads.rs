@@ -34,11 +34,11 @@ const FIRST: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
 fn main() {
     // `cargo bench` passes --bench. `cargo test` does not, and runs a small case to show that the benchmark works.
-    let measured = std::env::args().any(|argument| argument == "--bench");
+    let is_benchmark = std::env::args().any(|argument| argument == "--bench");
     let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
     let mut number = |default: usize| arguments.next().map_or(default, |text| text.parse().expect("a number"));
     let (resources, snapshots) =
-        (number(if measured { 100_000 } else { 2_000 }), number(if measured { 10 } else { 2 }));
+        (number(if is_benchmark { 100_000 } else { 2_000 }), number(if is_benchmark { 10 } else { 2 }));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store = folder.path().join("ledger.sqlite");
     let policy = Policy::parse(include_str!("../../../policies/tagging_policy.json")).expect("the sample policy");
@@ -46,13 +46,13 @@ fn main() {
     write(&mut estate, &store, &policy, 1);
     println!("{} resources, {snapshots} snapshots; microseconds of {QUERIES}", estate.size());
 
-    let rest = Duration::from_secs(if measured { 10 } else { 1 });
-    let idle = query_while(&store, || thread::sleep(rest));
+    let idle_time = Duration::from_secs(if is_benchmark { 10 } else { 1 });
+    let idle = query_while(&store, || thread::sleep(idle_time));
     let path = store.clone();
     let writing =
         query_while(&store, move || (2..2 + snapshots).for_each(|number| write(&mut estate, &path, &policy, number)));
-    let (idle, writing) = (report("idle writer", &idle), report("active writer", &writing));
-    println!("p99 with an active writer: {:.2} times that with an idle one", writing as f64 / idle as f64);
+    let (idle_p99, writing_p99) = (report("idle writer", &idle), report("active writer", &writing));
+    println!("p99 with an active writer: {:.2} times that with an idle one", writing_p99 as f64 / idle_p99 as f64);
 }
 
 const QUERIES: &str = "counts by scope, by rule, and two pages of 50, in one transaction";

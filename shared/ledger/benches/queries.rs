@@ -49,23 +49,27 @@ fn main() {
     let region = Filter { regions: vec!["eu-west-1".parse().expect("a region")], ..Filter::default() };
     let kind = Filter { types: vec!["ec2:instance".parse().expect("a type")], ..Filter::default() };
     let of_account = Filter { accounts: vec![account], ..Filter::default() };
-    let narrow =
+    let all_three =
         Filter { regions: region.regions.clone(), types: kind.types.clone(), accounts: of_account.accounts.clone() };
     println!("{:<34} {:>10} {:>10}", "microseconds", "median", "p99");
     time(&reader, "newest snapshot", |view, _| view.newest().map(drop));
     time(&reader, "scopes (coverage)", |view, s| compliance::list_scopes(view, s).map(drop));
-    for (name, filter) in
-        [("all", &everything), ("region", &region), ("type", &kind), ("account", &of_account), ("all three", &narrow)]
-    {
+    for (name, filter) in [
+        ("all", &everything),
+        ("region", &region),
+        ("type", &kind),
+        ("account", &of_account),
+        ("all three", &all_three),
+    ] {
         time(&reader, &format!("counts by scope, {name}"), |view, s| {
             compliance::count_by_scope(view, s, filter).map(drop)
         });
         time(&reader, &format!("counts by rule, {name}"), |view, s| {
             compliance::count_by_rule(view, s, filter).map(drop)
         });
-        let worst = OrderBySeverity { errors: true, warnings: true };
+        let order = OrderBySeverity { errors: true, warnings: true };
         time(&reader, &format!("page of 50 violations, {name}"), |view, s| {
-            compliance::list_by_severity(view, s, filter, worst, PageStart::FIRST, 50).map(drop)
+            compliance::list_by_severity(view, s, filter, order, PageStart::FIRST, 50).map(drop)
         });
         time(&reader, &format!("page of 50 untagged, {name}"), |view, s| {
             compliance::list_missing_tags(view, s, filter, OrderByMissingTags::default(), PageStart::FIRST, 50)
@@ -81,9 +85,9 @@ fn main() {
 /// Times the queries that read far into a list or compare snapshots.
 fn time_across_snapshots(reader: &LedgerReader, everything: &Filter) {
     let deep = PageStart { rank: 1, key: i64::MAX / 8 };
-    let worst = OrderBySeverity { errors: true, warnings: true };
+    let order = OrderBySeverity { errors: true, warnings: true };
     time(reader, "page of 50 violations, deep", |view, s| {
-        compliance::list_by_severity(view, s, everything, worst, deep, 50).map(drop)
+        compliance::list_by_severity(view, s, everything, order, deep, 50).map(drop)
     });
     time(reader, "diff of the last two snapshots, with tags", |view, s| {
         snapshot_diff::compare(view, &before(view, s)?, s).map(drop)

@@ -19,8 +19,8 @@ const SERVICES: [&str; 6] = [
     "Amazon Relational Database Service",
 ];
 
-/// What is asked on a day: every day of the month before it has the same charges.
-pub(crate) fn harvest(estate: &Estate, today: Date) -> BillCollection {
+/// The bill that a scan of `today` collects. Every day of the last complete month has the same charges.
+pub(crate) fn collect_bill(estate: &Estate, today: Date) -> BillCollection {
     let days = Days::of_month(today.first_of_month().yesterday().unwrap());
     let payer = estate.accounts[0].id.to_string();
     let midnight = jiff::tz::TimeZone::UTC.to_timestamp(today.at(0, 0, 0, 0)).unwrap();
@@ -52,7 +52,8 @@ pub(crate) fn harvest(estate: &Estate, today: Date) -> BillCollection {
     }
 }
 
-/// A day's: ten dollars of each service in each account, half of it by each of two regions, a tenth of it not attributable.
+/// The lines of a day: ten dollars for each service in each account, half of it in each of two regions, and a tenth of it not
+/// attributable.
 fn lines(estate: &Estate, day: Date) -> Vec<BillLine> {
     let line = |part, a: &str, b: &str, dollars: i64| BillLine {
         day,
@@ -82,13 +83,13 @@ fn lines(estate: &Estate, day: Date) -> Vec<BillLine> {
     lines
 }
 
-/// What is used alike: a tenth more of it was billed than there is now.
+/// The usage of resources of the same kind. The billed usage is a tenth more than the current usage.
 fn pools(estate: &Estate, days: Days) -> Vec<UsagePool> {
-    let mut used: BTreeMap<(ResourceType, &str, &str, String), u64> = BTreeMap::new();
+    let mut quantities: BTreeMap<(ResourceType, &str, &str, String), u64> = BTreeMap::new();
     for (scope, listing) in estate.listings() {
         for usage in listing.resources.into_iter().filter_map(|resource| resource.usage) {
-            let alike = (scope.resource_type, scope.account.as_str(), scope.region.as_str(), usage.driver);
-            *used.entry(alike).or_default() += u64::from(usage.quantity);
+            let pool = (scope.resource_type, scope.account.as_str(), scope.region.as_str(), usage.driver);
+            *quantities.entry(pool).or_default() += u64::from(usage.quantity);
         }
     }
     let pool = |((resource_type, account, region, driver), quantity): ((_, &str, &str, _), u64)| {
@@ -102,5 +103,5 @@ fn pools(estate: &Estate, days: Days) -> Vec<UsagePool> {
             units: monthly_units(resource_type, billed, days),
         }
     };
-    used.into_iter().map(pool).collect()
+    quantities.into_iter().map(pool).collect()
 }

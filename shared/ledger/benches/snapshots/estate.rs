@@ -21,9 +21,9 @@ const MIX: [(ResourceType, usize); 8] = [
     (ResourceType::EcsCluster, 1),
 ];
 
-/// Resources in 10,000 that are replaced by new ones and that are retagged, for each snapshot.
+/// Resources in 10,000 that are replaced by new ones, and whose tags change, for each snapshot.
 const REPLACED: u64 = 15;
-const RETAGGED: u64 = 70;
+const TAG_CHANGES: u64 = 70;
 
 /// The resource in a slot of a scope.
 #[derive(Clone, Copy, Default)]
@@ -36,7 +36,7 @@ struct Slot {
 pub(crate) struct Estate {
     pub(crate) accounts: Vec<Account>,
     scopes: Vec<(Scope, Vec<Slot>)>,
-    night: u64,
+    snapshot: u64,
 }
 
 impl Estate {
@@ -44,16 +44,16 @@ impl Estate {
     pub(crate) fn new(size: usize) -> Self {
         let accounts: Vec<Account> = (1..=(size / 10_000).clamp(1, 50)).map(account).collect();
         let share = |percent: usize| (size * percent).div_ceil(100 * accounts.len() * REGIONS.len());
-        let places = accounts.iter().flat_map(|account| REGIONS.map(|region| (account.id.clone(), region)));
+        let regions = accounts.iter().flat_map(|account| REGIONS.map(|region| (account.id.clone(), region)));
         let scope = |account: &AccountId, region: &str, kind| Scope {
             account: account.clone(),
             region: region.parse::<Region>().unwrap(),
             resource_type: kind,
         };
-        let scopes = places.flat_map(|(account, region)| {
+        let scopes = regions.flat_map(|(account, region)| {
             MIX.map(|(kind, percent)| (scope(&account, region, kind), vec![Slot::default(); share(percent)]))
         });
-        Self { scopes: scopes.collect(), accounts, night: 0 }
+        Self { scopes: scopes.collect(), accounts, snapshot: 0 }
     }
 
     pub(crate) fn size(&self) -> usize {
@@ -62,12 +62,12 @@ impl Estate {
 
     /// Applies the changes until the next snapshot.
     pub(crate) fn advance(&mut self) {
-        self.night += 1;
-        for (place, (_, slots)) in self.scopes.iter_mut().enumerate() {
+        self.snapshot += 1;
+        for (position, (_, slots)) in self.scopes.iter_mut().enumerate() {
             for (number, slot) in slots.iter_mut().enumerate() {
-                match mix(&[self.night, place as u64, number as u64]) % 10_000 {
+                match mix(&[self.snapshot, position as u64, number as u64]) % 10_000 {
                     0..REPLACED => *slot = Slot { generation: slot.generation + 1, edits: 0 },
-                    dice if dice < REPLACED + RETAGGED => slot.edits += 1,
+                    number if number < REPLACED + TAG_CHANGES => slot.edits += 1,
                     _ => {}
                 }
             }
@@ -75,8 +75,8 @@ impl Estate {
     }
 
     pub(crate) fn listings(&self) -> impl Iterator<Item = (&Scope, Listing)> {
-        self.scopes.iter().enumerate().map(|(place, (scope, slots))| {
-            let resource = |(number, slot): (usize, &Slot)| resource(scope, place as u64, number as u64, *slot);
+        self.scopes.iter().enumerate().map(|(position, (scope, slots))| {
+            let resource = |(number, slot): (usize, &Slot)| resource(scope, position as u64, number as u64, *slot);
             (scope, Listing { resources: slots.iter().enumerate().map(resource).collect(), gap: None })
         })
     }
@@ -87,19 +87,19 @@ fn account(number: usize) -> Account {
     Account { id, partition: "aws".parse().unwrap(), name: Some(format!("account-{number}")) }
 }
 
-fn resource(scope: &Scope, place: u64, number: u64, slot: Slot) -> Resource {
-    let seed = mix(&[place, number, u64::from(slot.generation)]);
+fn resource(scope: &Scope, position: u64, number: u64, slot: Slot) -> Resource {
+    let seed = mix(&[position, number, u64::from(slot.generation)]);
     let name = format!("app{}-{:x}", seed % 300, seed >> 36);
-    let home = format!("{}:{}", scope.region, scope.account);
+    let prefix = format!("{}:{}", scope.region, scope.account);
     let arn = match scope.resource_type {
-        ResourceType::Ec2Instance => format!("arn:aws:ec2:{home}:instance/i-0{seed:016x}"),
-        ResourceType::Ec2Volume => format!("arn:aws:ec2:{home}:volume/vol-0{seed:016x}"),
-        ResourceType::LambdaFunction => format!("arn:aws:lambda:{home}:function:{name}"),
+        ResourceType::Ec2Instance => format!("arn:aws:ec2:{prefix}:instance/i-0{seed:016x}"),
+        ResourceType::Ec2Volume => format!("arn:aws:ec2:{prefix}:volume/vol-0{seed:016x}"),
+        ResourceType::LambdaFunction => format!("arn:aws:lambda:{prefix}:function:{name}"),
         ResourceType::S3Bucket => format!("arn:aws:s3:::{name}-{}-{}", scope.account, scope.region),
-        ResourceType::EcsService => format!("arn:aws:ecs:{home}:service/main/{name}"),
-        ResourceType::EcsCluster => format!("arn:aws:ecs:{home}:cluster/{name}"),
-        ResourceType::RdsDb => format!("arn:aws:rds:{home}:db:{name}"),
-        ResourceType::RdsCluster => format!("arn:aws:rds:{home}:cluster:{name}"),
+        ResourceType::EcsService => format!("arn:aws:ecs:{prefix}:service/main/{name}"),
+        ResourceType::EcsCluster => format!("arn:aws:ecs:{prefix}:cluster/{name}"),
+        ResourceType::RdsDb => format!("arn:aws:rds:{prefix}:db:{name}"),
+        ResourceType::RdsCluster => format!("arn:aws:rds:{prefix}:cluster:{name}"),
     };
     let created = 1_600_000_000 + i64::try_from(seed % 150_000_000).unwrap();
     Resource {
@@ -107,28 +107,29 @@ fn resource(scope: &Scope, place: u64, number: u64, slot: Slot) -> Resource {
         created_at: Timestamp::from_second(created).ok(),
         tags: Tags::Known(tags(scope, seed, slot.edits, &name)),
         usage: usage(scope, seed),
-        links: links(scope, seed, &home),
+        links: links(scope, seed, &prefix),
     }
 }
 
-/// A hundred security groups and roles in each place, three subnets and a VPC; a volume is one of an instance.
-fn links(scope: &Scope, seed: u64, home: &str) -> Relationships {
+/// Relationships: a hundred security groups and roles in each region of an account, three subnets and a VPC. A volume belongs to an
+/// instance.
+fn links(scope: &Scope, seed: u64, prefix: &str) -> Relationships {
     let id = |text: &[u64]| {
-        let place = home.bytes().fold(0, |hash, byte| mix(&[hash, u64::from(byte)]));
-        format!("0{:016x}", mix(&[place]) ^ mix(text))
+        let position = prefix.bytes().fold(0, |hash, byte| mix(&[hash, u64::from(byte)]));
+        format!("0{:016x}", mix(&[position]) ^ mix(text))
     };
     let group = (RelationshipKind::SecurityGroup, format!("sg-{}", id(&[1, seed % 100])));
     let role = (RelationshipKind::Role, format!("arn:aws:iam::{}:instance-profile/app{}", scope.account, seed % 100));
     let subnet = (RelationshipKind::Subnet, format!("subnet-{}", id(&[2, seed % 3])));
     let vpc = (RelationshipKind::Vpc, format!("vpc-{}", id(&[3])));
-    let named = match scope.resource_type {
+    let related = match scope.resource_type {
         ResourceType::Ec2Instance | ResourceType::LambdaFunction => vec![group, role, subnet, vpc],
         ResourceType::RdsDb | ResourceType::RdsCluster => vec![group, vpc],
         _ => Vec::new(),
     };
     let attached = scope.resource_type == ResourceType::Ec2Volume;
-    let parent = attached.then(|| format!("arn:aws:ec2:{home}:instance/i-0{seed:016x}").parse().unwrap());
-    Relationships::to(parent, named.iter().map(|(kind, name)| (*kind, Some(name.as_str()))))
+    let parent = attached.then(|| format!("arn:aws:ec2:{prefix}:instance/i-0{seed:016x}").parse().unwrap());
+    Relationships::to(parent, related.iter().map(|(kind, name)| (*kind, Some(name.as_str()))))
 }
 
 fn usage(scope: &Scope, seed: u64) -> Option<Usage> {
@@ -149,7 +150,7 @@ fn usage(scope: &Scope, seed: u64) -> Option<Usage> {
     }
 }
 
-/// Some eight tags; a third of the resources breaks the policy, a tenth has a tag that nothing else has.
+/// About eight tags. A third of the resources violates the policy, and a tenth has a tag with a unique value.
 fn tags(scope: &Scope, seed: u64, edits: u16, name: &str) -> TagSet {
     let edited = mix(&[seed, u64::from(edits)]);
     let application = seed % 300;
@@ -179,9 +180,9 @@ fn tags(scope: &Scope, seed: u64, edits: u16, name: &str) -> TagSet {
     pairs.into_iter().collect()
 }
 
-/// SplitMix64 over the words.
-fn mix(text: &[u64]) -> u64 {
-    text.iter().fold(0x9e37_79b9_7f4a_7c15, |state: u64, word| {
+/// A hash of the numbers (SplitMix64).
+fn mix(numbers: &[u64]) -> u64 {
+    numbers.iter().fold(0x9e37_79b9_7f4a_7c15, |state: u64, word| {
         let mut z = (state ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

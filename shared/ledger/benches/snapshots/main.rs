@@ -34,8 +34,8 @@ const FIRST: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
 fn main() {
     // `cargo bench` passes --bench. `cargo test` does not, and runs a small case to show that the benchmark works.
-    let measured = std::env::args().any(|argument| argument == "--bench");
-    let (size, year) = if measured { (100_000, 365) } else { (2_000, 4) };
+    let is_benchmark = std::env::args().any(|argument| argument == "--bench");
+    let (size, year) = if is_benchmark { (100_000, 365) } else { (2_000, 4) };
     let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
     let mut number = |default: usize| arguments.next().map_or(default, |text| text.parse().expect("a number"));
     let (resources, snapshots) = (number(size), number(year));
@@ -69,9 +69,9 @@ fn main() {
     later.sort();
     if let Some(median) = later.get(later.len() / 2) {
         let last = fs::metadata(&store).expect("the ledger").len();
-        let grown = (last - first_size) as f64 / (snapshots - 1) as f64;
-        println!("a later snapshot: median {:.2} s CPU, {:.0} KB", median.as_secs_f64(), grown / 1000.0);
-        let year = first_size as f64 + 364.0 * grown;
+        let growth = (last - first_size) as f64 / (snapshots - 1) as f64;
+        println!("a later snapshot: median {:.2} s CPU, {:.0} KB", median.as_secs_f64(), growth / 1000.0);
+        let year = first_size as f64 + 364.0 * growth;
         println!("at 365 snapshots: {:.2} bytes per resource and snapshot", year / (365.0 * estate.size() as f64));
     }
     train(&store);
@@ -82,14 +82,14 @@ fn train(store: &Path) {
     let before = fs::metadata(store).expect("the ledger").len();
     let mut writer = LedgerWriter::open(store).expect("the ledger opens");
     let start = thread_cpu();
-    let learned = writer.train().expect("evidence").expect("a snapshot");
+    let report = writer.train().expect("a trained model").expect("a snapshot");
     writer.checkpoint().expect("a checkpoint");
-    let spent = thread_cpu() - start;
+    let cpu_time = thread_cpu() - start;
     println!(
         "training: {:.2} s CPU, {} features and {} cases, {} KB more, {} MiB peak memory",
-        spent.as_secs_f64(),
-        learned.features,
-        learned.cases,
+        cpu_time.as_secs_f64(),
+        report.features,
+        report.cases,
         fs::metadata(store).expect("the ledger").len().saturating_sub(before) / 1000,
         peak_memory() / 1024
     );
@@ -103,26 +103,26 @@ fn write(estate: &Estate, store: &Path, policy: &Policy, number: usize, last: bo
     let mut snapshot =
         writer.begin_snapshot(SnapshotHeader { started_at, policy, app_version: "bench" }).expect("a snapshot");
     estate.accounts.iter().for_each(|account| snapshot.add_account(account).expect("an account"));
-    let mut spent = thread_cpu() - start;
+    let mut cpu_time = thread_cpu() - start;
     for (scope, listing) in estate.listings() {
         let start = thread_cpu();
         snapshot.record(scope, &listing).expect("a scope");
-        spent += thread_cpu() - start;
+        cpu_time += thread_cpu() - start;
     }
-    let harvest = last.then(|| bill::harvest(estate, day_of(started_at)));
+    let collection = last.then(|| bill::collect_bill(estate, day_of(started_at)));
     let start = thread_cpu();
-    if let Some(harvest) = harvest {
-        snapshot.record_bill(&BillCollection { asked_at: started_at, ..harvest }).expect("a bill");
+    if let Some(collection) = collection {
+        snapshot.record_bill(&BillCollection { asked_at: started_at, ..collection }).expect("a bill");
     }
     let summary = snapshot.finish(started_at + 1.minute(), 0).expect("a commit");
-    spent += thread_cpu() - start;
+    cpu_time += thread_cpu() - start;
     // Two threads compute the insights.
     let start = process_cpu();
     writer.materialize_insights().expect("stored insights");
-    spent += process_cpu() - start;
+    cpu_time += process_cpu() - start;
     let start = thread_cpu();
     writer.checkpoint().expect("a checkpoint");
-    (spent + (thread_cpu() - start), summary.changes.values().sum())
+    (cpu_time + (thread_cpu() - start), summary.changes.values().sum())
 }
 
 /// CPU time of all threads of this process, also of ended ones, with a resolution of 10 ms.

@@ -1,4 +1,4 @@
-//! Random companies: the owner of each resource is chosen first, and its visible properties after that.
+//! Generates random estates. The owner and the purpose of each resource are chosen first, and its visible properties follow from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use tagledger_model::{
     inventory::{RelationshipKind, Relationships, Resource, Scope, Tags},
 };
 
-/// Every tag that is asked for.
+/// The required tag keys of the policy.
 pub(crate) const KEYS: [&str; 4] = ["CostCenter", "Owner", "Application", "Environment"];
 
 pub(crate) const POLICY: &str = r#"{
@@ -20,7 +20,7 @@ pub(crate) const POLICY: &str = r#"{
     ]
 }"#;
 
-/// A company's resources, and what each should be tagged with.
+/// The resources of an estate, and the correct tags of each.
 #[derive(Default)]
 pub(crate) struct Estate {
     pub(crate) resources: Vec<(Scope, Resource)>,
@@ -28,16 +28,16 @@ pub(crate) struct Estate {
 }
 
 impl Estate {
-    /// Every value that any resource should have.
+    /// All correct values of all resources.
     pub(crate) fn values(&self) -> BTreeSet<String> {
         self.truth.values().flat_map(BTreeMap::values).cloned().collect()
     }
 }
 
-/// Chance.
-pub(crate) struct Dice(u64);
+/// A pseudorandom number generator (xorshift64*).
+pub(crate) struct Rng(u64);
 
-impl Dice {
+impl Rng {
     fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -54,28 +54,28 @@ impl Dice {
     }
 }
 
-/// How a company goes about it.
+/// The parameters of a generated estate. Numbers are percentages.
 #[derive(Clone, Copy)]
-struct Habits {
-    /// Of a hundred resources of a team that is careful, and of one that is not, so many lack a tag.
+struct EstateParameters {
+    /// Tags that are missing: of resources of careful teams, and of resources of careless teams.
     missing: [usize; 2],
-    /// Of a hundred groups, so many lack all tags.
-    bare_groups: usize,
-    /// Of a hundred names, so many are of another application, or say nothing.
-    lying_names: usize,
-    mute_names: usize,
-    /// Of a hundred resources, so many are of a stack, and so many instances of a group.
+    /// Groups whose resources have none of the required tags.
+    untagged_groups: usize,
+    /// Names that contain another application, and names that contain none.
+    misleading_names: usize,
+    generic_names: usize,
+    /// Groups that belong to a stack, and groups whose instances belong to a scaling group.
     stacks: usize,
     groups: usize,
-    /// Whether every application has security groups of its own, else so many share one.
-    shared_security: usize,
-    /// Whether all teams live in one network of each region.
-    one_network: bool,
-    /// Of a hundred values, so many are right in form and wrong in fact.
-    wrong: usize,
-    /// Of a hundred owners, so many are a person of the team.
-    persons: usize,
-    /// Whether an account has one environment.
+    /// Resources in one shared security group instead of the security group of their application.
+    shared_security_groups: usize,
+    /// Whether all teams use one network in each region.
+    single_network: bool,
+    /// Values that are valid and not correct.
+    incorrect_values: usize,
+    /// Owners that are a person of the team.
+    personal_owners: usize,
+    /// Whether each account has one environment.
     accounts_by_environment: bool,
 }
 
@@ -89,7 +89,7 @@ const WORDS: [&str; 40] = [
 const ROLES: [&str; 6] = ["web", "api", "worker", "batch", "cache", "index"];
 const TEAMS: usize = 12;
 
-/// What a resource is for, and whose it is.
+/// The application and the environment of a resource.
 #[derive(Clone, Copy)]
 struct Purpose {
     application: usize,
@@ -101,9 +101,9 @@ impl Purpose {
         self.application % TEAMS
     }
 
-    fn truth(self, habits: Habits, dice: &mut Dice) -> BTreeMap<&'static str, String> {
+    fn truth(self, parameters: EstateParameters, rng: &mut Rng) -> BTreeMap<&'static str, String> {
         let team = self.team();
-        let person = dice.percent(habits.persons).then(|| dice.below(3));
+        let person = rng.percent(parameters.personal_owners).then(|| rng.below(3));
         let owner = match person {
             Some(person) => format!("person{person}.team{team}@corp.example"),
             None => format!("team{team}@corp.example"),
@@ -116,63 +116,65 @@ impl Purpose {
     }
 }
 
-/// Resources that were made together.
-fn group(estate: &mut Estate, habits: Habits, dice: &mut Dice, number: usize) {
-    let purpose = Purpose { application: dice.below(WORDS.len()), environment: dice.below(ENVIRONMENTS.len()) };
-    let account = if habits.accounts_by_environment { purpose.environment } else { dice.below(3) };
+/// Adds resources that were created together.
+fn add_group(estate: &mut Estate, parameters: EstateParameters, rng: &mut Rng, number: usize) {
+    let purpose = Purpose { application: rng.below(WORDS.len()), environment: rng.below(ENVIRONMENTS.len()) };
+    let account = if parameters.accounts_by_environment { purpose.environment } else { rng.below(3) };
     let account = format!("{:012}", 100_000_000_001 + account);
-    let region = ["eu-west-1", "us-east-1"][dice.below(2)];
-    let stack = dice.percent(habits.stacks).then(|| format!("{}-{number}", WORDS[dice.below(WORDS.len())]));
-    let scaling = dice.percent(habits.groups).then(|| format!("asg-{number}"));
-    let bare = dice.percent(habits.bare_groups);
-    // Truth differs within a group only where a person owns one of it.
-    let truth = purpose.truth(habits, dice);
-    for member in 0..1 + dice.below(12) {
+    let region = ["eu-west-1", "us-east-1"][rng.below(2)];
+    let stack = rng.percent(parameters.stacks).then(|| format!("{}-{number}", WORDS[rng.below(WORDS.len())]));
+    let scaling = rng.percent(parameters.groups).then(|| format!("asg-{number}"));
+    let untagged = rng.percent(parameters.untagged_groups);
+    // All resources of a group have the same correct tags.
+    let truth = purpose.truth(parameters, rng);
+    for member in 0..1 + rng.below(12) {
         let kind =
-            ["ec2:instance", "ec2:instance", "ec2:instance", "lambda:function", "rds:db", "s3:bucket"][dice.below(6)];
-        let name = name(purpose, habits, dice, number * 100 + member);
-        let place = Place { account: &account, region, stack: stack.as_deref(), scaling: scaling.as_deref(), bare };
-        let arn = one(estate, habits, dice, purpose, &truth, kind, &name, &place, None);
+            ["ec2:instance", "ec2:instance", "ec2:instance", "lambda:function", "rds:db", "s3:bucket"][rng.below(6)];
+        let name = choose_name(purpose, parameters, rng, number * 100 + member);
+        let placement =
+            Placement { account: &account, region, stack: stack.as_deref(), scaling: scaling.as_deref(), untagged };
+        let arn = add_resource(estate, parameters, rng, purpose, &truth, kind, &name, &placement, None);
         if kind == "ec2:instance" {
-            for _ in 0..dice.below(3) {
-                one(estate, habits, dice, purpose, &truth, "ec2:volume", &name, &place, Some(&arn));
+            for _ in 0..rng.below(3) {
+                add_resource(estate, parameters, rng, purpose, &truth, "ec2:volume", &name, &placement, Some(&arn));
             }
         }
     }
 }
 
-struct Place<'a> {
+struct Placement<'a> {
     account: &'a str,
     region: &'a str,
     stack: Option<&'a str>,
     scaling: Option<&'a str>,
-    bare: bool,
+    untagged: bool,
 }
 
-fn name(purpose: Purpose, habits: Habits, dice: &mut Dice, number: usize) -> String {
-    let role = ROLES[dice.below(ROLES.len())];
-    if dice.percent(habits.mute_names) {
+fn choose_name(purpose: Purpose, parameters: EstateParameters, rng: &mut Rng, number: usize) -> String {
+    let role = ROLES[rng.below(ROLES.len())];
+    if rng.percent(parameters.generic_names) {
         return format!("{role}-{number}");
     }
-    let application = if dice.percent(habits.lying_names) { dice.below(WORDS.len()) } else { purpose.application };
+    let application =
+        if rng.percent(parameters.misleading_names) { rng.below(WORDS.len()) } else { purpose.application };
     let short: String = ENVIRONMENTS[purpose.environment].chars().take(4).collect();
     format!("{}-{short}-{role}-{number}", WORDS[application])
 }
 
 #[expect(clippy::too_many_arguments, reason = "all that decides about one resource")]
-fn one(
+fn add_resource(
     estate: &mut Estate,
-    habits: Habits,
-    dice: &mut Dice,
+    parameters: EstateParameters,
+    rng: &mut Rng,
     purpose: Purpose,
     truth: &BTreeMap<&'static str, String>,
     kind: &str,
     name: &str,
-    place: &Place<'_>,
+    placement: &Placement<'_>,
     parent: Option<&Arn>,
 ) -> Arn {
-    let Place { account, region, .. } = place;
-    let id = format!("0{:016x}", dice.next());
+    let Placement { account, region, .. } = placement;
+    let id = format!("0{:016x}", rng.next());
     let home = format!("{region}:{account}");
     let arn: Arn = match kind {
         "ec2:instance" => format!("arn:aws:ec2:{home}:instance/i-{id}"),
@@ -183,8 +185,8 @@ fn one(
     }
     .parse()
     .unwrap();
-    let tags = tags(habits, dice, purpose, truth, kind, name, place);
-    let links = links(habits, dice, purpose, kind, place, parent);
+    let tags = choose_tags(parameters, rng, purpose, truth, kind, name, placement);
+    let links = choose_relationships(parameters, rng, purpose, kind, placement, parent);
     let scope = Scope {
         account: account.parse().unwrap(),
         region: region.parse().unwrap(),
@@ -202,179 +204,180 @@ fn one(
     arn
 }
 
-fn tags(
-    habits: Habits,
-    dice: &mut Dice,
+fn choose_tags(
+    parameters: EstateParameters,
+    rng: &mut Rng,
     purpose: Purpose,
     truth: &BTreeMap<&'static str, String>,
     kind: &str,
     name: &str,
-    place: &Place<'_>,
+    placement: &Placement<'_>,
 ) -> Vec<(String, String)> {
     let mut tags = Vec::new();
     let mut push = |key: &str, value: &str| tags.push((key.to_owned(), value.to_owned()));
-    if let Some(stack) = place.stack {
+    if let Some(stack) = placement.stack {
         push("aws:cloudformation:stack-name", stack);
     }
-    if let Some(group) = place.scaling.filter(|_| kind == "ec2:instance") {
+    if let Some(group) = placement.scaling.filter(|_| kind == "ec2:instance") {
         push("aws:autoscaling:groupName", group);
     }
     if kind.starts_with("ec2:") {
         push("Name", name);
     }
-    if dice.percent(30) {
+    if rng.percent(30) {
         push("Repository", &format!("git/{}", WORDS[purpose.application]));
     }
-    if dice.percent(20) {
-        push("ManagedBy", ["terraform", "cdk"][dice.below(2)]);
+    if rng.percent(20) {
+        push("ManagedBy", ["terraform", "cdk"][rng.below(2)]);
     }
-    let careless = purpose.team().is_multiple_of(3);
-    let missing = habits.missing[usize::from(careless)];
-    let bare = place.bare || dice.percent(missing / 4);
+    let is_careless = purpose.team().is_multiple_of(3);
+    let missing = parameters.missing[usize::from(is_careless)];
+    let untagged = placement.untagged || rng.percent(missing / 4);
     for (key, value) in truth {
-        if bare || dice.percent(missing) {
+        if untagged || rng.percent(missing) {
             continue;
         }
-        let other = Purpose { application: dice.below(WORDS.len()), environment: dice.below(ENVIRONMENTS.len()) };
-        let invalid =
-            dice.percent(habits.wrong).then(|| other.truth(Habits { persons: 0, ..habits }, dice)[key].clone());
-        push(key, invalid.as_deref().unwrap_or(value));
+        let other = Purpose { application: rng.below(WORDS.len()), environment: rng.below(ENVIRONMENTS.len()) };
+        let incorrect = rng
+            .percent(parameters.incorrect_values)
+            .then(|| other.truth(EstateParameters { personal_owners: 0, ..parameters }, rng)[key].clone());
+        push(key, incorrect.as_deref().unwrap_or(value));
     }
     tags
 }
 
-fn links(
-    habits: Habits,
-    dice: &mut Dice,
+fn choose_relationships(
+    parameters: EstateParameters,
+    rng: &mut Rng,
     purpose: Purpose,
     kind: &str,
-    place: &Place<'_>,
+    placement: &Placement<'_>,
     parent: Option<&Arn>,
 ) -> Relationships {
-    let Place { account, region, .. } = place;
+    let Placement { account, region, .. } = placement;
     let home = format!("{account}-{region}");
-    let network = if habits.one_network { home.clone() } else { format!("{home}-{}", purpose.team() % 4) };
+    let network = if parameters.single_network { home.clone() } else { format!("{home}-{}", purpose.team() % 4) };
     let own = format!("{}-{}", purpose.application, purpose.environment);
-    let security = if dice.percent(habits.shared_security) { "default".to_owned() } else { own };
-    let named = [
+    let security = if rng.percent(parameters.shared_security_groups) { "default".to_owned() } else { own };
+    let candidates = [
         (RelationshipKind::SecurityGroup, format!("sg-{home}-{security}")),
         (RelationshipKind::Role, format!("arn:aws:iam::{account}:role/r{}", purpose.application)),
-        (RelationshipKind::Subnet, format!("subnet-{network}-{}", dice.below(3))),
+        (RelationshipKind::Subnet, format!("subnet-{network}-{}", rng.below(3))),
         (RelationshipKind::Vpc, format!("vpc-{network}")),
     ];
     let connected: &[usize] = match kind {
-        "ec2:instance" if dice.percent(60) => &[0, 1, 2, 3],
+        "ec2:instance" if rng.percent(60) => &[0, 1, 2, 3],
         "ec2:instance" => &[0, 2, 3],
         "lambda:function" => &[1],
         "rds:db" => &[0, 3],
         _ => &[],
     };
-    let neighbours = connected.iter().map(|place| (named[*place].0, Some(named[*place].1.as_str())));
+    let neighbours = connected.iter().map(|index| (candidates[*index].0, Some(candidates[*index].1.as_str())));
     Relationships::to(parent.cloned(), neighbours)
 }
 
-fn company(seed: u64, habits: Habits) -> Estate {
-    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+fn generate_estate(seed: u64, parameters: EstateParameters) -> Estate {
+    let mut rng = Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut estate = Estate::default();
     for number in 0..400 {
-        group(&mut estate, habits, &mut dice, number);
+        add_group(&mut estate, parameters, &mut rng, number);
     }
     estate
 }
 
-/// Names, networks and security groups follow from what a resource is for.
+/// An estate whose names, networks and security groups follow from the purpose of the resources.
 pub(crate) fn clean(seed: u64) -> Estate {
     let missing = [8, 15];
-    company(
+    generate_estate(
         seed,
-        Habits {
+        EstateParameters {
             missing,
-            bare_groups: 6,
-            lying_names: 0,
-            mute_names: 5,
+            untagged_groups: 6,
+            misleading_names: 0,
+            generic_names: 5,
             stacks: 40,
             groups: 30,
-            shared_security: 5,
-            one_network: false,
-            wrong: 0,
-            persons: 0,
+            shared_security_groups: 5,
+            single_network: false,
+            incorrect_values: 0,
+            personal_owners: 0,
             accounts_by_environment: true,
         },
     )
 }
 
-/// Names are copied from elsewhere or say nothing, and who is careless lacks most.
+/// An estate with misleading and generic names, in which careless teams omit many tags.
 pub(crate) fn messy(seed: u64) -> Estate {
     let missing = [10, 45];
-    company(
+    generate_estate(
         seed,
-        Habits {
+        EstateParameters {
             missing,
-            bare_groups: 15,
-            lying_names: 35,
-            mute_names: 25,
+            untagged_groups: 15,
+            misleading_names: 35,
+            generic_names: 25,
             stacks: 25,
             groups: 25,
-            shared_security: 30,
-            one_network: false,
-            wrong: 4,
-            persons: 10,
+            shared_security_groups: 30,
+            single_network: false,
+            incorrect_values: 4,
+            personal_owners: 10,
             accounts_by_environment: true,
         },
     )
 }
 
-/// All teams in the same networks and accounts, most behind one security group, some under a person's name.
+/// An estate in which all teams share networks and accounts, most resources share a security group, and some owners are persons.
 pub(crate) fn shared_networks(seed: u64) -> Estate {
     let missing = [12, 30];
-    company(
+    generate_estate(
         seed,
-        Habits {
+        EstateParameters {
             missing,
-            bare_groups: 10,
-            lying_names: 5,
-            mute_names: 30,
+            untagged_groups: 10,
+            misleading_names: 5,
+            generic_names: 30,
             stacks: 30,
             groups: 35,
-            shared_security: 65,
-            one_network: true,
-            wrong: 3,
-            persons: 25,
+            shared_security_groups: 65,
+            single_network: true,
+            incorrect_values: 3,
+            personal_owners: 25,
             accounts_by_environment: false,
         },
     )
 }
 
-/// Every value by chance, whatever the resource is.
+/// An estate in which all tag values are random.
 pub(crate) fn no_signal(seed: u64) -> Estate {
     let mut estate = clean(seed);
-    let mut dice = Dice(seed | 1);
+    let mut rng = Rng(seed | 1);
     for (_, resource) in &mut estate.resources {
         let Tags::Known(tags) = &resource.tags else { continue };
-        let purpose = Purpose { application: dice.below(WORDS.len()), environment: dice.below(ENVIRONMENTS.len()) };
-        let mut by_chance = purpose.truth(Habits { persons: 0, ..CHANCE }, &mut dice);
-        by_chance.insert("Owner", format!("team{}@corp.example", dice.below(TEAMS)));
-        by_chance.insert("CostCenter", format!("CC-{}00", 1 + dice.below(5)));
+        let purpose = Purpose { application: rng.below(WORDS.len()), environment: rng.below(ENVIRONMENTS.len()) };
+        let mut random_tags = purpose.truth(EstateParameters { personal_owners: 0, ..RANDOM }, &mut rng);
+        random_tags.insert("Owner", format!("team{}@corp.example", rng.below(TEAMS)));
+        random_tags.insert("CostCenter", format!("CC-{}00", 1 + rng.below(5)));
         let changed = tags
             .iter()
             .filter(|(key, _)| *key != "Repository")
-            .map(|(key, value)| (key.to_owned(), by_chance.get(key).cloned().unwrap_or_else(|| value.to_owned())));
+            .map(|(key, value)| (key.to_owned(), random_tags.get(key).cloned().unwrap_or_else(|| value.to_owned())));
         resource.tags = Tags::Known(changed.collect());
-        estate.truth.insert(resource.arn.clone(), by_chance);
+        estate.truth.insert(resource.arn.clone(), random_tags);
     }
     estate
 }
 
-const CHANCE: Habits = Habits {
+const RANDOM: EstateParameters = EstateParameters {
     missing: [0, 0],
-    bare_groups: 0,
-    lying_names: 0,
-    mute_names: 0,
+    untagged_groups: 0,
+    misleading_names: 0,
+    generic_names: 0,
     stacks: 0,
     groups: 0,
-    shared_security: 0,
-    one_network: false,
-    wrong: 0,
-    persons: 0,
+    shared_security_groups: 0,
+    single_network: false,
+    incorrect_values: 0,
+    personal_owners: 0,
     accounts_by_environment: false,
 };

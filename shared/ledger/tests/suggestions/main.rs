@@ -1,5 +1,5 @@
-//! Suggestions on simulated estates whose missing values are known to the test only. The confidence of a suggestion is
-//! its measured accuracy, and nothing is suggested where the estate has no evidence.
+//! Predictions on generated estates whose missing values only the test knows. The confidence of a prediction must be its measured
+//! accuracy, and nothing may be predicted when the estate has no evidence.
 
 #[cfg(test)]
 mod datasets;
@@ -15,52 +15,52 @@ mod tests {
 
     use crate::{
         datasets::{Estate, clean, messy, no_signal, shared_networks},
-        predictions::{Answer, Baselines, ask, examined},
+        predictions::{Answer, Baselines, predict_with_report, predict_without_report},
     };
 
-    /// Estates of these seeds were never looked at while the model was made.
+    /// Seeds of estates that were not used when the model was developed.
     const SEEDS: [u64; 2] = [70_001, 80_002];
 
-    /// What the ledger says of every tag that is missing, all estates of one kind together.
+    /// The predictions of all missing tags, of all estates of one kind together.
     fn predict_all(make: fn(u64) -> Estate) -> (Vec<Answer>, Baselines) {
         let (mut answers, mut baselines) = (Vec::new(), Baselines::default());
         for seed in SEEDS {
             let estate = make(seed);
-            let (more, of_this) = ask(&estate);
+            let (more, of_estate) = predict_without_report(&estate);
             answers.extend(more);
-            baselines += of_this;
+            baselines += of_estate;
         }
         (answers, baselines)
     }
 
-    fn graded(answers: &[Answer]) -> ReliabilityReport {
+    fn grade_answers(answers: &[Answer]) -> ReliabilityReport {
         let graded: Vec<_> = answers.iter().filter_map(|answer| answer.graded).collect();
         evaluate_predictions(&graded, CONFIDENCE_THRESHOLD)
     }
 
-    /// What must hold of an estate where something is to be known.
+    /// Checks the coverage, precision, calibration and accuracy of the predictions for a kind of estate.
     #[track_caller]
-    fn holds(name: &str, make: fn(u64) -> Estate, margin: f64) {
+    fn assert_accuracy(name: &str, make: fn(u64) -> Estate, margin: f64) {
         let (answers, baselines) = predict_all(make);
-        let grades = graded(&answers);
+        let grades = grade_answers(&answers);
         let best = baselines.best();
-        let sure = grades.at_thresholds.iter().find(|at_least| at_least.confidence == 0.9).unwrap();
-        let (precision, bound) = (sure.precision.unwrap(), sure.lower_bound.unwrap());
+        let confident = grades.at_thresholds.iter().find(|at_least| at_least.confidence == 0.9).unwrap();
+        let (precision, bound) = (confident.precision.unwrap(), confident.lower_bound.unwrap());
         let error = grades.expected_calibration_error.unwrap();
-        // The accuracy is over all missing tags, also those of which nothing is known.
-        let right = answers.iter().filter(|answer| answer.graded.is_some_and(|graded| graded.is_correct)).count();
-        #[expect(clippy::cast_precision_loss, reason = "thousands")]
-        let accuracy = right as f64 / answers.len() as f64;
+        // The accuracy is over all missing tags, also those without a prediction.
+        let correct = answers.iter().filter(|answer| answer.graded.is_some_and(|graded| graded.is_correct)).count();
+        #[expect(clippy::cast_precision_loss, reason = "the counts are thousands")]
+        let accuracy = correct as f64 / answers.len() as f64;
         println!(
             "{name}: {} missing, accuracy {accuracy:.3} (best baseline {best:.3}), coverage {:.3}, precision {:.3}, at 0.9: {} with {precision:.3} (>= {bound:.3}), calibration error {error:.3}, Brier {:.3}",
             answers.len(),
             grades.coverage.unwrap(),
             grades.precision.unwrap(),
-            sure.suggestions,
+            confident.suggestions,
             grades.brier.unwrap(),
         );
-        assert!(sure.suggestions >= 200, "{name}: {sure:?}");
-        assert!(precision >= 0.9 && bound >= 0.85, "{name}: {sure:?}");
+        assert!(confident.suggestions >= 200, "{name}: {confident:?}");
+        assert!(precision >= 0.9 && bound >= 0.85, "{name}: {confident:?}");
         assert!(error <= 0.05, "{name}: {error} {:#?}", grades.reliability);
         assert!(accuracy >= best + margin, "{name}: {accuracy} against {best}");
     }
@@ -69,21 +69,21 @@ mod tests {
     /// predictions have a precision of at least 0.9, and the calibration error is at most 0.05.
     #[test]
     fn clean_conventions_give_accurate_predictions() {
-        holds("clean", clean, 0.4);
+        assert_accuracy("clean", clean, 0.4);
     }
 
     /// Where many names are misleading, confident predictions still have a precision of at least 0.9 and a calibration
     /// error of at most 0.05.
     #[test]
     fn misleading_names_keep_confident_precision() {
-        holds("messy", messy, 0.4);
+        assert_accuracy("messy", messy, 0.4);
     }
 
     /// Where teams share networks and security groups, confident predictions still have a precision of at least 0.9 and
     /// a calibration error of at most 0.05.
     #[test]
     fn shared_networks_keep_confident_precision() {
-        holds("shared networks", shared_networks, 0.4);
+        assert_accuracy("shared networks", shared_networks, 0.4);
     }
 
     /// Where tag values are random, at most two percent of the missing tags get a prediction above the confidence
@@ -106,16 +106,22 @@ mod tests {
     fn cross_validation_does_not_overstate_precision() {
         for make in [clean, messy, shared_networks] {
             let estate = make(SEEDS[1]);
-            let (answers, baselines, found) = examined(&estate);
-            let sure = |grades: &ReliabilityReport| {
+            let (answers, baselines, found) = predict_with_report(&estate);
+            let confident = |grades: &ReliabilityReport| {
                 grades.at_thresholds.iter().find(|at_least| at_least.confidence == 0.9).cloned()
             };
-            let (truth, claim) = (sure(&graded(&answers)).unwrap(), sure(&found.overall.as_tags_are_missing).unwrap());
+            let (truth, claim) =
+                (confident(&grade_answers(&answers)).unwrap(), confident(&found.overall.as_tags_are_missing).unwrap());
             assert!(claim.precision.unwrap() <= truth.precision.unwrap() + 0.01, "{claim:?} against {truth:?}");
-            let hidden = &found.overall.whole_groups_hidden;
-            let most = found.overall.baselines;
-            let best = [most.estate_majority, most.account_majority, most.vpc_majority].map(Option::unwrap);
-            assert!(hidden.accuracy.unwrap() > best.into_iter().fold(0.0, f64::max) + 0.2, "{hidden:?} {baselines:?}");
+            let masked_groups = &found.overall.whole_groups_hidden;
+            let baseline_shares = found.overall.baselines;
+            let best =
+                [baseline_shares.estate_majority, baseline_shares.account_majority, baseline_shares.vpc_majority]
+                    .map(Option::unwrap);
+            assert!(
+                masked_groups.accuracy.unwrap() > best.into_iter().fold(0.0, f64::max) + 0.2,
+                "{masked_groups:?} {baselines:?}"
+            );
             assert_eq!(found.tags.len(), 4);
         }
     }
@@ -124,10 +130,10 @@ mod tests {
     #[test]
     fn predicted_values_exist_in_dataset() {
         let estate = messy(SEEDS[0]);
-        let (answers, _) = ask(&estate);
-        let known = estate.values();
+        let (answers, _) = predict_without_report(&estate);
+        let correct_values = estate.values();
         for answer in answers {
-            assert!(answer.value.is_none_or(|value| known.contains(&value)));
+            assert!(answer.value.is_none_or(|value| correct_values.contains(&value)));
         }
     }
 

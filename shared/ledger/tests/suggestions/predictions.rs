@@ -16,17 +16,17 @@ use tagledger_policy::Policy;
 
 use crate::datasets::{Estate, KEYS, POLICY};
 
-/// What is said of one missing tag.
+/// The prediction of one missing tag.
 pub(crate) struct Answer {
     pub(crate) value: Option<String>,
-    /// None where nothing is known at all.
+    /// None without a prediction.
     pub(crate) graded: Option<GradedPrediction>,
 }
 
-/// How often simple rules would have been right.
+/// How often the values of simple rules are correct.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Baselines {
-    asked: usize,
+    cases: usize,
     estate: usize,
     account: usize,
     vpc: usize,
@@ -34,7 +34,7 @@ pub(crate) struct Baselines {
 
 impl AddAssign for Baselines {
     fn add_assign(&mut self, other: Self) {
-        self.asked += other.asked;
+        self.cases += other.cases;
         self.estate += other.estate;
         self.account += other.account;
         self.vpc += other.vpc;
@@ -42,50 +42,50 @@ impl AddAssign for Baselines {
 }
 
 impl Baselines {
-    #[expect(clippy::cast_precision_loss, reason = "thousands")]
+    #[expect(clippy::cast_precision_loss, reason = "the counts are thousands")]
     pub(crate) fn best(self) -> f64 {
-        [self.estate, self.account, self.vpc].into_iter().max().unwrap_or_default() as f64 / self.asked.max(1) as f64
+        [self.estate, self.account, self.vpc].into_iter().max().unwrap_or_default() as f64 / self.cases.max(1) as f64
     }
 }
 
-/// Writes a night, learns, and asks about every tag that is missing.
-pub(crate) fn ask(estate: &Estate) -> (Vec<Answer>, Baselines) {
+/// Records a snapshot, trains the model, and predicts every missing tag.
+pub(crate) fn predict_without_report(estate: &Estate) -> (Vec<Answer>, Baselines) {
     let (answers, baselines, _) = predict_missing(estate, false);
     (answers, baselines)
 }
 
-/// The same with what the ledger finds when it examines itself.
-pub(crate) fn examined(estate: &Estate) -> (Vec<Answer>, Baselines, EvaluationReport) {
+/// The same, with the report of the cross-validation.
+pub(crate) fn predict_with_report(estate: &Estate) -> (Vec<Answer>, Baselines, EvaluationReport) {
     let (answers, baselines, found) = predict_missing(estate, true);
     (answers, baselines, found.unwrap())
 }
 
-fn predict_missing(estate: &Estate, examine: bool) -> (Vec<Answer>, Baselines, Option<EvaluationReport>) {
+fn predict_missing(estate: &Estate, validate: bool) -> (Vec<Answer>, Baselines, Option<EvaluationReport>) {
     let folder = tempfile::tempdir().unwrap();
     let (store, policy) = (folder.path().join("ledger.sqlite"), Policy::parse(POLICY).unwrap());
     record(&store, &policy, estate);
     let on = Date::constant(2026, 11, 1);
-    let majority = Majority::of(estate);
+    let majority = Majority::count(estate);
     let (mut answers, mut baselines) = (Vec::new(), Baselines::default());
     LedgerReader::new(&store)
         .read(|view| {
             let newest = view.newest()?.unwrap();
-            let weighing = predict::load_model(view, &newest)?.expect("something was learnt");
+            let model = predict::load_model(view, &newest)?.expect("a trained model");
             for (scope, resource) in &estate.resources {
                 let Tags::Known(tags) = &resource.tags else { continue };
                 let missing: Vec<usize> = (0..KEYS.len()).filter(|key| tags.get(KEYS[*key]).is_none()).collect();
                 if missing.is_empty() {
                     continue;
                 }
-                let placed = predict::locate(view, &resource.arn)?;
-                let suspect = placed.to_target(scope, &resource.arn, tags);
-                let guesses = predict::predict(view, &suspect, &weighing, &policy, &missing, on)?;
-                for (key, guess) in missing.into_iter().zip(guesses) {
+                let context = predict::locate(view, &resource.arn)?;
+                let target = context.to_target(scope, &resource.arn, tags);
+                let predictions = predict::predict(view, &target, &model, &policy, &missing, on)?;
+                for (key, prediction) in missing.into_iter().zip(predictions) {
                     let truth = &estate.truth[&resource.arn][KEYS[key]];
-                    let value = guess.as_ref().map(|guess| guess.value.clone());
-                    let graded = guess.map(|guess| GradedPrediction {
-                        confidence: guess.confidence,
-                        is_correct: guess.value == *truth,
+                    let value = prediction.as_ref().map(|prediction| prediction.value.clone());
+                    let graded = prediction.map(|prediction| GradedPrediction {
+                        confidence: prediction.confidence,
+                        is_correct: prediction.value == *truth,
                     });
                     answers.push(Answer { value, graded });
                     majority.grade(scope, resource, key, truth, &mut baselines);
@@ -94,7 +94,7 @@ fn predict_missing(estate: &Estate, examine: bool) -> (Vec<Answer>, Baselines, O
             Ok(())
         })
         .unwrap();
-    let found = examine.then(|| LedgerReader::new(&store).cross_validate(CONFIDENCE_THRESHOLD).unwrap().unwrap());
+    let found = validate.then(|| LedgerReader::new(&store).cross_validate(CONFIDENCE_THRESHOLD).unwrap().unwrap());
     (answers, baselines, found)
 }
 
@@ -116,44 +116,44 @@ fn record(store: &std::path::Path, policy: &Policy, estate: &Estate) {
     writer.train().unwrap().unwrap();
 }
 
-/// The most frequent value of everything, of each account and of each VPC.
+/// The most frequent value of each tag in the estate, in each account and in each VPC.
 struct Majority(HashMap<(String, usize), BTreeMap<String, usize>>);
 
 impl Majority {
-    fn of(estate: &Estate) -> Self {
+    fn count(estate: &Estate) -> Self {
         let mut counts: HashMap<(String, usize), BTreeMap<String, usize>> = HashMap::new();
         for (scope, resource) in &estate.resources {
             let Tags::Known(tags) = &resource.tags else { continue };
-            for (key, value) in values(tags) {
-                for place in places(scope, resource) {
-                    *counts.entry((place, key)).or_default().entry(value.clone()).or_default() += 1;
+            for (key, value) in list_values(tags) {
+                for group in list_groups(scope, resource) {
+                    *counts.entry((group, key)).or_default().entry(value.clone()).or_default() += 1;
                 }
             }
         }
         Self(counts)
     }
 
-    fn top(&self, place: &str, key: usize) -> Option<&str> {
-        let counts = self.0.get(&(place.to_owned(), key))?;
+    fn top(&self, group: &str, key: usize) -> Option<&str> {
+        let counts = self.0.get(&(group.to_owned(), key))?;
         counts.iter().max_by_key(|(_, count)| **count).map(|(value, _)| value.as_str())
     }
 
     fn grade(&self, scope: &Scope, resource: &Resource, key: usize, truth: &str, into: &mut Baselines) {
-        let right = |place: Option<&String>| place.and_then(|place| self.top(place, key)) == Some(truth);
-        let places = places(scope, resource);
-        into.asked += 1;
-        into.estate += usize::from(right(places.first()));
-        into.account += usize::from(right(places.get(1)));
-        into.vpc += usize::from(right(places.get(2).or(places.get(1))));
+        let is_correct = |group: Option<&String>| group.and_then(|group| self.top(group, key)) == Some(truth);
+        let groups = list_groups(scope, resource);
+        into.cases += 1;
+        into.estate += usize::from(is_correct(groups.first()));
+        into.account += usize::from(is_correct(groups.get(1)));
+        into.vpc += usize::from(is_correct(groups.get(2).or(groups.get(1))));
     }
 }
 
-fn values(tags: &TagSet) -> Vec<(usize, String)> {
-    let value = |(place, key): (usize, &&str)| Some((place, tags.get(key)?.to_owned()));
+fn list_values(tags: &TagSet) -> Vec<(usize, String)> {
+    let value = |(index, key): (usize, &&str)| Some((index, tags.get(key)?.to_owned()));
     KEYS.iter().enumerate().filter_map(value).collect()
 }
 
-fn places(scope: &Scope, resource: &Resource) -> Vec<String> {
+fn list_groups(scope: &Scope, resource: &Resource) -> Vec<String> {
     let vpc = resource.links.neighbours.iter().find(|neighbour| neighbour.kind == RelationshipKind::Vpc);
     ["estate".to_owned(), scope.account.to_string()].into_iter().chain(vpc.map(|vpc| vpc.name.clone())).collect()
 }
