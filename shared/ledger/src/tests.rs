@@ -48,26 +48,26 @@ const POLICY: &str = r#"{
     "exemptions": [{ "resource_arn": "arn:aws:s3:::legacy-*", "reason": "frozen" }]
 }"#;
 
-const GOOD: &[(&str, &str)] = &[("Owner", "a@b.example"), ("Environment", "production"), ("Name", "web-1")];
+const COMPLIANT: &[(&str, &str)] = &[("Owner", "a@b.example"), ("Environment", "production"), ("Name", "web-1")];
 
-const SHORT: &[(&str, &str)] = &[("Owner", "a@b.example"), ("Environment", "Production")];
+const INVALID_VALUE: &[(&str, &str)] = &[("Owner", "a@b.example"), ("Environment", "Production")];
 
-const OWNERLESS: &[(&str, &str)] = &[("owner ", "a@b.example"), ("Environment", "staging")];
+const MISSPELLED_KEY: &[(&str, &str)] = &[("owner ", "a@b.example"), ("Environment", "staging")];
 
-const BARE: &[(&str, &str)] = &[];
+const UNTAGGED: &[(&str, &str)] = &[];
 
-/// A ledger in a folder of its own, with nights on consecutive days.
+/// A ledger in a temporary folder, with snapshots on consecutive days.
 pub(crate) struct TestLedger {
     folder: tempfile::TempDir,
     policy: Policy,
     app_version: &'static str,
-    nights: i64,
+    snapshots: i64,
 }
 
 impl TestLedger {
     fn new() -> Self {
         let (folder, policy) = (tempfile::tempdir().unwrap(), Policy::parse(POLICY).unwrap());
-        Self { folder, policy, app_version: "test", nights: 0 }
+        Self { folder, policy, app_version: "test", snapshots: 0 }
     }
 
     fn path(&self) -> PathBuf {
@@ -86,62 +86,62 @@ impl TestLedger {
         self.sql().query_row(query, [], |row| row.get(0)).unwrap()
     }
 
-    /// One night of these listings, 24 hours after the one before.
+    /// Records a snapshot of these listings, 24 hours after the previous one.
     fn record_snapshot(&mut self, listings: &[(Scope, Listing)]) -> SnapshotSummary {
-        self.write(listings, |_| Ok(()))
+        self.record_with(listings, |_| Ok(()))
     }
 
-    /// The same, of a scan that was narrowed to these scopes.
-    fn narrowed(&mut self, listings: &[(Scope, Listing)]) -> SnapshotSummary {
-        self.write(listings, |night| night.carry_over_rest())
+    /// Records a snapshot of a scan that was narrowed to these scopes.
+    fn record_narrowed(&mut self, listings: &[(Scope, Listing)]) -> SnapshotSummary {
+        self.record_with(listings, |snapshot| snapshot.carry_over_rest())
     }
 
-    fn write(
+    fn record_with(
         &mut self,
         listings: &[(Scope, Listing)],
         end: impl FnOnce(&mut SnapshotWriter<'_>) -> Result<(), LedgerError>,
     ) -> SnapshotSummary {
-        let (writer, summary) = self.write_in_the_log(listings, end);
+        let (writer, summary) = self.record_without_checkpoint(listings, end);
         writer.checkpoint().unwrap();
         summary
     }
 
-    /// Learns from the newest night.
-    fn learn(&self) -> Option<TrainReport> {
+    /// Trains the model on the newest snapshot.
+    fn train(&self) -> Option<TrainReport> {
         let mut writer = LedgerWriter::open(&self.path()).unwrap();
-        let learned = writer.train().unwrap();
+        let report = writer.train().unwrap();
         writer.checkpoint().unwrap();
-        learned
+        report
     }
 
-    /// Tells of the nights that nobody told yet.
+    /// Stores the insights of the snapshots that have none.
     fn materialize_insights(&self) {
         let mut writer = LedgerWriter::open(&self.path()).unwrap();
         writer.materialize_insights().unwrap();
         writer.checkpoint().unwrap();
     }
 
-    /// One night that stays in the log as long as somebody reads.
+    /// Records a snapshot that stays in the write-ahead log.
     fn record_in_log(&mut self, listings: &[(Scope, Listing)]) -> SnapshotSummary {
-        self.write_in_the_log(listings, |_| Ok(())).1
+        self.record_without_checkpoint(listings, |_| Ok(())).1
     }
 
-    fn write_in_the_log(
+    fn record_without_checkpoint(
         &mut self,
         listings: &[(Scope, Listing)],
         end: impl FnOnce(&mut SnapshotWriter<'_>) -> Result<(), LedgerError>,
     ) -> (LedgerWriter, SnapshotSummary) {
-        self.nights += 1;
-        let started_at = Timestamp::constant(1_767_225_600, 0) + (24 * self.nights).hours();
+        self.snapshots += 1;
+        let started_at = Timestamp::constant(1_767_225_600, 0) + (24 * self.snapshots).hours();
         let mut writer = LedgerWriter::open(&self.path()).unwrap();
         let header = SnapshotHeader { started_at, policy: &self.policy, app_version: self.app_version };
-        let mut night = writer.begin_snapshot(header).unwrap();
-        night.add_account(&account()).unwrap();
+        let mut snapshot = writer.begin_snapshot(header).unwrap();
+        snapshot.add_account(&account()).unwrap();
         for (scope, listing) in listings {
-            night.record(scope, listing).unwrap();
+            snapshot.record(scope, listing).unwrap();
         }
-        end(&mut night).unwrap();
-        let summary = night.finish(started_at + 1.minute(), 10).unwrap();
+        end(&mut snapshot).unwrap();
+        let summary = snapshot.finish(started_at + 1.minute(), 10).unwrap();
         (writer, summary)
     }
 }
@@ -191,11 +191,11 @@ fn gap(reason: GapReason) -> Gap {
     Gap { reason, operation: "ec2:DescribeInstances".to_owned(), message: "You are not authorized.".to_owned() }
 }
 
-fn broken(resources: Vec<Resource>) -> Listing {
+fn incomplete(resources: Vec<Resource>) -> Listing {
     Listing { resources, gap: Some(gap(GapReason::Denied)) }
 }
 
-/// Two nights that fill every table and show every state.
+/// Two snapshots that fill every table and have resources in every state.
 fn representative() -> TestLedger {
     let mut ledger = TestLedger::new();
     let buckets = scope("eu-west-1", "s3:bucket");
@@ -203,29 +203,29 @@ fn representative() -> TestLedger {
     let volume = Resource {
         arn: "arn:aws:ec2:eu-west-1:111122223333:volume/vol-1".parse().unwrap(),
         created_at: None,
-        tags: tagged(GOOD),
+        tags: tagged(COMPLIANT),
         usage: Some(Usage { driver: "gp3".to_owned(), quantity: 8 }),
         links: Relationships::to(Some(instance("1", &[]).arn), [(RelationshipKind::Vpc, Some("vpc-1"))]),
     };
     let unread = Tags::Unknown(gap(GapReason::Throttled));
     let first = [
-        (instances(), complete(vec![instance("1", GOOD), instance("2", SHORT), instance("3", BARE)])),
-        (buckets.clone(), complete(vec![bucket("legacy-1", tagged(BARE)), bucket("b", unread.clone())])),
+        (instances(), complete(vec![instance("1", COMPLIANT), instance("2", INVALID_VALUE), instance("3", UNTAGGED)])),
+        (buckets.clone(), complete(vec![bucket("legacy-1", tagged(UNTAGGED)), bucket("b", unread.clone())])),
         (volumes.clone(), complete(vec![volume.clone()])),
     ];
-    ledger.write(&first, |night| night.record_bill(&bill::earlier_harvest()));
+    ledger.record_with(&first, |snapshot| snapshot.record_bill(&bill::earlier_bill()));
     let second = [
-        (instances(), complete(vec![instance("1", GOOD), instance("2", GOOD), instance("4", GOOD)])),
-        (buckets, complete(vec![bucket("legacy-1", tagged(BARE)), bucket("b", unread)])),
+        (instances(), complete(vec![instance("1", COMPLIANT), instance("2", COMPLIANT), instance("4", COMPLIANT)])),
+        (buckets, complete(vec![bucket("legacy-1", tagged(UNTAGGED)), bucket("b", unread)])),
         (volumes, complete(vec![volume])),
     ];
-    ledger.write(&second, |night| {
+    ledger.record_with(&second, |snapshot| {
         let principal = "arn:aws:iam::111122223333:user/bob".to_owned();
-        let creation = Creation { arn: instance("1", GOOD).arn, principal };
-        night.record_creators(&instances(), &[creation], Some(Timestamp::UNIX_EPOCH))?;
-        night.record_bill(&bill::harvest())
+        let creation = Creation { arn: instance("1", COMPLIANT).arn, principal };
+        snapshot.record_creators(&instances(), &[creation], Some(Timestamp::UNIX_EPOCH))?;
+        snapshot.record_bill(&bill::bill_collection())
     });
-    ledger.learn().unwrap();
+    ledger.train().unwrap();
     ledger.materialize_insights();
     ledger
 }

@@ -34,9 +34,9 @@ pub struct ComplianceCounts {
 impl ComplianceCounts {
     /// compliant / (compliant + non-compliant), 0 to 1; none, and not 1, when no resource was evaluated.
     pub fn score(&self) -> Option<f64> {
-        let judged = self.compliant + self.non_compliant;
+        let evaluated = self.compliant + self.non_compliant;
         #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-        (judged > 0).then(|| self.compliant as f64 / judged as f64)
+        (evaluated > 0).then(|| self.compliant as f64 / evaluated as f64)
     }
 
     /// The number of resources in all states.

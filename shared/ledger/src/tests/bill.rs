@@ -13,7 +13,7 @@ use crate::{
         bill_query::{self, sum_lines},
     },
     model::bill::{BillCollection, BillGap, BillLine, BillPart, Line, MonthBill},
-    tests::{GOOD, POLICY, TestLedger, complete, instance, instances, representative, resource_costs},
+    tests::{COMPLIANT, POLICY, TestLedger, complete, instance, instances, representative, resource_costs},
     write::writer::LedgerWriter,
 };
 
@@ -33,7 +33,7 @@ fn month(first: Date, open_from: Option<Date>, lines: &[(Date, BillPart, &str, &
 }
 
 /// Two months with every part, a tag, a gap, and two currencies.
-pub(crate) fn harvest() -> BillCollection {
+pub(crate) fn bill_collection() -> BillCollection {
     let (november, december) = (date(2025, 11, 30), date(2025, 12, 31));
     BillCollection {
         asked_at: Timestamp::constant(1_767_398_400, 0),
@@ -66,7 +66,7 @@ pub(crate) fn harvest() -> BillCollection {
 }
 
 /// December as it was read a day before.
-pub(crate) fn earlier_harvest() -> BillCollection {
+pub(crate) fn earlier_bill() -> BillCollection {
     let day = date(2025, 12, 31);
     let december = month(date(2025, 12, 1), Some(day), &[(day, BillPart::Charges, "AWS Lambda", "Usage", "USD", 60)]);
     let asked_at = Timestamp::constant(1_767_312_000, 0);
@@ -74,7 +74,7 @@ pub(crate) fn earlier_harvest() -> BillCollection {
     BillCollection { asked_at, requests: 1, months: vec![december], ..BillCollection::default() }
 }
 
-/// Nine days of different lines, some of them nothing.
+/// A ledger with nine days of different lines, some of which have an amount of zero.
 fn nine_days() -> TestLedger {
     let mut lines = Vec::new();
     for day in 1..=9_i8 {
@@ -89,8 +89,14 @@ fn nine_days() -> TestLedger {
     }
     let mut ledger = TestLedger::new();
     let months = vec![month(date(2025, 12, 1), None, &lines)];
-    ledger.write(&[(instances(), complete(vec![instance("1", GOOD)]))], |snapshot| {
-        snapshot.record_bill(&BillCollection { months, resource_costs: None, tags: None, gap: None, ..harvest() })
+    ledger.record_with(&[(instances(), complete(vec![instance("1", COMPLIANT)]))], |snapshot| {
+        snapshot.record_bill(&BillCollection {
+            months,
+            resource_costs: None,
+            tags: None,
+            gap: None,
+            ..bill_collection()
+        })
     });
     ledger
 }
@@ -105,27 +111,27 @@ fn cached_sums_equal_ledger_and_omit_partial_days() {
     let (first, end, lines): (i64, i64, u32) =
         db.query_row(range, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
     assert!(lines > 40);
-    let mut told_of = 0;
-    for most in [lines + 1, lines, lines - 1, lines / 2, 1] {
-        let held = BillLinesIndex::load_newest(&db, most).unwrap();
+    let mut compared = 0;
+    for max_lines in [lines + 1, lines, lines - 1, lines / 2, 1] {
+        let index = BillLinesIndex::load_newest(&db, max_lines).unwrap();
         for from in first - 1..=end {
             for until in from..=end + 1 {
                 let mut expected: Vec<(Line, i64)> = sum_lines(&db, from, until).unwrap().into_iter().collect();
                 expected.sort_unstable();
-                let Some(mut sums) = held.sums(from, until) else {
-                    // Of the day of the first line too many some lines are not held.
+                let Some(mut sums) = index.sums(from, until) else {
+                    // The index does not have the lines of the day at which it was cut.
                     let older = "SELECT count(*) FROM bill WHERE day >= ?1";
                     let rest: u32 = db.query_row(older, [from], |row| row.get(0)).unwrap();
-                    assert!(rest > most, "{from} is not told, of {most} lines");
+                    assert!(rest > max_lines, "no sum from {from}, of {max_lines} lines");
                     continue;
                 };
                 sums.sort_unstable();
-                assert_eq!(sums, expected, "{from} to {until}, {most} lines");
-                told_of += 1;
+                assert_eq!(sums, expected, "{from} to {until}, {max_lines} lines");
+                compared += 1;
             }
         }
     }
-    assert!(told_of > 500, "{told_of}");
+    assert!(compared > 500, "{compared}");
 }
 
 fn charges(ledger: &TestLedger, first: Date, end: Date) -> Vec<(String, i64)> {
@@ -148,10 +154,10 @@ fn amounts_are_summed_per_currency() {
     assert_eq!(charges(&ledger, date(2025, 12, 1), date(2025, 12, 31)), []);
     let bill = ledger.reader().read(|view| bill_query::load_bill(view, Days::of_month(date(2025, 12, 1)))).unwrap();
     let sums = bill.sums_in("USD");
-    let owned = |a: &str, b: &str, micros| vec![(a.to_owned(), b.to_owned(), Amount::from_micros(micros))];
-    assert_eq!(sums.by_region, owned("eu-west-1", "111122223333", 60));
-    assert_eq!(sums.gap_by_service, owned("AWS Lambda", "111122223333", 50));
-    assert_eq!(sums.by_value, owned("Owner", "", -3));
+    let line = |a: &str, b: &str, micros| vec![(a.to_owned(), b.to_owned(), Amount::from_micros(micros))];
+    assert_eq!(sums.by_region, line("eu-west-1", "111122223333", 60));
+    assert_eq!(sums.gap_by_service, line("AWS Lambda", "111122223333", 50));
+    assert_eq!(sums.by_value, line("Owner", "", -3));
     let (months, tags) = ledger
         .reader()
         .read(|view| {
@@ -181,9 +187,9 @@ fn month_collected_again_replaces_only_itself() {
         )],
         tags: None,
         gap: None,
-        ..harvest()
+        ..bill_collection()
     };
-    ledger.write(&[], |snapshot| snapshot.record_bill(&again));
+    ledger.record_with(&[], |snapshot| snapshot.record_bill(&again));
     assert_eq!(charges(&ledger, date(2025, 11, 1), date(2026, 1, 1)), [("USD".to_owned(), 507)]);
     let (gap, tags, requests) = ledger
         .reader()
@@ -203,9 +209,9 @@ fn month_collected_again_replaces_only_itself() {
 fn failed_collection_keeps_months_and_records_reason() {
     let mut ledger = representative();
     let before = charges(&ledger, date(2025, 1, 1), date(2026, 1, 1));
-    let gap = harvest().gap.map(|gap| BillGap { reason: "denied".to_owned(), ..gap });
-    ledger.write(&[], |snapshot| {
-        snapshot.record_bill(&BillCollection { months: Vec::new(), tags: None, gap, ..harvest() })
+    let gap = bill_collection().gap.map(|gap| BillGap { reason: "denied".to_owned(), ..gap });
+    ledger.record_with(&[], |snapshot| {
+        snapshot.record_bill(&BillCollection { months: Vec::new(), tags: None, gap, ..bill_collection() })
     });
     assert_eq!(charges(&ledger, date(2025, 1, 1), date(2026, 1, 1)), before);
     assert_eq!(ledger.reader().read(bill_query::load_bill_gap).unwrap().unwrap().reason, "denied");
@@ -216,10 +222,10 @@ fn failed_collection_keeps_months_and_records_reason() {
 #[test]
 fn recorded_bill_is_available_to_next_collection() {
     let ledger = representative();
-    let known = LedgerWriter::open(&ledger.path()).unwrap().recorded_bill(date(2026, 1, 3)).unwrap();
-    assert_eq!((known.requests_today, known.needs, known.tags.len()), (9, 11, 1));
+    let recorded = LedgerWriter::open(&ledger.path()).unwrap().recorded_bill(date(2026, 1, 3)).unwrap();
+    assert_eq!((recorded.requests_today, recorded.needs, recorded.tags.len()), (9, 11, 1));
     let months: Vec<_> =
-        known.months.iter().map(|month| (month.days.first, month.scope_fingerprint.as_str())).collect();
+        recorded.months.iter().map(|month| (month.days.first, month.scope_fingerprint.as_str())).collect();
     assert_eq!(months, [(date(2025, 11, 1), "terms"), (date(2025, 12, 1), "terms")]);
     assert_eq!(LedgerWriter::open(&ledger.path()).unwrap().recorded_bill(date(2026, 1, 4)).unwrap().requests_today, 0);
 }
@@ -231,9 +237,9 @@ fn bills_of_different_payers_are_never_added() {
     let mut other =
         month(date(2025, 12, 1), None, &[(date(2025, 12, 2), BillPart::Charges, "AWS Lambda", "Usage", "USD", 500)]);
     other.payer = "999988887777".to_owned();
-    let asked_at = harvest().asked_at + 24.hours();
+    let asked_at = bill_collection().asked_at + 24.hours();
     other.asked_at = asked_at;
-    ledger.write(&[], |snapshot| {
+    ledger.record_with(&[], |snapshot| {
         snapshot.record_bill(&BillCollection { asked_at, months: vec![other], ..BillCollection::default() })
     });
     let year = Days { first: date(2025, 1, 1), end: date(2026, 1, 1) };
@@ -248,7 +254,9 @@ fn month_uses_policy_of_its_collection() {
     let mut ledger = representative();
     ledger.policy = Policy::parse(&POLICY.replace(r#""version": "1""#, r#""version": "2""#)).unwrap();
     let december = month(date(2025, 12, 1), None, &[]);
-    ledger.write(&[], |snapshot| snapshot.record_bill(&BillCollection { months: vec![december], ..harvest() }));
+    ledger.record_with(&[], |snapshot| {
+        snapshot.record_bill(&BillCollection { months: vec![december], ..bill_collection() })
+    });
     let year = Days { first: date(2025, 1, 1), end: date(2026, 1, 1) };
     let billed = ledger.reader().read(|view| bill_query::load_billed_months(view, year)).unwrap();
     let versions: Vec<_> = billed.iter().map(|month| month.policy.version().to_owned()).collect();

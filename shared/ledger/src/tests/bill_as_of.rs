@@ -36,12 +36,12 @@ fn collection_of(months: &[Month], tags: u8, snapshot: i64) -> BillCollection {
         requests: 1,
         ..BillCollection::default()
     };
-    for (number, known, own, lines) in months {
+    for (number, recorded_days, usual_payer, lines) in months {
         let first = MONTHS[*number];
         let day = |n: i8| first + i64::from(n).days();
-        let end = day(*known);
+        let end = day(*recorded_days);
         let line = |(on, part, name, micros): &(i8, usize, u8, i64)| BillLine {
-            day: day(*on % *known),
+            day: day(*on % *recorded_days),
             part: BillPart::ALL[*part],
             key_a: format!("a{name}"),
             key_b: format!("b{}", name % 2),
@@ -52,9 +52,9 @@ fn collection_of(months: &[Month], tags: u8, snapshot: i64) -> BillCollection {
         collection.months.push(MonthBill {
             days: Days { first, end },
             asked_at: collection.asked_at,
-            open_from: (known % 2 == 0).then(|| day(2)),
+            open_from: (recorded_days % 2 == 0).then(|| day(2)),
             metric: Metric::NetAmortized,
-            payer: if *own { "111122223333" } else { "999988887777" }.to_owned(),
+            payer: if *usual_payer { "111122223333" } else { "999988887777" }.to_owned(),
             scope_fingerprint: format!("terms {snapshot}"),
             requests: 3,
             lines: lines.iter().map(line).collect(),
@@ -70,7 +70,7 @@ fn collection_of(months: &[Month], tags: u8, snapshot: i64) -> BillCollection {
         asked_at: collection.asked_at,
         reason: "denied".to_owned(),
         operation: "ce:GetCostAndUsage".to_owned(),
-        message: format!("in night {snapshot}"),
+        message: format!("in snapshot {snapshot}"),
         needs: 0,
     });
     collection
@@ -90,11 +90,11 @@ fn describe(ledger: &TestLedger) -> String {
 fn describe_as_of(ledger: &TestLedger, snapshot: i64) -> Option<String> {
     let recorded = ledger.reader().read(|view| {
         let snapshot = view.snapshot(snapshot)?.expect("a retained snapshot");
-        let Some(then) = bill_as_of::load(view, &snapshot)? else { return Ok(None) };
-        let billed = then.billed(view, all_days())?;
+        let Some(bill) = bill_as_of::load(view, &snapshot)? else { return Ok(None) };
+        let billed = bill.billed(view, all_days())?;
         let billed: Vec<_> =
             billed.into_iter().map(|one| (one.month, one.days, without_zero_sums(&one.bill))).collect();
-        Ok(Some(format!("{billed:?} {:?} {:?}", then.tags, then.gap)))
+        Ok(Some(format!("{billed:?} {:?} {:?}", bill.tags, bill.gap)))
     });
     recorded.unwrap()
 }
@@ -111,16 +111,16 @@ proptest! {
     /// that snapshot finished, including allocation tags and gaps.
     #[test]
     fn bill_at_snapshot_equals_bill_recorded_then(
-        nights in prop::collection::vec((months(), 0_u8..4, any::<bool>()), 1..9),
+        snapshots in prop::collection::vec((months(), 0_u8..4, any::<bool>()), 1..9),
     ) {
-        let mut book = TestLedger::new();
+        let mut ledger = TestLedger::new();
         let mut recorded = Vec::new();
-        for (night, (months, tags, asked)) in (0_i64..).zip(&nights) {
-            book.write(&[], |writing| if *asked { writing.record_bill(&collection_of(months, *tags, night)) } else { Ok(()) });
-            recorded.push(describe(&book));
+        for (number, (months, tags, has_bill)) in (0_i64..).zip(&snapshots) {
+            ledger.record_with(&[], |writing| if *has_bill { writing.record_bill(&collection_of(months, *tags, number)) } else { Ok(()) });
+            recorded.push(describe(&ledger));
         }
         for (snapshot, recorded) in (1_i64..).zip(&recorded) {
-            prop_assert_eq!(describe_as_of(&book, snapshot), Some(recorded.clone()), "as of snapshot {}", snapshot);
+            prop_assert_eq!(describe_as_of(&ledger, snapshot), Some(recorded.clone()), "as of snapshot {}", snapshot);
         }
     }
 }
@@ -134,7 +134,7 @@ fn pruning_preserves_bill_of_retained_snapshots() {
     for current_snapshot in 0_i64..40 {
         let micros = 1 + current_snapshot % 7;
         let months = [(1, 5, true, vec![(1, 0, 0, micros), (2, 1, 1, current_snapshot)])];
-        ledger.write(&[], |writing| {
+        ledger.record_with(&[], |writing| {
             writing.record_bill(&collection_of(&months, u8::try_from(current_snapshot % 4).unwrap(), current_snapshot))
         });
         recorded.push(describe(&ledger));
@@ -174,9 +174,9 @@ fn version_5_knows_bill_from_its_newest_snapshot_on() {
     let mut ledger = migrations::fixture(5);
     let before = bill_of_version_5();
     drop(LedgerWriter::open(&ledger.path()).unwrap());
-    ledger.nights = 2;
+    ledger.snapshots = 2;
     assert_eq!((describe_as_of(&ledger, 1), describe_as_of(&ledger, 2)), (None, Some(before.clone())));
-    ledger.write(&[], |writing| writing.record_bill(&collection_of(&[(1, 5, true, vec![(1, 0, 0, 9)])], 1, 3)));
+    ledger.record_with(&[], |writing| writing.record_bill(&collection_of(&[(1, 5, true, vec![(1, 0, 0, 9)])], 1, 3)));
     assert_eq!((describe_as_of(&ledger, 1), describe_as_of(&ledger, 2)), (None, Some(before)));
     assert_eq!(describe_as_of(&ledger, 3), Some(describe(&ledger)));
 }

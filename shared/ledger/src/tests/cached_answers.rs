@@ -11,24 +11,25 @@ use crate::{
         session::{LedgerReader, ReadSession},
     },
     tests::{
-        BARE, GOOD, OWNERLESS, POLICY, SHORT, TestLedger, bucket, complete, gap, instance, instances,
-        resource_costs::{EC2, costs, harvest, machine, pool, shared, usd},
+        COMPLIANT, INVALID_VALUE, MISSPELLED_KEY, POLICY, TestLedger, UNTAGGED, bucket, complete, gap, instance,
+        instances,
+        resource_costs::{EC2, bill_collection, costs, machine, pool, shared, usd},
         resource_pages, scope, tagged,
     },
     warmup,
     write::writer::LedgerWriter,
 };
 
-fn warm(reader: &LedgerReader) {
-    let warmed = reader.read(|view| {
+fn warm_up(reader: &LedgerReader) {
+    let result = reader.read(|view| {
         let newest = view.newest()?.unwrap();
         warmup::run(view, &newest)
     });
-    warmed.unwrap();
+    result.unwrap();
 }
 
-/// A policy that exempts nothing.
-fn plain() -> String {
+/// The test policy without its exemptions.
+fn policy_without_exemptions() -> String {
     POLICY.split("\"exemptions\"").next().unwrap().trim_end().trim_end_matches(',').to_owned() + "}"
 }
 
@@ -37,23 +38,23 @@ fn plain() -> String {
 /// large to be cached in full.
 #[test]
 fn simulation_and_backlog_are_the_same_with_cache() {
-    let tags = |n: usize| [GOOD, SHORT, OWNERLESS, BARE][n % 4];
-    let plain = plain();
+    let tags = |n: usize| [COMPLIANT, INVALID_VALUE, MISSPELLED_KEY, UNTAGGED][n % 4];
+    let policy = policy_without_exemptions();
     let drafts = [
-        plain.replace("\"staging\"", "\"Production\""),
-        plain.replace("\"production\"", "\"live\""),
-        plain.replace("[\"ec2:instance\", \"s3:bucket\"]", "[\"s3:bucket\"]"),
-        plain.replace("\"Environment\"", "\"Name\"").replace("\"production\", ", "\"web-1\", "),
-        plain.replace("\"required_tags\"", "\"tag_naming_rules\": {\"case_sensitivity\": false}, \"required_tags\""),
+        policy.replace("\"staging\"", "\"Production\""),
+        policy.replace("\"production\"", "\"live\""),
+        policy.replace("[\"ec2:instance\", \"s3:bucket\"]", "[\"s3:bucket\"]"),
+        policy.replace("\"Environment\"", "\"Name\"").replace("\"production\", ", "\"web-1\", "),
+        policy.replace("\"required_tags\"", "\"tag_naming_rules\": {\"case_sensitivity\": false}, \"required_tags\""),
         POLICY.replace("legacy-*", "b-*"),
     ];
-    let mut dear = 0;
+    let mut high_costs = 0;
     // The index has at most 24 entries.
-    for (instances_now, named) in [(17, false), (17, true), (30, false)] {
+    for (instances_now, has_charges) in [(17, false), (17, true), (30, false)] {
         let mut ledger = TestLedger::new();
         // The cost of one machine does not fit into an entry.
         let mut resource_costs = shared(vec![pool("ec2:instance", "m5.large", "30000", 9_000)]);
-        if named {
+        if has_charges {
             resource_costs = costs(resource_costs.days);
             let charges = resource_costs.charges.as_mut().unwrap();
             let charged = |(id, amount): (&str, &str)| (EC2.to_owned(), id.to_owned(), usd(amount));
@@ -64,11 +65,13 @@ fn simulation_and_backlog_are_the_same_with_cache() {
             (0..instances_now).map(|n| machine(&n.to_string(), tags(n), if n == 4 { 9 } else { 1 })).collect();
         let unread = bucket("u", Tags::Unknown(gap(GapReason::Throttled)));
         let buckets = (0..5).map(|n| bucket(&format!("b-{n}"), tagged(tags(n)))).chain([unread]).collect();
-        let blind = (scope("eu-north-1", "s3:bucket"), complete(vec![bucket("c", Tags::Untaggable)]));
-        let found = [(instances(), complete(machines)), (scope("eu-west-1", "s3:bucket"), complete(buckets)), blind];
-        ledger.write(&found, |snapshot| snapshot.record_bill(&harvest(resource_costs, &[(EC2, "30000")])));
+        let untaggable = (scope("eu-north-1", "s3:bucket"), complete(vec![bucket("c", Tags::Untaggable)]));
+        let found =
+            [(instances(), complete(machines)), (scope("eu-west-1", "s3:bucket"), complete(buckets)), untaggable];
+        ledger
+            .record_with(&found, |snapshot| snapshot.record_bill(&bill_collection(resource_costs, &[(EC2, "30000")])));
         let (warm_reader, cold_reader) = (ledger.reader(), ledger.reader());
-        warm(&warm_reader);
+        warm_up(&warm_reader);
         let buckets = Filter { types: vec!["s3:bucket".parse().unwrap()], ..Filter::default() };
         for filter in [Filter::default(), buckets] {
             let backlog =
@@ -84,9 +87,9 @@ fn simulation_and_backlog_are_the_same_with_cache() {
                 };
                 let expected = cold_reader.read(simulated).unwrap();
                 assert!(!expected.0.is_empty());
-                assert_eq!(expected.3, 1, "one could not be read");
+                assert_eq!(expected.3, 1, "the tags of one resource could not be read");
                 let costs = expected.2.iter().filter_map(|row| row.cost);
-                dear += costs.filter(|cost| cost.monthly > usd("4295")).count();
+                high_costs += costs.filter(|cost| cost.monthly > usd("4295")).count();
                 assert_eq!(
                     warm_reader.read(simulated).unwrap(),
                     expected,
@@ -95,7 +98,7 @@ fn simulation_and_backlog_are_the_same_with_cache() {
             }
         }
     }
-    assert!(dear >= 3, "one of each estate, not {dear}");
+    assert!(high_costs >= 3, "one of each estate, not {high_costs}");
 }
 
 /// A policy simulation of a snapshot that is no longer the newest evaluates all of its resources and reports no costs,
@@ -107,11 +110,11 @@ fn simulation_of_past_snapshot_has_no_costs() {
         [(instances(), complete(there.map(|n| machine(&n.to_string(), tags, 1)).collect()))]
     };
     // No cost fits into an entry.
-    let dear = harvest(shared(vec![pool("ec2:instance", "m5.large", "40000", 720)]), &[(EC2, "40000")]);
-    ledger.write(&estate(GOOD, 0..4), |recorded| recorded.record_bill(&dear));
+    let high_costs = bill_collection(shared(vec![pool("ec2:instance", "m5.large", "40000", 720)]), &[(EC2, "40000")]);
+    ledger.record_with(&estate(COMPLIANT, 0..4), |recorded| recorded.record_bill(&high_costs));
     let reader = ledger.reader();
-    warm(&reader);
-    let draft = Policy::parse(&plain().replace("production", "live")).unwrap();
+    warm_up(&reader);
+    let draft = Policy::parse(&policy_without_exemptions().replace("production", "live")).unwrap();
     let answer = |view: &ReadSession<'_>| {
         let evaluated =
             policy_simulation::simulate(view, &view.snapshot(1)?.unwrap(), &Filter::default(), &draft, 100)?;
@@ -123,7 +126,7 @@ fn simulation_of_past_snapshot_has_no_costs() {
     };
     let newest = reader.read(answer).unwrap();
     assert_eq!((newest.0[0].1.newly_failing, newest.0[0].1.newly_failing_with_cost), (4, 4));
-    ledger.record_snapshot(&estate(SHORT, 1..4));
+    ledger.record_snapshot(&estate(INVALID_VALUE, 1..4));
     let then = reader.read(answer).unwrap();
     assert_eq!((then.0[0].1.newly_failing, then.0[0].1.newly_failing_with_cost), (4, 0));
     assert_eq!(then, ledger.reader().read(answer).unwrap());
@@ -136,14 +139,14 @@ fn simulation_does_not_read_tags_pruned_from_file() {
     let mut ledger = TestLedger::new();
     let tags: &[(&str, &str)] = &[("Owner", "gone@b.example"), ("Environment", "staging")];
     ledger.record_snapshot(&[(instances(), complete(vec![instance("1", tags)]))]);
-    (1..15).for_each(|_| drop(ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD)]))])));
+    (1..15).for_each(|_| drop(ledger.record_snapshot(&[(instances(), complete(vec![instance("1", COMPLIANT)]))])));
     let reader = ledger.reader();
-    warm(&reader);
-    let gone = "SELECT count(*) FROM tag WHERE value = 'gone@b.example'";
-    assert_eq!(ledger.number(gone), 1);
+    warm_up(&reader);
+    let value_count = "SELECT count(*) FROM tag WHERE value = 'gone@b.example'";
+    assert_eq!(ledger.number(value_count), 1);
     LedgerWriter::open(&ledger.path()).unwrap().prune(&"3d".parse().unwrap(), jiff::civil::date(2026, 1, 16)).unwrap();
-    assert_eq!(ledger.number(gone), 0);
-    let draft = Policy::parse(&plain()).unwrap();
+    assert_eq!(ledger.number(value_count), 0);
+    let draft = Policy::parse(&policy_without_exemptions()).unwrap();
     let answer = |view: &ReadSession<'_>| {
         Ok(policy_simulation::simulate(view, &view.newest()?.unwrap(), &Filter::default(), &draft, 100)?.scopes)
     };
@@ -160,14 +163,14 @@ fn diff_reports_moved_bucket_in_later_region() {
     let recorded = |test_ledger: &mut TestLedger, here: Vec<Resource>, there: Vec<Resource>| {
         test_ledger.record_snapshot(&[(regions[0].clone(), complete(here)), (regions[1].clone(), complete(there))]);
     };
-    let gone = bucket("gone", tagged(GOOD));
+    let gone = bucket("gone", tagged(COMPLIANT));
     let bucket = |tags| vec![bucket("b", tagged(tags))];
-    recorded(&mut test_ledger, [bucket(BARE), vec![gone.clone()]].concat(), vec![]);
-    recorded(&mut test_ledger, [bucket(SHORT), vec![gone]].concat(), vec![]);
-    recorded(&mut test_ledger, vec![], bucket(GOOD));
-    recorded(&mut test_ledger, vec![], bucket(SHORT));
+    recorded(&mut test_ledger, [bucket(UNTAGGED), vec![gone.clone()]].concat(), vec![]);
+    recorded(&mut test_ledger, [bucket(INVALID_VALUE), vec![gone]].concat(), vec![]);
+    recorded(&mut test_ledger, vec![], bucket(COMPLIANT));
+    recorded(&mut test_ledger, vec![], bucket(INVALID_VALUE));
     let (warm_reader, cold_reader) = (test_ledger.reader(), test_ledger.reader());
-    warm(&warm_reader);
+    warm_up(&warm_reader);
     // Between snapshots 2 and 4 only its region differs.
     for (earlier, later, at) in [(1, 2, 0), (1, 3, 1), (2, 3, 1), (1, 4, 1), (3, 4, 1)] {
         for reader in [&warm_reader, &cold_reader] {
@@ -187,7 +190,7 @@ fn diff_reports_moved_bucket_in_later_region() {
 fn backlog_of_filtered_parts_sums_to_total() {
     let mut ledger = TestLedger::new();
     for recorded in 0..3 {
-        resource_pages::varied(&mut ledger, recorded);
+        resource_pages::record_varied(&mut ledger, recorded);
     }
     let parts =
         ["ec2:instance", "s3:bucket"].map(|kind| Filter { types: vec![kind.parse().unwrap()], ..Filter::default() });

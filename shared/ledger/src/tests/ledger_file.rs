@@ -1,3 +1,5 @@
+//! The ledger file: opening, refused files, query plans and deadlines.
+
 use jiff::Timestamp;
 
 use crate::{
@@ -13,8 +15,8 @@ use crate::{
 /// The representative ledger of these tests has at least one row in each of the 42 tables.
 #[test]
 fn representative_ledger_fills_every_table() {
-    let book = representative();
-    let sql = book.sql();
+    let ledger = representative();
+    let sql = ledger.sql();
     let mut tables =
         sql.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").unwrap();
     let names: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
@@ -35,58 +37,58 @@ fn missing_ledger_error_names_scan_command() {
 /// The writer and the reader refuse a ledger with a later schema version and do not change the file.
 #[test]
 fn newer_schema_version_is_refused_and_unchanged() {
-    let book = representative();
-    book.sql().execute_batch("PRAGMA user_version = 99").unwrap();
-    let before = std::fs::read(book.path()).unwrap();
-    assert!(matches!(LedgerWriter::open(&book.path()), Err(LedgerError::Newer { found: 99, .. })));
-    assert!(matches!(book.reader().read(|view| view.newest()), Err(LedgerError::Newer { found: 99, .. })));
-    assert_eq!(std::fs::read(book.path()).unwrap(), before);
+    let ledger = representative();
+    ledger.sql().execute_batch("PRAGMA user_version = 99").unwrap();
+    let before = std::fs::read(ledger.path()).unwrap();
+    assert!(matches!(LedgerWriter::open(&ledger.path()), Err(LedgerError::Newer { found: 99, .. })));
+    assert!(matches!(ledger.reader().read(|view| view.newest()), Err(LedgerError::Newer { found: 99, .. })));
+    assert_eq!(std::fs::read(ledger.path()).unwrap(), before);
 }
 
 /// The writer refuses a file that is not an SQLite database and does not overwrite it.
 #[test]
 fn non_sqlite_file_is_refused_and_unchanged() {
-    let book = TestLedger::new();
-    std::fs::write(book.path(), "dear diary, ".repeat(500)).unwrap();
-    let error = LedgerWriter::open(&book.path()).unwrap_err();
+    let ledger = TestLedger::new();
+    std::fs::write(ledger.path(), "dear diary, ".repeat(500)).unwrap();
+    let error = LedgerWriter::open(&ledger.path()).unwrap_err();
     assert!(error.to_string().contains("it is not a ledger"), "{error}");
-    assert!(std::fs::read_to_string(book.path()).unwrap().starts_with("dear diary"));
+    assert!(std::fs::read_to_string(ledger.path()).unwrap().starts_with("dear diary"));
 }
 
 /// The writer refuses the SQLite database of another program and does not change the file.
 #[test]
 fn foreign_database_is_refused_and_unchanged() {
-    let book = TestLedger::new();
-    book.sql().execute_batch("CREATE TABLE mine (x); PRAGMA user_version = 3").unwrap();
-    let before = std::fs::read(book.path()).unwrap();
-    let error = LedgerWriter::open(&book.path()).unwrap_err();
+    let ledger = TestLedger::new();
+    ledger.sql().execute_batch("CREATE TABLE mine (x); PRAGMA user_version = 3").unwrap();
+    let before = std::fs::read(ledger.path()).unwrap();
+    let error = LedgerWriter::open(&ledger.path()).unwrap_err();
     assert!(error.to_string().contains("the database of another program"), "{error}");
-    assert_eq!(std::fs::read(book.path()).unwrap(), before);
+    assert_eq!(std::fs::read(ledger.path()).unwrap(), before);
 }
 
 /// Opening or reading a ledger with overwritten pages fails with an error that says the ledger is damaged. The file
 /// stays as it was.
 #[test]
 fn damaged_ledger_is_refused_and_unchanged() {
-    let book = representative();
-    let mut bytes = std::fs::read(book.path()).unwrap();
+    let ledger = representative();
+    let mut bytes = std::fs::read(ledger.path()).unwrap();
     for byte in bytes.iter_mut().skip(4096).take(60_000) {
         *byte = 0xA5;
     }
-    std::fs::write(book.path(), &bytes).unwrap();
-    let writer = LedgerWriter::open(&book.path());
+    std::fs::write(ledger.path(), &bytes).unwrap();
+    let writer = LedgerWriter::open(&ledger.path());
     let error = writer.and_then(|writer| writer.current_scopes()).unwrap_err();
     assert!(error.to_string().contains("is damaged"), "{error}");
-    assert_eq!(std::fs::read(book.path()).unwrap(), bytes);
+    assert_eq!(std::fs::read(ledger.path()).unwrap(), bytes);
 }
 
 /// A database file without tables, as a killed process can leave it, is accepted and becomes a ledger with snapshot 1.
 #[test]
 fn empty_database_file_becomes_a_ledger() {
-    let mut book = TestLedger::new();
-    book.sql().execute_batch("PRAGMA journal_mode = WAL").unwrap();
-    assert!(std::fs::metadata(book.path()).unwrap().len() > 0);
-    assert_eq!(book.record_snapshot(&[]).snapshot.id, 1);
+    let mut ledger = TestLedger::new();
+    ledger.sql().execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    assert!(std::fs::metadata(ledger.path()).unwrap().len() > 0);
+    assert_eq!(ledger.record_snapshot(&[]).snapshot.id, 1);
 }
 
 /// A path that is a folder is refused as such. For a path in a folder that does not exist, the error tells the user to
@@ -104,17 +106,17 @@ fn folder_path_is_refused() {
 /// its snapshot.
 #[test]
 fn second_writer_is_refused_while_first_continues() {
-    let mut book = representative();
-    let policy = book.policy.clone();
+    let mut ledger = representative();
+    let policy = ledger.policy.clone();
     let header =
         SnapshotHeader { started_at: Timestamp::constant(1_800_000_000, 0), policy: &policy, app_version: "test" };
-    let mut first = LedgerWriter::open(&book.path()).unwrap();
+    let mut first = LedgerWriter::open(&ledger.path()).unwrap();
     let recorded = first.begin_snapshot(header).unwrap();
-    let mut second = LedgerWriter::open(&book.path()).unwrap();
+    let mut second = LedgerWriter::open(&ledger.path()).unwrap();
     assert!(matches!(second.begin_snapshot(header), Err(LedgerError::Busy { .. })));
     recorded.finish(header.started_at, 0).unwrap();
     drop(second);
-    assert_eq!(book.record_snapshot(&[]).snapshot.id, 4);
+    assert_eq!(ledger.record_snapshot(&[]).snapshot.id, 4);
 }
 
 /// An open reader reads the new file after the ledger is replaced by a rename.
@@ -132,8 +134,8 @@ fn reader_follows_replaced_file() {
 /// A connection opened for reading refuses a statement that deletes rows.
 #[test]
 fn read_only_connection_cannot_write() {
-    let book = representative();
-    let connection = connection::open_read_only(&book.path()).unwrap();
+    let ledger = representative();
+    let connection = connection::open_read_only(&ledger.path()).unwrap();
     assert!(connection.execute("DELETE FROM snapshot", []).is_err());
 }
 
@@ -206,8 +208,8 @@ fn full_scan_statements() -> Vec<&'static str> {
 /// a complete table on purpose.
 #[test]
 fn every_query_uses_an_index() {
-    let book = representative();
-    let sql = book.sql();
+    let ledger = representative();
+    let sql = ledger.sql();
     sql.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
     let full_scans = full_scan_statements();
     for (name, text) in crate::db::sql::ALL.iter().chain(crate::db::sql::QUERIES) {
@@ -234,8 +236,8 @@ fn every_query_uses_an_index() {
 /// succession.
 #[test]
 fn each_read_gets_its_own_deadline() {
-    let book = representative();
-    let reader = LedgerReader::with_timeout(&book.path(), std::time::Duration::from_millis(50));
+    let ledger = representative();
+    let reader = LedgerReader::with_timeout(&ledger.path(), std::time::Duration::from_millis(50));
     reader.read(|view| view.newest()).unwrap();
     std::thread::sleep(std::time::Duration::from_millis(60));
     for requested in 0..3_000 {
@@ -247,8 +249,8 @@ fn each_read_gets_its_own_deadline() {
 #[test]
 fn timed_out_read_fails_and_keeps_cache() {
     const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT sum(i) FROM n";
-    let book = representative();
-    let reader = LedgerReader::with_timeout(&book.path(), std::time::Duration::from_millis(500));
+    let ledger = representative();
+    let reader = LedgerReader::with_timeout(&ledger.path(), std::time::Duration::from_millis(500));
     let newest = reader.newest().unwrap().unwrap();
     reader.read(|view| warmup::run(view, &newest)).unwrap();
     let ended =
@@ -266,8 +268,8 @@ fn timed_out_read_fails_and_keeps_cache() {
 fn both_partitions_obey_the_read_deadline() {
     const LONG: &str =
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT sum(i) FROM n";
-    let (book, ended) = (representative(), std::sync::atomic::AtomicUsize::new(0));
-    let reader = LedgerReader::with_timeout(&book.path(), std::time::Duration::from_millis(500));
+    let (ledger, ended) = (representative(), std::sync::atomic::AtomicUsize::new(0));
+    let reader = LedgerReader::with_timeout(&ledger.path(), std::time::Duration::from_millis(500));
     let requested = reader.read(|view| {
         std::thread::sleep(std::time::Duration::from_millis(501));
         partition::par_partitions(view, |view, _| {

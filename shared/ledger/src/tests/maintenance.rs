@@ -20,8 +20,8 @@ use crate::{
     query::{compliance, policy_simulation, remediation, tag_groups},
     read::{filter::Filter, session::LedgerReader},
     tests::{
-        BARE, GOOD, OWNERLESS, SHORT, TestLedger, account, broken, bucket, complete, instance, instances,
-        representative, scope, tagged,
+        COMPLIANT, INVALID_VALUE, MISSPELLED_KEY, TestLedger, UNTAGGED, account, bucket, complete, incomplete,
+        instance, instances, representative, scope, tagged,
     },
     write::{transaction::SnapshotHeader, writer::LedgerWriter},
 };
@@ -39,34 +39,36 @@ impl Random {
     }
 }
 
-/// Nights of 24 instances and 6 buckets, each night some other ones tagged otherwise, gone or new.
+/// A ledger with 24 instances and 6 buckets, some of which change, are removed or are new in each snapshot.
 fn changing_ledger(snapshot_count: i64) -> TestLedger {
     let mut test_ledger = TestLedger::new();
     for snapshot in 0..snapshot_count {
-        test_ledger.record_snapshot(&lively_estate(snapshot));
+        test_ledger.record_snapshot(&changing_estate(snapshot));
     }
     test_ledger
 }
 
-fn lively_estate(snapshot: i64) -> Vec<(Scope, Listing)> {
-    let tags = |n: i64| [GOOD, SHORT, BARE, OWNERLESS][usize::try_from((n * 7 + (snapshot + n) / 5) % 4).unwrap()];
-    let there = |n: &i64| (n + snapshot / 3) % 6 != 0;
+fn changing_estate(snapshot: i64) -> Vec<(Scope, Listing)> {
+    let tags = |n: i64| {
+        [COMPLIANT, INVALID_VALUE, UNTAGGED, MISSPELLED_KEY][usize::try_from((n * 7 + (snapshot + n) / 5) % 4).unwrap()]
+    };
+    let exists = |n: &i64| (n + snapshot / 3) % 6 != 0;
     let usage =
         |n: i64| Some(Usage { driver: format!("m{}.large", n % 3), quantity: u32::from((n + snapshot) % 4 > 0) });
     let running = |n: i64| Resource { usage: usage(n), ..instance(&format!("{:x}", n + snapshot / 10), tags(n)) };
-    let instances_now = (0..24).filter(there).map(running).collect();
-    let buckets = (0..6).filter(there).map(|n| bucket(&format!("b{n}"), tagged(tags(n)))).collect();
-    let listing = if snapshot % 9 == 4 { broken(buckets) } else { complete(buckets) };
+    let instances_now = (0..24).filter(exists).map(running).collect();
+    let buckets = (0..6).filter(exists).map(|n| bucket(&format!("b{n}"), tagged(tags(n)))).collect();
+    let listing = if snapshot % 9 == 4 { incomplete(buckets) } else { complete(buckets) };
     vec![(instances(), complete(instances_now)), (scope("eu-west-1", "s3:bucket"), listing)]
 }
 
-/// All that can be asked of a snapshot; none when it is not kept.
+/// All answers about a snapshot as text; none when it is not retained.
 fn answers(reader: &LedgerReader, id: i64) -> Result<Option<String>, LedgerError> {
     reader.read(|view| {
         let Some(snapshot) = view.snapshot(id)? else { return Ok(None) };
         let all = Filter::default();
         let here = Filter { regions: vec!["eu-west-1".parse().unwrap()], ..Filter::default() };
-        let worst = OrderBySeverity { errors: true, warnings: true };
+        let order = OrderBySeverity { errors: true, warnings: true };
         let evaluated = policy_simulation::simulate(view, &snapshot, &all, &*view.policy(&snapshot)?, 100)?;
         Ok(Some(format!(
             "{snapshot:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {evaluated:?}",
@@ -74,7 +76,7 @@ fn answers(reader: &LedgerReader, id: i64) -> Result<Option<String>, LedgerError
             compliance::list_scopes(view, &snapshot)?,
             compliance::count_by_rule(view, &snapshot, &all)?,
             compliance::count_by_rule(view, &snapshot, &here)?,
-            compliance::list_by_severity(view, &snapshot, &all, worst, PageStart::FIRST, 100)?,
+            compliance::list_by_severity(view, &snapshot, &all, order, PageStart::FIRST, 100)?,
             compliance::list_missing_tags(view, &snapshot, &all, OrderByMissingTags::default(), PageStart::FIRST, 100)?,
             tag_groups::find_recommendations(view, &snapshot)?,
             remediation::find_backlog(view, &snapshot, &all, usize::MAX)?,
@@ -102,7 +104,7 @@ fn scanned_ledger_passes_verification() {
 /// snapshots, with a text that identifies the affected figure.
 #[test]
 fn verify_detects_figures_that_contradict_facts() {
-    for (sabotage, answer) in [
+    for (change, answer) in [
         ("UPDATE rollup_cell SET compliant = compliant + 1 WHERE snapshot_id = 7", "snapshot 7"),
         ("DELETE FROM rollup_cell WHERE snapshot_id = 12", "snapshot 12"),
         ("UPDATE rollup_rule SET resources = 99 WHERE snapshot_id = 3", "counts of findings"),
@@ -125,9 +127,9 @@ fn verify_detects_figures_that_contradict_facts() {
         let ledger = changing_ledger(12);
         let sql = ledger.sql();
         sql.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
-        assert!(sql.execute(sabotage, []).unwrap() > 0, "{sabotage}");
+        assert!(sql.execute(change, []).unwrap() > 0, "{change}");
         let faults = faults(&ledger);
-        assert!(faults.iter().any(|fault| fault.contains(answer)), "{sabotage}: {faults:#?}");
+        assert!(faults.iter().any(|fault| fault.contains(answer)), "{change}: {faults:#?}");
     }
 }
 
@@ -139,18 +141,18 @@ fn pruning_preserves_answers_of_retained_snapshots() {
     let reader = ledger.reader();
     let before: BTreeMap<i64, _> = (1..=60).map(|id| (id, answers(&reader, id).unwrap())).collect();
     let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
-    // The nights begin at 2026-01-02; this is the day of the last one.
+    // The first snapshot is of 2026-01-02. This is the day of the last one.
     let today = jiff::civil::date(2026, 3, 2);
-    let thinned = writer.prune(&"7d,3w,m".parse().unwrap(), today).unwrap();
+    let pruned = writer.prune(&"7d,3w,m".parse().unwrap(), today).unwrap();
     writer.checkpoint().unwrap();
     let after: BTreeMap<i64, _> = (1..=60).map(|id| (id, answers(&reader, id).unwrap())).collect();
     let stored: Vec<i64> = (1..=60).filter(|id| after[id].is_some()).collect();
-    assert_eq!(stored.len() as u64 + thinned.snapshots, 60);
+    assert_eq!(stored.len() as u64 + pruned.snapshots, 60);
     assert!((10..=14).contains(&stored.len()) && stored.ends_with(&[54, 55, 56, 57, 58, 59, 60]), "{stored:?}");
     for id in &stored {
         assert_eq!(after[id], before[id], "snapshot {id}");
     }
-    assert!(thinned.states > 0);
+    assert!(pruned.states > 0);
     assert_eq!(faults(&ledger), Vec::<String>::new());
     assert_eq!(writer.prune(&"7d,3w,m".parse().unwrap(), today).unwrap(), PruneReport::default());
 }
@@ -159,21 +161,21 @@ fn pruning_preserves_answers_of_retained_snapshots() {
 /// less than a third of its history rows.
 #[test]
 fn pruned_ledger_grows_like_an_unpruned_one() {
-    let (mut thinned, mut whole) = (changing_ledger(30), changing_ledger(30));
+    let (mut pruned, mut unpruned) = (changing_ledger(30), changing_ledger(30));
     for recorded in 30..60 {
-        let mut writer = LedgerWriter::open(&thinned.path()).unwrap();
+        let mut writer = LedgerWriter::open(&pruned.path()).unwrap();
         let today = jiff::civil::date(2026, 1, 2).saturating_add(recorded.days());
         writer.prune(&"3d,2w".parse().unwrap(), today).unwrap();
         writer.checkpoint().unwrap();
         drop(writer);
         let ledger =
-            (thinned.record_snapshot(&lively_estate(recorded)), whole.record_snapshot(&lively_estate(recorded)));
+            (pruned.record_snapshot(&changing_estate(recorded)), unpruned.record_snapshot(&changing_estate(recorded)));
         assert_eq!(ledger.0.snapshot.fingerprint, ledger.1.snapshot.fingerprint);
     }
-    assert_eq!(answers(&thinned.reader(), 60).unwrap(), answers(&whole.reader(), 60).unwrap());
-    assert_eq!(faults(&thinned), Vec::<String>::new());
-    assert!(thinned.number("SELECT count(*) FROM history") < whole.number("SELECT count(*) FROM history") / 3);
-    assert!(thinned.number("SELECT count(*) FROM resource") <= whole.number("SELECT count(*) FROM resource"));
+    assert_eq!(answers(&pruned.reader(), 60).unwrap(), answers(&unpruned.reader(), 60).unwrap());
+    assert_eq!(faults(&pruned), Vec::<String>::new());
+    assert!(pruned.number("SELECT count(*) FROM history") < unpruned.number("SELECT count(*) FROM history") / 3);
+    assert!(pruned.number("SELECT count(*) FROM resource") <= unpruned.number("SELECT count(*) FROM resource"));
 }
 
 /// Pruning deletes resources and tag sets that no retained snapshot uses, although a much earlier snapshot is retained
@@ -186,16 +188,16 @@ fn pruning_deletes_rows_unused_by_retained_snapshots() {
         let tags = [("Owner", "a@b.example"), ("Run", run.as_str())];
         ledger.record_snapshot(&[(
             instances(),
-            complete(vec![instance("1", GOOD), instance(&format!("a{snapshot}"), &tags)]),
+            complete(vec![instance("1", COMPLIANT), instance(&format!("a{snapshot}"), &tags)]),
         )]);
     }
     let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
-    let thinned = writer.prune(&"7d,1w,m".parse().unwrap(), jiff::civil::date(2026, 3, 2)).unwrap();
-    assert!(answers(&ledger.reader(), 30).unwrap().is_some(), "the last night of January is kept for ever");
+    let pruned = writer.prune(&"7d,1w,m".parse().unwrap(), jiff::civil::date(2026, 3, 2)).unwrap();
+    assert!(answers(&ledger.reader(), 30).unwrap().is_some(), "the last snapshot of January is retained");
     let unused = "SELECT count(*) FROM tag_set WHERE id NOT IN (SELECT tag_set_id FROM current)
         AND id NOT IN (SELECT tag_set_id FROM history)";
     assert_eq!(ledger.number(unused), 0);
-    assert!(thinned.resources >= 20 && ledger.number("SELECT count(*) FROM tag_set") < 30, "{thinned:?}");
+    assert!(pruned.resources >= 20 && ledger.number("SELECT count(*) FROM tag_set") < 30, "{pruned:?}");
     assert_eq!(faults(&ledger), Vec::<String>::new());
 }
 
@@ -203,18 +205,18 @@ fn pruning_deletes_rows_unused_by_retained_snapshots() {
 #[test]
 fn flipped_bit_is_detected_and_never_panics() {
     let ledger = changing_ledger(12);
-    let sound = fs::read(ledger.path()).unwrap();
-    let right: BTreeMap<i64, _> = (1..=12).map(|id| (id, answers(&ledger.reader(), id).unwrap())).collect();
+    let intact = fs::read(ledger.path()).unwrap();
+    let expected: BTreeMap<i64, _> = (1..=12).map(|id| (id, answers(&ledger.reader(), id).unwrap())).collect();
     let (mut random, mut invalid) = (Random(1), 0);
     for _ in 0..400 {
-        let mut bytes = sound.clone();
+        let mut bytes = intact.clone();
         let at = random.below(bytes.len());
         bytes[at] ^= 1 << random.below(8);
         fs::write(ledger.path(), &bytes).unwrap();
         let reader = ledger.reader();
         let found = reader.verify(true, |_| {}).map_or(true, |report| !report.faults.is_empty());
         assert!(found, "a bit of byte {at}");
-        invalid += usize::from((1..=12).any(|id| answers(&reader, id).is_ok_and(|now| now != right[&id])));
+        invalid += usize::from((1..=12).any(|id| answers(&reader, id).is_ok_and(|now| now != expected[&id])));
     }
     assert!(invalid > 0, "no flipped bit changed an answer: the test shows nothing");
 }
@@ -224,23 +226,23 @@ fn flipped_bit_is_detected_and_never_panics() {
 #[test]
 fn torn_wal_recovers_an_earlier_snapshot() {
     let mut test_ledger = changing_ledger(5);
-    let right: BTreeMap<i64, _> = (1..=5).map(|id| (id, answers(&test_ledger.reader(), id).unwrap())).collect();
-    // Two more nights that only stand in the log.
-    let held = test_ledger.reader();
-    let log = held.read(|_| {
+    let expected: BTreeMap<i64, _> = (1..=5).map(|id| (id, answers(&test_ledger.reader(), id).unwrap())).collect();
+    // Two more snapshots that are only in the log.
+    let open_reader = test_ledger.reader();
+    let log = open_reader.read(|_| {
         for recorded in 5..7 {
-            test_ledger.record_in_log(&lively_estate(recorded));
+            test_ledger.record_in_log(&changing_estate(recorded));
         }
         Ok(fs::read(with_suffix(&test_ledger.path(), "-wal")).unwrap())
     });
     let (log, file) = (log.unwrap(), fs::read(test_ledger.path()).unwrap());
     let (mut random, mut newest_seen) = (Random(2), BTreeSet::new());
-    for tear in 0..100 {
+    for number in 0..100 {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.sqlite");
         let mut torn = log.clone();
         let at = random.below(log.len());
-        if tear % 2 == 0 {
+        if number % 2 == 0 {
             torn.truncate(at)
         } else {
             torn.iter_mut().skip(at).take(512).for_each(|byte| *byte = 0)
@@ -250,9 +252,9 @@ fn torn_wal_recovers_an_earlier_snapshot() {
         drop(LedgerWriter::open(&path).unwrap());
         let reader = LedgerReader::new(&path);
         let newest = reader.read(|view| view.newest()).unwrap().unwrap().id;
-        assert_eq!(reader.verify(true, |_| {}).unwrap().faults, Vec::<String>::new(), "tear {tear} at {at}");
+        assert_eq!(reader.verify(true, |_| {}).unwrap().faults, Vec::<String>::new(), "damage {number} at {at}");
         for id in 1..=5 {
-            assert_eq!(answers(&reader, id).unwrap(), right[&id], "tear {tear} at {at}, snapshot {id}");
+            assert_eq!(answers(&reader, id).unwrap(), expected[&id], "damage {number} at {at}, snapshot {id}");
         }
         newest_seen.insert(newest);
     }
@@ -274,7 +276,7 @@ fn backup_during_scan_holds_previous_snapshots() {
     let mut writer = LedgerWriter::open(&test_ledger.path()).unwrap();
     let mut recorded = writer.begin_snapshot(header).unwrap();
     recorded.add_account(&account()).unwrap();
-    recorded.record(&instances(), &complete(vec![instance("amid", BARE)])).unwrap();
+    recorded.record(&instances(), &complete(vec![instance("during-backup", UNTAGGED)])).unwrap();
     let copy = test_ledger.folder.path().join("copy.sqlite");
     let bytes = test_ledger.reader().backup(&copy).unwrap();
     recorded.finish(header.started_at, 0).unwrap();
@@ -287,15 +289,15 @@ fn backup_during_scan_holds_previous_snapshots() {
     assert_eq!(answers(&copied, 7).unwrap(), None);
     let report = copied.verify(true, |_| {}).unwrap();
     assert_eq!((report.faults, report.checksum), (Vec::new(), ChecksumState::Matches));
-    let taken = test_ledger.reader().backup(&copy).unwrap_err();
-    assert!(taken.to_string().contains("copy.sqlite"), "{taken}");
-    // The copy is a ledger: a scan can go on in it, or fail in it, which is no damage.
+    let error = test_ledger.reader().backup(&copy).unwrap_err();
+    assert!(error.to_string().contains("copy.sqlite"), "{error}");
+    // The copy is a ledger: a scan can record further snapshots in it.
     fs::rename(&copy, test_ledger.path()).unwrap();
     fs::rename(with_suffix(&copy, ".seal"), with_suffix(&test_ledger.path(), ".seal")).unwrap();
     drop(LedgerWriter::open(&test_ledger.path()).unwrap());
     assert_eq!(test_ledger.reader().verify(true, |_| {}).unwrap().faults, Vec::<String>::new());
-    test_ledger.nights = 6;
-    assert_eq!(test_ledger.record_snapshot(&lively_estate(6)).snapshot.id, 7);
+    test_ledger.snapshots = 6;
+    assert_eq!(test_ledger.record_snapshot(&changing_estate(6)).snapshot.id, 7);
 }
 
 /// The checksum file is removed before the ledger changes and written again by the checkpoint. An unreadable checksum
@@ -303,17 +305,17 @@ fn backup_during_scan_holds_previous_snapshots() {
 #[test]
 fn checksum_is_removed_before_change_and_restored_after() {
     let ledger = changing_ledger(2);
-    let seal = || checksum_file::compare(&ledger.path()).unwrap();
-    assert_eq!(seal(), ChecksumState::Matches);
+    let state = || checksum_file::compare(&ledger.path()).unwrap();
+    assert_eq!(state(), ChecksumState::Matches);
     let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
-    assert_eq!(seal(), ChecksumState::Matches);
+    assert_eq!(state(), ChecksumState::Matches);
     writer.prune(&"1d".parse().unwrap(), jiff::civil::date(2027, 1, 1)).unwrap();
-    assert_eq!(seal(), ChecksumState::Absent);
+    assert_eq!(state(), ChecksumState::Absent);
     writer.checkpoint().unwrap();
-    assert_eq!(seal(), ChecksumState::Matches);
+    assert_eq!(state(), ChecksumState::Matches);
     drop(writer);
     fs::write(with_suffix(&ledger.path(), ".seal"), "nonsense").unwrap();
-    assert_eq!(seal(), ChecksumState::Mismatch);
+    assert_eq!(state(), ChecksumState::Mismatch);
 }
 
 /// A checkpoint waits for an open read session and then moves the complete write-ahead log into the ledger file. The
@@ -322,21 +324,21 @@ fn checksum_is_removed_before_change_and_restored_after() {
 fn checkpoint_waits_for_reader_and_empties_wal() {
     let mut ledger = changing_ledger(2);
     let (reader, path) = (ledger.reader(), ledger.path());
-    let (began, prefix) = std::sync::mpsc::channel();
-    let question = std::thread::spawn(move || {
+    let (started, wait) = std::sync::mpsc::channel();
+    let reading = std::thread::spawn(move || {
         reader.read(|view| {
             view.newest()?;
-            began.send(()).unwrap();
+            started.send(()).unwrap();
             std::thread::sleep(std::time::Duration::from_millis(300));
             Ok(())
         })
     });
-    prefix.recv().unwrap();
-    let (writer, _) = ledger.write_in_the_log(&lively_estate(2), |_| Ok(()));
+    wait.recv().unwrap();
+    let (writer, _) = ledger.record_without_checkpoint(&changing_estate(2), |_| Ok(()));
     assert!(log_bytes(&path) > 0);
     assert!(writer.checkpoint().unwrap());
     assert_eq!(log_bytes(&path), 0);
-    question.join().unwrap().unwrap();
+    reading.join().unwrap().unwrap();
     assert_eq!(ledger.reader().verify(false, |_| {}).unwrap().checksum, ChecksumState::Matches);
 }
 

@@ -4,15 +4,15 @@ use crate::{
     error::{ErrorContext, Operation},
     index::{ranked_by_scope, tag_sets},
     read::memo::CacheUsage,
-    tests::{BARE, GOOD, complete, instance, instances, representative},
+    tests::{COMPLIANT, UNTAGGED, complete, instance, instances, representative},
     warmup,
 };
 
 /// A failed read clears the cache, because the values may come from a damaged or replaced file.
 #[test]
 fn failed_read_clears_cache() {
-    let book = representative();
-    let reader = book.reader();
+    let ledger = representative();
+    let reader = ledger.reader();
     reader.read(|session| warmup::run(session, &session.newest()?.unwrap())).unwrap();
     let usage = reader.cache_usage();
     assert!(usage.entries > 15 && usage.bytes > 10_000, "{usage:?}");
@@ -27,8 +27,8 @@ fn failed_read_clears_cache() {
 /// before, which are not cached for both at the same time.
 #[test]
 fn warmup_of_next_snapshot_replaces_large_values() {
-    let mut book = representative();
-    let reader = book.reader();
+    let mut ledger = representative();
+    let reader = ledger.reader();
     let warm = || {
         reader
             .read(|session| {
@@ -41,7 +41,7 @@ fn warmup_of_next_snapshot_replaces_large_values() {
     let first = warm();
     let usage = reader.cache_usage();
     assert_eq!((warm(), reader.cache_usage()), (first.clone(), usage));
-    book.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD), instance("2", BARE)]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", COMPLIANT), instance("2", UNTAGGED)]))]);
     let is_cached = |snapshot| {
         reader.read(|session| {
             Ok((ranked_by_scope::cached(session, snapshot).is_some(), tag_sets::cached(session)?.is_some()))

@@ -18,22 +18,22 @@ use crate::{
     },
     query::{compliance, remediation, snapshot_diff, spend, tag_groups},
     read::filter::Filter,
-    tests::{GOOD, SHORT, TestLedger, complete, instance, instances, representative},
+    tests::{COMPLIANT, INVALID_VALUE, TestLedger, complete, instance, instances, representative},
     write::writer::LedgerWriter,
 };
 
-/// Four nights by version 1: one with a gap, one with another policy; resources that came, changed, moved, could not be
-/// read, went and returned.
+/// Four snapshots that version 1 wrote: one with a gap, and one with another policy. Resources were added, changed, moved, could not be
+/// read, were removed and returned.
 fn version_1() -> TestLedger {
     fixture(1)
 }
 
-/// Five nights by version 2, of which two were thinned out: one with a gap, one narrowed, one with another policy.
+/// Five snapshots that version 2 wrote, two of which were pruned: one with a gap, one narrowed, and one with another policy.
 fn version_2() -> TestLedger {
     fixture(2)
 }
 
-/// Two nights by version 3, with two months of a bill.
+/// Two snapshots that version 3 wrote, with two months of a bill.
 fn version_3() -> TestLedger {
     fixture(3)
 }
@@ -50,7 +50,7 @@ pub(crate) fn fixture(version: i64) -> TestLedger {
 fn schema(ledger: &TestLedger) -> BTreeMap<String, String> {
     let sql = ledger.sql();
     let mut statement = sql.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
-    let plain = |text: String| {
+    let normalize = |text: String| {
         let lines = text.lines().map(|line| line.split("--").next().unwrap());
         lines
             .flat_map(str::split_whitespace)
@@ -60,7 +60,7 @@ fn schema(ledger: &TestLedger) -> BTreeMap<String, String> {
             .replace(" ,", ",")
             .replace(" )", ")")
     };
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, plain(row.get(1)?)))).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, normalize(row.get(1)?)))).unwrap();
     rows.map(Result::unwrap).collect()
 }
 
@@ -69,16 +69,16 @@ fn schema(ledger: &TestLedger) -> BTreeMap<String, String> {
 #[test]
 fn migrated_schema_equals_fresh_schema() {
     for earlier in 1..SCHEMA_VERSION {
-        let (upgraded, fresh) = (fixture(earlier), TestLedger::new());
-        drop((LedgerWriter::open(&upgraded.path()).unwrap(), LedgerWriter::open(&fresh.path()).unwrap()));
-        let (upgraded_schema, fresh_schema) = (schema(&upgraded), schema(&fresh));
-        assert!(upgraded_schema.keys().eq(fresh_schema.keys()), "version {earlier}");
+        let (migrated, fresh) = (fixture(earlier), TestLedger::new());
+        drop((LedgerWriter::open(&migrated.path()).unwrap(), LedgerWriter::open(&fresh.path()).unwrap()));
+        let (migrated_schema, fresh_schema) = (schema(&migrated), schema(&fresh));
+        assert!(migrated_schema.keys().eq(fresh_schema.keys()), "version {earlier}");
         for (name, text) in fresh_schema {
-            assert_eq!(upgraded_schema[&name], text, "version {earlier}");
+            assert_eq!(migrated_schema[&name], text, "version {earlier}");
         }
         let version = "SELECT user_version FROM pragma_user_version";
-        assert_eq!((upgraded.number(version), fresh.number(version)), (SCHEMA_VERSION, SCHEMA_VERSION));
-        let report = upgraded.reader().verify(true, |_| {}).unwrap();
+        assert_eq!((migrated.number(version), fresh.number(version)), (SCHEMA_VERSION, SCHEMA_VERSION));
+        let report = migrated.reader().verify(true, |_| {}).unwrap();
         assert_eq!(report.faults, Vec::<String>::new(), "version {earlier}");
     }
 }
@@ -88,14 +88,14 @@ fn migrated_schema_equals_fresh_schema() {
 #[test]
 fn version_1_keeps_fingerprints_and_counts() {
     let ledger = version_1();
-    // Read off the file with the sqlite3 program when it was made.
+    // Read with the sqlite3 program when version 1 wrote the file.
     let fingerprints = [-2_741_507_503_893_284_588, -8_452_513_343_279_338_200, 4_575_673_651_557_712_262];
     let before = "SELECT group_concat(kind || n, ' ') FROM (SELECT kind, count(*) AS n FROM change
         WHERE snapshot_id = 3 GROUP BY kind ORDER BY kind)";
     let changes = |ledger: &TestLedger| ledger.sql().query_row(before, [], |row| row.get::<_, String>(0)).unwrap();
-    let third_night = changes(&ledger);
+    let third_snapshot = changes(&ledger);
     drop(LedgerWriter::open(&ledger.path()).unwrap());
-    assert_eq!((changes(&ledger), third_night.as_str()), (third_night.clone(), "left_scope1 lost3"));
+    assert_eq!((changes(&ledger), third_snapshot.as_str()), (third_snapshot.clone(), "left_scope1 lost3"));
     let read = ledger.reader().read(|view| {
         let snapshots: Vec<_> = (1..=4).map(|id| view.snapshot(id).map(Option::unwrap)).collect::<Result<_, _>>()?;
         let totals = snapshots.iter().map(|snapshot| {
@@ -117,14 +117,14 @@ fn version_1_keeps_fingerprints_and_counts() {
 fn version_2_keeps_fingerprints_and_counts() {
     let ledger = version_2();
     drop(LedgerWriter::open(&ledger.path()).unwrap());
-    // Read off the file with the sqlite3 program when it was made.
+    // Read with the sqlite3 program when version 2 wrote the file.
     let expected = [
         (3, -5_956_868_462_356_223_452, false, (2, 0, 2, 1)),
         (4, 643_029_628_486_008_979, true, (2, 0, 2, 0)),
         (5, 8_382_365_411_607_637_657, false, (3, 2, 0, 1)),
     ];
     let answer = ledger.reader().read(|view| {
-        assert_eq!((view.snapshot(1)?, view.snapshot(2)?), (None, None), "thinned out");
+        assert_eq!((view.snapshot(1)?, view.snapshot(2)?), (None, None), "pruned");
         let answer = (3..=5).map(|id| {
             let snapshot = view.snapshot(id)?.unwrap();
             let mut tally = ComplianceCounts::default();
@@ -155,13 +155,13 @@ fn version_3_keeps_bill_and_gains_usage() {
             spend::find_cost_basis(view, &newest)?,
         ))
     });
-    // Read off the file with the sqlite3 program when it was made.
-    let seven = tagledger_cost::Amount::from_micros(7);
-    assert_eq!(answer.unwrap(), (8_423_954_800_956_177_981, 2, vec![("USD".to_owned(), seven)], None));
-    ledger.nights = 2;
+    // Read with the sqlite3 program when version 3 wrote the file.
+    let amount = tagledger_cost::Amount::from_micros(7);
+    assert_eq!(answer.unwrap(), (8_423_954_800_956_177_981, 2, vec![("USD".to_owned(), amount)], None));
+    ledger.snapshots = 2;
     let usage = Some(Usage { driver: "m5.large".to_owned(), quantity: 1 });
-    let next = ledger.narrowed(&[(instances(), complete(vec![Resource { usage, ..instance("1", GOOD) }]))]);
-    assert_eq!((next.snapshot.id, next.changes.get("tags")), (3, None), "what a resource takes is no change of it");
+    let next = ledger.record_narrowed(&[(instances(), complete(vec![Resource { usage, ..instance("1", COMPLIANT) }]))]);
+    assert_eq!((next.snapshot.id, next.changes.get("tags")), (3, None), "usage is not a tag change");
     assert_eq!(ledger.number("SELECT quantity FROM current WHERE driver_id IS NOT NULL"), 1);
 }
 
@@ -175,38 +175,39 @@ fn version_4_keeps_snapshots_and_gains_relationships() {
         let newest = view.newest()?.unwrap();
         Ok((newest.fingerprint, predict::load_model(view, &newest)?))
     });
-    // Read off the file with the sqlite3 program when it was made.
+    // Read with the sqlite3 program when version 4 wrote the file.
     assert_eq!(answer.unwrap(), (-7_150_797_867_061_624_810, None));
-    ledger.nights = 3;
+    ledger.snapshots = 3;
     let links = Relationships::to(
         None,
         [(RelationshipKind::Vpc, Some("vpc-1")), (RelationshipKind::SecurityGroup, Some("sg-1"))],
     );
     let with_links = |id: &str, tags| Resource { links: links.clone(), ..instance(id, tags) };
-    let next = ledger.record_snapshot(&[(instances(), complete(vec![with_links("1", GOOD), with_links("2", SHORT)]))]);
-    assert_eq!(next.changes.get("tags"), None, "what a resource stands in is no change of it");
-    let placed = ledger.reader().read(|view| predict::locate(view, &instance("1", &[]).arn)).unwrap();
-    assert_eq!(placed, TargetContext { neighbours: links.neighbours.clone(), ..TargetContext::default() });
-    assert!(ledger.learn().is_some());
-    let known =
+    let next = ledger
+        .record_snapshot(&[(instances(), complete(vec![with_links("1", COMPLIANT), with_links("2", INVALID_VALUE)]))]);
+    assert_eq!(next.changes.get("tags"), None, "relationships are not a tag change");
+    let context = ledger.reader().read(|view| predict::locate(view, &instance("1", &[]).arn)).unwrap();
+    assert_eq!(context, TargetContext { neighbours: links.neighbours.clone(), ..TargetContext::default() });
+    assert!(ledger.train().is_some());
+    let load_model =
         |ledger: &TestLedger| ledger.reader().read(|view| predict::load_model(view, &view.newest()?.unwrap())).unwrap();
-    assert!(known(&ledger).is_some());
-    // Its tags have other places: what was learnt by the one says nothing by the other.
+    assert!(load_model(&ledger).is_some());
+    // The policy has other tags at the same indexes, so that the trained model is not valid for it.
     let other = r#"{"version": "9", "last_updated": "2026-01-01T00:00:00Z", "required_tags": [{"name": "Other"}]}"#;
     ledger.policy = Policy::parse(other).unwrap();
-    ledger.record_snapshot(&[(instances(), complete(vec![with_links("1", GOOD)]))]);
-    assert!(known(&ledger).is_none());
-    ledger.learn();
-    assert!(known(&ledger).is_some());
+    ledger.record_snapshot(&[(instances(), complete(vec![with_links("1", COMPLIANT)]))]);
+    assert!(load_model(&ledger).is_none());
+    ledger.train();
+    assert!(load_model(&ledger).is_some());
 }
 
 /// A migrated version 6 ledger gives the same fingerprints, diff and resource pages as a new ledger with the same
 /// snapshots.
 #[test]
 fn version_6_answers_equal_a_fresh_ledger() {
-    let (upgraded, fresh) = (fixture(6), representative());
+    let (migrated, fresh) = (fixture(6), representative());
     assert!(fresh.number("SELECT count(*) FROM history") > 0);
-    drop(LedgerWriter::open(&upgraded.path()).unwrap());
+    drop(LedgerWriter::open(&migrated.path()).unwrap());
     let answer = |ledger: &TestLedger| {
         let read = ledger.reader().read(|view| {
             let [first, second] = [1, 2].map(|id| view.snapshot(id).map(Option::unwrap));
@@ -218,7 +219,7 @@ fn version_6_answers_equal_a_fresh_ledger() {
         });
         read.unwrap()
     };
-    assert_eq!(answer(&upgraded), answer(&fresh));
+    assert_eq!(answer(&migrated), answer(&fresh));
 }
 
 /// In a migrated version 7 ledger, insights are materialized from the next snapshot on. The recommendations and the
@@ -227,7 +228,7 @@ fn version_6_answers_equal_a_fresh_ledger() {
 fn version_7_gains_insights_from_next_snapshot() {
     let mut ledger = fixture(7);
     drop(LedgerWriter::open(&ledger.path()).unwrap());
-    let fix = |ledger: &TestLedger, id: i64| {
+    let answers = |ledger: &TestLedger, id: i64| {
         let read = ledger.reader().read(|view| {
             let recorded = view.snapshot(id)?.unwrap();
             Ok((
@@ -238,14 +239,14 @@ fn version_7_gains_insights_from_next_snapshot() {
         });
         read.unwrap()
     };
-    let first = fix(&ledger, 1);
-    // Read off the file with the sqlite3 program when it was made.
+    let first = answers(&ledger, 1);
+    // Read with the sqlite3 program when version 7 wrote the file.
     assert_eq!((first.0, first.2.totals.non_compliant), (5_359_856_732_603_370_370, 2));
-    ledger.nights = 2;
-    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD)]))]);
+    ledger.snapshots = 2;
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", COMPLIANT)]))]);
     ledger.materialize_insights();
     assert_eq!(ledger.number("SELECT max(snapshot_id) FROM told WHERE (SELECT count(*) FROM told) = 1"), 3);
-    assert_eq!(fix(&ledger, 1), first);
+    assert_eq!(answers(&ledger, 1), first);
 }
 
 /// In a migrated version 8 ledger, a resource without user tags has its own column instead of 1000 added to the number of missing
@@ -286,8 +287,8 @@ fn scan_continues_in_migrated_ledger() {
     let mut ledger = version_1();
     let before = LedgerWriter::open(&ledger.path()).unwrap();
     drop(before);
-    ledger.nights = 4;
-    let next = ledger.narrowed(&[(instances(), complete(vec![instance("1", GOOD)]))]);
+    ledger.snapshots = 4;
+    let next = ledger.record_narrowed(&[(instances(), complete(vec![instance("1", COMPLIANT)]))]);
     assert_eq!((next.snapshot.id, next.changes["removed"]), (5, 4));
 }
 
@@ -308,11 +309,11 @@ fn reader_of_old_schema_names_upgrade_command() {
 #[test]
 fn interrupted_migration_rolls_back_and_restarts() {
     let test_ledger = version_1();
-    let broken = LedgerWriter::open_with_progress(&test_ledger.path(), |progress| match progress.done {
+    let interrupted = LedgerWriter::open_with_progress(&test_ledger.path(), |progress| match progress.done {
         2 => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });
-    assert!(matches!(broken, Err(LedgerError::UpgradeEnded)));
+    assert!(matches!(incomplete, Err(LedgerError::UpgradeEnded)));
     assert_eq!(test_ledger.number("SELECT user_version FROM pragma_user_version"), 1);
     let mut seen = Vec::new();
     let answer = |progress: UpgradeProgress| {
@@ -322,9 +323,6 @@ fn interrupted_migration_rolls_back_and_restarts() {
     drop(LedgerWriter::open_with_progress(&test_ledger.path(), answer).unwrap());
     let ledger = [(0, 4), (1, 4), (2, 4), (3, 4)];
     let expected = [&ledger[..], &[(0, 4)], &ledger, &[(0, 4)]].concat();
-    assert_eq!(
-        seen, expected,
-        "each night of the first step, one that looks at all at once, and each night of the last"
-    );
+    assert_eq!(seen, expected, "two steps by snapshot, each followed by a step without parts");
     assert_eq!(test_ledger.number("SELECT user_version FROM pragma_user_version"), SCHEMA_VERSION);
 }

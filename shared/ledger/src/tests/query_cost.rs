@@ -8,14 +8,16 @@ use tagledger_model::inventory::Resource;
 
 use crate::{
     db::{connection::open_read_only, sql},
-    tests::{BARE, GOOD, OWNERLESS, SHORT, TestLedger, complete, instance, instances},
+    tests::{COMPLIANT, INVALID_VALUE, MISSPELLED_KEY, TestLedger, UNTAGGED, complete, instance, instances},
 };
 
 /// A snapshot of instances, three in four of which have findings, and a second one in which one in fifty changed.
 fn estate(resources: usize) -> TestLedger {
     let mut ledger = TestLedger::new();
     let all = |changed: bool| -> Vec<Resource> {
-        let tags = |n: usize| [SHORT, BARE, OWNERLESS, GOOD][(n + usize::from(changed && n.is_multiple_of(50))) % 4];
+        let tags = |n: usize| {
+            [INVALID_VALUE, UNTAGGED, MISSPELLED_KEY, COMPLIANT][(n + usize::from(changed && n.is_multiple_of(50))) % 4]
+        };
         (0..resources).map(|n| instance(&format!("{n:x}"), tags(n))).collect()
     };
     ledger.record_snapshot(&[(instances(), complete(all(false)))]);

@@ -1,3 +1,5 @@
+//! Pages of resources, with totals, filters and indexes.
+
 use jiff::{Timestamp, ToSpan};
 use tagledger_model::inventory::{Listing, Resource, Scope, TagSet};
 use tagledger_policy::Severity;
@@ -11,7 +13,10 @@ use crate::{
     },
     query::{compliance, missing_tags, policy_simulation, remediation, resource_by_arn, tag_groups},
     read::{filter::Filter, session::ReadSession},
-    tests::{BARE, GOOD, OWNERLESS, SHORT, TestLedger, account, bucket, complete, instance, instances, scope, tagged},
+    tests::{
+        COMPLIANT, INVALID_VALUE, MISSPELLED_KEY, TestLedger, UNTAGGED, account, bucket, complete, instance, instances,
+        scope, tagged,
+    },
     warmup,
 };
 
@@ -22,16 +27,18 @@ fn ids(page: &ResourcePage) -> Vec<&str> {
 }
 
 fn estate() -> Vec<(Scope, Listing)> {
-    let resources = (0..25).map(|n| instance(&n.to_string(), [BARE, SHORT, GOOD, OWNERLESS, BARE][n % 5])).collect();
+    let resources = (0..25)
+        .map(|n| instance(&n.to_string(), [UNTAGGED, INVALID_VALUE, COMPLIANT, MISSPELLED_KEY, UNTAGGED][n % 5]))
+        .collect();
     vec![(instances(), complete(resources))]
 }
 
-/// Reads all pages of a snapshot, newest when none is named.
+/// Reads all pages of a snapshot, or of the newest one when no id is given.
 fn all_pages(
     ledger: &TestLedger,
     id: Option<i64>,
     limit: usize,
-    ask: impl Fn(&ReadSession<'_>, &Snapshot, PageStart, usize) -> ResourcePage,
+    list: impl Fn(&ReadSession<'_>, &Snapshot, PageStart, usize) -> ResourcePage,
 ) -> Vec<ResourceRow> {
     let (mut rows, mut start) = (Vec::new(), Some(PageStart::FIRST));
     while let Some(at) = start {
@@ -39,7 +46,7 @@ fn all_pages(
             .reader()
             .read(|view| {
                 let snapshot = if let Some(id) = id { view.snapshot(id)? } else { view.newest()? };
-                Ok(ask(view, &snapshot.unwrap(), at, limit))
+                Ok(list(view, &snapshot.unwrap(), at, limit))
             })
             .unwrap();
         assert!(page.rows.len() <= limit);
@@ -49,7 +56,7 @@ fn all_pages(
     rows
 }
 
-fn worst(view: &ReadSession<'_>, snapshot: &Snapshot, at: PageStart, limit: usize) -> ResourcePage {
+fn list_by_severity(view: &ReadSession<'_>, snapshot: &Snapshot, at: PageStart, limit: usize) -> ResourcePage {
     compliance::list_by_severity(view, snapshot, &Filter::default(), ALL, at, limit).unwrap()
 }
 
@@ -58,9 +65,9 @@ fn worst(view: &ReadSession<'_>, snapshot: &Snapshot, at: PageStart, limit: usiz
 fn any_page_size_lists_each_resource_once_worst_first() {
     let mut ledger = TestLedger::new();
     ledger.record_snapshot(&estate());
-    let by_hundred = all_pages(&ledger, None, 100, worst);
-    assert_eq!(by_hundred.len(), 20, "25 resources, of which 5 are as they should be");
-    assert_eq!(all_pages(&ledger, None, 3, worst), by_hundred);
+    let by_hundred = all_pages(&ledger, None, 100, list_by_severity);
+    assert_eq!(by_hundred.len(), 20, "25 resources, of which 5 are compliant");
+    assert_eq!(all_pages(&ledger, None, 3, list_by_severity), by_hundred);
     let errors: Vec<usize> = by_hundred.iter().map(errors).collect();
     assert!(errors.is_sorted_by(|a, b| a >= b), "{errors:?}");
     assert_eq!(errors.iter().sum::<usize>(), 5 * 2 + 5 + 5 + 5 * 2);
@@ -75,14 +82,14 @@ fn errors(row: &ResourceRow) -> usize {
 fn page_of_past_snapshot_ignores_later_changes() {
     let mut ledger = TestLedger::new();
     ledger.record_snapshot(&estate());
-    let then = all_pages(&ledger, None, 4, worst);
+    let then = all_pages(&ledger, None, 4, list_by_severity);
     let mut later = estate();
     later[0].1.resources.truncate(12);
-    later[0].1.resources.push(instance("new", BARE));
-    later[0].1.resources[0].tags = tagged(GOOD);
+    later[0].1.resources.push(instance("new", UNTAGGED));
+    later[0].1.resources[0].tags = tagged(COMPLIANT);
     ledger.record_snapshot(&later);
-    assert_eq!(all_pages(&ledger, Some(1), 4, worst), then);
-    assert_ne!(all_pages(&ledger, None, 4, worst), then);
+    assert_eq!(all_pages(&ledger, Some(1), 4, list_by_severity), then);
+    assert_ne!(all_pages(&ledger, None, 4, list_by_severity), then);
 }
 
 /// A row contains the tags exactly as they were read, with empty values and Unicode, the creation time, and for each
@@ -90,15 +97,15 @@ fn page_of_past_snapshot_ignores_later_changes() {
 #[test]
 fn row_has_exact_tags_and_first_seen_time() {
     let mut ledger = TestLedger::new();
-    let odd = [("Owner", "tbd"), ("Environment", "production"), ("Name", "w 1"), ("k", ""), ("ключ", "значение")];
-    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", &odd)]))]);
-    let first_night = ledger.reader().read(|view| view.newest()).unwrap().unwrap().started_at;
-    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", &odd)]))]);
-    let rows = all_pages(&ledger, None, 10, worst);
-    assert_eq!(rows[0].tags, odd.into_iter().collect::<TagSet>());
+    let tags = [("Owner", "tbd"), ("Environment", "production"), ("Name", "w 1"), ("k", ""), ("ключ", "значение")];
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", &tags)]))]);
+    let first_start = ledger.reader().read(|view| view.newest()).unwrap().unwrap().started_at;
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", &tags)]))]);
+    let rows = all_pages(&ledger, None, 10, list_by_severity);
+    assert_eq!(rows[0].tags, tags.into_iter().collect::<TagSet>());
     let seen: Vec<_> =
         rows[0].violations.iter().map(|(rule, at)| (rule.code.as_str(), rule.tag.as_str(), *at)).collect();
-    assert_eq!(seen, [("PLACEHOLDER", "Owner", first_night)]);
+    assert_eq!(seen, [("PLACEHOLDER", "Owner", first_start)]);
     assert_eq!(rows[0].created_at, Some(Timestamp::constant(1_700_000_000, 0)));
 }
 
@@ -108,13 +115,13 @@ fn row_has_exact_tags_and_first_seen_time() {
 fn untagged_resources_precede_missing_tags() {
     let mut ledger = TestLedger::new();
     ledger.record_snapshot(&estate());
-    let lacking = |view: &ReadSession<'_>, snapshot: &Snapshot, at, limit| {
+    let list_missing_tags = |view: &ReadSession<'_>, snapshot: &Snapshot, at, limit| {
         compliance::list_missing_tags(view, snapshot, &Filter::default(), OrderByMissingTags::default(), at, limit)
             .unwrap()
     };
-    let rows = all_pages(&ledger, None, 4, lacking);
-    let bare: Vec<bool> = rows.iter().map(|row| row.tags.iter().len() == 0).collect();
-    assert_eq!(bare, [vec![true; 10], vec![false; 5]].concat());
+    let rows = all_pages(&ledger, None, 4, list_missing_tags);
+    let untagged: Vec<bool> = rows.iter().map(|row| row.tags.iter().len() == 0).collect();
+    assert_eq!(untagged, [vec![true; 10], vec![false; 5]].concat());
     let sums = ledger.reader().read(|view| {
         missing_tags::sum_totals(view, &view.newest()?.unwrap(), &Filter::default(), AgeAndCostFilter::default())
     });
@@ -129,7 +136,7 @@ fn age_filter_counts_match_listed_pages() {
     let created = |n: i64| (n % 4 > 0).then(|| Timestamp::from_second(1_700_000_000 + 86_400 * (n % 7)).unwrap());
     let of_age = |n: i64| Resource {
         created_at: created(n),
-        ..instance(&format!("{n:x}"), [BARE, OWNERLESS, GOOD][usize::try_from(n % 3).unwrap()])
+        ..instance(&format!("{n:x}"), [UNTAGGED, MISSPELLED_KEY, COMPLIANT][usize::try_from(n % 3).unwrap()])
     };
     let mut ledger = TestLedger::new();
     ledger.record_snapshot(&[(instances(), complete((0..90).map(of_age).collect()))]);
@@ -150,8 +157,8 @@ fn age_filter_counts_match_listed_pages() {
                 Ok((rows, (sums.untagged, sums.missing_required)))
             });
             let (rows, counts) = requested.unwrap();
-            let bare = rows.iter().filter(|row| row.tags.user().next().is_none()).count();
-            assert_eq!((bare as u64, (rows.len() - bare) as u64), counts, "snapshot {snapshot}, day {day}");
+            let untagged = rows.iter().filter(|row| row.tags.user().next().is_none()).count();
+            assert_eq!((untagged as u64, (rows.len() - untagged) as u64), counts, "snapshot {snapshot}, day {day}");
         }
         let without_creation_time = ledger
             .reader()
@@ -166,8 +173,8 @@ fn age_filter_counts_match_listed_pages() {
             .unwrap()
             .without_creation_time;
         let first = if snapshot == 1 { 0 } else { 5 };
-        let by_hand = (first..first + 90).filter(|n| n % 4 == 0 && n % 3 != 2).count();
-        assert_eq!(without_creation_time, by_hand as u64);
+        let expected = (first..first + 90).filter(|n| n % 4 == 0 && n % 3 != 2).count();
+        assert_eq!(without_creation_time, expected as u64);
     }
 }
 
@@ -176,10 +183,10 @@ fn age_filter_counts_match_listed_pages() {
 fn filter_for_unknown_region_finds_nothing() {
     let mut ledger = TestLedger::new();
     ledger.record_snapshot(&estate());
-    let nowhere = Filter { regions: vec!["us-east-1".parse().unwrap()], ..Filter::default() };
-    let page = ledger
-        .reader()
-        .read(|view| compliance::list_by_severity(view, &view.newest()?.unwrap(), &nowhere, ALL, PageStart::FIRST, 10));
+    let unknown_region = Filter { regions: vec!["us-east-1".parse().unwrap()], ..Filter::default() };
+    let page = ledger.reader().read(|view| {
+        compliance::list_by_severity(view, &view.newest()?.unwrap(), &unknown_region, ALL, PageStart::FIRST, 10)
+    });
     assert_eq!(ids(&page.unwrap()), Vec::<&str>::new());
 }
 
@@ -238,12 +245,12 @@ fn list_pages(view: &ReadSession<'_>, snapshot: &Snapshot) -> Vec<ResourceRow> {
 }
 
 /// Writes a snapshot in which some resources are new, some are removed and some are retagged.
-pub(crate) fn varied(ledger: &mut TestLedger, recorded: usize) {
-    let tags = [GOOD, SHORT, OWNERLESS, BARE];
+pub(crate) fn record_varied(ledger: &mut TestLedger, recorded: usize) {
+    let tags = [COMPLIANT, INVALID_VALUE, MISSPELLED_KEY, UNTAGGED];
     let kind = |number: usize| tags[(number * 3 + recorded * (number % 3)) % 4];
-    let there = |number: &usize| !(number + recorded).is_multiple_of(9);
-    let instances_now = (0..12).filter(there).map(|number| instance(&number.to_string(), kind(number))).collect();
-    let buckets_now = (0..5).filter(there).map(|number| bucket(&number.to_string(), tagged(kind(number)))).collect();
+    let exists = |number: &usize| !(number + recorded).is_multiple_of(9);
+    let instances_now = (0..12).filter(exists).map(|number| instance(&number.to_string(), kind(number))).collect();
+    let buckets_now = (0..5).filter(exists).map(|number| bucket(&number.to_string(), tagged(kind(number)))).collect();
     ledger.record_snapshot(&[
         (instances(), complete(instances_now)),
         (scope("eu-west-1", "s3:bucket"), complete(buckets_now)),
@@ -257,7 +264,7 @@ fn backlog_of_past_snapshot_is_unchanged() {
     let (mut ledger, everywhere) = (TestLedger::new(), Filter::default());
     let mut first_answers = Vec::new();
     for recorded in 0..6 {
-        varied(&mut ledger, recorded);
+        record_varied(&mut ledger, recorded);
         // A reader with an empty cache.
         let reader = ledger.reader();
         let answers = |view: &ReadSession<'_>, snapshot: &Snapshot| {
@@ -287,7 +294,7 @@ fn past_pages_match_with_and_without_cache() {
     let (warm, cold) = (ledger.reader(), ledger.reader());
     let mut first_answers: Vec<(Snapshot, Vec<ResourceRow>)> = Vec::new();
     for recorded in 0..6 {
-        varied(&mut ledger, recorded);
+        record_varied(&mut ledger, recorded);
         for reader in [&warm, &cold] {
             reader
                 .read(|view| {
@@ -323,12 +330,12 @@ fn past_pages_match_with_and_without_cache() {
 #[test]
 fn resource_by_arn_has_violation_start_times() {
     let mut ledger = TestLedger::new();
-    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", SHORT)]))]);
-    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", BARE)]))]);
-    let named = |view: &ReadSession<'_>| {
-        resource_by_arn::find_resources(view, &view.newest()?.unwrap(), &[instance("1", BARE).arn])
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", INVALID_VALUE)]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", UNTAGGED)]))]);
+    let find = |view: &ReadSession<'_>| {
+        resource_by_arn::find_resources(view, &view.newest()?.unwrap(), &[instance("1", UNTAGGED).arn])
     };
-    let rows = ledger.reader().read(named).unwrap();
+    let rows = ledger.reader().read(find).unwrap();
     let found: Vec<_> =
         rows[0].violations.iter().map(|(rule, at)| (rule.tag.as_str(), rule.code.as_str(), *at)).collect();
     let recorded = |number: i64| Timestamp::constant(1_767_225_600, 0) + (24 * number).hours();

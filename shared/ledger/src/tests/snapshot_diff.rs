@@ -15,8 +15,9 @@ use crate::{
         session::{LedgerReader, ReadSession},
     },
     tests::{
-        BARE, GOOD, OWNERLESS, SHORT, TestLedger, broken, bucket, complete, instance, instances,
-        resource_costs::{harvest, pool, shared},
+        COMPLIANT, INVALID_VALUE, MISSPELLED_KEY, TestLedger, UNTAGGED, bucket, complete, incomplete, instance,
+        instances,
+        resource_costs::{bill_collection, pool, shared},
         scope, tagged,
     },
     warmup,
@@ -28,13 +29,15 @@ use crate::{
 fn changing_ledger(snapshot_count: usize) -> TestLedger {
     let mut test_ledger = TestLedger::new();
     let pools = vec![pool("ec2:instance", "m0.large", "900", 9_000), pool("ec2:instance", "m1.large", "500", 7_200)];
-    test_ledger.write(&estate(0), |snapshot| snapshot.record_bill(&harvest(shared(pools), &[("Compute", "1400")])));
+    test_ledger.record_with(&estate(0), |snapshot| {
+        snapshot.record_bill(&bill_collection(shared(pools), &[("Compute", "1400")]))
+    });
     (1..snapshot_count).for_each(|snapshot| drop(test_ledger.record_snapshot(&estate(snapshot))));
     test_ledger
 }
 
 fn estate(snapshot: usize) -> [(Scope, Listing); 1] {
-    let tags = |n: usize| [GOOD, SHORT, BARE, OWNERLESS][(n * 7 + (snapshot + n) / 5) % 4];
+    let tags = |n: usize| [COMPLIANT, INVALID_VALUE, UNTAGGED, MISSPELLED_KEY][(n * 7 + (snapshot + n) / 5) % 4];
     let found = (0..40).filter(|n| !(n + snapshot / 3).is_multiple_of(6)).map(|n| {
         let name = format!("host-{n}-{}", (snapshot + n) / 7);
         let unnamed = tags(n).iter().copied().filter(|(key, _)| *key != "Name");
@@ -79,8 +82,8 @@ fn resolve(view: &ReadSession<'_>, found: &SnapshotDiff) -> Result<Differences, 
     let text = |of: &Option<TagValue>| {
         of.as_ref().map(|value| Ok(tag_changes::resolve_value(view, value)?.to_string())).transpose()
     };
-    let differences = found.changed.iter().enumerate().map(|(place, one)| {
-        let tags = found.tag_changes.changes_of(place);
+    let differences = found.changed.iter().enumerate().map(|(position, one)| {
+        let tags = found.tag_changes.changes_of(position);
         let tags = tags.map(|change| Ok((change.key.to_string(), text(&change.before)?, text(&change.after)?)));
         let mut tags = tags.collect::<Result<Vec<Tags>, LedgerError>>()?;
         tags.sort();
@@ -102,7 +105,7 @@ fn compare_tags(view: &ReadSession<'_>, differences: &Differences) -> Vec<Vec<Ta
     differences.iter().map(of).collect()
 }
 
-fn warm(reader: &LedgerReader) {
+fn warm_up(reader: &LedgerReader) {
     reader
         .read(|view| {
             let newest = view.newest()?.unwrap();
@@ -116,8 +119,8 @@ fn warm(reader: &LedgerReader) {
 fn assert_same_diffs(test_ledger: &TestLedger, warm: &LedgerReader, ledger: &[i64]) -> [usize; 3] {
     let cold = test_ledger.reader();
     let mut counts = [0; 3];
-    for (place, later) in ledger.iter().enumerate() {
-        for earlier in ledger.iter().take(place) {
+    for (index, later) in ledger.iter().enumerate() {
+        for earlier in ledger.iter().take(index) {
             let differences = cold.read(|view| diff_between(view, *earlier, *later)).unwrap();
             assert_eq!(
                 warm.read(|view| diff_between(view, *earlier, *later)).unwrap(),
@@ -146,7 +149,7 @@ fn assert_same_diffs(test_ledger: &TestLedger, warm: &LedgerReader, ledger: &[i6
 fn diff_is_the_same_with_and_without_cache() {
     let mut ledger = changing_ledger(14);
     let reader = ledger.reader();
-    warm(&reader);
+    warm_up(&reader);
     let [changes, names, with_costs] = assert_same_diffs(&ledger, &reader, &(1..=14).collect::<Vec<_>>());
     assert!(
         changes > 1_000 && names > 200 && with_costs > 500,
@@ -155,11 +158,13 @@ fn diff_is_the_same_with_and_without_cache() {
 
     // Another snapshot, by whose bill the same machines cost half: the cached values belong to the former newest snapshot.
     let pools = vec![pool("ec2:instance", "m0.large", "450", 9_000)];
-    ledger.write(&estate(14), |recorded| recorded.record_bill(&harvest(shared(pools), &[("Compute", "450")])));
+    ledger.record_with(&estate(14), |recorded| {
+        recorded.record_bill(&bill_collection(shared(pools), &[("Compute", "450")]))
+    });
     let all: Vec<i64> = (1..=15).collect();
-    let [.., with_fewer] = assert_same_diffs(&ledger, &reader, &all);
-    assert!(with_fewer < with_costs && with_fewer > 200, "{with_fewer} costs");
-    warm(&reader);
+    let [.., fewer_costs] = assert_same_diffs(&ledger, &reader, &all);
+    assert!(fewer_costs < with_costs && fewer_costs > 200, "{fewer_costs} costs");
+    warm_up(&reader);
     assert_same_diffs(&ledger, &reader, &all);
 
     let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
@@ -179,12 +184,12 @@ fn change_count_includes_new_and_removed_resources() {
         let found = found.iter().map(|(id, tags)| instance(id, tags)).collect();
         ledger.record_snapshot(&[(instances(), complete(found))])
     };
-    recorded(&mut ledger, &[("1", GOOD), ("2", GOOD), ("3", GOOD)]);
+    recorded(&mut ledger, &[("1", COMPLIANT), ("2", COMPLIANT), ("3", COMPLIANT)]);
     // One is retagged, one is removed, and two are new.
-    recorded(&mut ledger, &[("1", GOOD), ("2", BARE), ("4", GOOD), ("5", GOOD)]);
-    let counted = |most| {
+    recorded(&mut ledger, &[("1", COMPLIANT), ("2", UNTAGGED), ("4", COMPLIANT), ("5", COMPLIANT)]);
+    let counted = |max| {
         let of = |view: &ReadSession<'_>| {
-            snapshot_diff::count_changes(view, &view.snapshot(1)?.unwrap(), &view.snapshot(2)?.unwrap(), most)
+            snapshot_diff::count_changes(view, &view.snapshot(1)?.unwrap(), &view.snapshot(2)?.unwrap(), max)
         };
         ledger.reader().read(of).unwrap()
     };
@@ -197,27 +202,27 @@ fn change_count_includes_new_and_removed_resources() {
 fn coverage_is_the_same_with_and_without_cache() {
     let mut ledger = TestLedger::new();
     let [here, there] = ["eu-west-1", "eu-north-1"].map(|region| scope(region, "s3:bucket"));
-    let bucket = |name: &str| bucket(name, tagged(GOOD));
+    let bucket = |name: &str| bucket(name, tagged(COMPLIANT));
     let all = [
-        (instances(), complete(vec![instance("1", GOOD)])),
+        (instances(), complete(vec![instance("1", COMPLIANT)])),
         (here.clone(), complete(vec![bucket("a")])),
-        (there.clone(), broken(vec![bucket("b")])),
+        (there.clone(), incomplete(vec![bucket("b")])),
     ];
     ledger.record_snapshot(&all);
     // Only the buckets of one region are scanned again: the rest is carried over.
-    ledger.narrowed(&[(here, broken(vec![]))]);
+    ledger.record_narrowed(&[(here, incomplete(vec![]))]);
     ledger.record_snapshot(&all);
     let regions = |region: &str| Filter { regions: vec![region.parse().unwrap()], ..Filter::default() };
     let types = |kind: &str| Filter { types: vec![kind.parse().unwrap()], ..Filter::default() };
     let filters =
         [Filter::default(), regions("eu-west-1"), regions("eu-north-1"), regions("us-east-1"), types("s3:bucket")];
-    let mut amiss = Vec::new();
+    let mut coverages = Vec::new();
     for id in 1..=3 {
         for filter in &filters {
-            let [cold, warm] = [false, true].map(|ahead| {
+            let [cold, warm] = [false, true].map(|preloaded| {
                 let requested = |view: &ReadSession<'_>| {
                     let snapshot = view.snapshot(id)?.unwrap();
-                    if ahead {
+                    if preloaded {
                         compliance::preload(view, &snapshot)?;
                     }
                     coverage::summarize(view, &snapshot, filter)
@@ -225,12 +230,12 @@ fn coverage_is_the_same_with_and_without_cache() {
                 ledger.reader().read(requested).unwrap()
             });
             assert_eq!(cold, warm, "snapshot {id}, {filter:?}");
-            amiss.push((warm.scopes, warm.incomplete.len()));
+            coverages.push((warm.scopes, warm.incomplete.len()));
         }
     }
     let first = [(3, 1), (2, 0), (1, 1), (0, 0), (2, 1)];
     let narrowed = [(3, 3), (2, 2), (1, 1), (0, 0), (2, 2)];
-    assert_eq!(amiss, [first, narrowed, first].concat());
+    assert_eq!(coverages, [first, narrowed, first].concat());
 }
 
 /// A read session that is open while both snapshots of a diff are pruned still returns the diff that it returned
@@ -241,7 +246,7 @@ fn diff_ignores_snapshots_pruned_during_session() {
     let reader = ledger.reader();
     let before = reader.read(|view| diff_between(view, 10, 12)).unwrap();
     assert!(before.len() > 10);
-    let amid = reader
+    let during = reader
         .read(|view| {
             // The session does not see the pruning, after which neither snapshot is retained.
             assert_eq!(view.newest()?.unwrap().id, 30);
@@ -250,6 +255,6 @@ fn diff_ignores_snapshots_pruned_during_session() {
             diff_between(view, 10, 12)
         })
         .unwrap();
-    assert_eq!(amid, before);
+    assert_eq!(during, before);
     assert!(!reader.read(|view| Ok(view.snapshot(10)?.is_some() || view.snapshot(12)?.is_some())).unwrap());
 }

@@ -8,8 +8,8 @@ use crate::{
     query::{change_causes, history, remediation, tag_groups},
     read::{filter::Filter, session::LedgerReader},
     tests::{
-        BARE, GOOD, POLICY, SHORT, TestLedger, complete, instance, instances, maintenance::faults, resource_costs,
-        resource_pages,
+        COMPLIANT, INVALID_VALUE, POLICY, TestLedger, UNTAGGED, complete, instance, instances, maintenance::faults,
+        resource_costs, resource_pages,
     },
     write::writer::LedgerWriter,
 };
@@ -18,13 +18,13 @@ use crate::{
 fn answers(reader: &LedgerReader, id: i64) -> String {
     let read = reader.read(|view| {
         let snapshot = view.snapshot(id)?.unwrap();
-        let advised = tag_groups::find_recommendations(view, &snapshot)?;
+        let recommendations = tag_groups::find_recommendations(view, &snapshot)?;
         let causes = history::find_snapshot_before(view, snapshot.started_at)?
             .map(|before| change_causes::explain(view, &before, &snapshot))
             .transpose()?;
-        let to_fix = remediation::find_backlog(view, &snapshot, &Filter::default(), 3)?;
-        let keys: Vec<Vec<i64>> = to_fix.keys().into_iter().map(<[i64]>::to_vec).collect();
-        Ok(format!("{advised:?} {causes:?} {:?} {:?} {keys:?}", to_fix.totals, to_fix.tiers))
+        let backlog = remediation::find_backlog(view, &snapshot, &Filter::default(), 3)?;
+        let keys: Vec<Vec<i64>> = backlog.keys().into_iter().map(<[i64]>::to_vec).collect();
+        Ok(format!("{recommendations:?} {causes:?} {:?} {:?} {keys:?}", backlog.totals, backlog.tiers))
     });
     read.unwrap()
 }
@@ -39,7 +39,7 @@ fn add(ledger: &mut TestLedger, snapshot: usize) {
     if snapshot == 5 {
         ledger.policy = Policy::parse(&POLICY.replace("production", "live")).unwrap();
     }
-    resource_pages::varied(ledger, snapshot);
+    resource_pages::record_varied(ledger, snapshot);
 }
 
 fn changing_ledger(snapshot_count: usize) -> TestLedger {
@@ -53,16 +53,16 @@ fn changing_ledger(snapshot_count: usize) -> TestLedger {
 #[test]
 fn insights_equal_a_computation_from_facts() {
     let (mut stored, mut computed) = (TestLedger::new(), TestLedger::new());
-    let open = stored.reader();
+    let open_reader = stored.reader();
     for recorded in 0..8 {
         add(&mut stored, recorded);
         add(&mut computed, recorded);
         stored.materialize_insights();
-        for id in 1..=stored.nights {
+        for id in 1..=stored.snapshots {
             let facts = answers(&computed.reader(), id);
             assert_eq!(answers(&stored.reader(), id), facts, "snapshot {id} of {recorded}");
             // The same from a reader that cached it while it was the newest.
-            assert_eq!(answers(&open, id), facts, "snapshot {id} of {recorded}");
+            assert_eq!(answers(&open_reader, id), facts, "snapshot {id} of {recorded}");
         }
     }
     assert_eq!(snapshots_with_insights(&stored), "1 2 3 4 5 6 7 8");
@@ -77,9 +77,9 @@ fn insights_equal_a_computation_from_facts() {
 fn materialization_covers_snapshots_added_since_last_run() {
     let mut ledger = changing_ledger(2);
     ledger.materialize_insights();
-    assert_eq!(snapshots_with_insights(&ledger), "2", "of those before only the newest");
+    assert_eq!(snapshots_with_insights(&ledger), "2", "the first run covers the newest snapshot only");
     for snapshot in 2..5 {
-        resource_pages::varied(&mut ledger, snapshot);
+        resource_pages::record_varied(&mut ledger, snapshot);
     }
     ledger.materialize_insights();
     ledger.materialize_insights();
@@ -107,8 +107,8 @@ fn causes_of_nonadjacent_snapshots_come_from_facts() {
 /// The keys of the backlog of snapshot 1, of which at least `wanted` are requested.
 fn keys(ledger: &TestLedger, wanted: usize) -> Vec<i64> {
     let read = ledger.reader().read(|view| {
-        let to_fix = remediation::find_backlog(view, &view.snapshot(1)?.unwrap(), &Filter::default(), wanted)?;
-        Ok(to_fix.keys().concat())
+        let backlog = remediation::find_backlog(view, &view.snapshot(1)?.unwrap(), &Filter::default(), wanted)?;
+        Ok(backlog.keys().concat())
     });
     read.unwrap()
 }
@@ -118,14 +118,14 @@ fn keys(ledger: &TestLedger, wanted: usize) -> Vec<i64> {
 #[test]
 fn backlog_keys_beyond_first_hundred_come_from_facts() {
     let mut ledger = TestLedger::new();
-    // Nine in nineteen have two wrong tags, and come after those with one.
-    let tags = |n: usize| if n % 19 < 9 { BARE } else { SHORT };
+    // Nine of nineteen have two errors and come after those with one.
+    let tags = |n: usize| if n % 19 < 9 { UNTAGGED } else { INVALID_VALUE };
     let estate = || complete((0..190).map(|n| instance(&n.to_string(), tags(n))).collect());
     ledger.record_snapshot(&[(instances(), estate())]);
     ledger.materialize_insights();
-    ledger.record_snapshot(&[(instances(), complete(vec![instance("0", GOOD)]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("0", COMPLIANT)]))]);
     let facts = keys(&ledger, 101);
-    assert_eq!(facts.len(), 190, "the rest is in the facts alone");
+    assert_eq!(facts.len(), 190, "the insights have 100 keys");
     assert_eq!(keys(&ledger, 100), facts[..100]);
     let steps = r#""steps":[{"changes":1,"resources":100},{"changes":2,"resources":90}]"#;
     assert!(
@@ -139,21 +139,21 @@ fn backlog_keys_beyond_first_hundred_come_from_facts() {
 fn past_snapshot_falls_back_to_facts_on_unreadable_insights() {
     let mut ledger = changing_ledger(3);
     ledger.materialize_insights();
-    resource_pages::varied(&mut ledger, 3);
+    resource_pages::record_varied(&mut ledger, 3);
     let facts = answers(&changing_ledger(3).reader(), 3);
-    let tampered = |tamper: &str| {
-        assert_eq!(ledger.sql().execute(tamper, []).unwrap(), 1, "{tamper}");
+    let answers_after = |change: &str| {
+        assert_eq!(ledger.sql().execute(change, []).unwrap(), 1, "{change}");
         answers(&ledger.reader(), 3)
     };
-    let otherwise = "UPDATE told SET body = replace(replace(replace(body, '\"changes\":1', '\"changes\":71'),
+    let altered = "UPDATE told SET body = replace(replace(replace(body, '\"changes\":1', '\"changes\":71'),
         '\"groups\":', '\"groups\":72'), '{\"resources\":', '{\"resources\":73')";
-    let answer = tampered(otherwise);
+    let answer = answers_after(altered);
     assert!(
         ["changes: 71", "groups: 72", "CauseContribution { resources: 73"].iter().all(|part| answer.contains(part)),
         "{answer}"
     );
-    assert_eq!(tampered("UPDATE told SET body = 'nonsense'"), facts);
-    assert_eq!(tampered("UPDATE told SET body = '{\"program\": \"of old\"}'"), facts);
+    assert_eq!(answers_after("UPDATE told SET body = 'nonsense'"), facts);
+    assert_eq!(answers_after("UPDATE told SET body = '{\"program\": \"of old\"}'"), facts);
     // Insights of another program are not recomputed. Only the checksum reveals the change.
     let found = faults(&ledger);
     assert!(found.len() == 1 && found[0].contains("checksum"), "{found:?}");
@@ -164,19 +164,19 @@ fn past_snapshot_falls_back_to_facts_on_unreadable_insights() {
 #[test]
 fn past_snapshot_has_no_costs() {
     let mut ledger = TestLedger::new();
-    let estate = || complete((0..4).map(|n| resource_costs::machine(&n.to_string(), BARE, 1)).collect());
-    ledger.write(&[(instances(), estate())], |snapshot| snapshot.record_bill(&resource_costs::costly()));
+    let estate = || complete((0..4).map(|n| resource_costs::machine(&n.to_string(), UNTAGGED, 1)).collect());
+    ledger.record_with(&[(instances(), estate())], |snapshot| snapshot.record_bill(&resource_costs::costly()));
     ledger.materialize_insights();
-    let held = ledger.reader();
-    held.read(|view| remediation::preload(view, &view.newest()?.unwrap())).unwrap();
-    let newest = answers(&held, 1);
+    let warm_reader = ledger.reader();
+    warm_reader.read(|view| remediation::preload(view, &view.newest()?.unwrap())).unwrap();
+    let newest = answers(&warm_reader, 1);
     assert!(newest.contains("with_cost: 4") && !newest.contains("cost: None"), "{newest}");
     ledger.record_snapshot(&[(instances(), estate())]);
-    let then = answers(&held, 1);
+    let then = answers(&warm_reader, 1);
     assert_eq!(then, answers(&ledger.reader(), 1));
     // The same without stored insights.
     ledger.sql().execute("DELETE FROM told", []).unwrap();
-    assert_eq!((answers(&held, 1), answers(&ledger.reader(), 1)), (then.clone(), then.clone()));
+    assert_eq!((answers(&warm_reader, 1), answers(&ledger.reader(), 1)), (then.clone(), then.clone()));
     assert!(then.contains("with_cost: 0") && then.contains("cost: None"), "{then}");
 }
 
@@ -186,16 +186,16 @@ fn past_snapshot_has_no_costs() {
 fn pruning_removes_insights_of_pruned_snapshots_only() {
     let mut ledger = TestLedger::new();
     for recorded in 0..40 {
-        resource_pages::varied(&mut ledger, recorded);
+        resource_pages::record_varied(&mut ledger, recorded);
         ledger.materialize_insights();
     }
     let newest = ledger.reader().newest().unwrap().unwrap();
     let before: Vec<String> = (1..=40).map(|id| answers(&ledger.reader(), id)).collect();
     let retention: RetentionPolicy = "10d".parse().unwrap();
     let mut writer = LedgerWriter::open(&ledger.path()).unwrap();
-    let thinned = writer.prune(&retention, epoch_day::day_of(newest.started_at)).unwrap();
+    let pruned = writer.prune(&retention, epoch_day::day_of(newest.started_at)).unwrap();
     drop(writer);
-    assert!(thinned.snapshots > 0);
+    assert!(pruned.snapshots > 0);
     let stored = ledger.number("SELECT count(*) FROM snapshot WHERE retained");
     assert_eq!(snapshots_with_insights(&ledger).split(' ').count(), usize::try_from(stored).unwrap());
     assert_eq!(faults(&ledger), Vec::<String>::new());
@@ -209,20 +209,20 @@ fn pruning_removes_insights_of_pruned_snapshots_only() {
 /// snapshot.
 #[test]
 fn verify_detects_altered_insights() {
-    let tampers = [
+    let changes = [
         "UPDATE told SET body = replace(body, '\"groups\":', '\"groups\":1') WHERE snapshot_id = 2",
         "UPDATE told SET body = 'nonsense' WHERE snapshot_id = 2",
         "UPDATE told SET body = (SELECT body FROM told WHERE snapshot_id = 1) WHERE snapshot_id = 2",
     ];
-    for tamper in tampers {
+    for change in changes {
         let mut ledger = TestLedger::new();
         for recorded in 0..2 {
-            resource_pages::varied(&mut ledger, recorded);
+            resource_pages::record_varied(&mut ledger, recorded);
             ledger.materialize_insights();
         }
         assert_eq!(faults(&ledger), Vec::<String>::new());
-        assert_eq!(ledger.sql().execute(tamper, []).unwrap(), 1, "{tamper}");
+        assert_eq!(ledger.sql().execute(change, []).unwrap(), 1, "{change}");
         let found = faults(&ledger);
-        assert!(found.iter().any(|fault| fault.contains("snapshot 2: its insights")), "{tamper}: {found:?}");
+        assert!(found.iter().any(|fault| fault.contains("snapshot 2: its insights")), "{change}: {found:?}");
     }
 }

@@ -1,3 +1,5 @@
+//! Snapshots: states, changes, violations and rollups.
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -9,8 +11,8 @@ use crate::{
     query::compliance,
     read::filter::Filter,
     tests::{
-        BARE, GOOD, OWNERLESS, POLICY, SHORT, TestLedger, account, broken, bucket, complete, gap, instance, instances,
-        representative, scope, tagged,
+        COMPLIANT, INVALID_VALUE, MISSPELLED_KEY, POLICY, TestLedger, UNTAGGED, account, bucket, complete, gap,
+        incomplete, instance, instances, representative, scope, tagged,
     },
     write::{snapshot_writer::SnapshotSummary, transaction::SnapshotHeader, writer::LedgerWriter},
 };
@@ -28,9 +30,14 @@ fn score_counts_only_evaluated_resources() {
     let summary = ledger.record_snapshot(&[
         (
             instances(),
-            complete(vec![instance("1", GOOD), instance("2", SHORT), instance("3", BARE), instance("4", OWNERLESS)]),
+            complete(vec![
+                instance("1", COMPLIANT),
+                instance("2", INVALID_VALUE),
+                instance("3", UNTAGGED),
+                instance("4", MISSPELLED_KEY),
+            ]),
         ),
-        (scope("eu-west-1", "s3:bucket"), complete(vec![bucket("legacy-1", tagged(BARE)), unread])),
+        (scope("eu-west-1", "s3:bucket"), complete(vec![bucket("legacy-1", tagged(UNTAGGED)), unread])),
         (scope("eu-west-1", "ecs:service"), complete(vec![])),
     ]);
     let tally = summary.tally;
@@ -52,7 +59,7 @@ fn empty_estate_has_no_score() {
 /// A snapshot whose only listing was denied is incomplete and has no compliance score.
 #[test]
 fn denied_listing_has_no_score() {
-    let summary = TestLedger::new().record_snapshot(&[(instances(), broken(vec![]))]);
+    let summary = TestLedger::new().record_snapshot(&[(instances(), incomplete(vec![]))]);
     assert_eq!(summary.tally.score(), None);
     assert!(!summary.snapshot.complete);
 }
@@ -62,7 +69,7 @@ fn denied_listing_has_no_score() {
 #[test]
 fn unchanged_snapshot_adds_no_history_and_keeps_fingerprint() {
     let mut ledger = TestLedger::new();
-    let listing = [(instances(), complete(vec![instance("1", GOOD), instance("2", SHORT)]))];
+    let listing = [(instances(), complete(vec![instance("1", COMPLIANT), instance("2", INVALID_VALUE)]))];
     let first = ledger.record_snapshot(&listing);
     let mut reversed = listing.clone();
     reversed[0].1.resources.reverse();
@@ -71,7 +78,8 @@ fn unchanged_snapshot_adds_no_history_and_keeps_fingerprint() {
     assert_eq!(first.snapshot.fingerprint, second.snapshot.fingerprint);
     assert_eq!(ledger.number("SELECT count(*) FROM history"), 0);
     assert_eq!(ledger.number("SELECT max(since) FROM current"), 1);
-    let third = ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD), instance("2", GOOD)]))]);
+    let third =
+        ledger.record_snapshot(&[(instances(), complete(vec![instance("1", COMPLIANT), instance("2", COMPLIANT)]))]);
     assert_ne!(third.snapshot.fingerprint, second.snapshot.fingerprint);
 }
 
@@ -80,13 +88,14 @@ fn unchanged_snapshot_adds_no_history_and_keeps_fingerprint() {
 #[test]
 fn resource_absent_from_complete_listing_is_removed() {
     let mut ledger = TestLedger::new();
-    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD), instance("2", BARE)]))]);
-    let summary = ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD)]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", COMPLIANT), instance("2", UNTAGGED)]))]);
+    let summary = ledger.record_snapshot(&[(instances(), complete(vec![instance("1", COMPLIANT)]))]);
     assert_eq!(changes(&summary), [("removed", 1)]);
     assert_eq!(summary.tally.total(), 1);
     let removed = "SELECT count(*) FROM violation WHERE closed = 2 AND closed_by = 'removed' AND last_seen = 1";
     assert_eq!(ledger.number(removed), 2);
-    let back = ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD), instance("2", BARE)]))]);
+    let back =
+        ledger.record_snapshot(&[(instances(), complete(vec![instance("1", COMPLIANT), instance("2", UNTAGGED)]))]);
     assert_eq!(changes(&back), [("returned", 1)]);
 }
 
@@ -95,17 +104,17 @@ fn resource_absent_from_complete_listing_is_removed() {
 #[test]
 fn resource_absent_from_incomplete_listing_is_unknown() {
     let mut ledger = TestLedger::new();
-    let all = || vec![instance("1", GOOD), instance("2", BARE), instance("3", SHORT)];
+    let all = || vec![instance("1", COMPLIANT), instance("2", UNTAGGED), instance("3", INVALID_VALUE)];
     ledger.record_snapshot(&[(instances(), complete(all()))]);
-    let summary = ledger.record_snapshot(&[(instances(), broken(vec![instance("1", GOOD)]))]);
+    let summary = ledger.record_snapshot(&[(instances(), incomplete(vec![instance("1", COMPLIANT)]))]);
     assert_eq!(changes(&summary), [("lost", 2)]);
     assert_eq!((summary.tally.compliant, summary.tally.unknown, summary.tally.errors), (1, 2, 0));
     assert_eq!((summary.scopes[0].resources, summary.scopes[0].stale), (1, 2));
     assert_eq!(ledger.number("SELECT count(*) FROM violation WHERE closed IS NOT NULL"), 0);
     assert_eq!(ledger.number("SELECT count(*) FROM current WHERE state = 3 AND tag_set_id IS NOT NULL"), 2);
 
-    let again = ledger.record_snapshot(&[(instances(), broken(vec![instance("1", GOOD)]))]);
-    assert_eq!(changes(&again), [], "a gap that stays is no change");
+    let again = ledger.record_snapshot(&[(instances(), incomplete(vec![instance("1", COMPLIANT)]))]);
+    assert_eq!(changes(&again), [], "the same gap is not a change");
 
     let healed = ledger.record_snapshot(&[(instances(), complete(all()))]);
     assert_eq!(changes(&healed), [("regained", 2)]);
@@ -118,8 +127,8 @@ fn resource_absent_from_incomplete_listing_is_unknown() {
 #[test]
 fn removal_after_gap_keeps_last_seen_before_gap() {
     let mut ledger = TestLedger::new();
-    ledger.record_snapshot(&[(instances(), complete(vec![instance("2", BARE)]))]);
-    ledger.record_snapshot(&[(instances(), broken(vec![]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("2", UNTAGGED)]))]);
+    ledger.record_snapshot(&[(instances(), incomplete(vec![]))]);
     ledger.record_snapshot(&[(instances(), complete(vec![]))]);
     assert_eq!(ledger.number("SELECT count(*) FROM violation WHERE last_seen = 1 AND closed = 3"), 2);
 }
@@ -129,12 +138,13 @@ fn removal_after_gap_keeps_last_seen_before_gap() {
 #[test]
 fn violation_is_closed_by_tag_fix_or_policy_change() {
     let mut ledger = TestLedger::new();
-    let listing = [(instances(), complete(vec![instance("1", SHORT), instance("2", SHORT)]))];
+    let listing = [(instances(), complete(vec![instance("1", INVALID_VALUE), instance("2", INVALID_VALUE)]))];
     ledger.record_snapshot(&listing);
-    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD), instance("2", SHORT)]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", COMPLIANT), instance("2", INVALID_VALUE)]))]);
     assert_eq!(ledger.number("SELECT count(*) FROM violation WHERE closed = 2 AND closed_by = 'fixed'"), 1);
     ledger.policy = Policy::parse(&POLICY.replace("\"staging\"", "\"staging\", \"Production\"")).unwrap();
-    let evaluated = ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD), instance("2", SHORT)]))]);
+    let evaluated = ledger
+        .record_snapshot(&[(instances(), complete(vec![instance("1", COMPLIANT), instance("2", INVALID_VALUE)]))]);
     assert_eq!(changes(&evaluated), [("verdict", 1)]);
     assert_eq!(ledger.number("SELECT count(*) FROM violation WHERE closed = 3 AND closed_by = 'policy'"), 1);
 }
@@ -146,9 +156,12 @@ fn scope_no_longer_scanned_is_not_removed() {
     let mut ledger = TestLedger::new();
     let elsewhere = scope("us-east-1", "ec2:instance");
     let there =
-        Resource { arn: "arn:aws:ec2:us-east-1:111122223333:instance/i-9".parse().unwrap(), ..instance("9", BARE) };
-    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD)])), (elsewhere, complete(vec![there]))]);
-    let narrowed = ledger.record_snapshot(&[(instances(), complete(vec![instance("1", GOOD)]))]);
+        Resource { arn: "arn:aws:ec2:us-east-1:111122223333:instance/i-9".parse().unwrap(), ..instance("9", UNTAGGED) };
+    ledger.record_snapshot(&[
+        (instances(), complete(vec![instance("1", COMPLIANT)])),
+        (elsewhere, complete(vec![there])),
+    ]);
+    let narrowed = ledger.record_snapshot(&[(instances(), complete(vec![instance("1", COMPLIANT)]))]);
     assert_eq!(changes(&narrowed), [("left_scope", 1)]);
     assert_eq!(narrowed.tally.total(), 1);
 }
@@ -156,7 +169,7 @@ fn scope_no_longer_scanned_is_not_removed() {
 /// A resource that one AWS listing contains twice counts once in the compliance counts and in its scope.
 #[test]
 fn resource_listed_twice_is_counted_once() {
-    let twice = complete(vec![instance("1", GOOD), instance("1", GOOD)]);
+    let twice = complete(vec![instance("1", COMPLIANT), instance("1", COMPLIANT)]);
     let summary = TestLedger::new().record_snapshot(&[(instances(), twice)]);
     assert_eq!((summary.tally.total(), summary.scopes[0].resources), (1, 1));
 }
@@ -173,7 +186,7 @@ fn dropped_snapshot_leaves_file_unchanged() {
         SnapshotHeader { started_at: Timestamp::constant(1_800_000_000, 0), policy: &policy, app_version: "test" };
     let mut recorded = writer.begin_snapshot(header).unwrap();
     recorded.add_account(&account()).unwrap();
-    recorded.record(&instances(), &complete(vec![instance("new", BARE)])).unwrap();
+    recorded.record(&instances(), &complete(vec![instance("new", UNTAGGED)])).unwrap();
     drop(recorded);
     drop(writer);
     assert_eq!(std::fs::read(ledger.path()).unwrap(), before);
@@ -238,7 +251,7 @@ fn tags_read_after_a_failure_are_regained() {
     let mut ledger = TestLedger::new();
     let buckets = scope("eu-west-1", "s3:bucket");
     ledger.record_snapshot(&[(buckets.clone(), complete(vec![bucket("b", Tags::Unknown(gap(GapReason::Failed)))]))]);
-    let read = ledger.record_snapshot(&[(buckets, complete(vec![bucket("b", tagged(BARE))]))]);
+    let read = ledger.record_snapshot(&[(buckets, complete(vec![bucket("b", tagged(UNTAGGED))]))]);
     assert_eq!(changes(&read), [("regained", 1)]);
     assert_eq!(read.tally.non_compliant, 1);
 }
@@ -265,10 +278,10 @@ fn bucket_recreated_in_other_region_is_moved() {
         let mut ledger = TestLedger::new();
         let (old, new) = (in_region("eu-west-1"), in_region("us-east-1"));
         ledger.record_snapshot(&[
-            (old.clone(), complete(vec![bucket("b", tagged(BARE))])),
+            (old.clone(), complete(vec![bucket("b", tagged(UNTAGGED))])),
             (new.clone(), complete(vec![])),
         ]);
-        let mut moved = vec![(old, complete(vec![])), (new.clone(), complete(vec![bucket("b", tagged(BARE))]))];
+        let mut moved = vec![(old, complete(vec![])), (new.clone(), complete(vec![bucket("b", tagged(UNTAGGED))]))];
         if !old_first {
             moved.reverse();
         }
@@ -289,18 +302,18 @@ fn bucket_recreated_in_other_region_is_moved() {
 /// the next, and leaves no stale resource in either scope.
 #[test]
 fn bucket_moved_during_listing_gap_is_counted_once() {
-    for nights_of_gap in [0, 1] {
+    for gap_snapshots in [0, 1] {
         for old_first in [true, false] {
             let mut ledger = TestLedger::new();
             let (old, new) = (in_region("eu-west-1"), in_region("us-east-1"));
             ledger.record_snapshot(&[
-                (old.clone(), complete(vec![bucket("b", tagged(BARE))])),
+                (old.clone(), complete(vec![bucket("b", tagged(UNTAGGED))])),
                 (new.clone(), complete(vec![])),
             ]);
-            for _ in 0..nights_of_gap {
-                ledger.record_snapshot(&[(old.clone(), broken(vec![])), (new.clone(), complete(vec![]))]);
+            for _ in 0..gap_snapshots {
+                ledger.record_snapshot(&[(old.clone(), incomplete(vec![])), (new.clone(), complete(vec![]))]);
             }
-            let mut moved = vec![(old, broken(vec![])), (new, complete(vec![bucket("b", tagged(BARE))]))];
+            let mut moved = vec![(old, incomplete(vec![])), (new, complete(vec![bucket("b", tagged(UNTAGGED))]))];
             if !old_first {
                 moved.reverse();
             }
@@ -321,7 +334,7 @@ fn bucket_moved_during_listing_gap_is_counted_once() {
 #[test]
 fn violation_stays_open_while_scope_is_not_scanned() {
     let mut ledger = TestLedger::new();
-    let all = || [(instances(), complete(vec![instance("1", BARE)])), (in_region("us-east-1"), complete(vec![]))];
+    let all = || [(instances(), complete(vec![instance("1", UNTAGGED)])), (in_region("us-east-1"), complete(vec![]))];
     ledger.record_snapshot(&all());
     ledger.record_snapshot(&[(in_region("us-east-1"), complete(vec![]))]);
     assert_eq!(ledger.number("SELECT count(*) FROM violation WHERE closed IS NULL AND last_seen = 1"), 2);
@@ -337,9 +350,9 @@ fn violation_stays_open_while_scope_is_not_scanned() {
 #[test]
 fn recreated_resource_has_new_creation_time() {
     let mut ledger = TestLedger::new();
-    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", BARE)]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![instance("1", UNTAGGED)]))]);
     ledger.record_snapshot(&[(instances(), complete(vec![]))]);
     let created_at = Some(Timestamp::constant(1_760_000_000, 0));
-    ledger.record_snapshot(&[(instances(), complete(vec![Resource { created_at, ..instance("1", BARE) }]))]);
+    ledger.record_snapshot(&[(instances(), complete(vec![Resource { created_at, ..instance("1", UNTAGGED) }]))]);
     assert_eq!(ledger.number("SELECT created_at FROM resource"), 1_760_000_000);
 }
