@@ -392,7 +392,7 @@ fn resource_costs_survive_failed_refresh() {
     let lines: Vec<Line> = lines.into_iter().chain(a_month()).collect();
     scan(&store, &policy, &lines, 1, 1_000, 8);
     let first = basis(&store).unwrap();
-    assert!(first.named, "the last fourteen days are partly of October: {first:?}");
+    assert!(first.has_resource_ids, "the last fourteen days are partly of October: {first:?}");
     let usage =
         |question: &BillQuestion| question.group_by.contains(&Dimension::UsageType).then_some(GapReason::Throttled);
     let named = |question: &BillQuestion| question.group_by.contains(&Dimension::Resource).then_some(GapReason::Denied);

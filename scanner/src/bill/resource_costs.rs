@@ -43,7 +43,7 @@ impl<C: Cloud> QuestionPlanner<'_, C> {
         }
         let reserved = self.remaining_requests - self.remaining_requests / 2;
         self.remaining_requests /= 2;
-        let has_resource_ids = basis.is_some_and(|basis| basis.named && age(basis) < RETENTION_DAYS);
+        let has_resource_ids = basis.is_some_and(|basis| basis.has_resource_ids && age(basis) < RETENTION_DAYS);
         let costs = self.read_resource_costs(days, today, has_resource_ids).await;
         self.remaining_requests += reserved;
         costs

@@ -21,11 +21,11 @@ pub(crate) struct Verdicts<'p> {
 }
 
 impl<'p> Verdicts<'p> {
-    pub(crate) fn by(policy: &'p Policy) -> Self {
+    pub(crate) fn new(policy: &'p Policy) -> Self {
         Self { policy, cache: HashMap::new() }
     }
 
-    pub(crate) fn attributable(
+    pub(crate) fn evaluate(
         &mut self,
         db: &Connection,
         number: i64,
@@ -42,7 +42,7 @@ impl<'p> Verdicts<'p> {
                 .context(Operation::ReadFindings)?;
             findings = decode_varints(&blob).into_iter().map(|id| read_rule(db, id)).collect::<Result<_, _>>()?;
         }
-        let attributable = Attributable::of(state, self.policy, &findings);
+        let attributable = Attributable::from_findings(state, self.policy, &findings);
         self.cache.insert((number, set), attributable);
         Ok(attributable)
     }

@@ -144,7 +144,7 @@ impl ResourceCostModel {
             Ok((ScopeIds::read(row, 0)?, (row.get::<_, i64>(3)?, row.get::<_, Option<i64>>(4)?), row.get(5)?))
         };
         for (ids, (state, set), micros) in query_all(db, sql::COSTS_BY_VERDICT, columns)? {
-            let attributable = verdicts.attributable(db, state, set)?;
+            let attributable = verdicts.evaluate(db, state, set)?;
             sums.entry(ids).or_default().add(attributable, Amount::from_micros(micros));
         }
         let spends = sums.into_iter().map(|(ids, spend)| Ok(ScopeSpend { scope: dimensions.scope(ids)?, spend }));
@@ -170,8 +170,8 @@ impl ResourceCostModel {
         for (ids, usage, charged, [(was, was_set), (is, is_set)]) in
             query_rows(db, sql::VERDICTS_CHANGED_SINCE, [earlier.id], read_remediated_columns)?
         {
-            let before = verdicts.attributable(db, was, was_set)?;
-            let now = verdicts.attributable(db, is, is_set)?;
+            let before = verdicts.evaluate(db, was, was_set)?;
+            let now = verdicts.evaluate(db, is, is_set)?;
             let fixed = match (before, now) {
                 (Attributable::No, Attributable::Yes) => true,
                 (Attributable::Yes, Attributable::No) => false,

@@ -1,4 +1,4 @@
-//! Records the costs of single resources.
+//! Records the costs of individual resources.
 
 use std::collections::{BTreeMap, HashMap};
 

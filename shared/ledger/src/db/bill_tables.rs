@@ -95,8 +95,12 @@ pub(crate) fn read_basis(db: &Connection) -> Result<Option<BasisRow>, LedgerErro
     let days = |first, end| Days { first: day_numbered(first), end: day_numbered(end) };
     let row = |([first, end, asked], [payer, currency, problem], window): Columns| {
         let window = if let [Some(first), Some(end)] = window { Some(days(first, end)) } else { None };
-        let recorded =
-            RecordedBasis { days: days(first, end), asked_at: parse_time(asked)?, payer, named: window.is_some() };
+        let recorded = RecordedBasis {
+            days: days(first, end),
+            asked_at: parse_time(asked)?,
+            payer,
+            has_resource_ids: window.is_some(),
+        };
         Ok(BasisRow { recorded, currency, window, problem })
     };
     found.map(row).transpose()

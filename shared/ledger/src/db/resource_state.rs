@@ -48,7 +48,7 @@ pub(crate) fn read_usage(row: &Row<'_>, first: usize) -> rusqlite::Result<Option
 
 /// A state and its findings.
 pub(crate) struct EvaluatedState {
-    pub(crate) version: ResourceState,
+    pub(crate) state: ResourceState,
     /// The hash of its tag set, when it does not have to be read.
     pub(crate) tags_hash: Option<i64>,
     pub(crate) findings: Arc<Findings>,
@@ -112,12 +112,12 @@ impl ResourceState {
 }
 
 impl EvaluatedState {
-    pub(crate) fn unevaluated(version: ResourceState) -> Self {
-        Self { version, tags_hash: None, findings: Arc::default(), attributable: Attributable::NotEvaluated }
+    pub(crate) fn unevaluated(state: ResourceState) -> Self {
+        Self { state, tags_hash: None, findings: Arc::default(), attributable: Attributable::NotEvaluated }
     }
 
     pub(crate) fn counts(&self) -> ComplianceCounts {
-        let ResourceState { state, missing_required, untagged, .. } = self.version;
+        let ResourceState { state, missing_required, untagged, .. } = self.state;
         ComplianceCounts::for_resource(state, missing_required > 0, untagged, self.findings.severities())
     }
 }
@@ -172,7 +172,7 @@ impl ResourceContext {
 
 /// The columns tag_set_id to missing_required of `current` or `history`, and then untagged, from the given index.
 pub(crate) fn read_state(row: &Row<'_>, first: usize) -> rusqlite::Result<(ResourceState, Option<String>)> {
-    let version = ResourceState {
+    let state = ResourceState {
         tag_set: row.get(first)?,
         name: row.get(first + 1)?,
         state: parse_state(row.get(first + 2)?)?,
@@ -183,11 +183,11 @@ pub(crate) fn read_state(row: &Row<'_>, first: usize) -> rusqlite::Result<(Resou
         untagged: row.get(first + 7)?,
         context: ResourceContext::default(),
     };
-    Ok((version, row.get(first + 3)?))
+    Ok((state, row.get(first + 3)?))
 }
 
 /// A state from [`read_state`].
-pub(crate) fn with_reason((version, text): (ResourceState, Option<String>)) -> Result<ResourceState, LedgerError> {
+pub(crate) fn with_reason((state, text): (ResourceState, Option<String>)) -> Result<ResourceState, LedgerError> {
     let reason = text.as_deref().map(parse_reason).transpose()?;
-    Ok(ResourceState { reason, ..version })
+    Ok(ResourceState { reason, ..state })
 }

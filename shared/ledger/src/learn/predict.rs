@@ -1,4 +1,4 @@
-//! Predicts tag values of single resources from the feature counts of the estate.
+//! Predicts tag values of individual resources from the feature counts of the estate.
 
 use std::{cell::RefCell, rc::Rc};
 

@@ -210,7 +210,7 @@ impl Verification<'_> {
     fn usage(&mut self) -> Result<(), LedgerError> {
         let Some(newest) = query_all(self.db, sql::SNAPSHOTS, read_snapshot)?.pop() else { return Ok(()) };
         let policy = load_policy(self.db, &newest.0.policy_digest)?;
-        let mut verdicts = Verdicts::by(&policy);
+        let mut verdicts = Verdicts::new(&policy);
         let columns = |row: &Row<'_>| {
             let verdict: (i64, Option<i64>) = (row.get(4)?, row.get(5)?);
             Ok((
@@ -222,7 +222,7 @@ impl Verification<'_> {
         };
         let mut counted: BTreeMap<(ScopeIds, i64, i64), (i64, i64)> = BTreeMap::new();
         for (ids, driver, (state, set), (quantity, resources)) in query_all(self.db, sql::USAGE_COUNTED, columns)? {
-            let attributable = verdicts.attributable(self.db, state, set)? as i64;
+            let attributable = verdicts.evaluate(self.db, state, set)? as i64;
             let sum = counted.entry((ids, driver, attributable)).or_default();
             (sum.0, sum.1) = (sum.0 + quantity, sum.1 + resources);
         }

@@ -14,7 +14,7 @@ pub(crate) enum Attributable {
 
 impl Attributable {
     /// A policy can accept another case of a required key as a warning. A bill does not: AWS treats such a key as another key.
-    pub(crate) fn of(state: State, policy: &Policy, findings: &[Rule]) -> Self {
+    pub(crate) fn from_findings(state: State, policy: &Policy, findings: &[Rule]) -> Self {
         let required = |tag: &str| policy.required().iter().any(|rule| rule.name() == tag);
         match state {
             State::NonCompliant => Self::No,

@@ -100,7 +100,7 @@ pub struct BillCollection {
     pub months: Vec<MonthBill>,
     /// The status of the required tag keys as cost allocation tags. With none, the recorded status stays.
     pub tags: Option<Vec<AllocationTag>>,
-    /// The costs of single resources. With none, the recorded costs stay.
+    /// The costs of individual resources. With none, the recorded costs stay.
     pub resource_costs: Option<ResourceCosts>,
     /// Why the collection stopped early. The recorded months that it did not read stay as they were.
     pub gap: Option<BillGap>,
@@ -137,7 +137,7 @@ pub struct RecordedBill {
     pub requests_today: u64,
     /// The smallest number of requests for a month; 0 when it is not known.
     pub needs: u64,
-    /// The basis of the costs of single resources; none before they were requested.
+    /// The basis of the costs of individual resources; none before they were requested.
     pub basis: Option<RecordedBasis>,
 }
 
@@ -218,7 +218,7 @@ pub struct MonthSpend {
 
 impl MonthSpend {
     /// The spend of a month in the currency with the largest sum; none when the bill is empty.
-    pub(crate) fn of(month: &BilledMonth) -> Option<Self> {
+    pub(crate) fn from_month(month: &BilledMonth) -> Option<Self> {
         let (currency, _) = month.bill.currencies().into_iter().next()?;
         let Attribution { spend, by_service, by_region, by_account, .. } = month.attribution(&currency);
         Some(Self { days: month.days, currency, spend, by_service, by_region, by_account })
@@ -228,7 +228,7 @@ impl MonthSpend {
 /// A line of the bill without day and amount: its part, and the row ids of its currency and its two keys.
 pub(crate) type Line = (i64, [i64; 3]);
 
-/// The recorded basis of the costs of single resources.
+/// The recorded basis of the costs of individual resources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedBasis {
     /// The month whose spend is divided among the resources.
@@ -238,5 +238,5 @@ pub struct RecordedBasis {
     /// The payer account.
     pub payer: String,
     /// Whether the bill had resource IDs.
-    pub named: bool,
+    pub has_resource_ids: bool,
 }

@@ -6,7 +6,7 @@ use tagledger_model::{ResourceType, inventory::Scope};
 
 use crate::model::attributable::Attributable;
 
-/// The basis of the costs of single resources.
+/// The basis of the costs of individual resources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CostBasis {
     /// The month whose spend is divided among the resources. All costs are those of this month.
@@ -52,7 +52,7 @@ pub struct ResourceCost {
     pub source: CostSource,
 }
 
-/// The monthly cost of the current resources of a scope, as far as the costs of single resources are known.
+/// The monthly cost of the current resources of a scope, as far as the costs of individual resources are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScopeSpend {
     /// The scope.

@@ -172,7 +172,7 @@ impl Simulation<'_> {
     }
 }
 
-/// Simulates a draft policy on a snapshot. Costs are known of the newest snapshot only.
+/// Simulates a draft policy on a snapshot. Costs are known only for the newest snapshot.
 ///
 /// # Errors
 ///

@@ -188,8 +188,8 @@ impl BacklogHeadBuilder {
     }
 }
 
-/// The totals of the evaluated resources of a snapshot, and the backlog of those that are not compliant. Costs are known of the newest
-/// snapshot only. The backlog of a past snapshot can come from its stored insights: the tiers are then complete, and it has at least the
+/// The totals of the evaluated resources of a snapshot, and the backlog of those that are not compliant. Costs are known only for the newest
+/// snapshot. The backlog of a past snapshot can come from its stored insights: the tiers are then complete, and it has at least the
 /// first `wanted` keys.
 ///
 /// # Errors

@@ -47,7 +47,7 @@ fn load_default_month(session: &ReadSession<'_>) -> Result<Option<MonthSpend>, L
     let Some(days) = find_default_month(&bill_query::load_months(session)?).map(|month| month.days) else {
         return Ok(None);
     };
-    Ok(bill_query::load_billed_months(session, days)?.first().and_then(MonthSpend::of))
+    Ok(bill_query::load_billed_months(session, days)?.first().and_then(MonthSpend::from_month))
 }
 
 /// The basis of the costs of resources; none when costs are not known.
@@ -67,7 +67,7 @@ pub fn sum_current_spend(
 
 fn load_current_spend(session: &ReadSession<'_>, newest: &Snapshot) -> Result<CurrentSpend, LedgerError> {
     let (model, policy) = (resource_cost::load_model(session, newest)?, session.policy(newest)?);
-    let mut verdicts = Verdicts::by(&policy);
+    let mut verdicts = Verdicts::new(&policy);
     let scopes = model.current_spend(session.db(), session.dimensions(), &mut verdicts)?;
     let remediated = model.remediated_spend(session.db(), session.dimensions(), &mut verdicts)?;
     Ok(CurrentSpend { scopes, remediated })

@@ -18,7 +18,7 @@ use crate::{
 /// that the insights of most snapshots fit on one page of the file.
 pub(crate) const MAX_KEYS: usize = 100;
 
-/// The stored insights of a snapshot. They have no costs: costs are known of the newest snapshot only.
+/// The stored insights of a snapshot. They have no costs: costs are known only for the newest snapshot.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SnapshotInsights {
     /// The program that computed them.

@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-/// A key with more values identifies single resources, like the Name tag, and is not used for groups.
+/// A key with more values identifies individual resources, like the Name tag, and is not used for groups.
 const MAX_VALUES: i64 = 2_000;
 
 /// Row id of the type, number of the tag list, row id of the finding set.
@@ -116,8 +116,8 @@ impl TagLists {
     }
 }
 
-/// Recommendations for a snapshot, from its evaluated resources grouped by type, relevant tags and findings. Costs are known of the
-/// newest snapshot only. Those for a past snapshot come from its stored insights if it has any.
+/// Recommendations for a snapshot, from its evaluated resources grouped by type, relevant tags and findings. Costs are known only for the
+/// newest snapshot. Those for a past snapshot come from its stored insights if it has any.
 ///
 /// # Errors
 ///

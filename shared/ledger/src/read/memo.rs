@@ -81,7 +81,7 @@ impl Memo {
     }
 
     /// The values of one snapshot, given the newest one of the ledger.
-    pub(crate) fn of(&self, snapshot: &Snapshot, newest: Option<&Snapshot>) -> SnapshotMemo<'_> {
+    pub(crate) fn for_snapshot(&self, snapshot: &Snapshot, newest: Option<&Snapshot>) -> SnapshotMemo<'_> {
         SnapshotMemo { memo: self, key: SnapshotKey::new(snapshot), newest: newest.map(SnapshotKey::new) }
     }
 
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn value_is_loaded_once_per_snapshot() {
         let memo = Memo::default();
-        let of = |fingerprint| memo.of(&snapshot(1, fingerprint), None).get_or_load(|| Ok(Small(1))).unwrap();
+        let of = |fingerprint| memo.for_snapshot(&snapshot(1, fingerprint), None).get_or_load(|| Ok(Small(1))).unwrap();
         assert!(Arc::ptr_eq(&of(1), &of(1)));
         assert!(!Arc::ptr_eq(&of(1), &of(2)));
         assert_eq!(memo.usage(), CacheUsage { bytes: 2, entries: 2 });
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn eviction_keeps_newest_snapshot_and_budget() {
         let (memo, past, newest) = (Memo::with_budget(100), snapshot(1, 1), snapshot(2, 2));
-        let [past, now] = [&past, &newest].map(|snapshot| memo.of(snapshot, Some(&newest)));
+        let [past, now] = [&past, &newest].map(|snapshot| memo.for_snapshot(snapshot, Some(&newest)));
         past.put(Small(10));
         past.put(Large(50));
         now.put(Large(60));
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn single_value_replaces_that_of_other_snapshot() {
         let memo = Memo::default();
-        let [first, second] = [1, 2].map(|id| memo.of(&snapshot(id, id), None));
+        let [first, second] = [1, 2].map(|id| memo.for_snapshot(&snapshot(id, id), None));
         first.put(Large(1));
         let loaded = second.replace_or_load(|| Ok(Large(memo.usage().entries)));
         assert_eq!(loaded.unwrap().0, 0);

@@ -180,7 +180,9 @@ impl LedgerReader {
         let transaction = connection.transaction_with_behavior(deferred).context(Operation::StartSession)?;
         let newest = find_newest(&transaction)?;
         let dimensions = match &newest {
-            Some(snapshot) => self.memo.of(snapshot, newest.as_ref()).get_or_load(|| Dimensions::load(&transaction))?,
+            Some(snapshot) => {
+                self.memo.for_snapshot(snapshot, newest.as_ref()).get_or_load(|| Dimensions::load(&transaction))?
+            }
             None => Arc::new(Dimensions::load(&transaction)?),
         };
         let locals = RefCell::default();
@@ -250,7 +252,7 @@ impl ReadSession<'_> {
 
     /// The values that the reader has cached for a snapshot.
     pub(crate) fn memo(&self, snapshot: &Snapshot) -> SnapshotMemo<'_> {
-        self.reader.memo.of(snapshot, self.newest.as_ref())
+        self.reader.memo.for_snapshot(snapshot, self.newest.as_ref())
     }
 
     /// The value of this type that lives as long as the session.

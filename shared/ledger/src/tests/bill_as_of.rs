@@ -154,7 +154,7 @@ fn pruning_preserves_bill_of_retained_snapshots() {
     for table in ["bill_before", "bill_known_before"] {
         assert_eq!(ledger.number(&format!("SELECT min(snapshot_id) FROM {table}")), stored[0] + 1, "{table}");
     }
-    // Between two retained snapshots there is one former version of each line and one bill state.
+    // Between two retained snapshots there is one earlier version of each line and one bill state.
     let spans = stored.windows(2).map(|pair| (pair[0], pair[1]));
     for (from, to) in spans {
         let between = format!("snapshot_id > {from} AND snapshot_id <= {to}");

@@ -47,7 +47,7 @@ fn warmup_of_next_snapshot_replaces_large_values() {
             Ok((ranked_by_scope::cached(session, snapshot).is_some(), tag_sets::cached(session)?.is_some()))
         })
     };
-    assert_eq!(is_cached(&first).unwrap(), (true, false), "of the former newest snapshot");
+    assert_eq!(is_cached(&first).unwrap(), (true, false), "of the previous newest snapshot");
     let second = warm();
     assert_eq!((is_cached(&first).unwrap(), is_cached(&second).unwrap()), ((false, true), (true, true)));
 }

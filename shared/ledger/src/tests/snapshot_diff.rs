@@ -156,7 +156,7 @@ fn diff_is_the_same_with_and_without_cache() {
         "{changes} changes, {names} of names, {with_costs} costs"
     );
 
-    // Another snapshot, by whose bill the same machines cost half: the cached values belong to the former newest snapshot.
+    // Another snapshot, by whose bill the same machines cost half: the cached values belong to the previous newest snapshot.
     let pools = vec![pool("ec2:instance", "m0.large", "450", 9_000)];
     ledger.record_with(&estate(14), |recorded| {
         recorded.record_bill(&bill_collection(shared(pools), &[("Compute", "450")]))

@@ -38,7 +38,7 @@ pub(crate) struct RecordedResource {
 pub(crate) struct PriorState {
     /// The resources of each scope, one after the other, as [`pack`] writes them.
     scopes: HashMap<ScopeIds, Vec<u8>, FxBuildHasher>,
-    /// Resources that this snapshot has written. Their former scope may not be recorded yet.
+    /// Resources that this snapshot has written. Their previous scope may not be recorded yet.
     written: HashSet<i64>,
 }
 
@@ -76,7 +76,7 @@ impl PriorState {
         Ok(resources)
     }
 
-    /// Removes a resource that this snapshot has written. When its former scope is recorded later, it is not missing there.
+    /// Removes a resource that this snapshot has written. When its previous scope is recorded later, it is not missing there.
     pub(crate) fn remove(&mut self, key: i64) {
         self.written.insert(key);
     }
@@ -205,18 +205,18 @@ mod tests {
             reason: Some(*reason),
             ..full.clone()
         });
-        let versions: Vec<ResourceState> = [bare, full.clone(), nameless].into_iter().chain(lost).collect();
+        let states: Vec<ResourceState> = [bare, full.clone(), nameless].into_iter().chain(lost).collect();
         let mut bytes = Vec::new();
-        for (version, key) in versions.iter().zip(0..) {
-            let resource = RecordedResource { local: format!("instance/i-{key}"), state: version.clone() };
+        for (state, key) in states.iter().zip(0..) {
+            let resource = RecordedResource { local: format!("instance/i-{key}"), state: state.clone() };
             pack(&mut bytes, i64::MAX - key, &resource);
         }
         let mut rest = bytes.as_slice();
-        for (version, key) in versions.iter().zip(0..) {
+        for (state, key) in states.iter().zip(0..) {
             let (found, unpacked) = unpack(&mut rest).expect("a resource");
             assert_eq!((found, unpacked.local), (i64::MAX - key, format!("instance/i-{key}")));
             let unpacked = unpacked.state;
-            assert!(unpacked.is_unchanged(version) && unpacked.context == version.context, "{version:?}, {unpacked:?}");
+            assert!(unpacked.is_unchanged(state) && unpacked.context == state.context, "{state:?}, {unpacked:?}");
         }
         assert_eq!((rest, unpack(&mut rest).is_none()), (&[][..], true));
     }

@@ -185,23 +185,23 @@ impl<'p> RollupBuilder<'p> {
     }
 
     /// The usage of a resource that is carried over unchanged stays as it was counted.
-    fn with_findings(&mut self, db: &Connection, version: ResourceState) -> Result<EvaluatedState, LedgerError> {
-        let findings = self.interner.findings_of(db, version.finding_set)?;
-        Ok(EvaluatedState { version, tags_hash: None, findings, attributable: Attributable::NotEvaluated })
+    fn with_findings(&mut self, db: &Connection, state: ResourceState) -> Result<EvaluatedState, LedgerError> {
+        let findings = self.interner.findings_of(db, state.finding_set)?;
+        Ok(EvaluatedState { state, tags_hash: None, findings, attributable: Attributable::NotEvaluated })
     }
 
     fn hash(&mut self, db: &Connection, key: i64, resource: &EvaluatedState) -> Result<i64, LedgerError> {
-        let version = &resource.version;
-        let tags = match (resource.tags_hash, version.tag_set) {
+        let state = &resource.state;
+        let tags = match (resource.tags_hash, state.tag_set) {
             (None, Some(set)) => Some(self.interner.tag_set_hash(db, set)?),
             (hash, _) => hash,
         };
         let hash = Fingerprint::default()
             .field(&key.to_le_bytes())
             .field(&tags.unwrap_or(-1).to_le_bytes())
-            .field(version.name.as_deref().map_or(b"-".as_slice(), str::as_bytes))
-            .field(version.state.as_str().as_bytes())
-            .field(version.reason.map_or("", GapReason::as_str).as_bytes())
+            .field(state.name.as_deref().map_or(b"-".as_slice(), str::as_bytes))
+            .field(state.state.as_str().as_bytes())
+            .field(state.reason.map_or("", GapReason::as_str).as_bytes())
             .field(&resource.findings.hash.to_le_bytes());
         Ok(hash.finish())
     }

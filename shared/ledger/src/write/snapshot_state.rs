@@ -79,14 +79,14 @@ pub(crate) fn apply_observation(
     }
     let before = recorded.map(|recorded| recorded.state);
     let mut after = evaluate(snapshot, rollups, scope, resource, before.as_ref())?;
-    after.version.context = context;
+    after.state.context = context;
     rollups.count(snapshot.connection(), ids, key, &after)?;
     rollups.usage.count(ids, context.usage, after.attributable)?;
-    if let (Tags::Known(tags), Some(set)) = (&resource.tags, after.version.tag_set) {
-        rollups.count_tags(snapshot.connection(), set, tags, after.version.state)?;
+    if let (Tags::Known(tags), Some(set)) = (&resource.tags, after.state.tag_set) {
+        rollups.count_tags(snapshot.connection(), set, tags, after.state.state)?;
     }
     match before {
-        Some(before) if before.is_unchanged(&after.version) => {
+        Some(before) if before.is_unchanged(&after.state) => {
             if before.context == context {
                 Ok(())
             } else {
@@ -96,7 +96,7 @@ pub(crate) fn apply_observation(
         Some(before) => transitions::record_change(snapshot, changes, ids, key, &before, &after),
         None => {
             let created = resource.created_at.map(Timestamp::as_second);
-            let EvaluatedState { version: state, findings, .. } = after;
+            let EvaluatedState { state, findings, .. } = after;
             pending.push(PendingInsert { ids, key, local: local.to_owned(), created, state, findings });
             Ok(())
         }
@@ -125,12 +125,12 @@ fn evaluate(
         let same_tags = before.tag_set == interned.map(|set| set.id) && before.name.as_deref() == name;
         snapshot.policy_unchanged && same_tags && before.state != State::Unknown
     };
-    let (version, findings) = match before.filter(is_reusable) {
+    let (state, findings) = match before.filter(is_reusable) {
         Some(before) => (before.clone(), rollups.interner.findings_of(db, before.finding_set)?),
         None => evaluate_again(snapshot, &mut rollups.interner, scope, resource, interned)?,
     };
-    let attributable = Attributable::of(version.state, snapshot.header.policy, &findings.rules);
-    Ok(EvaluatedState { version, tags_hash: interned.map(|set| set.hash), findings, attributable })
+    let attributable = Attributable::from_findings(state.state, snapshot.header.policy, &findings.rules);
+    Ok(EvaluatedState { state, tags_hash: interned.map(|set| set.hash), findings, attributable })
 }
 
 fn evaluate_again(

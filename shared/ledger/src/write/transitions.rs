@@ -38,7 +38,7 @@ pub(crate) fn record_arrival(
 /// Closes the state of a resource in another scope, because the resource is now in scope `new`. Returns whether there was such a
 /// state.
 ///
-/// A bucket can be deleted and created again in another region or account. Its former scope can be recorded after the new one, or
+/// A bucket can be deleted and created again in another region or account. Its previous scope can be recorded after the new one, or
 /// before it; the bucket is then counted there as removed, or as not seen and therefore stale.
 pub(crate) fn close_previous_scope(
     snapshot: &SnapshotTransaction<'_>,
@@ -94,7 +94,7 @@ pub(crate) fn record_change(
     before: &ResourceState,
     after: &EvaluatedState,
 ) -> Result<(), LedgerError> {
-    let state = &after.version;
+    let state = &after.state;
     close_state(snapshot, changes, key, ChangeKind::between(before, state))?;
     put_state(snapshot, ids, key, state)?;
     if state.state == State::Unknown {
@@ -197,7 +197,7 @@ pub(crate) fn mark_unseen(
         let after = EvaluatedState::unevaluated(ResourceState::unknown(reason, Some(&before)));
         rollups.count(snapshot.connection(), ids, key, &after)?;
         rollups.usage.count(ids, before.context.usage, after.attributable)?;
-        if !before.is_unchanged(&after.version) {
+        if !before.is_unchanged(&after.state) {
             record_change(snapshot, changes, ids, key, &before, &after)?;
         }
     }
