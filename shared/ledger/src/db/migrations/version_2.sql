@@ -1,4 +1,4 @@
--- From version 1. Views and tables are made as schema.sql had them at version 2.
+-- From version 1 to 2, with the tables and views of schema.sql at version 2.
 
 ALTER TABLE snapshot RENAME TO snapshot_1;
 ALTER TABLE scope RENAME TO scope_1;
@@ -78,7 +78,7 @@ CREATE VIEW change AS
     UNION ALL
     SELECT snapshot_id, key, iif(returned, 'returned', 'new') FROM arrival;
 
--- What had returned without having been away had moved: then a version of it ended in the same night.
+-- A returned resource was not removed before when one of its states ended in the same snapshot: it moved.
 INSERT INTO arrival SELECT snapshot_id, key, kind = 'returned' FROM change_1
     WHERE snapshot_id > 1 AND kind IN ('new', 'returned')
         AND NOT EXISTS (SELECT 1 FROM history_1 h WHERE h.key = change_1.key AND h.until = change_1.snapshot_id);

@@ -1,4 +1,4 @@
--- From version 2. Tables are made as schema.sql had them at version 3.
+-- From version 2 to 3, with the tables of schema.sql at version 3.
 
 CREATE TABLE bill_month (
     first_day   INTEGER PRIMARY KEY,

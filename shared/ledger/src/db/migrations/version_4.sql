@@ -1,4 +1,4 @@
--- From version 3. Tables are made as schema.sql had them at version 4.
+-- From version 3 to 4, with the tables of schema.sql at version 4.
 
 ALTER TABLE current ADD COLUMN driver_id INTEGER REFERENCES bill_text (id);
 ALTER TABLE current ADD COLUMN quantity INTEGER;

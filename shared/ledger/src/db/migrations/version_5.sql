@@ -1,4 +1,4 @@
--- What resources stand in, and what they tell of each other. An earlier night does not know it; the next scan does.
+-- From version 4 to 5: relationships and predictions. Earlier snapshots have no relationships; the next scan records them.
 
 ALTER TABLE current ADD COLUMN link_set_id INTEGER REFERENCES link_set (id);
 ALTER TABLE current ADD COLUMN parent INTEGER;

@@ -1,4 +1,4 @@
--- What was known of the bill, by the night. Of nights before the newest it is not known any more.
+-- From version 5 to 6: the bill before each snapshot. For snapshots before the newest it cannot be reconstructed.
 
 CREATE TABLE bill_before (
     day         INTEGER NOT NULL,

@@ -1,4 +1,4 @@
--- From version 6: of the versions that a night ended, those that began together lie together.
+-- From version 6 to 7: the states that a snapshot ended are stored in the order of the snapshots that began them.
 
 DROP VIEW change;
 ALTER TABLE history RENAME TO history_6;

@@ -1,4 +1,4 @@
--- From version 8. `lacking` was the number of missing required tags, plus 1000 for a resource without any user tag.
+-- From version 8 to 9. `lacking` was the number of missing required tags, plus 1000 for a resource without any user tag.
 
 ALTER TABLE snapshot RENAME COLUMN kept TO retained;
 
