@@ -2,7 +2,7 @@
 
 use std::{ops::ControlFlow, path::Path, process::ExitCode};
 
-use tagledger_ledger::{ChecksumState, LedgerReader, LedgerStats, LedgerWriter, UpgradeProgress};
+use tagledger_ledger::{ChecksumState, LedgerReader, LedgerStats, LedgerWriter, MigrationProgress};
 use tagledger_model::epoch_day::day_of;
 
 use super::now;
@@ -57,8 +57,8 @@ fn open_existing(store: &Path) -> Result<LedgerWriter, Failure> {
 }
 
 /// Prints one line for each tenth of a migration.
-pub(super) fn report_upgrade(progress: UpgradeProgress) -> ControlFlow<()> {
-    let UpgradeProgress { from, to, done, of } = progress;
+pub(super) fn report_upgrade(progress: MigrationProgress) -> ControlFlow<()> {
+    let MigrationProgress { from, to, done, of } = progress;
     if done % of.div_ceil(10).max(1) == 0 {
         print_warning(&format!(
             "upgrading the ledger from schema {from} to {to}: {done} of {}",

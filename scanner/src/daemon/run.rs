@@ -15,7 +15,7 @@ use std::{
 use jiff::Timestamp;
 use tagledger_cloud::{Cloud, OperationCalls};
 use tagledger_ledger::{
-    LedgerError, LedgerReader, LedgerWriter, RetentionPolicy, SnapshotSummary, UpgradeProgress, log_bytes,
+    LedgerError, LedgerReader, LedgerWriter, MigrationProgress, RetentionPolicy, SnapshotSummary, log_bytes,
 };
 use tagledger_model::{epoch_day::day_of, error_chain::ErrorChain, inventory::Gap};
 use tagledger_policy::Policy;
@@ -267,7 +267,7 @@ impl<C: Cloud> Daemon<C> {
     /// Runs on a blocking thread: the migration of a large ledger takes minutes.
     async fn open_writer(&self, cancel: CancellationToken) -> Result<LedgerWriter, String> {
         let store = self.settings.store.clone();
-        let report_progress = move |progress: UpgradeProgress| {
+        let report_progress = move |progress: MigrationProgress| {
             info!(
                 from = progress.from,
                 to = progress.to,

@@ -49,7 +49,7 @@ pub enum LedgerError {
     },
     /// The caller cancelled the migration of the file.
     #[error("the upgrade of the ledger was ended; the ledger is as it was before")]
-    UpgradeEnded,
+    MigrationCancelled,
     /// SQLite finds the file damaged.
     #[error("the ledger {} is damaged; keep the file, and go on with a backup or with another --store", path.display())]
     Damaged {

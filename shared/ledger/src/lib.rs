@@ -30,7 +30,7 @@ pub use crate::{
     cost::{bill_as_of::BillAsOf, bill_query::find_default_month},
     db::{
         checksum_file::{ChecksumState, log_bytes},
-        migrations::UpgradeProgress,
+        migrations::MigrationProgress,
     },
     error::{LedgerError, Operation},
     file_format::SCHEMA_VERSION,

@@ -15,7 +15,7 @@ use crate::{
 
 /// The progress of a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UpgradeProgress {
+pub struct MigrationProgress {
     /// The schema version of the file.
     pub from: i64,
     /// The schema version after the migration.
@@ -30,13 +30,13 @@ pub struct UpgradeProgress {
 pub(crate) fn migrate(
     connection: &mut Connection,
     from: i64,
-    mut progress: impl FnMut(UpgradeProgress) -> ControlFlow<()>,
+    mut progress: impl FnMut(MigrationProgress) -> ControlFlow<()>,
 ) -> Result<(), LedgerError> {
     // `history` in the order of the snapshots that ended the states, with the reason; narrowed scans; retention.
     if from < 2 {
         let statements = [sql::VERSION_2_TABLES, sql::VERSION_2_HISTORY, sql::VERSION_2_END];
         run_by_snapshot(connection, statements, |done, of| {
-            progress(UpgradeProgress { from, to: SCHEMA_VERSION, done, of })
+            progress(MigrationProgress { from, to: SCHEMA_VERSION, done, of })
         })?;
     }
     // Tables for the bill.
@@ -46,8 +46,8 @@ pub(crate) fn migrate(
     // Tables for the costs of resources. Counts of opened and closed violations, computed from all violations in one statement.
     if from < 4 {
         let of = query_all(connection, sql::SNAPSHOT_IDS, |row| row.get::<_, i64>(0))?.len() as u64;
-        if progress(UpgradeProgress { from, to: SCHEMA_VERSION, done: 0, of }).is_break() {
-            return Err(LedgerError::UpgradeEnded);
+        if progress(MigrationProgress { from, to: SCHEMA_VERSION, done: 0, of }).is_break() {
+            return Err(LedgerError::MigrationCancelled);
         }
         run_step(connection, sql::VERSION_4)?;
     }
@@ -63,7 +63,7 @@ pub(crate) fn migrate(
     if from < 7 {
         let statements = [sql::VERSION_7_TABLE, sql::VERSION_7_SNAPSHOTS, sql::VERSION_7_END];
         run_by_snapshot(connection, statements, |done, of| {
-            progress(UpgradeProgress { from, to: SCHEMA_VERSION, done, of })
+            progress(MigrationProgress { from, to: SCHEMA_VERSION, done, of })
         })?;
     }
     // A table for the insights of snapshots.
@@ -73,8 +73,8 @@ pub(crate) fn migrate(
     // Separate columns for the number of missing required tags and for resources without user tags; plain column names.
     if from < 9 {
         let of = query_all(connection, sql::SNAPSHOT_IDS, |row| row.get::<_, i64>(0))?.len() as u64;
-        if progress(UpgradeProgress { from, to: SCHEMA_VERSION, done: 0, of }).is_break() {
-            return Err(LedgerError::UpgradeEnded);
+        if progress(MigrationProgress { from, to: SCHEMA_VERSION, done: 0, of }).is_break() {
+            return Err(LedgerError::MigrationCancelled);
         }
         run_step(connection, sql::VERSION_9)?;
     }
@@ -100,7 +100,7 @@ fn run_by_snapshot(
     let snapshots: Vec<i64> = query_all(&step, sql::SNAPSHOT_IDS, |row| row.get(0))?;
     for (done, id) in (0_u64..).zip(&snapshots) {
         if progress(done, snapshots.len() as u64).is_break() {
-            return Err(LedgerError::UpgradeEnded);
+            return Err(LedgerError::MigrationCancelled);
         }
         step.execute(each, [id]).context(Operation::Migrate)?;
     }

@@ -53,8 +53,8 @@ impl LedgerReader {
     ///
     /// When there is no ledger, or when the file is too damaged to be read to its end.
     pub fn verify(&self, every_snapshot: bool, mut progress: impl FnMut(&str)) -> Result<VerifyReport, LedgerError> {
-        let (mut found, snapshots) = self.read_without_deadline(|db| {
-            let mut check = Verification {
+        let (mut report, snapshots) = self.read_without_deadline(|db| {
+            let mut verification = Verification {
                 db,
                 dimensions: Dimensions::load(db)?,
                 faults: Vec::new(),
@@ -63,9 +63,12 @@ impl LedgerReader {
             };
             // While this transaction reads, a scan can commit, but its log is not moved into the file.
             let checksum = checksum_file::compare(self.path())?;
-            check.run(every_snapshot, &mut progress)?;
-            let snapshots = check.snapshots.len() as u64;
-            Ok((VerifyReport { faults: check.faults, checksum, snapshots, rows: check.rows }, check.snapshots))
+            verification.run(every_snapshot, &mut progress)?;
+            let snapshots = verification.snapshots.len() as u64;
+            Ok((
+                VerifyReport { faults: verification.faults, checksum, snapshots, rows: verification.rows },
+                verification.snapshots,
+            ))
         })?;
         progress("insights");
         let reader = self.with_long_timeout();
@@ -73,18 +76,18 @@ impl LedgerReader {
             match reader.read(|session| snapshot_insights::match_facts(session, id)) {
                 Ok(true) => {}
                 Ok(false) => {
-                    found.faults.push(format!("snapshot {id}: its insights differ from its resources"));
+                    report.faults.push(format!("snapshot {id}: its insights differ from its resources"));
                 }
-                Err(error) => found.faults.push(format!("snapshot {id}: its insights cannot be read: {error}")),
+                Err(error) => report.faults.push(format!("snapshot {id}: its insights cannot be read: {error}")),
             }
         }
-        if found.checksum == ChecksumState::Mismatch {
+        if report.checksum == ChecksumState::Mismatch {
             let file = Path::new(self.path()).display();
-            found
+            report
                 .faults
                 .insert(0, format!("{file} does not have the checksum that the last scan recorded: it is damaged, or another program changed it"));
         }
-        Ok(found)
+        Ok(report)
     }
 }
 
@@ -102,38 +105,38 @@ impl Verification<'_> {
         progress("the file");
         for fault in query_all(self.db, sql::INTEGRITY, |row| row.get::<_, String>(0))? {
             if fault != "ok" {
-                self.fault(format!("SQLite: {fault}"));
+                self.report(format!("SQLite: {fault}"));
             }
         }
         progress("hashes");
-        self.tag_sets()?;
-        self.finding_sets()?;
-        self.resources()?;
+        self.check_tag_sets()?;
+        self.check_finding_sets()?;
+        self.check_resources()?;
         progress("violations");
-        self.violations()?;
+        self.check_violations()?;
         let mut snapshots = query_all(self.db, sql::SNAPSHOTS, read_snapshot)?
             .into_iter()
             .map(with_times)
             .collect::<Result<Vec<_>, _>>()?;
-        self.usage()?;
-        self.violation_counts()?;
-        self.sequence()?;
+        self.check_usage()?;
+        self.check_violation_counts()?;
+        self.check_sequence()?;
         if !every_snapshot {
             snapshots = snapshots.pop().into_iter().collect();
         }
         for snapshot in &snapshots {
             progress(&format!("snapshot {}", snapshot.id));
-            self.snapshot(snapshot)?;
+            self.check_snapshot(snapshot)?;
         }
         Ok(())
     }
 
-    fn fault(&mut self, fault: String) {
+    fn report(&mut self, fault: String) {
         self.faults.push(fault);
     }
 
     /// Passes each row of a statement to `inspect`. Reports the first faults, and how many more there are.
-    fn each(
+    fn inspect_rows(
         &mut self,
         text: &str,
         mut inspect: impl FnMut(&Connection, &Dimensions, &Row<'_>) -> Result<Option<String>, LedgerError>,
@@ -156,8 +159,8 @@ impl Verification<'_> {
         Ok(())
     }
 
-    fn tag_sets(&mut self) -> Result<(), LedgerError> {
-        self.each(sql::TAG_SET_KEYS, |db, _, row| {
+    fn check_tag_sets(&mut self) -> Result<(), LedgerError> {
+        self.inspect_rows(sql::TAG_SET_KEYS, |db, _, row| {
             let (id, hash): (i64, i64) = read_pair(row)?;
             let tags = interned::read_tags(db, Some(id), None)?;
             Ok((hash_tag_set(&tags) != hash)
@@ -165,8 +168,8 @@ impl Verification<'_> {
         })
     }
 
-    fn finding_sets(&mut self) -> Result<(), LedgerError> {
-        self.each(sql::FINDING_SETS, |db, _, row| {
+    fn check_finding_sets(&mut self) -> Result<(), LedgerError> {
+        self.inspect_rows(sql::FINDING_SETS, |db, _, row| {
             let (id, hash): (i64, i64) = read_pair(row)?;
             let blob: Vec<u8> = row.get(2).context(Operation::Verify)?;
             let rules: Vec<Rule> = try_decode_varints(&blob)?
@@ -178,8 +181,8 @@ impl Verification<'_> {
         })
     }
 
-    fn resources(&mut self) -> Result<(), LedgerError> {
-        self.each(sql::RESOURCES, |_, dimensions, row| {
+    fn check_resources(&mut self) -> Result<(), LedgerError> {
+        self.inspect_rows(sql::RESOURCES, |_, dimensions, row| {
             let (key, local): (i64, String) = read_pair(row)?;
             let ids = ScopeIds::read(row, 2).context(Operation::Verify)?;
             let account = dimensions.accounts.get(&ids.account).map(|account| &account.partition);
@@ -192,8 +195,8 @@ impl Verification<'_> {
     }
 
     /// The open violations of an evaluated resource are those of its newest findings.
-    fn violations(&mut self) -> Result<(), LedgerError> {
-        self.each(sql::CURRENT_FINDING_SETS, |db, _, row| {
+    fn check_violations(&mut self) -> Result<(), LedgerError> {
+        self.inspect_rows(sql::CURRENT_FINDING_SETS, |db, _, row| {
             let (key, set): (i64, Option<i64>) = read_pair(row)?;
             let mut open = query_rows(db, sql::OPEN_VIOLATIONS, [key], |row| row.get::<_, i64>(0))?;
             let blob = set.map(|set| {
@@ -207,7 +210,7 @@ impl Verification<'_> {
     }
 
     /// The recorded usage is the sum over the current resources.
-    fn usage(&mut self) -> Result<(), LedgerError> {
+    fn check_usage(&mut self) -> Result<(), LedgerError> {
         let Some(newest) = query_all(self.db, sql::SNAPSHOTS, read_snapshot)?.pop() else { return Ok(()) };
         let policy = load_policy(self.db, &newest.0.policy_digest)?;
         let mut verdicts = Verdicts::new(&policy);
@@ -232,13 +235,13 @@ impl Verification<'_> {
         };
         let recorded: BTreeMap<_, _> = query_all(self.db, sql::USAGE, columns)?.into_iter().collect();
         if counted != recorded {
-            self.fault("the recorded usage differs from the sum over the resources".to_owned());
+            self.report("the recorded usage differs from the sum over the resources".to_owned());
         }
         Ok(())
     }
 
     /// The recorded counts of opened and closed violations are those of the violations, from the oldest retained snapshot on.
-    fn violation_counts(&mut self) -> Result<(), LedgerError> {
+    fn check_violation_counts(&mut self) -> Result<(), LedgerError> {
         let retained: Vec<i64> = query_all(self.db, sql::RETAINED_SNAPSHOTS, |row| row.get(0))?;
         let oldest = retained.first().copied().unwrap_or_default().max(1);
         let columns = |row: &Row<'_>| -> rusqlite::Result<[i64; 7]> {
@@ -250,20 +253,20 @@ impl Verification<'_> {
         let fixed = [sql::FIXED_COUNTED, sql::FIXED_RECORDED].map(|text| query_rows(self.db, text, [oldest], columns));
         let [fixed_counted, fixed_recorded] = fixed;
         if counted? != recorded? || fixed_counted? != fixed_recorded? {
-            self.fault("the recorded counts of opened and closed violations differ from the violations".to_owned());
+            self.report("the recorded counts of opened and closed violations differ from the violations".to_owned());
         }
         Ok(())
     }
 
-    fn sequence(&mut self) -> Result<(), LedgerError> {
+    fn check_sequence(&mut self) -> Result<(), LedgerError> {
         let ids = query_all(self.db, sql::SNAPSHOT_IDS, |row| row.get::<_, i64>(0))?;
         if !ids.iter().zip(1..).all(|(id, expected)| *id == expected) {
-            self.fault("snapshots are missing: their ids have gaps".to_owned());
+            self.report("snapshots are missing: their ids have gaps".to_owned());
         }
         Ok(())
     }
 
-    fn snapshot(&mut self, snapshot: &Snapshot) -> Result<(), LedgerError> {
+    fn check_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), LedgerError> {
         self.snapshots.push(snapshot.id);
         let policy = load_policy(self.db, &snapshot.policy_digest)?;
         let mut counter = RollupBuilder::new(&policy, Interner::default());
@@ -279,19 +282,19 @@ impl Verification<'_> {
             }
         }
         if counter.fingerprint != snapshot.fingerprint {
-            self.fault(format!("snapshot {}: the resources have another fingerprint than was recorded", snapshot.id));
+            self.report(format!("snapshot {}: the resources have another fingerprint than was recorded", snapshot.id));
         }
-        self.cells(snapshot, &counter)?;
+        self.check_cells(snapshot, &counter)?;
         let rules =
             query_rows(self.db, sql::RULE_ROWS, [snapshot.id], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
-        self.same(snapshot, "findings", rules.into_iter().collect(), &counter.rules);
+        self.check_same(snapshot, "findings", rules.into_iter().collect(), &counter.rules);
         let tags =
             query_rows(self.db, sql::TAG_ROWS, [snapshot.id], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
-        self.same(snapshot, "tags", tags.into_iter().collect(), &counter.tag_counts());
-        self.gaps(snapshot)
+        self.check_same(snapshot, "tags", tags.into_iter().collect(), &counter.tag_counts());
+        self.check_gaps(snapshot)
     }
 
-    fn cells(&mut self, snapshot: &Snapshot, counter: &RollupBuilder<'_>) -> Result<(), LedgerError> {
+    fn check_cells(&mut self, snapshot: &Snapshot, counter: &RollupBuilder<'_>) -> Result<(), LedgerError> {
         let columns = |row: &Row<'_>| Ok((ScopeIds::read(row, 0)?, read_counts(row)?));
         let mut rows: BTreeMap<ScopeIds, ComplianceCounts> =
             query_rows(self.db, sql::CELLS, [snapshot.id], columns)?.into_iter().collect();
@@ -314,7 +317,7 @@ impl Verification<'_> {
         Ok(())
     }
 
-    fn same<K: Ord, V: PartialEq>(
+    fn check_same<K: Ord, V: PartialEq>(
         &mut self,
         snapshot: &Snapshot,
         what: &str,
@@ -322,14 +325,14 @@ impl Verification<'_> {
         counted: &BTreeMap<K, V>,
     ) {
         if recorded != *counted {
-            self.fault(format!("snapshot {}: the recorded counts of {what} differ from the resources", snapshot.id));
+            self.report(format!("snapshot {}: the recorded counts of {what} differ from the resources", snapshot.id));
         }
     }
 
-    fn gaps(&mut self, snapshot: &Snapshot) -> Result<(), LedgerError> {
+    fn check_gaps(&mut self, snapshot: &Snapshot) -> Result<(), LedgerError> {
         let gaps: Vec<i64> = query_rows(self.db, sql::GAP_COUNT, [snapshot.id], |row| row.get(0))?;
         if snapshot.complete != (gaps == [0]) {
-            self.fault(format!("snapshot {}: its status differs from the gaps of its scopes", snapshot.id));
+            self.report(format!("snapshot {}: its status differs from the gaps of its scopes", snapshot.id));
         }
         Ok(())
     }

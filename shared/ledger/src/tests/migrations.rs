@@ -7,7 +7,7 @@ use tagledger_policy::Policy;
 
 use crate::{
     cost::bill_query,
-    db::migrations::UpgradeProgress,
+    db::migrations::MigrationProgress,
     error::LedgerError,
     file_format::SCHEMA_VERSION,
     learn::predict::{self, TargetContext},
@@ -313,10 +313,10 @@ fn interrupted_migration_rolls_back_and_restarts() {
         2 => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });
-    assert!(matches!(incomplete, Err(LedgerError::UpgradeEnded)));
+    assert!(matches!(incomplete, Err(LedgerError::MigrationCancelled)));
     assert_eq!(test_ledger.number("SELECT user_version FROM pragma_user_version"), 1);
     let mut seen = Vec::new();
-    let answer = |progress: UpgradeProgress| {
+    let answer = |progress: MigrationProgress| {
         seen.push((progress.done, progress.of));
         ControlFlow::Continue(())
     };

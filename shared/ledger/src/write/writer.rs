@@ -15,7 +15,7 @@ use crate::{
     db::{
         checksum_file,
         connection::{UNWRITABLE, classify, configure_statements, refuse_folder, schema_version},
-        migrations::{UpgradeProgress, migrate},
+        migrations::{MigrationProgress, migrate},
         sql,
     },
     error::{ErrorContext, LedgerError, Operation},
@@ -54,10 +54,10 @@ impl LedgerWriter {
     ///
     /// # Errors
     ///
-    /// As [`crate::write::writer::LedgerWriter::open`]; [`crate::error::LedgerError::UpgradeEnded`].
+    /// As [`crate::write::writer::LedgerWriter::open`]; [`crate::error::LedgerError::MigrationCancelled`].
     pub fn open_with_progress(
         path: &Path,
-        progress: impl FnMut(UpgradeProgress) -> ControlFlow<()>,
+        progress: impl FnMut(MigrationProgress) -> ControlFlow<()>,
     ) -> Result<Self, LedgerError> {
         refuse_folder(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -72,7 +72,7 @@ impl LedgerWriter {
         Ok(writer)
     }
 
-    fn prepare(&mut self, progress: impl FnMut(UpgradeProgress) -> ControlFlow<()>) -> Result<(), LedgerError> {
+    fn prepare(&mut self, progress: impl FnMut(MigrationProgress) -> ControlFlow<()>) -> Result<(), LedgerError> {
         let fresh = self.is_fresh()?;
         let version = if fresh { SCHEMA_VERSION } else { schema_version(&self.connection, &self.path)? };
         // A copy made by `store backup` is not in WAL mode. The pragmas below change its header, so its checksum would no longer match.
