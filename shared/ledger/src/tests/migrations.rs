@@ -313,7 +313,7 @@ fn interrupted_migration_rolls_back_and_restarts() {
         2 => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });
-    assert!(matches!(incomplete, Err(LedgerError::MigrationCancelled)));
+    assert!(matches!(interrupted, Err(LedgerError::MigrationCancelled)));
     assert_eq!(test_ledger.number("SELECT user_version FROM pragma_user_version"), 1);
     let mut seen = Vec::new();
     let answer = |progress: MigrationProgress| {
