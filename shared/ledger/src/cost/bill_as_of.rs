@@ -81,7 +81,7 @@ pub(crate) fn save_changed_lines(
 ///
 /// # Errors
 ///
-/// When the ledger cannot be read; so for the method below.
+/// When the ledger cannot be read. The same applies to the method below.
 pub fn load(session: &ReadSession<'_>, snapshot: &Snapshot) -> Result<Option<BillAsOf>, LedgerError> {
     let after = prepare(session.db(), sql::BILL_STATE_AFTER)?
         .query_row([snapshot.id], |row| row.get::<_, Option<String>>(0))

@@ -1,4 +1,4 @@
-//! An index of bill lines by day, from which the sums of any period follow.
+//! An index of bill lines by day, for the sums of any period.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -41,7 +41,7 @@ type UnitRate = (i64, i64);
 /// By scope and by row id of the cost driver.
 type UnitRates = HashMap<(ScopeIds, i64), UnitRate, FxBuildHasher>;
 
-/// Everything that determines the cost of a resource.
+/// The data that determine the cost of a resource.
 #[derive(Debug, Default)]
 pub(crate) struct ResourceCostModel {
     pub(crate) basis: Option<CostBasis>,

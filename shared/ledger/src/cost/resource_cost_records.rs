@@ -16,7 +16,7 @@ use crate::{
     write::{interner::Interner, transaction::SnapshotTransaction},
 };
 
-/// Replaces the recorded costs of resources. The bill of the month is recorded before.
+/// Replaces the recorded costs of resources. The bill of the month must be recorded first.
 pub(crate) fn record(
     snapshot: &SnapshotTransaction<'_>,
     interner: &mut Interner,

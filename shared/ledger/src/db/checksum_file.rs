@@ -1,6 +1,6 @@
 //! The checksum file: size and SHA-256 of the ledger, in a file beside it with the suffix `.seal`.
 //!
-//! SQLite has no checksums of its pages, so a bit that flips on the disk can change a count without an error. A writer removes the
+//! SQLite has no checksums of its pages, so a flipped bit on the disk can change a count without an error. A writer removes the
 //! checksum file before it changes the ledger, and writes a new one after it has moved the log into the file. A checksum that does
 //! not match therefore means damage. Without a checksum file, the bytes cannot be verified.
 

@@ -23,12 +23,12 @@ pub(crate) fn read_snapshot(row: &Row<'_>) -> rusqlite::Result<(Snapshot, i64, i
     Ok((snapshot, row.get(1)?, row.get(2)?))
 }
 
-/// A snapshot with its times, from [`read_snapshot`].
+/// Adds the parsed times to a snapshot from [`read_snapshot`].
 pub(crate) fn with_times((snapshot, started, finished): (Snapshot, i64, i64)) -> Result<Snapshot, LedgerError> {
     Ok(Snapshot { started_at: parse_time(started)?, finished_at: parse_time(finished)?, ..snapshot })
 }
 
-/// The counts of a row of `rollup_cell`, which are after its scope.
+/// Reads the counts of a row of `rollup_cell`. They follow the columns of the scope.
 pub(crate) fn read_counts(row: &Row<'_>) -> rusqlite::Result<ComplianceCounts> {
     let mut columns = [0; 11];
     for (index, column) in (3..).zip(&mut columns) {

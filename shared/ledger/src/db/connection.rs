@@ -29,7 +29,7 @@ pub(crate) fn open_read_only(path: &Path) -> Result<Connection, LedgerError> {
     Ok(connection)
 }
 
-/// Makes sure that no statement is prepared twice: the cache holds all of them, and the query planner does not look at the values of
+/// Prevents that a statement is prepared twice. The cache has room for all statements, and the query planner does not use the values of
 /// parameters, which would make it prepare a statement again.
 pub(crate) fn configure_statements(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE_CAPACITY);

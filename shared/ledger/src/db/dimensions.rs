@@ -59,7 +59,7 @@ impl Dimensions {
         build_arn(local, scope, &self.accounts.get(&ids.account).ok_or_else(unknown_account)?.partition)
     }
 
-    /// The row ids of those of the `wanted` values that have a row.
+    /// The row ids of the `wanted` values; a value without a row is left out.
     pub(crate) fn ids_of<T: PartialEq>(values: &HashMap<i64, T>, wanted: &[T]) -> Vec<i64> {
         values.iter().filter(|(_, value)| wanted.contains(value)).map(|(id, _)| *id).collect()
     }

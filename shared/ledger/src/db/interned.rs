@@ -54,7 +54,7 @@ pub(crate) fn hash_tag_set(tags: &TagSet) -> i64 {
         .finish()
 }
 
-/// A cache of tags for one query. Most tags of a resource are also tags of a resource before it.
+/// A cache of tags for one session. Most tags of a resource are also tags of a previous resource.
 #[derive(Default)]
 pub(crate) struct InternedLookup(HashIdMap<(String, String)>);
 

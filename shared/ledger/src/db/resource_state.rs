@@ -41,7 +41,7 @@ pub(crate) struct ResourceContext {
 /// The row id of a cost driver, and the quantity that the resource uses of it.
 pub(crate) type UsageIds = (i64, u32);
 
-/// From two columns; none when the resource has no usage.
+/// Reads two columns; none when the resource has no usage.
 pub(crate) fn read_usage(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<UsageIds>> {
     Ok(row.get::<_, Option<i64>>(first)?.zip(row.get::<_, Option<u32>>(first + 1)?))
 }
@@ -163,14 +163,15 @@ impl ChangeKind {
 }
 
 impl ResourceContext {
-    /// The columns driver_id to parent of `current`, from the given index.
+    /// Reads the columns driver_id to parent of `current`, from the given index.
     pub(crate) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
         let usage = read_usage(row, first)?;
         Ok(Self { usage, links: row.get(first + 2)?, parent: row.get(first + 3)? })
     }
 }
 
-/// The columns tag_set_id to missing_required of `current` or `history`, and then untagged, from the given index.
+/// Reads the columns tag_set_id to missing_required and untagged of `current` or `history`, from the given index. The second value is the
+/// reason as text.
 pub(crate) fn read_state(row: &Row<'_>, first: usize) -> rusqlite::Result<(ResourceState, Option<String>)> {
     let state = ResourceState {
         tag_set: row.get(first)?,
@@ -186,7 +187,7 @@ pub(crate) fn read_state(row: &Row<'_>, first: usize) -> rusqlite::Result<(Resou
     Ok((state, row.get(first + 3)?))
 }
 
-/// A state from [`read_state`].
+/// Adds the parsed reason to a state from [`read_state`].
 pub(crate) fn with_reason((state, text): (ResourceState, Option<String>)) -> Result<ResourceState, LedgerError> {
     let reason = text.as_deref().map(parse_reason).transpose()?;
     Ok(ResourceState { reason, ..state })

@@ -26,7 +26,7 @@ pub(crate) fn encode_state(state: State) -> i64 {
     }
 }
 
-/// A column `state`.
+/// Decodes a column `state`.
 ///
 /// # Errors
 ///

@@ -57,7 +57,7 @@ pub(crate) fn decode_varints(blob: &[u8]) -> Vec<i64> {
     ids
 }
 
-/// The same, behind those that are there.
+/// Appends the ids in a blob to `ids`.
 pub(crate) fn push_varints(ids: &mut Vec<i64>, blob: &[u8]) {
     let (mut id, mut shift) = (0_i64, 0_u32);
     for byte in blob {

@@ -1,7 +1,7 @@
 //! The states of a past snapshot that later snapshots ended, for pages of resources.
 //!
-//! The file has them in the order of the snapshots that ended them, so that every page would read all of them. They are cached until
-//! the next snapshot, which ends further states.
+//! The file has them in the order of the snapshots that ended them, so each page would read all of them. They are cached until the next
+//! snapshot, which ends further states.
 
 use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 

@@ -125,8 +125,8 @@ impl TagSetIndex {
         self.keys.names.get(usize::from(*position))
     }
 
-    /// All sets, each with its tags of the selected keys; none when the index is not complete. The id of a pruned set has no tags. A
-    /// set that no resource has any more can be pruned from the file while the index still has it.
+    /// All sets, each with its tags of the selected keys; none when the index is not complete. The id of a pruned set has no tags. The
+    /// index can have a set that was pruned from the file because no resource has it any more.
     pub(crate) fn with_keys(
         &self,
         is_selected: impl Fn(&str) -> bool,

@@ -52,9 +52,9 @@ pub struct TagEvaluation {
 pub struct Baselines {
     /// The value that most resources have.
     pub estate_majority: Option<f64>,
-    /// The value that most in the account have.
+    /// The value that most resources in the account have.
     pub account_majority: Option<f64>,
-    /// The value that most in the VPC have; in the account where there is no VPC.
+    /// The value that most resources in the VPC have, or in the account when there is no VPC.
     pub vpc_majority: Option<f64>,
 }
 

@@ -102,7 +102,7 @@ const MAX_CACHED_FEATURES: usize = 1_024;
 ///
 /// # Errors
 ///
-/// When the ledger cannot be read; so for every function below.
+/// When the ledger cannot be read. The same applies to all functions below.
 pub fn load_model(session: &ReadSession<'_>, snapshot: &Snapshot) -> Result<Option<TrainedModel>, LedgerError> {
     Ok(load_stored_model(session)?.filter(|model| model.policy_digest == snapshot.policy_digest))
 }

@@ -23,9 +23,9 @@ use crate::{
 /// The features and the correct tags of a tag set.
 #[derive(Default)]
 pub(crate) struct SetFacts {
-    /// The policy's tags that it has with a valid value, each with the number of the value.
+    /// The policy's tags that the set has with a valid value, each with the number of the value.
     pub(crate) correct: Vec<(usize, u32)>,
-    /// Tags that it has in two spellings, and whether both have the same value.
+    /// Tags that the set has in two spellings, and whether both have the same value.
     pub(crate) two_spellings: Vec<(usize, bool)>,
     pub(crate) features: Vec<Feature>,
     pub(crate) group: Option<i64>,

@@ -49,7 +49,7 @@ impl SnapshotMark {
 }
 
 impl RetentionPolicy {
-    /// The retained snapshots to prune. Never the newest snapshot, nor the newest complete one.
+    /// The ids of the retained snapshots to prune. The newest snapshot and the newest complete one are never among them.
     pub(crate) fn surplus(&self, retained: &[SnapshotMark], today: Date) -> Vec<i64> {
         let (mut weeks, mut months) = (BTreeMap::new(), BTreeMap::new());
         for mark in retained {

@@ -28,7 +28,7 @@ use crate::{
     write::{interner::Interner, rollups::RollupBuilder},
 };
 
-/// How many faults of one kind are reported one by one.
+/// The number of faults of one kind that are reported individually.
 const MAX_REPORTED: usize = 10;
 
 /// The result of a verification.

@@ -34,7 +34,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// When the ledger cannot be read; so for all functions below.
+/// When the ledger cannot be read. The same applies to all functions below.
 pub fn list_scopes(session: &ReadSession<'_>, snapshot: &Snapshot) -> Result<Arc<[ScopeRow]>, LedgerError> {
     let cached = session.memo(snapshot).get_or_load(|| load_scopes(session, snapshot).map(ScopeRows))?;
     Ok(Arc::clone(&cached.0))

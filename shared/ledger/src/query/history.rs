@@ -34,7 +34,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// When the ledger cannot be read; so for all functions below.
+/// When the ledger cannot be read. The same applies to all functions below.
 pub fn list_snapshots_since(session: &ReadSession<'_>, from: Timestamp) -> Result<Vec<Snapshot>, LedgerError> {
     let found = query_rows(session.db(), sql::SNAPSHOTS_SINCE, [from.as_second()], read_snapshot)?;
     found.into_iter().map(with_times).collect()

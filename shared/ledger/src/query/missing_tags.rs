@@ -13,7 +13,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// When the ledger cannot be read; so for the function below.
+/// When the ledger cannot be read. The same applies to the functions below.
 pub fn list_by_cost(
     session: &ReadSession<'_>,
     snapshot: &Snapshot,

@@ -35,7 +35,7 @@ use crate::{
     read::{filter::Filter, partition, session::ReadSession},
 };
 
-/// An ARN for resources whose ARN the draft does not use.
+/// The ARN that is used for all resources when the draft does not depend on ARNs.
 const PLACEHOLDER: &str = "arn:aws:s3:::unnamed";
 
 /// The result of a simulation.
@@ -91,7 +91,7 @@ struct Simulation<'a> {
     evaluator: PolicyEvaluator<'a>,
     dimensions: &'a Dimensions,
     filter: &'a Filter,
-    /// The ARN of resources whose ARN the draft does not use.
+    /// The ARN that is used when the draft does not depend on ARNs.
     placeholder: &'a Arn,
     /// The number of newly failing resources to list.
     max_failing: usize,
@@ -105,7 +105,7 @@ struct Simulation<'a> {
 /// Errors with the number of resources that have them.
 type Reasons = BTreeMap<(Code, String), u64>;
 
-/// Costs and keys; the cheapest is on top, to be removed.
+/// Costs and keys of resources. The cheapest is on top, so that it can be removed.
 type CheapestFirst = BinaryHeap<Reverse<(i64, i64)>>;
 
 impl Simulation<'_> {
@@ -176,7 +176,7 @@ impl Simulation<'_> {
 ///
 /// # Errors
 ///
-/// When the ledger cannot be read; so for the function below.
+/// When the ledger cannot be read. The same applies to the functions below.
 pub fn simulate(
     session: &ReadSession<'_>,
     snapshot: &Snapshot,

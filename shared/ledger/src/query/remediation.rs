@@ -84,7 +84,7 @@ impl EvaluatedResources {
     }
 
     fn join(parts: Vec<Self>) -> Self {
-        // With the final capacity: a vector that grows leaves freed memory of its own size behind.
+        // With the final capacity, because a vector that grows leaves freed memory of its own size behind.
         let capacity = parts.iter().map(|part| part.non_compliant.len()).sum();
         let mut all = Self { non_compliant: Vec::with_capacity(capacity), ..Self::default() };
         for part in parts {
@@ -194,7 +194,7 @@ impl BacklogHeadBuilder {
 ///
 /// # Errors
 ///
-/// When the ledger cannot be read; so for the functions below.
+/// When the ledger cannot be read. The same applies to the functions below.
 pub fn find_backlog(
     session: &ReadSession<'_>,
     snapshot: &Snapshot,
@@ -203,7 +203,7 @@ pub fn find_backlog(
 ) -> Result<Arc<RemediationBacklog>, LedgerError> {
     let is_total = *filter == Filter::default();
     let costs = resource_cost::load_model_if_newest(session, snapshot)?;
-    // The cached backlog has the costs of the newest snapshot; the stored one has no keys to apply a filter to.
+    // The cached backlog has the costs of the newest snapshot. The stored one cannot be filtered, because it does not have all keys.
     let available = match &costs {
         Some(_) => session.memo(snapshot).get::<RemediationBacklog>(),
         None if is_total => load_head(session, snapshot, wanted)?.map(Arc::new),

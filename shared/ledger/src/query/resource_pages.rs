@@ -33,7 +33,7 @@ use crate::{
     read::{filter::Filter, session::ReadSession},
 };
 
-/// A resource of a page, without the columns of its own row.
+/// A resource of a page, without the columns of the table `resource`.
 struct PageRow {
     start: PageStart,
     tag_set: Option<i64>,

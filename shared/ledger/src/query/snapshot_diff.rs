@@ -38,7 +38,7 @@ use crate::{
     },
 };
 
-/// The largest distance of two snapshots, in snapshots, between which only a small part of the estate has changed.
+/// The largest number of snapshots from one to the other for which only a small part of the estate has changed.
 const NEAR_SNAPSHOTS: i64 = 30;
 
 /// A version of a resource.
@@ -48,7 +48,7 @@ struct Version {
     content: ResourceVersion,
 }
 
-/// A version from seven columns.
+/// Reads a version from seven columns.
 fn read_version(row: &Row<'_>) -> rusqlite::Result<Version> {
     let content = ResourceVersion { tag_set: row.get(1)?, name: row.get(2)?, state: parse_state(row.get(3)?)? };
     Ok(Version { key: row.get(0)?, ids: ScopeIds::read(row, 4)?, content })
@@ -84,14 +84,14 @@ struct CurrentVersion {
 ///
 /// # Errors
 ///
-/// When the ledger cannot be read; so for all functions below.
+/// When the ledger cannot be read. The same applies to all functions below.
 pub fn compare(session: &ReadSession<'_>, earlier: &Snapshot, later: &Snapshot) -> Result<SnapshotDiff, LedgerError> {
     let Some(newest) = session.newest()? else { return Ok(SnapshotDiff::default()) };
     let costs = resource_cost::load_model(session, &newest)?;
     load(session, earlier, later, DiffRequest::InBoth(&costs))
 }
 
-/// All resources that differ between two snapshots, also new and removed ones; without costs.
+/// All resources that differ between two snapshots, including new and removed ones, without costs.
 pub(crate) fn compare_all(
     session: &ReadSession<'_>,
     earlier: &Snapshot,
@@ -198,7 +198,7 @@ impl<'c> Comparison<'c> {
         let pruned: i64 = prepare(self.session.db(), sql::COUNT_PRUNED_BETWEEN)?
             .query_row([self.earlier.id, self.later.id], |row| row.get(0))
             .context(Operation::CompareSnapshots)?;
-        // Lookups of most of the estate by key would take longer than a scan.
+        // Over a larger distance most of the estate has changed, and lookups by key would take longer than a scan.
         let near = pruned == 0 && self.later.id - self.earlier.id <= NEAR_SNAPSHOTS;
         Ok(if near { (sql::ARRIVED_OR_SUPERSEDED_BETWEEN, false) } else { (sql::STATES_BEGUN_BETWEEN, true) })
     }

@@ -22,8 +22,8 @@ use crate::{
 /// With more changes, the causes of the change would take too much of a scanner's memory.
 const MAX_CHANGES: i64 = 131_072;
 
-/// Version of the computation of insights. Increase it whenever the same facts give other insights: stored ones are then replaced by
-/// computed ones.
+/// The version of the computation of insights. Increase it when the same resources give other insights. Stored insights of another
+/// version are not compared with computed ones.
 const INSIGHTS_VERSION: u32 = 1;
 
 /// Identifies the program that computed stored insights.
@@ -34,7 +34,7 @@ fn insights_program() -> String {
 /// Computes the insights of a snapshot; none when it was pruned.
 pub(crate) fn compute_by_id(session: &ReadSession<'_>, id: i64) -> Result<Option<SnapshotInsights>, LedgerError> {
     let Some(snapshot) = session.snapshot(id)? else { return Ok(None) };
-    // With a clock that was set back, a later snapshot can have an earlier time.
+    // When the clock was set back, a later snapshot can have an earlier time.
     let before = history::find_snapshot_before(session, snapshot.started_at)?.filter(|before| before.id < id);
     let keys = find_grouping_keys(session.db(), &*session.policy(&snapshot)?)?;
     compute(session, &snapshot, before.as_ref(), keys).map(Some)
@@ -76,8 +76,8 @@ fn compute(
     Ok(SnapshotInsights { program: insights_program(), keys, advised, to_fix, differs })
 }
 
-/// The evaluated resources grouped by tags of these keys, and the head of the remediation backlog. One pass without partitions: each
-/// partition would read most tag sets again, and no user waits for the result.
+/// The evaluated resources grouped by tags of these keys, and the head of the remediation backlog. One pass without partitions, because
+/// each partition would read most tag sets again and no user waits for the result.
 fn load_evaluated(
     session: &ReadSession<'_>,
     snapshot: &Snapshot,

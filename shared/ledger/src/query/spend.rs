@@ -34,7 +34,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// When the ledger cannot be read; so for all functions below.
+/// When the ledger cannot be read. The same applies to all functions below.
 pub fn find_month_spend(
     session: &ReadSession<'_>,
     snapshot: &Snapshot,

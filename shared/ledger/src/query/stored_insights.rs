@@ -1,7 +1,7 @@
 //! Insights of a snapshot that were computed when it was the newest and stored with it.
 //!
-//! They answer questions about a past snapshot that would otherwise read all of its resources or all changes in it. A snapshot
-//! without insights, or with insights that this program cannot decode, is computed from its resources.
+//! Without them, queries on a past snapshot would read all of its resources or all changes in it. When a snapshot has no insights, or
+//! insights that this program cannot decode, they are computed from its resources.
 
 use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ pub(crate) struct SnapshotInsights {
     /// The program that computed them.
     #[serde(default)]
     pub(crate) program: String,
-    /// The tag keys by which resources were grouped. They follow from the number of values of each key in the ledger, which changes.
+    /// The tag keys by which resources were grouped. They depend on the number of values of each key in the ledger, which changes.
     pub(crate) keys: Vec<String>,
     pub(crate) advised: RecommendationSet,
     pub(crate) to_fix: BacklogHead,
@@ -33,7 +33,7 @@ pub(crate) struct SnapshotInsights {
 }
 
 impl SnapshotInsights {
-    /// The causes of the change since an earlier snapshot, if that is the one it was compared with.
+    /// The causes of the change since an earlier snapshot; none when the insights compare with another snapshot.
     pub(crate) fn causes_since(self, earlier: i64) -> Option<CauseContributions> {
         self.differs.filter(|(since, _)| *since == earlier).map(|(_, causes)| causes)
     }

@@ -89,7 +89,7 @@ impl TagLists {
     }
 
     fn number(&mut self, db: &Connection, set: Option<i64>) -> Result<u32, LedgerError> {
-        // No set has the id 0, which stands for no set.
+        // Row ids begin at 1, so 0 stands for no set.
         if let Some(number) = self.by_set.get(set.unwrap_or(0)) {
             return Ok(number);
         }

@@ -23,7 +23,7 @@ impl Filter {
             && (self.accounts.is_empty() || self.accounts.contains(&scope.account))
     }
 
-    /// The row ids of the types, regions and accounts, each none for all.
+    /// The row ids of the types, regions and accounts; each list is none when it admits all.
     pub(crate) fn ids(&self, dimensions: &Dimensions) -> [Option<Vec<i64>>; 3] {
         [
             (!self.types.is_empty()).then(|| Dimensions::ids_of(&dimensions.types, &self.types)),

@@ -31,7 +31,7 @@ pub(crate) const fn bytes_of<T>(len: usize) -> usize {
 /// The approximate size of a scope: three values, two of them with a text on the heap.
 pub(crate) const SCOPE_BYTES: usize = bytes_of::<Scope>(1) + 32;
 
-/// Identifies a snapshot across ledger files: a file may be replaced by another one that has the same snapshot ids.
+/// Identifies a snapshot across ledger files. Another file with the same snapshot ids can replace a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct SnapshotKey {
     id: i64,
@@ -61,8 +61,8 @@ struct Slot {
     weight: usize,
 }
 
-/// All cached values of a reader, by type and snapshot. The lock is held for a lookup or an insertion and never while a value is
-/// computed: two sessions may compute the same value at the same time, and the later one replaces the earlier.
+/// All cached values of a reader, by type and snapshot. The lock is held during a lookup or an insertion, but not while a value is
+/// computed. Two sessions can therefore compute the same value at the same time; the later value replaces the earlier one.
 #[derive(Debug)]
 pub(crate) struct Memo {
     slots: Mutex<HashMap<(TypeId, SnapshotKey), Slot>>,
@@ -157,8 +157,8 @@ impl SnapshotMemo<'_> {
         }
     }
 
-    /// The same for a large value of which at most one is cached: the one of another snapshot is dropped before this one is
-    /// computed, so that both never take memory at the same time.
+    /// The same for a large value, of which at most one is cached. The value of another snapshot is dropped before this one is computed,
+    /// so that both are never in memory at the same time.
     ///
     /// # Errors
     ///

@@ -20,7 +20,7 @@ pub(crate) const ALL_KEYS: KeyRange = 0..=i64::MAX;
 pub(crate) struct Partition {
     lowest: i64,
     highest: i64,
-    /// Of snapshot ids: 0 for even ones, 1 for odd ones.
+    /// The parity of the snapshots that ended the superseded states: 0 for even ids, 1 for odd ids.
     parity: i64,
 }
 
@@ -40,7 +40,7 @@ impl Partition {
     }
 }
 
-/// Identifies a state of the ledger: a scan adds a newest snapshot, and pruning changes the number of retained ones.
+/// Identifies a state of the ledger. A scan adds a snapshot, and pruning changes the number of retained snapshots.
 type LedgerState = (Option<Snapshot>, i64);
 
 /// Reads both partitions and returns their results, the lower one first. The upper one is read on a second thread and connection,
@@ -61,7 +61,7 @@ pub(crate) fn par_partitions<T: Send>(
             Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic))?,
             Err(_) => None,
         };
-        // None when a snapshot was committed or pruned between the beginnings of the two sessions.
+        // None when a snapshot was committed or pruned after the first session began and before the second one did.
         Ok(vec![lower, upper.map_or_else(|| read(session, UPPER), Ok)?])
     })
 }

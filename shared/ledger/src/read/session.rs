@@ -40,7 +40,7 @@ const LONG_TIMEOUT: Duration = Duration::from_secs(3600);
 /// SQLite instructions between two checks of the deadline.
 const INSTRUCTIONS_PER_CHECK: i32 = 10_000;
 
-/// Idle connections that are retained. Concurrent sessions beyond this number open connections of their own.
+/// The number of idle connections that are retained. More concurrent sessions open additional connections.
 const MAX_IDLE_CONNECTIONS: usize = 4;
 
 /// Device and inode; none when there is no file.
@@ -120,7 +120,7 @@ impl LedgerReader {
                 }
             }
             Err(_) => {
-                // Connections and cached values may belong to a file that another one was copied over.
+                // Another file may have been copied over the file of these connections and cached values.
                 idle.clear();
                 self.memo.clear();
             }
@@ -128,8 +128,8 @@ impl LedgerReader {
         answer.map_err(|error| error.at(&self.path))
     }
 
-    /// Sets the deadline of the next query. SQLite counts the instructions of a statement over all its runs, so that a handler
-    /// left from an earlier session would end a later one.
+    /// Sets the deadline of the next query. SQLite counts the instructions of a statement over all its executions. The handler of an
+    /// earlier session would therefore interrupt a later one.
     fn set_deadline(&self, connection: &mut Connection, started: Instant) -> Result<(), LedgerError> {
         let timeout = self.timeout;
         let expired = move || started.elapsed() > timeout;
@@ -160,7 +160,7 @@ impl LedgerReader {
         query(&connection).map_err(|error| error.at(&self.path))
     }
 
-    /// An idle connection to the file that is at the path now, or a new one: a backup may have replaced the file.
+    /// An idle connection to the file that is at the path now, or a new connection. A backup may have replaced the file.
     fn take_connection(&self) -> Result<(FileId, Connection), LedgerError> {
         let file = fs::metadata(&self.path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -206,7 +206,7 @@ impl ReadSession<'_> {
     ///
     /// # Errors
     ///
-    /// When the ledger cannot be read; so for all methods below.
+    /// When the ledger cannot be read. The same applies to all methods below.
     pub fn newest(&self) -> Result<Option<Snapshot>, LedgerError> {
         Ok(self.newest.clone())
     }
@@ -217,13 +217,13 @@ impl ReadSession<'_> {
         found.context(Operation::ReadSnapshots)?.map(with_times).transpose()
     }
 
-    /// The snapshot with this id; none when there is none or it was pruned.
+    /// The snapshot with this id; none when it does not exist or was pruned.
     pub fn snapshot(&self, id: i64) -> Result<Option<Snapshot>, LedgerError> {
         let found = prepare(self.db(), sql::SNAPSHOT_BY_ID)?.query_row([id], read_snapshot).optional();
         found.context(Operation::ReadSnapshots)?.map(with_times).transpose()
     }
 
-    /// When the scan of a snapshot began; also of a pruned snapshot.
+    /// When the scan of a snapshot began. Works for pruned snapshots too.
     pub fn started_at(&self, id: i64) -> Result<jiff::Timestamp, LedgerError> {
         let started = prepare(self.db(), sql::SNAPSHOT_STARTED_AT)?
             .query_row([id], |row| row.get(0))
@@ -255,7 +255,7 @@ impl ReadSession<'_> {
         self.reader.memo.for_snapshot(snapshot, self.newest.as_ref())
     }
 
-    /// The value of this type that lives as long as the session.
+    /// The value of this type that belongs to the session. It is dropped with the session.
     pub(crate) fn local<T: Default + 'static>(&self) -> Rc<T> {
         let mut locals = self.locals.borrow_mut();
         let value = locals.entry(TypeId::of::<T>()).or_insert_with(|| Rc::new(T::default()));
@@ -268,7 +268,7 @@ fn find_newest(db: &Connection) -> Result<Option<Snapshot>, LedgerError> {
     found.context(Operation::ReadSnapshots)?.map(with_times).transpose()
 }
 
-/// Policies by their digests. A digest identifies the text of a policy, so that an entry stays valid.
+/// Policies by their digests. A digest identifies the text of a policy, so an entry never becomes invalid.
 #[derive(Debug, Default)]
 struct PolicyCache(Mutex<HashMap<String, Arc<Policy>>>);
 
@@ -305,7 +305,7 @@ impl CacheValue for PolicyCache {
 
 impl CacheValue for Dimensions {
     fn weight(&self) -> usize {
-        /// An id with a short text of its own.
+        /// A row id and a short text.
         const ENTRY_BYTES: usize = 64;
         bytes_of::<Account>(2 * self.accounts.len()) + ENTRY_BYTES * (self.regions.len() + self.types.len())
     }

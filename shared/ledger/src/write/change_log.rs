@@ -1,4 +1,4 @@
-//! What the snapshot that is being written changes: resources by kind of change, and violations that open or close.
+//! The changes of the snapshot that is being written: resources by kind of change, and violations that open or close.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ impl ChangeLog {
         self.count_named(kind.as_str());
     }
 
-    /// Counts a change of another kind than it was counted before.
+    /// Corrects the kind of a change that was already counted.
     pub(crate) fn recount(&mut self, from: ChangeKind, to: ChangeKind) {
         if let Some(count) = self.resources.get_mut(from.as_str()) {
             *count = count.saturating_sub(1);
@@ -35,7 +35,7 @@ impl ChangeLog {
         *self.resources.entry(kind).or_default() += 1;
     }
 
-    /// How many resources changed, by kind of change; kinds without a change are absent.
+    /// The number of changed resources by kind of change. Kinds without a change are absent.
     pub(crate) fn into_resources(self) -> BTreeMap<String, u64> {
         self.resources.into_iter().filter(|(_, n)| *n > 0).map(|(kind, n)| (kind.to_owned(), n)).collect()
     }

@@ -1,4 +1,4 @@
-//! Stores texts and sets that repeat once: tags, tag sets, rules, finding sets, relationships, cost drivers.
+//! Stores each distinct text and set once: tags, tag sets, rules, finding sets, relationships, cost drivers.
 //!
 //! A tag set or finding set is found by a 63-bit hash. The stored value is compared when a hash occurs for the first time in a snapshot,
 //! because the ledger would store two sets with the same hash as one.
@@ -21,7 +21,7 @@ use crate::{
     model::{findings::Findings, snapshot::Rule},
 };
 
-/// Row ids of texts and sets. Each is read from SQLite once a snapshot.
+/// Row ids of texts and sets. Each is read from SQLite at most once for a snapshot.
 #[derive(Default)]
 pub(crate) struct Interner {
     tags: HashMap<String, HashMap<String, i64>>,
@@ -124,7 +124,7 @@ impl Interner {
         Ok(hash)
     }
 
-    /// The row of a cost driver: a usage type that a bill has one amount for, and that resources share.
+    /// The row of a cost driver: a usage type for which the bill has one amount, which resources share.
     pub(crate) fn cost_driver(&mut self, db: &Connection, driver: &str) -> Result<i64, LedgerError> {
         if let Some(id) = self.cost_drivers.get(driver) {
             return Ok(*id);

@@ -55,7 +55,7 @@ impl PriorState {
         Ok(prior)
     }
 
-    /// The scopes that were not taken yet, in order.
+    /// The scopes that are not recorded yet, in order.
     pub(crate) fn scopes(&self) -> Vec<ScopeIds> {
         let mut scopes: Vec<_> = self.scopes.keys().copied().collect();
         scopes.sort_unstable();
@@ -76,7 +76,7 @@ impl PriorState {
         Ok(resources)
     }
 
-    /// Removes a resource that this snapshot has written. When its previous scope is recorded later, it is not missing there.
+    /// Removes a resource that this snapshot has written, so that it is not missing when its previous scope is recorded later.
     pub(crate) fn remove(&mut self, key: i64) {
         self.written.insert(key);
     }

@@ -30,7 +30,7 @@ pub(crate) struct RollupBuilder<'p> {
     pub(crate) rules: BTreeMap<(i64, i64), i64>,
     pub(crate) fingerprint: i64,
     tag_sets: HashIdMap<TagSetCount>,
-    /// By Name tag, when the policy has that key: no tag set contains it.
+    /// By row id of the Name tag, which no tag set contains. Used when the policy has that key.
     names: BTreeMap<i64, RollupCounts>,
     policy_has_name: bool,
 }
@@ -89,7 +89,7 @@ impl<'p> RollupBuilder<'p> {
         Ok(())
     }
 
-    /// Counts the tags of a resource. `set`: their interned set.
+    /// Counts the tags of a resource. `set`: the row id of their set.
     pub(crate) fn count_tags(
         &mut self,
         db: &Connection,
@@ -184,7 +184,8 @@ impl<'p> RollupBuilder<'p> {
         Ok(())
     }
 
-    /// The usage of a resource that is carried over unchanged stays as it was counted.
+    /// Adds the findings to a recorded state. `attributable` is not needed, because the usage of a resource that is carried over unchanged
+    /// stays as it was counted.
     fn with_findings(&mut self, db: &Connection, state: ResourceState) -> Result<EvaluatedState, LedgerError> {
         let findings = self.interner.findings_of(db, state.finding_set)?;
         Ok(EvaluatedState { state, tags_hash: None, findings, attributable: Attributable::NotEvaluated })

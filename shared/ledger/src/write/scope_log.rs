@@ -18,7 +18,7 @@ pub(crate) struct ScopeLog {
     account_ids: HashMap<String, i64>,
     recorded: HashSet<ScopeIds>,
     rows: Vec<ScopeRow>,
-    /// Only some scopes of the estate were scanned; the others are carried over.
+    /// Whether only some scopes of the estate were scanned. The others are carried over.
     narrowed: bool,
 }
 
@@ -94,7 +94,7 @@ impl ScopeLog {
         self.rows.iter().all(|row| row.gap.is_none())
     }
 
-    /// Writes the row of a scope and keeps it for the summary.
+    /// Writes the row of a scope, and stores it for the summary.
     pub(crate) fn add(
         &mut self,
         snapshot: &SnapshotTransaction<'_>,
@@ -121,7 +121,7 @@ impl ScopeLog {
         Ok(())
     }
 
-    /// One resource of a scope turned out to be in another scope: it is not stale any more.
+    /// Counts one stale resource less in a scope, because the resource was listed in another scope.
     pub(crate) fn decrement_stale(
         &mut self,
         snapshot: &SnapshotTransaction<'_>,

@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// The transaction of a snapshot, what the previous snapshot has, and what was recorded so far.
+/// The transaction of a snapshot, the resources of the previous snapshot, and the changes so far.
 pub(crate) struct SnapshotState<'w> {
     pub(crate) snapshot: SnapshotTransaction<'w>,
     pub(crate) prior: PriorState,
@@ -63,7 +63,7 @@ impl<'w> SnapshotState<'w> {
     }
 }
 
-/// Evaluates and counts a resource, and stores what changed since the previous snapshot.
+/// Evaluates and counts a resource, and stores its changes since the previous snapshot.
 pub(crate) fn apply_observation(
     snapshot_state: &mut SnapshotState<'_>,
     ids: ScopeIds,

@@ -56,9 +56,9 @@ pub struct SnapshotSummary {
     pub snapshot: Snapshot,
     /// Counts of all resources.
     pub tally: ComplianceCounts,
-    /// How many resources changed, by kind of change as `schema.sql` names them.
+    /// The number of changed resources by kind of change. `schema.sql` has the names of the kinds.
     pub changes: BTreeMap<String, u64>,
-    /// Every scope, in the order recorded.
+    /// Every scope, in the order in which they were recorded.
     pub scopes: Vec<ScopeRow>,
 }
 

@@ -38,8 +38,8 @@ pub(crate) fn record_arrival(
 /// Closes the state of a resource in another scope, because the resource is now in scope `new`. Returns whether there was such a
 /// state.
 ///
-/// A bucket can be deleted and created again in another region or account. Its previous scope can be recorded after the new one, or
-/// before it; the bucket is then counted there as removed, or as not seen and therefore stale.
+/// A bucket can be deleted and created again in another region or account. Its previous scope can be recorded before or after the new
+/// one. When it was recorded before, the bucket was counted there as removed, or as stale because it was not listed.
 pub(crate) fn close_previous_scope(
     snapshot: &SnapshotTransaction<'_>,
     prior: &mut PriorState,

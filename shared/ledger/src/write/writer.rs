@@ -27,8 +27,8 @@ use crate::{
     },
 };
 
-/// How long a checkpoint waits for readers. This is longer than the deadline of a query, so only a command such as `store check` can
-/// keep the log from being moved.
+/// The time that a checkpoint waits for readers. It is longer than the deadline of a query, so only a command such as `store check` can
+/// prevent that the log is moved.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(8);
 
 const SCHEMA: &str = include_str!("../../../../schema.sql");
@@ -50,7 +50,7 @@ impl LedgerWriter {
         Self::open_with_progress(path, |_| ControlFlow::Continue(()))
     }
 
-    /// Opens the ledger and reports the progress of a migration. The callback can cancel the migration; the ledger is then as it was.
+    /// Opens the ledger and reports the progress of a migration. When the callback cancels the migration, the ledger stays as it was.
     ///
     /// # Errors
     ///

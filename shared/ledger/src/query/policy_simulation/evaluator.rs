@@ -137,7 +137,7 @@ impl<'p> DraftPolicy<'p> {
         let mut tags = HashMap::new();
         let mut is_relevant: HashMap<String, bool> = HashMap::new();
         let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
-        // Row by row: all tags take tens of megabytes, which the allocator would keep.
+        // The tags are read row by row. All of them take tens of megabytes, which the allocator would not return.
         let mut query = prepare(db, sql::ALL_TAGS)?;
         for tag in query.query_map([], read).context(Operation::SimulatePolicy)? {
             let (id, key, value) = tag.context(Operation::SimulatePolicy)?;
