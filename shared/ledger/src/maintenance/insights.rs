@@ -16,6 +16,10 @@ use crate::{
 impl LedgerWriter {
     /// Computes and stores the insights of all snapshots after the last one with insights, or of the newest snapshot only when none has
     /// insights. To be called after a snapshot is committed.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be written. The call after the next snapshot tries again.
     pub fn materialize_insights(&mut self) -> Result<(), LedgerError> {
         let reader = LedgerReader::new(self.path()).with_long_timeout();
         let missing = reader.read(|session| {
