@@ -66,7 +66,7 @@ impl BillLinesIndex {
     }
 
     /// The sums of the days from `first` until before `end`; none when the index does not have all of them.
-    pub(crate) fn sums(&self, first: i64, end: i64) -> Option<Vec<(Line, i64)>> {
+    pub(crate) fn sum_days(&self, first: i64, end: i64) -> Option<Vec<(Line, i64)>> {
         if first < self.from {
             return None;
         }

@@ -33,7 +33,7 @@ pub fn find_default_month(months: &[RecordedMonth]) -> Option<&RecordedMonth> {
 /// When the ledger cannot be read.
 pub fn load_bill(session: &ReadSession<'_>, days: Days) -> Result<Bill, LedgerError> {
     let (first, end) = (number_of(days.first), number_of(days.end));
-    match bill_lines_index::cached(session)?.and_then(|index| index.sums(first, end)) {
+    match bill_lines_index::cached(session)?.and_then(|index| index.sum_days(first, end)) {
         Some(sums) => resolve_lines(session.db(), sums),
         None => sum_bill(session.db(), days),
     }

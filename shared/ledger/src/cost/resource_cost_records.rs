@@ -42,7 +42,7 @@ pub(crate) fn record(
     ];
     snapshot.run(sql::ADD_COST_BASIS, columns)?;
     for pool in &costs.pools {
-        let mut id = |text: &str| interner.cost_driver(snapshot.connection(), text);
+        let mut id = |text: &str| interner.intern_cost_driver(snapshot.connection(), text);
         let ids = [id(pool.resource_type.as_str())?, id(&pool.account)?, id(&pool.region)?, id(&pool.driver)?];
         let [resource_type, account, region, driver] = ids;
         let columns = params![resource_type, account, region, driver, pool.amount.micros(), pool.units];
@@ -77,7 +77,7 @@ fn record_charges(
         let window = (*window).max(*sum);
         if of_month > Amount::ZERO {
             shares.insert(service, (of_month.micros(), window.micros()));
-            let id = interner.cost_driver(snapshot.connection(), service)?;
+            let id = interner.intern_cost_driver(snapshot.connection(), service)?;
             snapshot.run(sql::ADD_CHARGED_SERVICE, params![id, of_month.micros()])?;
         }
     }

@@ -62,17 +62,22 @@ impl InternedLookup {
     /// The largest number of cached tags: some megabytes.
     const MAX_TAGS: usize = 1 << 14;
 
-    pub(crate) fn tags(
+    pub(crate) fn load_tags(
         &mut self,
         db: &Connection,
         tag_set: Option<i64>,
         name: Option<String>,
     ) -> Result<TagSet, LedgerError> {
         let ids = tag_set.map(|set| read_tag_ids(db, set)).transpose()?.unwrap_or_default();
-        self.pairs(db, &ids, name)
+        self.load_pairs(db, &ids, name)
     }
 
-    pub(crate) fn pairs(&mut self, db: &Connection, ids: &[i64], name: Option<String>) -> Result<TagSet, LedgerError> {
+    pub(crate) fn load_pairs(
+        &mut self,
+        db: &Connection,
+        ids: &[i64],
+        name: Option<String>,
+    ) -> Result<TagSet, LedgerError> {
         if self.0.len() >= Self::MAX_TAGS {
             self.0.clear();
         }
@@ -99,7 +104,7 @@ pub(crate) fn get_or_read<T: Clone>(
 
 /// The tags of an interned set, with the Name tag, which is a column of the resource.
 pub(crate) fn read_tags(db: &Connection, tag_set: Option<i64>, name: Option<String>) -> Result<TagSet, LedgerError> {
-    InternedLookup::default().tags(db, tag_set, name)
+    InternedLookup::default().load_tags(db, tag_set, name)
 }
 
 pub(crate) fn read_tag(db: &Connection, id: i64) -> Result<(String, String), LedgerError> {

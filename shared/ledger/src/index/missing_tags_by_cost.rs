@@ -142,7 +142,7 @@ impl MissingTagsByCost {
     }
 
     /// The number and cost of the resources within the limits.
-    pub(crate) fn totals(&self, filter: &Filter, limits: AgeAndCostFilter) -> MissingTagTotals {
+    pub(crate) fn sum_totals(&self, filter: &Filter, limits: AgeAndCostFilter) -> MissingTagTotals {
         let mut all = MissingTagTotals::default();
         if limits == AgeAndCostFilter::default() {
             for (_, sums) in self.scopes.iter().filter(|(scope, _)| filter.admits(scope)) {
@@ -161,7 +161,7 @@ impl MissingTagsByCost {
     }
 
     /// The page after a start, the most expensive first.
-    pub(crate) fn page(
+    pub(crate) fn list_page(
         &self,
         filter: &Filter,
         limits: AgeAndCostFilter,

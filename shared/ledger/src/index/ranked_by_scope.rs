@@ -50,7 +50,7 @@ impl RankedByScope {
 
     /// The page of the admitted scopes after a start; none when there are too many scopes, or when the ranks do not determine which
     /// resources are listed.
-    pub(crate) fn page(
+    pub(crate) fn list_page(
         &self,
         admits: impl Fn(ScopeIds) -> bool,
         order: Order,
@@ -59,9 +59,9 @@ impl RankedByScope {
     ) -> Option<Vec<PageStart>> {
         match order {
             Order::BySeverity(OrderBySeverity { errors: true, warnings }) => {
-                self.by_severity.page(admits, start, u32::from(!warnings), limit)
+                self.by_severity.list_page(admits, start, u32::from(!warnings), limit)
             }
-            Order::ByMissingTags(None) => self.by_missing_tags.page(admits, start, 0, limit),
+            Order::ByMissingTags(None) => self.by_missing_tags.list_page(admits, start, 0, limit),
             Order::BySeverity(_) | Order::ByMissingTags(Some(_)) => None,
         }
     }
@@ -89,7 +89,7 @@ impl Ranked {
     }
 
     /// The page of resources with rank `min_rank` and above.
-    fn page(
+    fn list_page(
         &self,
         admits: impl Fn(ScopeIds) -> bool,
         start: PageStart,
@@ -106,14 +106,16 @@ impl Ranked {
         if admitted.len() > MAX_SCOPES {
             return None;
         }
-        let mut page: Vec<PageStart> =
-            admitted.into_iter().flat_map(|range| self.page_of_scope(range.clone(), start, min_rank, limit)).collect();
+        let mut page: Vec<PageStart> = admitted
+            .into_iter()
+            .flat_map(|range| self.list_scope_page(range.clone(), start, min_rank, limit))
+            .collect();
         page.sort_unstable_by_key(|start| Reverse((start.rank, start.key)));
         page.truncate(limit);
         Some(page)
     }
 
-    fn page_of_scope(
+    fn list_scope_page(
         &self,
         range: Range<usize>,
         start: PageStart,

@@ -173,7 +173,7 @@ impl TrainingData {
         extractor: &mut TagFeatureExtractor<'_>,
     ) -> Result<(), LedgerError> {
         if let Entry::Vacant(entry) = self.sets.entry(one.set) {
-            entry.insert(extractor.set(db, one.set)?);
+            entry.insert(extractor.load_set(db, one.set)?);
         }
         if let Some(links) = one.links.filter(|links| !self.neighbours.contains_key(links)) {
             self.neighbours.insert(links, features::relationship_features(&load_link_set(db, links)?));
@@ -188,7 +188,7 @@ impl TrainingData {
                 counter.add(features::estate_feature(), facts.labels, facts.folds);
                 facts.features.iter().for_each(|feature| counter.add(feature.hash, facts.labels, facts.folds));
             }
-            let resources = facts.resources();
+            let resources = facts.count_resources();
             for (key, same) in &facts.two_spellings {
                 if let Some((both, agree)) = self.two_spellings.get_mut(*key) {
                     *both += resources;
@@ -208,7 +208,7 @@ impl TrainingData {
                 Some(_) => PeerGroup::Unlabeled,
             };
             *patterns.entry(MissingnessPattern::from_features(&facts.features, peers)).or_default() +=
-                facts.resources();
+                facts.count_resources();
         }
         Missingness::from_counts(patterns)
     }
@@ -220,7 +220,7 @@ impl TrainingData {
             let set = sample.parent.map(|key| find_tag_set(db, key)).transpose()?.flatten();
             sample.parent = set;
             if let Some(Entry::Vacant(entry)) = set.map(|set| self.sets.entry(set)) {
-                let facts = extractor.set(db, *entry.key())?;
+                let facts = extractor.load_set(db, *entry.key())?;
                 entry.insert(facts);
             }
         }

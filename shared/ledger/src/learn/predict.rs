@@ -178,7 +178,7 @@ fn load_tallies(session: &ReadSession<'_>, feature: i64) -> Result<FeatureTallie
 
 fn load_tags(session: &ReadSession<'_>, key: i64) -> Result<Option<TagSet>, LedgerError> {
     let set = find_tag_set(session.db(), key)?;
-    set.map(|set| session.local::<RefCell<InternedLookup>>().borrow_mut().tags(session.db(), Some(set), None))
+    set.map(|set| session.local::<RefCell<InternedLookup>>().borrow_mut().load_tags(session.db(), Some(set), None))
         .transpose()
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct SetFacts {
 }
 
 impl SetFacts {
-    pub(crate) fn resources(&self) -> u64 {
+    pub(crate) fn count_resources(&self) -> u64 {
         self.folds.iter().map(|count| u64::from(*count)).sum()
     }
 }
@@ -49,7 +49,7 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    fn number(&mut self, value: &str) -> u32 {
+    fn find_or_add(&mut self, value: &str) -> u32 {
         if let Some(number) = self.numbers.get(value) {
             return *number;
         }
@@ -109,7 +109,7 @@ impl<'p> TagFeatureExtractor<'p> {
         }
     }
 
-    fn intended_tag(&mut self, key: &str) -> Option<usize> {
+    fn find_intended_tag(&mut self, key: &str) -> Option<usize> {
         if let Some(cached) = self.keys.get(key) {
             return *cached;
         }
@@ -118,15 +118,15 @@ impl<'p> TagFeatureExtractor<'p> {
         intended
     }
 
-    fn tag(&mut self, db: &Connection, id: i64) -> Result<TagFacts, LedgerError> {
+    fn load_tag(&mut self, db: &Connection, id: i64) -> Result<TagFacts, LedgerError> {
         if let Some(cached) = self.tags.get(&id) {
             return Ok(*cached);
         }
         let (key, value) = read_tag(db, id)?;
-        let index = self.intended_tag(&key);
+        let index = self.find_intended_tag(&key);
         let rule = index.filter(|index| self.shared.contains(index)).and_then(|index| self.policy.tags().get(index));
         let intended = rule.zip(index).filter(|_| !is_reserved(&key)).map(|(rule, index)| {
-            let correct = rule.corrected_value(&value, self.on).map(|value| self.values.number(&value));
+            let correct = rule.corrected_value(&value, self.on).map(|value| self.values.find_or_add(&value));
             IntendedTag { index, exact: rule.name() == key, correct }
         });
         let facts = TagFacts { feature: features::tag_feature(&key, &value, index), intended };
@@ -134,11 +134,11 @@ impl<'p> TagFeatureExtractor<'p> {
         Ok(facts)
     }
 
-    pub(crate) fn set(&mut self, db: &Connection, set: i64) -> Result<SetFacts, LedgerError> {
+    pub(crate) fn load_set(&mut self, db: &Connection, set: i64) -> Result<SetFacts, LedgerError> {
         let mut facts = SetFacts::default();
         let mut others = Vec::new();
         for id in read_tag_ids(db, set)? {
-            let TagFacts { feature, intended } = self.tag(db, id)?;
+            let TagFacts { feature, intended } = self.load_tag(db, id)?;
             facts.features.extend(feature);
             match intended {
                 Some(IntendedTag { index, exact: true, correct }) => {

@@ -26,7 +26,7 @@ pub fn list_by_cost(
     if !index.has_own_costs {
         return Ok(None);
     }
-    let starts = index.page(filter, limits, start, limit + 1);
+    let starts = index.list_page(filter, limits, start, limit + 1);
     ResourcePages::open(session, snapshot)?.list_given(&starts, limit).map(Some)
 }
 
@@ -37,5 +37,5 @@ pub fn sum_totals(
     filter: &Filter,
     limits: AgeAndCostFilter,
 ) -> Result<MissingTagTotals, LedgerError> {
-    Ok(missing_tags_by_cost::load(session, snapshot)?.totals(filter, limits))
+    Ok(missing_tags_by_cost::load(session, snapshot)?.sum_totals(filter, limits))
 }

@@ -68,7 +68,7 @@ struct EvaluatedResources {
 }
 
 impl EvaluatedResources {
-    fn position(&mut self, ids: ScopeIds) -> u32 {
+    fn find_or_add_scope(&mut self, ids: ScopeIds) -> u32 {
         *self.positions.entry(ids).or_insert_with(|| {
             self.scopes.push((ids, ComplianceTotals::default()));
             u32::try_from(self.scopes.len() - 1).unwrap_or(u32::MAX)
@@ -76,7 +76,7 @@ impl EvaluatedResources {
     }
 
     fn add(&mut self, ids: ScopeIds, totals: ComplianceTotals) -> u32 {
-        let position = self.position(ids);
+        let position = self.find_or_add_scope(ids);
         if let Some((_, sum)) = self.scopes.get_mut(position as usize) {
             *sum += totals;
         }

@@ -109,7 +109,7 @@ impl<'s> ResourcePages<'s> {
     pub(crate) fn with_violations(&self, mut page: ResourcePage) -> Result<ResourcePage, LedgerError> {
         let mut rules = HashIdMap::default();
         for row in &mut page.rows {
-            row.violations = self.violations(row.position.key, &mut rules)?;
+            row.violations = self.load_violations(row.position.key, &mut rules)?;
         }
         Ok(page)
     }
@@ -138,7 +138,7 @@ impl<'s> ResourcePages<'s> {
         let mut found: HashMap<i64, PageRow> = found.into_iter().map(|row| (row.start.key, row)).collect();
         let in_order = |start: &PageStart| Some(PageRow { start: *start, ..found.remove(&start.key)? });
         let resources = starts.iter().filter_map(in_order).collect();
-        self.page(resources, limit)
+        self.build_page(resources, limit)
     }
 
     /// The current and the superseded states after a start.
@@ -161,7 +161,7 @@ impl<'s> ResourcePages<'s> {
             page.push(PageRow { start, ..row });
         }
         page.sort_by_key(|row| Reverse((row.start.rank, row.start.key)));
-        self.page(page, limit)
+        self.build_page(page, limit)
     }
 
     /// A page from the index; none when the filter admits many scopes or there is no index.
@@ -173,7 +173,7 @@ impl<'s> ResourcePages<'s> {
                 && admits_id(&regions, scope.region)
                 && admits_id(&accounts, scope.account)
         };
-        self.by_scope.as_ref()?.page(admits, order, start, limit)
+        self.by_scope.as_ref()?.list_page(admits, order, start, limit)
     }
 
     /// The current states that the snapshot has: the rest of those with the rank of `start`, then those of lower ranks.
@@ -199,15 +199,15 @@ impl<'s> ResourcePages<'s> {
         Ok(page)
     }
 
-    fn page(&self, mut page: Vec<PageRow>, limit: usize) -> Result<ResourcePage, LedgerError> {
+    fn build_page(&self, mut page: Vec<PageRow>, limit: usize) -> Result<ResourcePage, LedgerError> {
         let has_more = page.len() > limit;
         page.truncate(limit);
         let next = page.last().filter(|_| has_more).map(|last| last.start);
-        let rows = page.into_iter().map(|row| self.row(row)).collect::<Result<_, _>>()?;
+        let rows = page.into_iter().map(|row| self.load_row(row)).collect::<Result<_, _>>()?;
         Ok(ResourcePage { rows, next })
     }
 
-    fn row(&self, found: PageRow) -> Result<ResourceRow, LedgerError> {
+    fn load_row(&self, found: PageRow) -> Result<ResourceRow, LedgerError> {
         let scope = self.dimensions.scope(found.ids)?;
         let missing = || LedgerError::Content { what: "an account", given: scope.account.to_string() };
         let partition = &self.dimensions.accounts.get(&found.ids.account).ok_or_else(missing)?.partition;
@@ -223,7 +223,7 @@ impl<'s> ResourcePages<'s> {
             scope,
             state: found.state,
             unknown: found.reason.as_deref().map(parse_reason).transpose()?,
-            tags: self.tags(found.tag_set, found.name)?,
+            tags: self.load_tags(found.tag_set, found.name)?,
             created_at: created.map(parse_time).transpose()?,
             first_seen: parse_time(first_seen)?,
             cost: self.costs.cost_of(found.ids, found.usage, charged),
@@ -231,17 +231,17 @@ impl<'s> ResourcePages<'s> {
         })
     }
 
-    fn tags(&self, set: Option<i64>, name: Option<String>) -> Result<TagSet, LedgerError> {
+    fn load_tags(&self, set: Option<i64>, name: Option<String>) -> Result<TagSet, LedgerError> {
         let index = tag_sets::cached(self.session)?;
         let cached = set.and_then(|set| index.as_ref()?.get(set)).map(decode_varints);
         let ids = match (cached, set) {
             (None, Some(set)) => read_tag_ids(self.db, set)?,
             (cached, _) => cached.unwrap_or_default(),
         };
-        self.session.local::<RefCell<InternedLookup>>().borrow_mut().pairs(self.db, &ids, name)
+        self.session.local::<RefCell<InternedLookup>>().borrow_mut().load_pairs(self.db, &ids, name)
     }
 
-    fn violations(&self, key: i64, rules: &mut HashIdMap<Rule>) -> Result<Vec<(Rule, Timestamp)>, LedgerError> {
+    fn load_violations(&self, key: i64, rules: &mut HashIdMap<Rule>) -> Result<Vec<(Rule, Timestamp)>, LedgerError> {
         let open: Vec<(i64, i64)> = query_rows(self.db, sql::VIOLATIONS_OPEN_AS_OF, [key, self.snapshot.id], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?;

@@ -95,5 +95,5 @@ fn load_evaluated(
             backlog.add(row.get(0).context(Operation::ReadInsights)?, row.get(5).context(Operation::ReadInsights)?);
         }
     }
-    Ok((sums.groups()?, backlog.finish()))
+    Ok((sums.into_groups()?, backlog.finish()))
 }

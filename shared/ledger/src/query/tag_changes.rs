@@ -69,7 +69,8 @@ impl TagChanges {
     pub(crate) fn join(parts: Vec<Self>) -> Self {
         let (mut all, mut numbers) = (Self::default(), Numbers::default());
         for part in parts {
-            let moved: Vec<usize> = part.kinds.into_iter().map(|kind| all.number(&mut numbers, kind)).collect();
+            let moved: Vec<usize> =
+                part.kinds.into_iter().map(|kind| all.find_or_add_kind(&mut numbers, kind)).collect();
             let first = all.positions.len();
             all.positions.extend(part.positions.iter().filter_map(|position| moved.get(*position)));
             all.ends.extend(part.ends.iter().map(|end| first + end));
@@ -78,7 +79,7 @@ impl TagChanges {
     }
 
     /// The position of a change in `kinds`; a new one is added.
-    fn number(&mut self, numbers: &mut Numbers, kind: TagChange) -> usize {
+    fn find_or_add_kind(&mut self, numbers: &mut Numbers, kind: TagChange) -> usize {
         *numbers.entry((kind.before.clone(), kind.after.clone())).or_insert_with(|| {
             self.kinds.push(kind);
             self.kinds.len() - 1
@@ -111,14 +112,16 @@ impl TagChangesBuilder<'_> {
     fn add(&mut self, before: Option<i64>, after: Option<i64>) {
         let Some(key) = before.or(after).and_then(|tag| self.keys.get(tag)) else { return };
         let [before, after] = [before, after].map(|tag| tag.map(|id| TagValue(Value::Tag(id))));
-        let position = self.changes.number(&mut self.numbers, TagChange { key: Arc::clone(key), before, after });
+        let position =
+            self.changes.find_or_add_kind(&mut self.numbers, TagChange { key: Arc::clone(key), before, after });
         self.changes.positions.push(position);
     }
 
     fn add_name(&mut self, before: Option<&Arc<str>>, after: Option<&Arc<str>>) {
         if before != after {
             let [before, after] = [before, after].map(|name| name.map(|name| TagValue(Value::Name(Arc::clone(name)))));
-            let position = self.changes.number(&mut self.numbers, TagChange { key: NAME.into(), before, after });
+            let position =
+                self.changes.find_or_add_kind(&mut self.numbers, TagChange { key: NAME.into(), before, after });
             self.changes.positions.push(position);
         }
     }

@@ -88,7 +88,7 @@ impl TagLists {
         Ok(Self { index, by_set: IdMap::default(), lists: Vec::new(), numbers: HashMap::new(), by_tag, tags })
     }
 
-    fn number(&mut self, db: &Connection, set: Option<i64>) -> Result<u32, LedgerError> {
+    fn number_set(&mut self, db: &Connection, set: Option<i64>) -> Result<u32, LedgerError> {
         // Row ids begin at 1, so 0 stands for no set.
         if let Some(number) = self.by_set.get(set.unwrap_or(0)) {
             return Ok(number);
@@ -181,7 +181,7 @@ fn load_partition(
         let cost = costs.and_then(|costs| costs.cost_of(ids, usage, charged)).map(|cost| cost.monthly);
         sums.add(ids.resource_type, tags, findings, cost)?;
     }
-    sums.groups()
+    sums.into_groups()
 }
 
 /// Adds resources to groups.
@@ -205,7 +205,7 @@ impl<'s> GroupSums<'s> {
         findings: Option<i64>,
         cost: Option<Amount>,
     ) -> Result<(), LedgerError> {
-        let number = self.tag_lists.number(self.session.db(), tags)?;
+        let number = self.tag_lists.number_set(self.session.db(), tags)?;
         let sum = self.sums.entry((kind, number, findings)).or_default();
         sum.resources += 1;
         if let Some(cost) = cost {
@@ -215,7 +215,7 @@ impl<'s> GroupSums<'s> {
         Ok(())
     }
 
-    pub(crate) fn groups(self) -> Result<Vec<TagGroup>, LedgerError> {
+    pub(crate) fn into_groups(self) -> Result<Vec<TagGroup>, LedgerError> {
         let Self { session, tag_lists, sums } = self;
         let mut errors: BTreeMap<i64, Vec<(String, Code)>> = BTreeMap::new();
         let mut groups = Vec::with_capacity(sums.len());

@@ -118,7 +118,7 @@ fn cached_sums_equal_ledger_and_omit_partial_days() {
             for until in from..=end + 1 {
                 let mut expected: Vec<(Line, i64)> = sum_lines(&db, from, until).unwrap().into_iter().collect();
                 expected.sort_unstable();
-                let Some(mut sums) = index.sums(from, until) else {
+                let Some(mut sums) = index.sum_days(from, until) else {
                     // The index does not have the lines of the day at which it was cut.
                     let older = "SELECT count(*) FROM bill WHERE day >= ?1";
                     let rest: u32 = db.query_row(older, [from], |row| row.get(0)).unwrap();

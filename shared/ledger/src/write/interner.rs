@@ -68,7 +68,7 @@ impl Interner {
     }
 
     /// The row of a tag set without its Name tag.
-    pub(crate) fn tag_set(&mut self, db: &Connection, tags: &TagSet) -> Result<InternedTags, LedgerError> {
+    pub(crate) fn intern_tag_set(&mut self, db: &Connection, tags: &TagSet) -> Result<InternedTags, LedgerError> {
         let hash = hash_tag_set(tags);
         let stored = self.tag_sets.get(&hash).copied();
         if let Some(StoredTagSet::Checked(id)) = stored {
@@ -92,13 +92,13 @@ impl Interner {
     fn encode_tags(&mut self, db: &Connection, tags: &TagSet) -> Result<Vec<u8>, LedgerError> {
         let mut blob = Vec::new();
         for (key, value) in tags.iter().filter(|(key, _)| *key != NAME) {
-            push_varint(&mut blob, self.tag(db, key, value)?);
+            push_varint(&mut blob, self.intern_tag(db, key, value)?);
         }
         Ok(blob)
     }
 
     /// The row of one tag.
-    pub(crate) fn tag(&mut self, db: &Connection, key: &str, value: &str) -> Result<i64, LedgerError> {
+    pub(crate) fn intern_tag(&mut self, db: &Connection, key: &str, value: &str) -> Result<i64, LedgerError> {
         if let Some(id) = self.tags.get(key).and_then(|values| values.get(value)) {
             return Ok(*id);
         }
@@ -115,7 +115,7 @@ impl Interner {
     }
 
     /// The hash of a stored tag set, the same in every ledger.
-    pub(crate) fn tag_set_hash(&mut self, db: &Connection, id: i64) -> Result<i64, LedgerError> {
+    pub(crate) fn load_tag_set_hash(&mut self, db: &Connection, id: i64) -> Result<i64, LedgerError> {
         if let Some(hash) = self.tag_set_hashes.get(&id) {
             return Ok(*hash);
         }
@@ -125,7 +125,7 @@ impl Interner {
     }
 
     /// The row of a cost driver: a usage type for which the bill has one amount, which resources share.
-    pub(crate) fn cost_driver(&mut self, db: &Connection, driver: &str) -> Result<i64, LedgerError> {
+    pub(crate) fn intern_cost_driver(&mut self, db: &Connection, driver: &str) -> Result<i64, LedgerError> {
         if let Some(id) = self.cost_drivers.get(driver) {
             return Ok(*id);
         }
@@ -136,13 +136,17 @@ impl Interner {
     }
 
     /// The row of a set of related resources; none for the empty set.
-    pub(crate) fn link_set(&mut self, db: &Connection, links: &[RelatedResource]) -> Result<Option<i64>, LedgerError> {
+    pub(crate) fn intern_link_set(
+        &mut self,
+        db: &Connection,
+        links: &[RelatedResource],
+    ) -> Result<Option<i64>, LedgerError> {
         if links.is_empty() {
             return Ok(None);
         }
         let mut blob = Vec::new();
         for link in links {
-            push_varint(&mut blob, self.link(db, link)?);
+            push_varint(&mut blob, self.intern_link(db, link)?);
         }
         if let Some(id) = self.link_sets.get(&blob) {
             return Ok(Some(*id));
@@ -159,7 +163,7 @@ impl Interner {
         Ok(Some(id))
     }
 
-    fn link(&mut self, db: &Connection, link: &RelatedResource) -> Result<i64, LedgerError> {
+    fn intern_link(&mut self, db: &Connection, link: &RelatedResource) -> Result<i64, LedgerError> {
         if let Some(id) = self.links.get(&link.kind).and_then(|names| names.get(&link.name)) {
             return Ok(*id);
         }
@@ -177,11 +181,11 @@ impl Interner {
     }
 
     /// The rows of the rules of some findings, in the order of the findings.
-    pub(crate) fn rules(&mut self, db: &Connection, findings: &[Finding<'_>]) -> Result<Vec<i64>, LedgerError> {
-        findings.iter().map(|finding| self.rule(db, finding)).collect()
+    pub(crate) fn intern_rules(&mut self, db: &Connection, findings: &[Finding<'_>]) -> Result<Vec<i64>, LedgerError> {
+        findings.iter().map(|finding| self.intern_rule(db, finding)).collect()
     }
 
-    fn rule(&mut self, db: &Connection, finding: &Finding<'_>) -> Result<i64, LedgerError> {
+    fn intern_rule(&mut self, db: &Connection, finding: &Finding<'_>) -> Result<i64, LedgerError> {
         let kind = (finding.code, finding.severity);
         if let Some(id) = self.rules.get(&kind).and_then(|tags| tags.get(finding.tag)) {
             return Ok(*id);
@@ -194,8 +198,8 @@ impl Interner {
         Ok(id)
     }
 
-    /// The interned set of rules that [`Interner::rules`] returned.
-    pub(crate) fn finding_set(&mut self, db: &Connection, ids: &[i64]) -> Result<Arc<Findings>, LedgerError> {
+    /// The interned set of rules that [`Interner::intern_rules`] returned.
+    pub(crate) fn intern_findings(&mut self, db: &Connection, ids: &[i64]) -> Result<Arc<Findings>, LedgerError> {
         if let Some(set) = self.finding_sets.get(ids) {
             return Ok(Arc::clone(set));
         }
@@ -211,8 +215,8 @@ impl Interner {
     }
 
     /// A stored set of findings; the empty set when none is given.
-    pub(crate) fn findings_of(&mut self, db: &Connection, set: Option<i64>) -> Result<Arc<Findings>, LedgerError> {
-        let Some(id) = set else { return self.finding_set(db, &[]) };
+    pub(crate) fn load_findings(&mut self, db: &Connection, set: Option<i64>) -> Result<Arc<Findings>, LedgerError> {
+        let Some(id) = set else { return self.intern_findings(db, &[]) };
         if let Some(findings) = self.findings_by_set.get(&id) {
             return Ok(Arc::clone(findings));
         }

@@ -100,11 +100,11 @@ impl<'p> RollupBuilder<'p> {
         if !self.tag_sets.contains_key(&set) {
             let keys = self.policy.keys().filter(|key| *key != NAME);
             let pairs = keys.filter_map(|key| tags.get(key).map(|value| (key, value)));
-            let tags = pairs.map(|(key, value)| self.interner.tag(db, key, value)).collect::<Result<_, _>>()?;
+            let tags = pairs.map(|(key, value)| self.interner.intern_tag(db, key, value)).collect::<Result<_, _>>()?;
             self.tag_sets.insert(set, TagSetCount { tags, counts: (0, 0) });
         }
         let name = tags.get(NAME).filter(|_| self.policy_has_name);
-        let name = name.map(|name| self.interner.tag(db, NAME, name)).transpose()?;
+        let name = name.map(|name| self.interner.intern_tag(db, NAME, name)).transpose()?;
         self.add_to_tag_set(set, name, state, 1);
         Ok(())
     }
@@ -187,14 +187,14 @@ impl<'p> RollupBuilder<'p> {
     /// Adds the findings to a recorded state. `attributable` is not needed, because the usage of a resource that is carried over unchanged
     /// stays as it was counted.
     fn with_findings(&mut self, db: &Connection, state: ResourceState) -> Result<EvaluatedState, LedgerError> {
-        let findings = self.interner.findings_of(db, state.finding_set)?;
+        let findings = self.interner.load_findings(db, state.finding_set)?;
         Ok(EvaluatedState { state, tags_hash: None, findings, attributable: Attributable::NotEvaluated })
     }
 
     fn hash(&mut self, db: &Connection, key: i64, resource: &EvaluatedState) -> Result<i64, LedgerError> {
         let state = &resource.state;
         let tags = match (resource.tags_hash, state.tag_set) {
-            (None, Some(set)) => Some(self.interner.tag_set_hash(db, set)?),
+            (None, Some(set)) => Some(self.interner.load_tag_set_hash(db, set)?),
             (hash, _) => hash,
         };
         let hash = Fingerprint::default()

@@ -119,14 +119,14 @@ fn evaluate(
         Tags::Known(tags) => Some(tags),
         Tags::Untaggable => None,
     };
-    let interned = tags.map(|tags| rollups.interner.tag_set(db, tags)).transpose()?;
+    let interned = tags.map(|tags| rollups.interner.intern_tag_set(db, tags)).transpose()?;
     let name = tags.and_then(|tags| tags.get(NAME));
     let is_reusable = |before: &&ResourceState| {
         let same_tags = before.tag_set == interned.map(|set| set.id) && before.name.as_deref() == name;
         snapshot.policy_unchanged && same_tags && before.state != State::Unknown
     };
     let (state, findings) = match before.filter(is_reusable) {
-        Some(before) => (before.clone(), rollups.interner.findings_of(db, before.finding_set)?),
+        Some(before) => (before.clone(), rollups.interner.load_findings(db, before.finding_set)?),
         None => evaluate_again(snapshot, &mut rollups.interner, scope, resource, interned)?,
     };
     let attributable = Attributable::from_findings(state.state, snapshot.header.policy, &findings.rules);
@@ -146,8 +146,8 @@ fn evaluate_again(
     let mut found = evaluation.findings;
     let mut kinds = HashSet::new();
     found.retain(|finding| kinds.insert((finding.code, finding.severity, finding.tag)));
-    let rules = interner.rules(snapshot.connection(), &found)?;
-    let findings = interner.finding_set(snapshot.connection(), &rules)?;
+    let rules = interner.intern_rules(snapshot.connection(), &found)?;
+    let findings = interner.intern_findings(snapshot.connection(), &rules)?;
     let untagged = tags.is_some_and(|tags| tags.user().next().is_none()) && evaluation.state != State::Exempt;
     let state = ResourceState {
         tag_set: interned.map(|set| set.id),

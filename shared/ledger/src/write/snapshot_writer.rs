@@ -143,11 +143,11 @@ impl<'w> SnapshotWriter<'w> {
         let db = self.state.snapshot.connection();
         let interner = &mut self.state.rollups.interner;
         let usage = match &resource.usage {
-            Some(Usage { driver, quantity }) => Some((interner.cost_driver(db, driver)?, *quantity)),
+            Some(Usage { driver, quantity }) => Some((interner.intern_cost_driver(db, driver)?, *quantity)),
             None => None,
         };
         let Relationships { parent, neighbours } = &resource.links;
-        let links = interner.link_set(db, neighbours)?;
+        let links = interner.intern_link_set(db, neighbours)?;
         Ok(ResourceContext { usage, links, parent: parent.as_ref().map(Arn::key) })
     }
 

@@ -57,7 +57,7 @@ impl ErrorSets {
         Self { numbers: HashMap::from([(Vec::new(), NO_ERRORS)]), sets: vec![Vec::new()] }
     }
 
-    fn number(&mut self, errors: Vec<(Code, String)>) -> u32 {
+    fn find_or_add(&mut self, errors: Vec<(Code, String)>) -> u32 {
         if let Some(number) = self.numbers.get(&errors) {
             return *number;
         }
@@ -174,7 +174,7 @@ impl<'p> DraftPolicy<'p> {
         Ok(())
     }
 
-    fn tags_of(&self, tag_list: u32, name: Option<&str>) -> TagSet {
+    fn build_tags(&self, tag_list: u32, name: Option<&str>) -> TagSet {
         let ids = usize::try_from(tag_list).ok().and_then(|position| self.tag_lists.get(position));
         let pairs = ids.into_iter().flatten().filter_map(|id| self.tags.get(id).cloned());
         pairs.chain(name.map(|name| (NAME.to_owned(), name.to_owned()))).collect()
@@ -207,12 +207,12 @@ impl<'d> PolicyEvaluator<'d> {
         if let Some(verdict) = self.verdicts.get(&key).filter(|_| !depends_on_name) {
             return *verdict;
         }
-        let tags = Tags::Known(self.draft.tags_of(tag_list, name.filter(|_| self.draft.uses_name)));
+        let tags = Tags::Known(self.draft.build_tags(tag_list, name.filter(|_| self.draft.uses_name)));
         let subject = Subject { resource_type: scope.resource_type, arn, tags: &tags };
         let evaluation = self.draft.policy.evaluate(&subject, self.draft.on);
         let errors = evaluation.findings.iter().filter(|finding| finding.severity == Severity::Error);
         let errors = errors.map(|finding| (finding.code, finding.tag.to_owned())).collect();
-        let verdict = (evaluation.state, self.errors.number(errors));
+        let verdict = (evaluation.state, self.errors.find_or_add(errors));
         if !depends_on_name {
             self.verdicts.insert(key, verdict);
         }
