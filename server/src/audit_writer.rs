@@ -11,10 +11,10 @@ use std::{
 };
 
 use jiff::{Timestamp, ToSpan};
-use prometheus_client::registry::Registry;
+use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use sha2::{Digest, Sha256};
 use tagledger_audit::{AuditEntry, AuditError, AuditLog};
-use tagledger_http::TotalCounter;
+use tagledger_http::register_counter;
 use tagledger_model::error_chain::ErrorChain;
 use tracing::{error, warn};
 
@@ -59,7 +59,7 @@ enum AuditMessage {
 #[derive(Debug)]
 pub struct Audit {
     queue: SyncSender<AuditMessage>,
-    lost: TotalCounter,
+    lost: Counter,
 }
 
 impl Audit {
@@ -71,7 +71,7 @@ impl Audit {
     pub fn open(settings: AuditSettings) -> Result<Arc<Self>, AuditError> {
         let log = AuditLog::open(&settings.path)?;
         let (queue, calls) = sync_channel(QUEUE_LENGTH);
-        let lost = TotalCounter::default();
+        let lost = Counter::default();
         let writer = BatchWriter { log, settings, lost: lost.clone(), last_error_logged_at: None };
         thread::spawn(move || writer.run(&calls));
         Ok(Arc::new(Self { queue, lost }))
@@ -93,14 +93,14 @@ impl Audit {
 
     pub(crate) fn register_metrics(&self, registry: &mut Registry) {
         let help = "Calls that could not be written to the audit log";
-        registry.register("tagledger_audit_lost_total", help, self.lost.clone());
+        register_counter(registry, "tagledger_audit_lost_total", help, self.lost.clone());
     }
 }
 
 struct BatchWriter {
     log: AuditLog,
     settings: AuditSettings,
-    lost: TotalCounter,
+    lost: Counter,
     last_error_logged_at: Option<Instant>,
 }
 

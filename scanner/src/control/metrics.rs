@@ -3,17 +3,17 @@
 use std::{fs, path::Path};
 
 use prometheus_client::{
-    metrics::{family::Family, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 use tagledger_cloud::Cloud;
-use tagledger_http::{TotalCounter, register_gauge};
+use tagledger_http::{register_counter, register_gauge};
 use tagledger_ledger::{cost::bill_query, log_bytes};
 use tagledger_model::epoch_day::day_of;
 
 use crate::daemon::{job::JobState, jobs::ScanCounters, run::Daemon};
 
-type ByOperation = Family<[(&'static str, String); 1], TotalCounter>;
+type ByOperation = Family<[(&'static str, String); 1], Counter>;
 
 /// The metrics of a daemon, as of now.
 pub(crate) fn collect<C: Cloud>(daemon: &Daemon<C>) -> Registry {
@@ -25,20 +25,20 @@ pub(crate) fn collect<C: Cloud>(daemon: &Daemon<C>) -> Registry {
     let (done, planned) = running.map_or((0, 0), |job| (job.done, job.planned));
     register_gauge(&mut registry, "tagledger_scan_scopes_done", "Scopes recorded by the running scan", done);
     register_gauge(&mut registry, "tagledger_scan_scopes_planned", "Scopes planned by the running scan", planned);
-    let scans = Family::<[(&'static str, String); 2], TotalCounter>::default();
+    let scans = Family::<[(&'static str, String); 2], Counter>::default();
     for ((trigger, outcome), n) in &totals.scans {
         scans.get_or_create(&[("trigger", name(trigger)), ("outcome", name(outcome))]).inc_by(*n);
     }
-    registry.register("tagledger_scans_total", "Scans that ended, by trigger and outcome", scans);
+    register_counter(&mut registry, "tagledger_scans_total", "Scans that ended, by trigger and outcome", scans);
     let (requests, throttled) = (ByOperation::default(), ByOperation::default());
     for (operation, (sent, slowed)) in &totals.calls {
         requests.get_or_create(&[("operation", (*operation).to_owned())]).inc_by(*sent);
         throttled.get_or_create(&[("operation", (*operation).to_owned())]).inc_by(*slowed);
     }
     let help = "Requests sent to AWS, by operation; retries not counted";
-    registry.register("tagledger_aws_requests_total", help, requests);
+    register_counter(&mut registry, "tagledger_aws_requests_total", help, requests);
     let help = "Throttling responses of AWS, by operation";
-    registry.register("tagledger_aws_throttled_total", help, throttled);
+    register_counter(&mut registry, "tagledger_aws_throttled_total", help, throttled);
     register_last_scan(&mut registry, &totals);
     register_ledger(&mut registry, daemon);
     registry

@@ -11,8 +11,8 @@ use std::{
     time::Duration,
 };
 
-use prometheus_client::registry::Registry;
-use tagledger_http::{TotalCounter, register_gauge};
+use prometheus_client::{metrics::counter::Counter, registry::Registry};
+use tagledger_http::{register_counter, register_gauge};
 use tagledger_redis::{
     Command, CommandError, InvalidRedisUrl, RedisClient, RedisConnection,
     envelope::{add_checksum, verify_checksum},
@@ -56,9 +56,9 @@ pub struct RedisCache {
     timeouts: AtomicU32,
     reconnect: Notify,
     writes: mpsc::Sender<CacheEntry>,
-    hits: TotalCounter,
-    misses: TotalCounter,
-    outages: TotalCounter,
+    hits: Counter,
+    misses: Counter,
+    outages: Counter,
     subscriber: RedisSubscriber,
 }
 
@@ -84,9 +84,9 @@ impl RedisCache {
             timeouts: AtomicU32::new(0),
             reconnect: Notify::new(),
             writes,
-            hits: TotalCounter::default(),
-            misses: TotalCounter::default(),
-            outages: TotalCounter::default(),
+            hits: Counter::default(),
+            misses: Counter::default(),
+            outages: Counter::default(),
             subscriber: RedisSubscriber::default(),
         });
         let background = Arc::clone(&cache);
@@ -144,12 +144,12 @@ impl RedisCache {
     pub(crate) fn register_metrics(&self, registry: &mut Registry) {
         let connected = self.connection.read().unwrap_or_else(PoisonError::into_inner).is_some();
         register_gauge(registry, "tagledger_redis_up", "Whether Redis responds", u32::from(connected));
-        registry.register("tagledger_redis_hits_total", "Answers found in Redis", self.hits.clone());
-        registry.register("tagledger_redis_misses_total", "Answers not found in Redis", self.misses.clone());
+        register_counter(registry, "tagledger_redis_hits_total", "Answers found in Redis", self.hits.clone());
+        register_counter(registry, "tagledger_redis_misses_total", "Answers not found in Redis", self.misses.clone());
         let help = "How often Redis failed and was bypassed";
-        registry.register("tagledger_redis_outages_total", help, self.outages.clone());
+        register_counter(registry, "tagledger_redis_outages_total", help, self.outages.clone());
         let help = "Snapshots that scanners announced through Redis";
-        registry.register("tagledger_redis_announcements_total", help, self.subscriber.announcements());
+        register_counter(registry, "tagledger_redis_announcements_total", help, self.subscriber.announcements());
     }
 
     fn bypass(&self) -> Vec<Option<Vec<u8>>> {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use tagledger_http::TotalCounter;
+use prometheus_client::metrics::counter::Counter;
 use tagledger_redis::{RedisClient, envelope::NEW_SNAPSHOT_CHANNEL};
 use tokio::{
     sync::Notify,
@@ -25,7 +25,7 @@ const RENEWAL_INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(crate) struct RedisSubscriber {
     announced: Notify,
-    announcements: TotalCounter,
+    announcements: Counter,
 }
 
 impl RedisSubscriber {
@@ -35,7 +35,7 @@ impl RedisSubscriber {
     }
 
     /// The number of announcements received.
-    pub(crate) fn announcements(&self) -> TotalCounter {
+    pub(crate) fn announcements(&self) -> Counter {
         self.announcements.clone()
     }
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::Registry,
 };
 use rmcp::{ErrorData, model::CallToolResponse};
-use tagledger_http::TotalCounter;
+use tagledger_http::register_counter;
 
 /// Upper bounds of the duration buckets, seconds. Most calls fall into the first buckets.
 const BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -26,13 +26,13 @@ struct CallLabels {
 #[derive(Debug, Clone)]
 pub(crate) struct CallMetrics {
     durations: Family<CallLabels, Histogram, fn() -> Histogram>,
-    cached: TotalCounter,
+    cached: Counter,
 }
 
 impl Default for CallMetrics {
     fn default() -> Self {
         let durations = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
-        Self { durations, cached: TotalCounter::default() }
+        Self { durations, cached: Counter::default() }
     }
 }
 
@@ -61,6 +61,6 @@ impl CallMetrics {
         let help = "Tool calls, by tool and outcome: ok, tool_error, error, refused";
         registry.register(DURATION, help, self.durations.clone());
         let help = "Tool calls answered from the cache, in memory or in Redis";
-        registry.register("tagledger_answers_at_hand_total", help, self.cached.clone());
+        register_counter(registry, "tagledger_answers_at_hand_total", help, self.cached.clone());
     }
 }

@@ -10,7 +10,10 @@ use axum::{
     response::Response,
 };
 use jiff::Timestamp;
-use prometheus_client::{metrics::family::Family, registry::Registry};
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
@@ -18,7 +21,7 @@ use crate::{
     api_key_file::{ApiKeyFile, ApiKeyFileError},
     api_keys::KeyRejected,
     host_allowlist::HostAllowlist,
-    metrics::TotalCounter,
+    metrics::register_counter,
     oauth::{OAuth, is_token},
     principal::{AuthMethod, Principal, Scope},
     rate_limiter::RateLimiter,
@@ -99,7 +102,7 @@ pub struct RequestGuard {
     port: Port,
     clock: fn() -> Timestamp,
     /// Requests answered, by status.
-    requests: Family<[(&'static str, u16); 1], TotalCounter>,
+    requests: Family<[(&'static str, u16); 1], Counter>,
 }
 
 impl RequestGuard {
@@ -137,7 +140,7 @@ impl RequestGuard {
     /// Registers the number of requests answered, by status.
     pub fn register_metrics(&self, registry: &mut Registry) {
         let help = "Requests answered, by status";
-        registry.register("tagledger_http_requests_total", help, self.requests.clone());
+        register_counter(registry, "tagledger_http_requests_total", help, self.requests.clone());
     }
 
     /// The protected resource metadata; none when tokens are not accepted.

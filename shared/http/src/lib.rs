@@ -24,7 +24,7 @@ pub use crate::{
     api_key_file::{ApiKeyFile, ApiKeyFileError},
     api_keys::{KeyRejected, NewKey},
     guard::{GuardError, GuardSettings, METADATA, Port, RequestGuard, guard},
-    metrics::{TotalCounter, metrics_response, register_gauge},
+    metrics::{metrics_response, register_counter, register_gauge},
     oauth::{OAuth, OAuthError},
     oauth_settings::OAuthSettings,
     principal::{AuthMethod, LOCAL, Principal, Scope, UnknownScope},

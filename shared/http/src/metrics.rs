@@ -7,50 +7,21 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use prometheus_client::{
-    encoding::{EncodeGaugeValue, EncodeMetric, MetricEncoder, text::encode_registry},
-    metrics::{MetricType, TypedMetric, counter::Counter, gauge::ConstGauge},
-    registry::Registry,
+    encoding::{EncodeGaugeValue, prometheus_text},
+    metrics::gauge::ConstGauge,
+    registry::{Metric, Registry},
 };
 use tracing::error;
 
-const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const CONTENT_TYPE: HeaderValue = HeaderValue::from_static(prometheus_text::CONTENT_TYPE);
 
-/// A counter whose registered name ends in `_total`.
-///
-/// OpenMetrics declares a counter without that suffix and appends it to each sample. The text format 0.0.4 declares the
-/// name of the sample, so that this type adds no suffix.
-#[derive(Debug, Clone, Default)]
-pub struct TotalCounter(Counter);
+/// The encoder appends this suffix to the registered name of a counter.
+const COUNTER_SUFFIX: &str = "_total";
 
-impl TotalCounter {
-    /// Adds one.
-    pub fn inc(&self) {
-        self.0.inc();
-    }
-
-    /// Adds `n`.
-    pub fn inc_by(&self, n: u64) {
-        self.0.inc_by(n);
-    }
-
-    /// The current value.
-    pub fn get(&self) -> u64 {
-        self.0.get()
-    }
-}
-
-impl EncodeMetric for TotalCounter {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
-        encoder.encode_gauge(&self.get())
-    }
-
-    fn metric_type(&self) -> MetricType {
-        Self::TYPE
-    }
-}
-
-impl TypedMetric for TotalCounter {
-    const TYPE: MetricType = MetricType::Counter;
+/// Registers a counter, or a family of counters. `name` is the name that Prometheus reads and ends in `_total`. `help` has
+/// no full stop at its end: the encoder adds one.
+pub fn register_counter(registry: &mut Registry, name: &'static str, help: &'static str, counter: impl Metric) {
+    registry.register(name.strip_suffix(COUNTER_SUFFIX).unwrap_or(name), help, counter);
 }
 
 /// Registers a gauge with a fixed value. `help` has no full stop at its end: the encoder adds one.
@@ -62,11 +33,9 @@ where
 }
 
 /// The response to `GET /metrics`: every metric of the registry. Metric families without a value are left out.
-///
-/// The encoder does not escape label values. They must be names without quotes, backslashes and line breaks.
 pub fn metrics_response(registry: &Registry) -> Response {
     let mut text = String::new();
-    if let Err(failure) = encode_registry(&mut text, registry) {
+    if let Err(failure) = prometheus_text::encode(&mut text, registry) {
         error!("the metrics cannot be encoded: {failure}");
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
@@ -75,23 +44,55 @@ pub fn metrics_response(registry: &Registry) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use prometheus_client::metrics::family::Family;
+    use prometheus_client::metrics::{counter::Counter, family::Family, histogram::Histogram};
 
     use super::*;
+
+    /// A family of counters by the label `status`.
+    type CountersByStatus = Family<[(&'static str, String); 1], Counter>;
+
+    fn encode(registry: &Registry) -> String {
+        let mut text = String::new();
+        prometheus_text::encode(&mut text, registry).unwrap();
+        text
+    }
 
     /// A counter is declared under the name of its samples, a gauge keeps its value, and the text has no OpenMetrics end
     /// marker.
     #[test]
     fn text_format_declares_sample_names() {
         let mut registry = Registry::default();
-        let requests = Family::<[(&'static str, String); 1], TotalCounter>::default();
+        let requests = CountersByStatus::default();
         requests.get_or_create(&[("status", "200".to_owned())]).inc_by(2);
-        registry.register("requests_total", "Requests, by status", requests);
+        register_counter(&mut registry, "requests_total", "Requests, by status", requests);
         register_gauge(&mut registry, "age_seconds", "Age", 7_i64);
-        let mut text = String::new();
-        encode_registry(&mut text, &registry).unwrap();
         let expected = "# HELP requests_total Requests, by status.\n# TYPE requests_total counter\n\
             requests_total{status=\"200\"} 2\n# HELP age_seconds Age.\n# TYPE age_seconds gauge\nage_seconds 7\n";
-        assert_eq!(text, expected);
+        assert_eq!(encode(&registry), expected);
+    }
+
+    /// Quotes, backslashes and line breaks in a label value are escaped.
+    #[test]
+    fn label_values_are_escaped() {
+        let mut registry = Registry::default();
+        let requests = CountersByStatus::default();
+        requests.get_or_create(&[("status", "a\"b\\c\nd".to_owned())]).inc();
+        register_counter(&mut registry, "requests_total", "Requests", requests);
+        assert!(encode(&registry).ends_with("\nrequests_total{status=\"a\\\"b\\\\c\\nd\"} 1\n"));
+    }
+
+    /// The bounds of histogram buckets that are whole numbers have no decimal point, so that the label `le` of a series does
+    /// not change.
+    #[test]
+    fn bucket_bounds_have_no_trailing_zero() {
+        let mut registry = Registry::default();
+        let durations = Histogram::new([0.0005, 1.0, 10.0]);
+        durations.observe(0.75);
+        registry.register("duration_seconds", "Duration", durations);
+        let expected = "# HELP duration_seconds Duration.\n# TYPE duration_seconds histogram\n\
+            duration_seconds_bucket{le=\"0.0005\"} 0\nduration_seconds_bucket{le=\"1\"} 1\n\
+            duration_seconds_bucket{le=\"10\"} 1\nduration_seconds_bucket{le=\"+Inf\"} 1\n\
+            duration_seconds_sum 0.75\nduration_seconds_count 1\n";
+        assert_eq!(encode(&registry), expected);
     }
 }
