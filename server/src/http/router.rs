@@ -158,8 +158,8 @@ fn json_rpc_error(status: StatusCode, code: i32, message: &str, id: &Value) -> R
 
 /// Refuses tokens without the scope of a request, and replaces the plain-text errors of the MCP library by JSON-RPC errors.
 ///
-/// The MCP library parses the body. It is parsed here only for a token, whose scopes the HTTP response must name, and for
-/// a body that the library has rejected.
+/// The MCP library parses the body. This function reads the method and the name of the tool for a token, because the HTTP
+/// response must name the missing scope, and it parses a body that the library has rejected, to say why.
 async fn check_message(
     State((guard, state)): State<(Arc<RequestGuard>, Arc<AppState>)>,
     request: Request,
@@ -198,12 +198,21 @@ async fn check_message(
     }
 }
 
-/// The part of a message that determines the scope it needs.
+/// The method of a message. The parser skips the other fields without building them.
 #[derive(Deserialize)]
 struct MessageHead {
     method: String,
-    #[serde(default)]
-    params: Value,
+}
+
+/// The tool of a message whose method is `tools/call`.
+#[derive(Deserialize)]
+struct ToolCall {
+    params: ToolCallParams,
+}
+
+#[derive(Deserialize)]
+struct ToolCallParams {
+    name: String,
 }
 
 /// What a token was used for, and the scopes to request, if the token does not have the scope of the request. For a key
@@ -212,11 +221,11 @@ fn find_missing_scopes(caller: &Principal, body: &[u8]) -> Option<(String, Vec<S
     if caller.by != AuthMethod::Token {
         return None;
     }
-    let MessageHead { method, params } = serde_json::from_slice(body).ok()?;
+    let MessageHead { method } = serde_json::from_slice(body).ok()?;
     let (target, scope) = match method.as_str() {
         "tools/call" => {
-            let tool = params.get("name")?.as_str()?;
-            (known_tool(tool), required_scope(tool))
+            let ToolCall { params } = serde_json::from_slice(body).ok()?;
+            (known_tool(&params.name), required_scope(&params.name))
         }
         "resources/read" => ("resources/read", Scope::Read),
         "prompts/get" => ("prompts/get", Scope::Read),
