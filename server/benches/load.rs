@@ -170,8 +170,9 @@ async fn serving(store: &Path, redis: Option<u16>, end: &CancellationToken) -> S
     let ledger = ledger.with_audit(Audit::open(audit).expect("an audit log"));
     ledger.preload();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let (names, a_minute) = (Vec::new(), NonZeroU32::MAX);
-    let settings = GuardSettings { listen, keys: None, oauth: None, single: None, names, a_minute, clock: now };
+    let (names, requests_per_minute) = (Vec::new(), NonZeroU32::MAX);
+    let settings =
+        GuardSettings { listen, keys: None, oauth: None, control_key: None, names, requests_per_minute, clock: now };
     let (tell, result) = oneshot::channel();
     let guard = guard(settings).expect("a guard for this machine");
     tokio::spawn(serve_http(Arc::new(ledger), guard, end.clone(), |address| {

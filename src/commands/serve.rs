@@ -89,19 +89,19 @@ pub(super) async fn guard_settings(
         listen,
         keys: None,
         oauth: None,
-        single: control_key,
+        control_key,
         names: Vec::new(),
-        a_minute: NonZeroU32::MAX,
+        requests_per_minute: NonZeroU32::MAX,
         clock: now,
     };
-    let Some(GuardArguments { keys, oauth, allowed_hosts: names, requests_per_minute: a_minute }) = arguments else {
+    let Some(GuardArguments { keys, oauth, allowed_hosts: names, requests_per_minute }) = arguments else {
         return Ok(local_only);
     };
     let oauth = match oauth.settings()? {
         Some(settings) => Some(Arc::new(OAuth::open(settings).await?)),
         None => None,
     };
-    Ok(GuardSettings { keys: Some(keys.keys), oauth, names, a_minute, ..local_only })
+    Ok(GuardSettings { keys: Some(keys.keys), oauth, names, requests_per_minute, ..local_only })
 }
 
 /// Returns a token that is cancelled by Ctrl-C or SIGTERM.

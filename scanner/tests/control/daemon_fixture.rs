@@ -53,9 +53,9 @@ pub(crate) fn settings(listen: &str, key: Option<&str>) -> GuardSettings {
         listen: listen.parse().unwrap(),
         keys: None,
         oauth: None,
-        single: key.map(str::to_owned),
+        control_key: key.map(str::to_owned),
         names: Vec::new(),
-        a_minute: NonZeroU32::new(6_000).unwrap(),
+        requests_per_minute: NonZeroU32::new(6_000).unwrap(),
         clock: now,
     }
 }

@@ -120,9 +120,9 @@ fn tagledger(file: &Path) -> Router {
         listen,
         keys: None,
         oauth: None,
-        single: None,
+        control_key: None,
         names: Vec::new(),
-        a_minute: NonZeroU32::MAX,
+        requests_per_minute: NonZeroU32::MAX,
         clock: now,
     };
     router(Arc::new(ledger), guard(settings).expect("a door for this machine"), &CancellationToken::new())

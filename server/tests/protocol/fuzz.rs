@@ -219,7 +219,7 @@ async fn http_requests_neither_panic_nor_leak() {
     let file = snapshots.store().with_extension("keys");
     let new = NewKey { name: "test".to_owned(), scopes: Scope::ALL.into(), accounts: None, expires: Expiry::Never };
     let key = ApiKeyFile::create(&file, new, noon()).unwrap().1;
-    let settings = GuardSettings { keys: Some(file), a_minute: u32::MAX.try_into().unwrap(), ..loopback() };
+    let settings = GuardSettings { keys: Some(file), requests_per_minute: u32::MAX.try_into().unwrap(), ..loopback() };
     let ledger = AppState::new(&snapshots.store(), None, Duration::from_secs(36 * 3600), noon);
     let server = TestServer::behind(guard(settings).unwrap(), ledger).await;
     let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string();

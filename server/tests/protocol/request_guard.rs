@@ -79,8 +79,8 @@ async fn public_listener_needs_keys_and_rate_is_limited() {
     assert!(missing.contains("tagledger key create"), "{missing}");
     let [mine, others] = ["mine", "others"].map(|name| key(&file, new(name, &[Right::Read], &[], "90d")));
     assert!(guard(GuardSettings { keys: Some(file.clone()), ..open }).is_ok());
-    let a_minute = NonZeroU32::new(30).unwrap();
-    let server = behind_keys(&ledger, GuardSettings { keys: Some(file), a_minute, ..loopback() }).await;
+    let requests_per_minute = NonZeroU32::new(30).unwrap();
+    let server = behind_keys(&ledger, GuardSettings { keys: Some(file), requests_per_minute, ..loopback() }).await;
     let body = call("check_tag_compliance", &json!({}));
     for _ in 0..5 {
         assert_eq!(server.send("POST", "/mcp", &bearer(&mine), &body).await.status, 200);

@@ -153,9 +153,9 @@ pub(crate) fn loopback() -> GuardSettings {
         listen: "127.0.0.1:0".parse().unwrap(),
         keys: None,
         oauth: None,
-        single: None,
+        control_key: None,
         names: Vec::new(),
-        a_minute: NonZeroU32::new(6_000).unwrap(),
+        requests_per_minute: NonZeroU32::new(6_000).unwrap(),
         clock: noon,
     }
 }

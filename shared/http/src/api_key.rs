@@ -36,7 +36,7 @@ pub struct ApiKey {
     /// The scopes of the key.
     pub scopes: BTreeSet<Scope>,
     /// The accounts that it may read; none: all.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "deserialize_nonempty")]
     pub accounts: Option<BTreeSet<AccountId>>,
     /// Time of creation.
     pub created_at: Timestamp,
@@ -49,7 +49,9 @@ pub struct ApiKey {
 }
 
 /// A list of at least one account. An empty list, or null, would mean "none" to people and "all" to filters.
-pub(crate) fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BTreeSet<AccountId>>, D::Error> {
+pub(crate) fn deserialize_nonempty<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<BTreeSet<AccountId>>, D::Error> {
     let accounts = BTreeSet::<AccountId>::deserialize(deserializer)?;
     if accounts.is_empty() {
         return Err(D::Error::custom("the list of accounts is empty; leave it out for all accounts"));
@@ -91,11 +93,11 @@ impl ApiKey {
     }
 
     /// Compares in constant time.
-    pub(crate) fn is(&self, token: &str) -> bool {
+    pub(crate) fn matches(&self, token: &str) -> bool {
         bool::from(digest(token).as_bytes().ct_eq(self.sha256.as_bytes()))
     }
 
-    pub(crate) fn caller(&self) -> Principal {
+    pub(crate) fn principal(&self) -> Principal {
         Principal {
             id: self.id.clone(),
             by: AuthMethod::Key,
@@ -106,7 +108,7 @@ impl ApiKey {
 }
 
 /// The id in a token. It is not verified.
-pub(crate) fn id_of(token: &str) -> Option<&str> {
+pub(crate) fn parse_key_id(token: &str) -> Option<&str> {
     token.strip_prefix(PREFIX)?.get(..ID_LENGTH)
 }
 
@@ -119,12 +121,12 @@ pub(crate) fn digest(token: &str) -> String {
 /// # Errors
 ///
 /// When the system has no source of random numbers.
-pub(crate) fn random() -> Result<(String, String), getrandom::Error> {
-    let (mut letters, mut secret) = ([0_u8; ID_LENGTH], [0_u8; SECRET_BYTES]);
-    getrandom::fill(&mut letters)?;
+pub(crate) fn generate_key() -> Result<(String, String), getrandom::Error> {
+    let (mut id_bytes, mut secret) = ([0_u8; ID_LENGTH], [0_u8; SECRET_BYTES]);
+    getrandom::fill(&mut id_bytes)?;
     getrandom::fill(&mut secret)?;
     let letter = |byte: u8| ID_LETTERS.get(usize::from(byte) % ID_LETTERS.len()).copied().map_or('a', char::from);
-    let id: String = letters.into_iter().map(letter).collect();
+    let id: String = id_bytes.into_iter().map(letter).collect();
     let token = format!("{PREFIX}{id}_{}", URL_SAFE_NO_PAD.encode(secret));
     Ok((id, token))
 }
@@ -163,7 +165,7 @@ impl FromStr for Expiry {
 
 impl Expiry {
     /// The time of expiry; none: never.
-    pub(crate) fn from(self, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn expires_at(self, now: Timestamp) -> Option<Timestamp> {
         match self {
             Self::Days(days) => now.checked_add((i64::from(days) * 24).hours()).ok(),
             Self::Day(day) => TimeZone::UTC.to_timestamp(day.saturating_add(1.day()).at(0, 0, 0, 0)).ok(),

@@ -60,7 +60,7 @@ pub enum ApiKeyFileError {
 
 impl ApiKeyFileError {
     /// Whether the file does not exist, as opposed to being unreadable.
-    fn is_absence(&self) -> bool {
+    fn is_not_found(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }
@@ -90,11 +90,11 @@ impl ApiKeyFile {
     /// When it exists and cannot be read, or is not a key file.
     pub fn open(path: &Path) -> Result<Arc<Self>, ApiKeyFileError> {
         let state = match read(path) {
-            Ok(keyring) => {
-                info!(keys = keyring.keys.len(), "a key is required");
-                State::Keys(keyring)
+            Ok(api_keys) => {
+                info!(keys = api_keys.keys.len(), "a key is required");
+                State::Keys(api_keys)
             }
-            Err(error) if error.is_absence() => State::Absent,
+            Err(error) if error.is_not_found() => State::Absent,
             Err(error) => return Err(error),
         };
         Ok(Arc::new(Self { path: path.to_owned(), current: RwLock::new(state) }))
@@ -110,9 +110,9 @@ impl ApiKeyFile {
     /// # Errors
     ///
     /// When the key is not accepted.
-    pub fn caller(&self, token: &str, now: Timestamp) -> Result<Principal, KeyRejected> {
+    pub fn authenticate(&self, token: &str, now: Timestamp) -> Result<Principal, KeyRejected> {
         match &*self.current.read().unwrap_or_else(PoisonError::into_inner) {
-            State::Keys(keyring) => keyring.caller(token, now),
+            State::Keys(api_keys) => api_keys.authenticate(token, now),
             State::Absent | State::Unreadable(_) => Err(KeyRejected::Unknown),
         }
     }
@@ -120,8 +120,8 @@ impl ApiKeyFile {
     /// Reads the file again.
     pub fn reload(&self) {
         let after = match read(&self.path) {
-            Ok(keyring) => State::Keys(keyring),
-            Err(error) if error.is_absence() && self.is_absent() => State::Absent,
+            Ok(api_keys) => State::Keys(api_keys),
+            Err(error) if error.is_not_found() && self.is_absent() => State::Absent,
             Err(error) => State::Unreadable(error.to_string()),
         };
         let before = {
@@ -131,7 +131,7 @@ impl ApiKeyFile {
         match &after {
             _ if before == after => {}
             State::Absent => {}
-            State::Keys(keyring) => info!(keys = keyring.keys.len(), "the key file was reloaded"),
+            State::Keys(api_keys) => info!(keys = api_keys.keys.len(), "the key file was reloaded"),
             State::Unreadable(error) => error!("no key is accepted: {error}"),
         }
     }
@@ -149,7 +149,7 @@ impl ApiKeyFile {
     ///
     /// When the file cannot be read or written.
     pub fn create(path: &Path, new: NewKey, now: Timestamp) -> Result<(ApiKey, String), ApiKeyFileError> {
-        change(path, |keyring| keyring.add(new, now).map_err(ApiKeyFileError::Random))
+        update(path, |api_keys| api_keys.add(new, now).map_err(ApiKeyFileError::Random))
     }
 
     /// Revokes the key with this id, or all keys with this name. Returns the keys that were not revoked before.
@@ -159,7 +159,7 @@ impl ApiKeyFile {
     /// When there is none, or the file cannot be read or written.
     pub fn revoke(path: &Path, which: &str, now: Timestamp) -> Result<Vec<ApiKey>, ApiKeyFileError> {
         let none = || ApiKeyFileError::NoSuchKey { path: path.to_owned(), which: which.to_owned() };
-        change(path, |keyring| keyring.revoke(which, now).ok_or_else(none))
+        update(path, |api_keys| api_keys.revoke(which, now).ok_or_else(none))
     }
 
     /// All keys, the oldest first.
@@ -179,34 +179,37 @@ fn read(path: &Path) -> Result<ApiKeys, ApiKeyFileError> {
 }
 
 /// Changes the file atomically, under a lock.
-fn change<T>(path: &Path, how: impl FnOnce(&mut ApiKeys) -> Result<T, ApiKeyFileError>) -> Result<T, ApiKeyFileError> {
+fn update<T>(
+    path: &Path,
+    apply: impl FnOnce(&mut ApiKeys) -> Result<T, ApiKeyFileError>,
+) -> Result<T, ApiKeyFileError> {
     let failed = |source| ApiKeyFileError::Io { path: path.to_owned(), what: "written", source };
-    let beside = |extension: &str| {
+    let sibling = |extension: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(extension);
         PathBuf::from(name)
     };
-    let lock = private(&beside(".lock")).map_err(failed)?;
+    let lock = open_private(&sibling(".lock")).map_err(failed)?;
     lock.lock().map_err(failed)?;
-    let mut keyring = match read(path) {
-        Err(error) if error.is_absence() => ApiKeys::default(),
+    let mut api_keys = match read(path) {
+        Err(error) if error.is_not_found() => ApiKeys::default(),
         other => other?,
     };
-    let changed = how(&mut keyring)?;
-    let fresh = beside(".new");
-    let written = || -> io::Result<()> {
-        let mut file = private(&fresh)?;
+    let result = apply(&mut api_keys)?;
+    let new_path = sibling(".new");
+    let write_file = || -> io::Result<()> {
+        let mut file = open_private(&new_path)?;
         file.set_len(0)?;
-        serde_json::to_writer_pretty(&mut file, &keyring)?;
+        serde_json::to_writer_pretty(&mut file, &api_keys)?;
         file.write_all(b"\n")?;
         file.sync_all()?;
-        fs::rename(&fresh, path)
+        fs::rename(&new_path, path)
     };
-    written().map_err(failed)?;
-    Ok(changed)
+    write_file().map_err(failed)?;
+    Ok(result)
 }
 
 /// Opens a file that only its owner can read.
-fn private(path: &Path) -> io::Result<File> {
+fn open_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tagledger_model::AccountId;
 
 use crate::{
-    api_key::{ApiKey, Expiry, KeyState, digest, id_of, random},
+    api_key::{ApiKey, Expiry, KeyState, digest, generate_key, parse_key_id},
     principal::{Principal, Scope},
 };
 
@@ -50,11 +50,11 @@ pub enum KeyRejected {
 
 impl ApiKeys {
     /// The principal of a key.
-    pub(crate) fn caller(&self, token: &str, now: Timestamp) -> Result<Principal, KeyRejected> {
-        let named = id_of(token).and_then(|id| self.keys.iter().find(|key| key.id == id));
-        let key = named.filter(|key| key.is(token)).ok_or(KeyRejected::Unknown)?;
+    pub(crate) fn authenticate(&self, token: &str, now: Timestamp) -> Result<Principal, KeyRejected> {
+        let named = parse_key_id(token).and_then(|id| self.keys.iter().find(|key| key.id == id));
+        let key = named.filter(|key| key.matches(token)).ok_or(KeyRejected::Unknown)?;
         match key.state(now) {
-            KeyState::Active => Ok(key.caller()),
+            KeyState::Active => Ok(key.principal()),
             KeyState::Expired => Err(KeyRejected::Expired),
             KeyState::Revoked => Err(KeyRejected::Revoked),
         }
@@ -63,13 +63,13 @@ impl ApiKeys {
     /// Adds a key. Returns the stored key and the secret, which is not stored.
     pub(crate) fn add(&mut self, new: NewKey, now: Timestamp) -> Result<(ApiKey, String), getrandom::Error> {
         let (id, token) = loop {
-            let (id, token) = random()?;
+            let (id, token) = generate_key()?;
             if self.keys.iter().all(|key| key.id != id) {
                 break (id, token);
             }
         };
         let NewKey { name, scopes, accounts, expires } = new;
-        let (sha256, expires_at) = (digest(&token), expires.from(now));
+        let (sha256, expires_at) = (digest(&token), expires.expires_at(now));
         let key = ApiKey { id, name, sha256, scopes, accounts, created_at: now, expires_at, revoked_at: None };
         self.keys.push(key.clone());
         Ok((key, token))

@@ -46,11 +46,11 @@ pub struct GuardSettings {
     /// The authorization server whose tokens are accepted; none: tokens are not accepted.
     pub oauth: Option<Arc<OAuth>>,
     /// The control key, which has the scope [`crate::principal::Scope::Rescan`].
-    pub single: Option<String>,
+    pub control_key: Option<String>,
     /// Host names by which the port is reached, in addition to the loopback names.
     pub names: Vec<String>,
     /// Maximum number of requests per minute and caller.
-    pub a_minute: NonZeroU32,
+    pub requests_per_minute: NonZeroU32,
     /// The source of the current time.
     pub clock: fn() -> Timestamp,
 }
@@ -96,9 +96,9 @@ pub struct RequestGuard {
     listen: SocketAddr,
     keys: Option<Arc<ApiKeyFile>>,
     oauth: Option<Arc<OAuth>>,
-    single: Option<String>,
+    control_key: Option<String>,
     names: HostAllowlist,
-    allowance: RateLimiter,
+    rate_limiter: RateLimiter,
     port: Port,
     clock: fn() -> Timestamp,
     /// Requests answered, by status.
@@ -112,19 +112,20 @@ impl RequestGuard {
     ///
     /// When the port would be reachable without a key, or the keys cannot be read.
     pub fn new(settings: GuardSettings, port: Port) -> Result<Self, GuardError> {
-        let GuardSettings { listen, keys, oauth, single, names, a_minute, clock } = settings;
-        if single.as_ref().is_some_and(|key| key.len() < MIN_CONTROL_KEY_BYTES) {
+        let GuardSettings { listen, keys, oauth, control_key, names, requests_per_minute, clock } = settings;
+        if control_key.as_ref().is_some_and(|key| key.len() < MIN_CONTROL_KEY_BYTES) {
             return Err(GuardError::ShortKey);
         }
         let keys = keys.map(|path| ApiKeyFile::open(&path)).transpose()?;
         // A configured host name means that a proxy forwards requests from other machines.
         let reachable = !listen.ip().is_loopback() || !names.is_empty();
-        let none = keys.as_ref().is_none_or(|keys| keys.is_absent());
-        if none && single.is_none() && oauth.is_none() && reachable {
+        let no_keys = keys.as_ref().is_none_or(|keys| keys.is_absent());
+        if no_keys && control_key.is_none() && oauth.is_none() && reachable {
             return Err(GuardError::Open { address: listen, remedy: port.remedy });
         }
-        let (names, allowance) = (HostAllowlist::new(&names, listen.ip().is_loopback()), RateLimiter::new(a_minute));
-        Ok(Self { listen, keys, oauth, single, names, allowance, port, clock, requests: Family::default() })
+        let (names, rate_limiter) =
+            (HostAllowlist::new(&names, listen.ip().is_loopback()), RateLimiter::new(requests_per_minute));
+        Ok(Self { listen, keys, oauth, control_key, names, rate_limiter, port, clock, requests: Family::default() })
     }
 
     /// The configured address.
@@ -149,26 +150,26 @@ impl RequestGuard {
     }
 
     /// Whether requests need no key.
-    fn is_open(&self) -> bool {
-        self.keys.as_ref().is_none_or(|keys| keys.is_absent()) && self.single.is_none() && self.oauth.is_none()
+    fn allows_anonymous(&self) -> bool {
+        self.keys.as_ref().is_none_or(|keys| keys.is_absent()) && self.control_key.is_none() && self.oauth.is_none()
     }
 
-    /// The principal of a request.
-    async fn caller(&self, headers: &HeaderMap) -> Result<Principal, KeyRejected> {
-        if self.is_open() {
+    /// Authenticates a request.
+    async fn authenticate(&self, headers: &HeaderMap) -> Result<Principal, KeyRejected> {
+        if self.allows_anonymous() {
             return Ok(Principal::local());
         }
-        let token = token(headers).ok_or(KeyRejected::Missing)?;
-        let single = self.single.as_deref();
-        if single.is_some_and(|key| bool::from(token.as_bytes().ct_eq(key.as_bytes()))) {
+        let token = bearer_token(headers).ok_or(KeyRejected::Missing)?;
+        let control_key = self.control_key.as_deref();
+        if control_key.is_some_and(|key| bool::from(token.as_bytes().ct_eq(key.as_bytes()))) {
             let scopes = [Scope::Rescan].into();
             return Ok(Principal { id: "control".to_owned(), by: AuthMethod::Key, scopes, accounts: None });
         }
         let now = (self.clock)();
         if let Some(oauth) = self.oauth.as_ref().filter(|_| is_token(token)) {
-            return oauth.caller(token, now).await;
+            return oauth.authenticate(token, now).await;
         }
-        self.keys.as_ref().map_or(Err(KeyRejected::Unknown), |keys| keys.caller(token, now))
+        self.keys.as_ref().map_or(Err(KeyRejected::Unknown), |keys| keys.authenticate(token, now))
     }
 
     fn refuse(&self, status: StatusCode, why: &str) -> Response {
@@ -181,24 +182,24 @@ impl RequestGuard {
             KeyRejected::Missing => "",
             KeyRejected::Unknown | KeyRejected::Expired | KeyRejected::Revoked => r#"error="invalid_token""#,
         };
-        self.challenging(StatusCode::UNAUTHORIZED, &refused.to_string(), error, &[Scope::Read, Scope::Live])
+        self.challenge_response(StatusCode::UNAUTHORIZED, &refused.to_string(), error, &[Scope::Read, Scope::Live])
     }
 
     /// The response to a token that lacks a scope. It names the scopes to request.
     pub fn insufficient_scope(&self, scopes: &[Scope]) -> Response {
         let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
         let why = format!("the token lacks a scope; this needs {}", names.join(" and "));
-        self.challenging(StatusCode::FORBIDDEN, &why, r#"error="insufficient_scope""#, scopes)
+        self.challenge_response(StatusCode::FORBIDDEN, &why, r#"error="insufficient_scope""#, scopes)
     }
 
-    fn challenging(&self, status: StatusCode, why: &str, error: &str, scopes: &[Scope]) -> Response {
-        let mut answer = self.refuse(status, why);
-        let hint = self.oauth.as_ref().map(|oauth| oauth.hint(scopes)).unwrap_or_default();
-        let parts: Vec<&str> = [error, &hint].into_iter().filter(|part| !part.is_empty()).collect();
+    fn challenge_response(&self, status: StatusCode, why: &str, error: &str, scopes: &[Scope]) -> Response {
+        let mut response = self.refuse(status, why);
+        let parameters = self.oauth.as_ref().map(|oauth| oauth.challenge_parameters(scopes)).unwrap_or_default();
+        let parts: Vec<&str> = [error, &parameters].into_iter().filter(|part| !part.is_empty()).collect();
         let challenge = format!("Bearer {}", parts.join(", "));
         let challenge = HeaderValue::from_str(challenge.trim_end()).unwrap_or(HeaderValue::from_static("Bearer"));
-        answer.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-        answer
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        response
     }
 
     /// Verifies the host name, authenticates the caller, and receives the body; or returns the refusal.
@@ -209,41 +210,41 @@ impl RequestGuard {
             return Err(self.refuse(StatusCode::FORBIDDEN, why));
         }
         if !is_public(parts.uri.path()) {
-            let caller = self.caller(&parts.headers).await.map_err(|refused| self.challenge(refused))?;
+            let caller = self.authenticate(&parts.headers).await.map_err(|refused| self.challenge(refused))?;
             parts.extensions.insert(caller);
         }
         let body = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, self.port.body)).await;
         let Ok(read) = body else {
             let why = "the request took too long to arrive";
-            return Err(closing(self.refuse(StatusCode::REQUEST_TIMEOUT, why)));
+            return Err(close_connection(self.refuse(StatusCode::REQUEST_TIMEOUT, why)));
         };
         let body = read.map_err(|_| {
             let why = format!("the request is larger than {} bytes, or was not received completely", self.port.body);
-            closing(self.refuse(StatusCode::PAYLOAD_TOO_LARGE, &why))
+            close_connection(self.refuse(StatusCode::PAYLOAD_TOO_LARGE, &why))
         })?;
         Ok(Request::from_parts(parts, Body::from(body)))
     }
 }
 
 /// The middleware: passes a request on, or refuses it.
-pub async fn guard(State(door): State<Arc<RequestGuard>>, request: Request, next: Next) -> Response {
-    let answer = pass(&door, request, next).await;
-    door.requests.get_or_create(&[("status", answer.status().as_u16())]).inc();
-    answer
+pub async fn guard(State(guard): State<Arc<RequestGuard>>, request: Request, next: Next) -> Response {
+    let response = handle(&guard, request, next).await;
+    guard.requests.get_or_create(&[("status", response.status().as_u16())]).inc();
+    response
 }
 
-async fn pass(door: &RequestGuard, request: Request, next: Next) -> Response {
-    let request = match door.admit(request).await {
+async fn handle(guard: &RequestGuard, request: Request, next: Next) -> Response {
+    let request = match guard.admit(request).await {
         Ok(request) => request,
         Err(refused) => return refused,
     };
-    let caller = request.extensions().get::<Principal>().filter(|_| !door.is_open());
-    let _permit = match caller.map(|caller| door.allowance.admit(&caller.id)).transpose() {
+    let caller = request.extensions().get::<Principal>().filter(|_| !guard.allows_anonymous());
+    let _permit = match caller.map(|caller| guard.rate_limiter.admit(&caller.id)).transpose() {
         Ok(permit) => permit,
         Err(wait) => {
-            let mut answer = door.refuse(StatusCode::TOO_MANY_REQUESTS, &wait.why);
-            answer.headers_mut().insert(header::RETRY_AFTER, wait.seconds.into());
-            return answer;
+            let mut response = guard.refuse(StatusCode::TOO_MANY_REQUESTS, &wait.why);
+            response.headers_mut().insert(header::RETRY_AFTER, wait.seconds.into());
+            return response;
         }
     };
     next.run(request).await
@@ -254,13 +255,13 @@ fn is_public(path: &str) -> bool {
     path == "/health" || path.starts_with(METADATA)
 }
 
-fn token(headers: &HeaderMap) -> Option<&str> {
+fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 /// Closes the connection, because the rest of the request is not received.
-fn closing(mut answer: Response) -> Response {
-    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    answer
+fn close_connection(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }

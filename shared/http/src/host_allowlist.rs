@@ -23,27 +23,29 @@ impl HostAllowlist {
     pub(crate) fn admit(&self, headers: &HeaderMap) -> bool {
         // On other addresses every request needs a key, which a foreign page does not have. Host names are verified there if
         // some are configured.
-        let host = (!self.loopback && self.allowed.is_empty()) || self.knows(headers, &header::HOST);
-        host && (self.knows(headers, &header::ORIGIN) || self.is_same_origin(headers))
+        let host_is_allowed = (!self.loopback && self.allowed.is_empty()) || self.allows_header(headers, &header::HOST);
+        host_is_allowed && (self.allows_header(headers, &header::ORIGIN) || self.is_same_origin(headers))
     }
 
     /// Whether the header is missing or contains an allowed name.
-    fn knows(&self, headers: &HeaderMap, name: &HeaderName) -> bool {
+    fn allows_header(&self, headers: &HeaderMap, name: &HeaderName) -> bool {
         let Some(value) = headers.get(name) else { return true };
         let value = value.to_str().unwrap_or_default().to_ascii_lowercase();
-        let bare = value.strip_prefix("http://").unwrap_or(&value);
-        let with_tls = value.strip_prefix("https://").unwrap_or(bare);
-        let port =
+        let without_http = value.strip_prefix("http://").unwrap_or(&value);
+        let without_scheme = value.strip_prefix("https://").unwrap_or(without_http);
+        let is_port_suffix =
             |rest: &str| rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
-        let is = |text: &str, name: &str| text.strip_prefix(name).is_some_and(port);
-        LOCAL.iter().any(|local| is(bare, local)) || self.allowed.iter().any(|name| is(with_tls, name))
+        let matches_name = |text: &str, name: &str| text.strip_prefix(name).is_some_and(is_port_suffix);
+        LOCAL.iter().any(|local| matches_name(without_http, local))
+            || self.allowed.iter().any(|name| matches_name(without_scheme, name))
     }
 
-    /// Whether the page has the same origin as the request. On loopback this is not trusted: DNS rebinding makes it so.
+    /// Whether the page has the same origin as the request. On a loopback address this proves nothing, because DNS rebinding
+    /// gives a foreign page the same origin.
     fn is_same_origin(&self, headers: &HeaderMap) -> bool {
         let [host, origin] = [header::HOST, header::ORIGIN].map(|name| headers.get(name).and_then(|v| v.to_str().ok()));
-        let bare = origin.map(|origin| origin.trim_start_matches("https://").trim_start_matches("http://"));
-        !self.loopback && host.is_some() && host == bare
+        let origin_host = origin.map(|origin| origin.trim_start_matches("https://").trim_start_matches("http://"));
+        !self.loopback && host.is_some() && host == origin_host
     }
 }
 

@@ -30,7 +30,7 @@ impl OAuth {
     }
 
     #[expect(clippy::unused_async, reason = "the other one reads keys")]
-    pub(crate) async fn caller(&self, _: &str, _: Timestamp) -> Result<Principal, KeyRejected> {
+    pub(crate) async fn authenticate(&self, _: &str, _: Timestamp) -> Result<Principal, KeyRejected> {
         match *self {}
     }
 
@@ -39,7 +39,7 @@ impl OAuth {
         match *self {}
     }
 
-    pub(crate) fn hint(&self, _: &[Scope]) -> String {
+    pub(crate) fn challenge_parameters(&self, _: &[Scope]) -> String {
         match *self {}
     }
 }

@@ -20,7 +20,7 @@ use tokio::sync::{Mutex, RwLock};
 use tracing::warn;
 
 use crate::{
-    api_key::some,
+    api_key::deserialize_nonempty,
     api_keys::KeyRejected,
     jwks_fetch::{FetchError, Fetcher},
     oauth_settings::OAuthSettings,
@@ -66,7 +66,7 @@ pub enum OAuthError {
 pub struct OAuth {
     settings: OAuthSettings,
     source: Source,
-    known: RwLock<JwksCache>,
+    cache: RwLock<JwksCache>,
     /// Held while the key set is read again.
     reading: Mutex<()>,
 }
@@ -96,7 +96,7 @@ struct Claims {
     #[serde(default)]
     scp: Option<Value>,
     /// The accounts that it may read; all when absent.
-    #[serde(default, deserialize_with = "some")]
+    #[serde(default, deserialize_with = "deserialize_nonempty")]
     tagledger_accounts: Option<BTreeSet<AccountId>>,
     /// A proof-of-possession key, which this server does not verify. Such a token is refused.
     #[serde(default)]
@@ -112,13 +112,13 @@ impl OAuth {
     pub async fn open(settings: OAuthSettings) -> Result<Self, OAuthError> {
         let OAuthSettings { issuer, resource, keys } = &settings;
         for (name, address) in [("TAGLEDGER_OAUTH_ISSUER", issuer), ("TAGLEDGER_OAUTH_RESOURCE", resource)] {
-            if !is_web(address) {
+            if !is_https_or_loopback(address) {
                 let why = format!("{name} must be an https address, such as https://login.example.com: {address}");
                 return Err(OAuthError::Setting(why));
             }
         }
         let source = if keys.contains("://") {
-            if !is_web(keys) {
+            if !is_https_or_loopback(keys) {
                 return Err(OAuthError::Setting(format!(
                     "TAGLEDGER_OAUTH_JWKS must be an https address or a file: {keys}"
                 )));
@@ -127,20 +127,20 @@ impl OAuth {
         } else {
             Source::File(keys.into())
         };
-        let read = read(&source, keys).await;
+        let read = read_key_set(&source, keys).await;
         let set = read.map_err(|source| OAuthError::Keys { place: keys.clone(), source })?;
         let (read, tried) = (Instant::now(), Instant::now());
-        Ok(Self { settings, source, known: RwLock::new(JwksCache { set, read, tried }), reading: Mutex::new(()) })
+        Ok(Self { settings, source, cache: RwLock::new(JwksCache { set, read, tried }), reading: Mutex::new(()) })
     }
 
     /// The principal of a token.
-    pub(crate) async fn caller(&self, token: &str, now: Timestamp) -> Result<Principal, KeyRejected> {
+    pub(crate) async fn authenticate(&self, token: &str, now: Timestamp) -> Result<Principal, KeyRejected> {
         let header = decode_header(token).map_err(|_| KeyRejected::Unknown)?;
         if !ALGORITHMS.contains(&header.alg) {
             return Err(KeyRejected::Unknown);
         }
-        let key = self.key(header.kid.as_deref(), header.alg).await.ok_or(KeyRejected::Unknown)?;
-        let claims = self.claims(token, &key, header.alg)?;
+        let key = self.find_key(header.kid.as_deref(), header.alg).await.ok_or(KeyRejected::Unknown)?;
+        let claims = self.verify_signature(token, &key, header.alg)?;
         let now = now.as_second();
         if claims.exp.saturating_add(LEEWAY) <= now {
             return Err(KeyRejected::Expired);
@@ -148,12 +148,12 @@ impl OAuth {
         if claims.nbf.is_some_and(|from| from.saturating_sub(LEEWAY) > now) || claims.cnf.is_some() {
             return Err(KeyRejected::Unknown);
         }
-        let scopes = scopes(&claims);
-        let id = subject(&self.settings.issuer, &claims.sub);
+        let scopes = parse_scopes(&claims);
+        let id = format_subject(&self.settings.issuer, &claims.sub);
         Ok(Principal { id, by: AuthMethod::Token, scopes, accounts: claims.tagledger_accounts })
     }
 
-    fn claims(&self, token: &str, key: &DecodingKey, algorithm: Algorithm) -> Result<Claims, KeyRejected> {
+    fn verify_signature(&self, token: &str, key: &DecodingKey, algorithm: Algorithm) -> Result<Claims, KeyRejected> {
         let mut validation = Validation::new(algorithm);
         validation.set_issuer(&[&self.settings.issuer]);
         validation.set_audience(&[&self.settings.resource]);
@@ -165,24 +165,24 @@ impl OAuth {
 
     /// The key with this id. For an unknown id the key set is read again, because authorization servers rotate their keys.
     /// Only one request at a time reads it, and only once per interval, because clients can invent ids.
-    async fn key(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
-        let found = self.known_key(kid, algorithm).await;
-        let (fresh, paused) = {
-            let known = self.known.read().await;
-            (known.read.elapsed() < KEY_SET_TTL, known.tried.elapsed() < MIN_READ_INTERVAL)
+    async fn find_key(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
+        let found = self.find_cached_key(kid, algorithm).await;
+        let (fresh, recently_read) = {
+            let cache = self.cache.read().await;
+            (cache.read.elapsed() < KEY_SET_TTL, cache.tried.elapsed() < MIN_READ_INTERVAL)
         };
-        if (fresh && found.is_some()) || paused {
+        if (fresh && found.is_some()) || recently_read {
             return found;
         }
-        let Ok(_alone) = self.reading.try_lock() else { return found };
-        let anew = read(&self.source, &self.settings.keys).await;
-        let mut known = self.known.write().await;
-        known.tried = Instant::now();
-        match anew {
+        let Ok(_reading) = self.reading.try_lock() else { return found };
+        let result = read_key_set(&self.source, &self.settings.keys).await;
+        let mut cache = self.cache.write().await;
+        cache.tried = Instant::now();
+        match result {
             Ok(set) => {
-                known.set = set;
-                known.read = Instant::now();
-                find(&known.set, kid, algorithm)
+                cache.set = set;
+                cache.read = Instant::now();
+                find_key(&cache.set, kid, algorithm)
             }
             Err(error) => {
                 warn!("the keys of {} cannot be read again: {error}", self.settings.issuer);
@@ -191,8 +191,8 @@ impl OAuth {
         }
     }
 
-    async fn known_key(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
-        find(&self.known.read().await.set, kid, algorithm)
+    async fn find_cached_key(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
+        find_key(&self.cache.read().await.set, kid, algorithm)
     }
 
     /// The protected resource metadata of RFC 9728.
@@ -207,12 +207,12 @@ impl OAuth {
     }
 
     /// The part of a challenge that names the metadata URL and the scopes to request.
-    pub(crate) fn hint(&self, scopes: &[Scope]) -> String {
+    pub(crate) fn challenge_parameters(&self, scopes: &[Scope]) -> String {
         let resource = &self.settings.resource;
         let (origin, path) =
             resource.match_indices('/').nth(2).map_or((resource.as_str(), ""), |(at, _)| resource.split_at(at));
         let scopes: Vec<String> = scopes.iter().map(|scope| format_scope(*scope)).collect();
-        let metadata = format!("{origin}/.well-known/oauth-protected-resource{path}");
+        let metadata = format!("{origin}/.well-cache/oauth-protected-resource{path}");
         format!("resource_metadata=\"{metadata}\", scope=\"{}\"", scopes.join(" "))
     }
 }
@@ -227,7 +227,7 @@ fn format_scope(scope: Scope) -> String {
 }
 
 /// Whether a URL uses `https` or a loopback host.
-fn is_web(address: &str) -> bool {
+fn is_https_or_loopback(address: &str) -> bool {
     let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
     let clean = !address.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\\'));
     clean
@@ -235,7 +235,7 @@ fn is_web(address: &str) -> bool {
             || local.iter().any(|l| address.starts_with(l)))
 }
 
-async fn read(source: &Source, place: &str) -> Result<JwkSet, FetchError> {
+async fn read_key_set(source: &Source, place: &str) -> Result<JwkSet, FetchError> {
     let bytes = match source {
         Source::File(path) => std::fs::read(path).map_err(|error| FetchError::from(error.to_string()))?,
         Source::Web(fetcher) => fetcher.get(place).await?,
@@ -254,26 +254,26 @@ async fn read(source: &Source, place: &str) -> Result<JwkSet, FetchError> {
 }
 
 /// The key with this id, or the only key, if it is for this algorithm and for signatures.
-fn find(set: &JwkSet, kid: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
-    let named = match (kid, set.keys.as_slice()) {
+fn find_key(set: &JwkSet, kid: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
+    let candidate = match (kid, set.keys.as_slice()) {
         (Some(kid), _) => set.find(kid),
         (None, [only]) => Some(only),
         (None, _) => None,
     };
-    let wanted = match algorithm {
+    let key_algorithm = match algorithm {
         Algorithm::ES256 => KeyAlgorithm::ES256,
         _ => KeyAlgorithm::RS256,
     };
-    let fits = |key: &&Jwk| {
+    let is_usable = |key: &&Jwk| {
         let common = &key.common;
-        common.key_algorithm.is_none_or(|of| of == wanted)
+        common.key_algorithm.is_none_or(|of| of == key_algorithm)
             && common.public_key_use.as_ref().is_none_or(|of| *of == PublicKeyUse::Signature)
     };
-    let key = DecodingKey::from_jwk(named.filter(fits)?).ok()?;
+    let key = DecodingKey::from_jwk(candidate.filter(is_usable)?).ok()?;
     (key.family() == algorithm.family()).then_some(key)
 }
 
-fn scopes(claims: &Claims) -> BTreeSet<Scope> {
+fn parse_scopes(claims: &Claims) -> BTreeSet<Scope> {
     let spaced = claims.scope.iter().flat_map(|text| text.split(' ').map(str::to_owned));
     let listed: Vec<String> = match &claims.scp {
         Some(Value::String(text)) => text.split(' ').map(str::to_owned).collect(),
@@ -284,7 +284,7 @@ fn scopes(claims: &Claims) -> BTreeSet<Scope> {
 }
 
 /// The id of a subject for logs. It cannot equal the id of a key. A subject with unusual characters is replaced by a digest.
-fn subject(issuer: &str, sub: &str) -> String {
+fn format_subject(issuer: &str, sub: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | '|' | ':');
     if !sub.is_empty()
         && sub.len() <= MAX_SUBJECT_LENGTH

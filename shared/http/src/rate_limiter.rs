@@ -34,10 +34,10 @@ pub(crate) struct RetryAfter {
 }
 
 impl RateLimiter {
-    /// Limits each caller to `a_minute` requests per minute, with bursts of a sixth of that.
-    pub(crate) fn new(a_minute: NonZeroU32) -> Self {
-        let burst = NonZeroU32::new(a_minute.get() / 6).unwrap_or(NonZeroU32::MIN);
-        let rate = governor::RateLimiter::keyed(Quota::per_minute(a_minute).allow_burst(burst));
+    /// Limits each caller to `requests_per_minute` requests per minute, with bursts of a sixth of that.
+    pub(crate) fn new(requests_per_minute: NonZeroU32) -> Self {
+        let burst = NonZeroU32::new(requests_per_minute.get() / 6).unwrap_or(NonZeroU32::MIN);
+        let rate = governor::RateLimiter::keyed(Quota::per_minute(requests_per_minute).allow_burst(burst));
         Self { rate, permits: Mutex::default(), admitted: AtomicU64::new(0) }
     }
 
