@@ -1,8 +1,8 @@
 //! The load that a server sustains: fifty connections of three kinds of callers, without Redis, together with four hundred clients that
 //! never finish a request, with Redis, and while Redis is killed, restarted and a new snapshot is committed.
 //!
-//! `cargo bench -p tagledger-server --bench load -- FILE [SECONDS]`, with a ledger such as that of `tagledger demo`, which is copied first;
-//! 60 seconds for each part by default. Needs redis-server. The callers run in this process, on the same processors. Every answer is
+//! `cargo bench -p tagledger-server --bench load -- FILE [SECONDS]`. FILE is a ledger, such as that of `tagledger demo`. The bench uses a copy.
+//! Each part takes 60 seconds by default. The bench needs redis-server. The callers run in this process. Every answer is
 //! verified: an answer that is invalid, or of a snapshot that does not exist, is counted as an error.
 
 #![allow(
@@ -40,15 +40,16 @@ use tokio_util::sync::CancellationToken;
 
 const CONNECTIONS: usize = 50;
 
-/// Clients that never come to an end.
-const SLOW: usize = 400;
+/// Number of clients that never complete a request.
+const SLOW_CLIENTS: usize = 400;
 
 fn now() -> Timestamp {
-    #[expect(clippy::disallowed_methods, reason = "the age of the snapshot is none of what is measured")]
+    #[expect(clippy::disallowed_methods, reason = "the age of the snapshot does not affect the measurement")]
     Timestamp::now()
 }
 
-/// What the n-th call of a caller asks: an analyst pages and narrows, a manager wants overviews, an agent plans.
+/// The n-th request of a caller. The three kinds are an analyst, who pages and filters, a manager, who requests overviews, and an
+/// agent, which plans.
 fn request(kind: usize, n: usize) -> (&'static str, Value) {
     let limit = 1 + (n * 7) % 100;
     let format = ["json", "csv", "markdown"][n % 3];
@@ -68,16 +69,21 @@ fn request(kind: usize, n: usize) -> (&'static str, Value) {
     }
 }
 
-/// One caller until the time is over: how long each of its calls took, and how many went wrong.
-async fn caller(address: SocketAddr, seed: usize, until: Instant, newest: Arc<AtomicI64>) -> (Vec<Duration>, u64) {
-    let (mut took, mut invalid, mut n) = (Vec::new(), 0, seed);
+/// Sends requests until `until`. Returns the time of each call and the number of invalid answers.
+async fn call_repeatedly(
+    address: SocketAddr,
+    seed: usize,
+    until: Instant,
+    newest: Arc<AtomicI64>,
+) -> (Vec<Duration>, u64) {
+    let (mut times, mut invalid, mut n) = (Vec::new(), 0, seed);
     let mut stream = TcpStream::connect(address).await.expect("it listens");
     let mut buffer = Vec::new();
     while Instant::now() < until {
         let (tool, arguments) = request(seed % 3, n);
         n += 1;
         let body = json!({"jsonrpc": "2.0", "id": n, "method": "tools/call", "params": {"name": tool, "arguments": arguments}});
-        let (body, least) = (body.to_string(), newest.load(Ordering::Relaxed));
+        let (body, min_snapshot) = (body.to_string(), newest.load(Ordering::Relaxed));
         let request = format!(
             "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: application/json, \
              text/event-stream\r\nContent-Length: {}\r\n\r\n{body}",
@@ -85,24 +91,24 @@ async fn caller(address: SocketAddr, seed: usize, until: Instant, newest: Arc<At
         );
         let began = Instant::now();
         stream.write_all(request.as_bytes()).await.expect("a connection that lasts");
-        let answered = answer(&mut stream, &mut buffer).await;
-        took.push(began.elapsed());
-        let reply: Value = serde_json::from_slice(&answered).unwrap_or_default();
+        let response = answer(&mut stream, &mut buffer).await;
+        times.push(began.elapsed());
+        let reply: Value = serde_json::from_slice(&response).unwrap_or_default();
         let result = &reply["result"];
         let snapshot = result["structuredContent"]["as_of"]["snapshot_id"].as_i64();
-        // A night that was there before the question was asked is the one that is answered from, or a later one.
-        let right = result["isError"] == false && reply["id"] == n && snapshot.is_some_and(|id| id >= least);
-        if !right {
+        // The answer is of the newest snapshot at the time of the request, or of a later one.
+        let valid = result["isError"] == false && reply["id"] == n && snapshot.is_some_and(|id| id >= min_snapshot);
+        if !valid {
             invalid += 1;
             if invalid == 1 {
                 println!(
-                    "wrong: {tool} {arguments}: {}",
-                    String::from_utf8_lossy(&answered).chars().take(300).collect::<String>()
+                    "invalid: {tool} {arguments}: {}",
+                    String::from_utf8_lossy(&response).chars().take(300).collect::<String>()
                 );
             }
         }
     }
-    (took, invalid)
+    (times, invalid)
 }
 
 async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Vec<u8> {
@@ -121,8 +127,8 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// Sends a head or a body a byte at a time, and begins again whenever it is cut off.
-async fn dawdle(address: SocketAddr, n: usize, until: Instant) {
+/// Sends a head or a body one byte at a time, and reconnects when the server closes the connection.
+async fn send_slowly(address: SocketAddr, n: usize, until: Instant) {
     let prefix = if n.is_multiple_of(2) {
         "GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
     } else {
@@ -141,7 +147,7 @@ async fn dawdle(address: SocketAddr, n: usize, until: Instant) {
 struct Redis(Child, u16);
 
 impl Redis {
-    fn on(port: u16) -> Self {
+    fn start(port: u16) -> Self {
         let mut command = Command::new("redis-server");
         command.args(["--bind", "127.0.0.1", "--save", "", "--port", &port.to_string()]);
         let child = command.stdout(Stdio::null()).spawn().expect("redis-server is installed");
@@ -160,7 +166,7 @@ impl Drop for Redis {
 }
 
 /// The server on a ledger, with its audit log.
-async fn serving(store: &Path, redis: Option<u16>, end: &CancellationToken) -> SocketAddr {
+async fn start_server(store: &Path, redis: Option<u16>, end: &CancellationToken) -> SocketAddr {
     let mut ledger = AppState::new(store, None, Duration::from_secs(36 * 3600), now);
     if let Some(port) = redis {
         let url = format!("redis://127.0.0.1:{port}/0");
@@ -173,44 +179,44 @@ async fn serving(store: &Path, redis: Option<u16>, end: &CancellationToken) -> S
     let (names, requests_per_minute) = (Vec::new(), NonZeroU32::MAX);
     let settings =
         GuardSettings { listen, keys: None, oauth: None, control_key: None, names, requests_per_minute, clock: now };
-    let (tell, result) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
     let guard = guard(settings).expect("a guard for this machine");
     tokio::spawn(serve_http(Arc::new(ledger), guard, end.clone(), |address| {
-        tell.send(address).expect("someone waits")
+        sender.send(address).expect("the receiver exists")
     }));
-    result.await.expect("it listens")
+    receiver.await.expect("it listens")
 }
 
-async fn measured(
-    what: &str,
+async fn measure(
+    line: &str,
     store: &Path,
     redis: Option<u16>,
     seconds: u64,
     disturb: impl AsyncFnOnce(SocketAddr, Arc<AtomicI64>),
 ) {
     let end = CancellationToken::new();
-    let address = serving(store, redis, &end).await;
+    let address = start_server(store, redis, &end).await;
     let newest = LedgerReader::new(store).newest().expect("a ledger").expect("a snapshot").id;
     let newest = Arc::new(AtomicI64::new(newest));
     let until = Instant::now() + Duration::from_secs(seconds);
-    let calling: Vec<_> =
-        (0..CONNECTIONS).map(|seed| tokio::spawn(caller(address, seed, until, Arc::clone(&newest)))).collect();
+    let callers: Vec<_> =
+        (0..CONNECTIONS).map(|seed| tokio::spawn(call_repeatedly(address, seed, until, Arc::clone(&newest)))).collect();
     disturb(address, newest).await;
-    let (mut took, mut invalid) = (Vec::new(), 0);
-    for one in calling {
-        let (times, errors) = one.await.expect("a caller");
-        took.extend(times);
+    let (mut all_times, mut invalid) = (Vec::new(), 0);
+    for caller in callers {
+        let (times, errors) = caller.await.expect("a caller");
+        all_times.extend(times);
         invalid += errors;
     }
     end.cancel();
-    took.sort();
-    let at = |share: usize| took[took.len() * share / 1000].as_micros();
-    let rate = took.len() as u64 / seconds;
-    println!("{what:<44} {rate:>8} {:>8} {:>8} {:>8} {invalid:>8}", at(500), at(990), at(999));
+    all_times.sort();
+    let at = |share: usize| all_times[all_times.len() * share / 1000].as_micros();
+    let rate = all_times.len() as u64 / seconds;
+    println!("{line:<44} {rate:>8} {:>8} {:>8} {:>8} {invalid:>8}", at(500), at(990), at(999));
 }
 
-/// A night in which nothing changed but its number, as a scan commits it.
-fn commit(store: &Path) -> i64 {
+/// Commits a snapshot in which no resource changed, as a scan does. Returns its id.
+fn commit_snapshot(store: &Path) -> i64 {
     let mut writer = LedgerWriter::open(store).expect("a ledger");
     let policy = LedgerReader::new(store).read(|view| {
         let newest = view.newest()?.expect("a snapshot");
@@ -219,14 +225,14 @@ fn commit(store: &Path) -> i64 {
     let policy = policy.expect("its policy");
     let mut recorded = writer
         .begin_snapshot(SnapshotHeader { started_at: now(), policy: &policy, app_version: "bench" })
-        .expect("a night");
-    recorded.carry_over_rest().expect("what was known");
+        .expect("a snapshot");
+    recorded.carry_over_rest().expect("the resources of the previous snapshot");
     let summary = recorded.finish(now(), 1).expect("a snapshot");
     writer.checkpoint().expect("a checkpoint");
     summary.snapshot.id
 }
 
-fn copied(file: &Path) -> (tempfile::TempDir, PathBuf) {
+fn copy_ledger(file: &Path) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join("ledger.sqlite");
     fs::copy(file, &store).expect("the ledger can be copied");
@@ -236,7 +242,7 @@ fn copied(file: &Path) -> (tempfile::TempDir, PathBuf) {
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let Some(file) = arguments.next() else {
-        println!("cargo bench -p server --bench load -- FILE [SECONDS]");
+        println!("cargo bench -p tagledger-server --bench load -- FILE [SECONDS]");
         return;
     };
     let seconds: u64 = arguments.next().map_or(60, |text| text.parse().expect("seconds"));
@@ -245,31 +251,31 @@ fn main() {
         let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port();
         println!(
             "{:<44} {:>8} {:>8} {:>8} {:>8} {:>8}",
-            "50 connections", "calls/s", "p50 µs", "p99 µs", "p999 µs", "wrong"
+            "50 connections", "calls/s", "p50 µs", "p99 µs", "p999 µs", "invalid"
         );
-        let (_folder, store) = copied(Path::new(&file));
-        measured("without Redis", &store, None, seconds, async |_, _| {}).await;
-        measured("beside 400 clients that dawdle", &store, None, seconds, async |address, _| {
+        let (_folder, store) = copy_ledger(Path::new(&file));
+        measure("without Redis", &store, None, seconds, async |_, _| {}).await;
+        measure("with 400 clients that never finish", &store, None, seconds, async |address, _| {
             let until = Instant::now() + Duration::from_secs(seconds);
-            let all: Vec<_> = (0..SLOW).map(|n| tokio::spawn(dawdle(address, n, until))).collect();
-            for one in all {
-                one.await.expect("a slow client");
+            let clients: Vec<_> = (0..SLOW_CLIENTS).map(|n| tokio::spawn(send_slowly(address, n, until))).collect();
+            for client in clients {
+                client.await.expect("a slow client");
             }
         })
         .await;
-        let redis = Redis::on(port);
-        measured("with Redis", &store, Some(port), seconds, async |_, _| {}).await;
-        measured("Redis killed, restarted; a new snapshot", &store.clone(), Some(port), seconds, async |_, newest| {
+        let redis = Redis::start(port);
+        measure("with Redis", &store, Some(port), seconds, async |_, _| {}).await;
+        measure("Redis killed, restarted; a new snapshot", &store.clone(), Some(port), seconds, async |_, newest| {
             tokio::time::sleep(Duration::from_secs(seconds / 4)).await;
             let port = redis.1;
             drop(redis);
             tokio::time::sleep(Duration::from_secs(seconds / 4)).await;
-            let again = Redis::on(port);
+            let restarted = Redis::start(port);
             tokio::time::sleep(Duration::from_secs(seconds / 8)).await;
-            let committed = tokio::task::spawn_blocking(move || commit(&store)).await.expect("a night");
+            let committed = tokio::task::spawn_blocking(move || commit_snapshot(&store)).await.expect("a snapshot");
             newest.store(committed, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_secs(seconds / 4)).await;
-            drop(again);
+            drop(restarted);
         })
         .await;
     });

@@ -1,10 +1,10 @@
-//! The time of a tool call: in process, and over HTTP compared with a bare tool whose answer has the same length.
+//! The time of a tool call: in process, and over HTTP compared with a reference tool that returns a stored answer.
 //!
-//! `cargo bench -p tagledger-server --bench tools -- FILE [LINE]`, with a ledger, such as one that the bench `snapshots` of
-//! tagledger-ledger has made; LINE: a part of the name of a line, such as a tool. The cache is loaded for the newest snapshot first, as a
-//! server does when it starts. In process means from the bytes of a request to the bytes of its answer, without sockets. The bare tool uses
-//! the same library, takes the same arguments, and returns a stored answer. Memory is allocated as in the image, unless the environment
-//! says otherwise.
+//! `cargo bench -p tagledger-server --bench tools -- FILE [LINE]`. FILE is a ledger, such as one that the bench `snapshots` of
+//! tagledger-ledger creates. LINE is a part of the name of an output line, such as a tool. The cache is loaded for the newest
+//! snapshot first, as a server does when it starts. In process means from the bytes of a request to the bytes of its response,
+//! without sockets. The reference tool uses the same MCP library, takes the same arguments, and returns a stored answer of the
+//! same length. The memory allocator is configured as in the image, unless the environment configures it.
 
 #![allow(
     clippy::unwrap_used,
@@ -36,7 +36,7 @@ use axum::{
     http::Request,
 };
 use jiff::Timestamp;
-use over_http::{bare, over_http};
+use over_http::{create_reference, measure_over_http};
 use rmcp::model::CallToolResult;
 use serde_json::{Value, json};
 use tagledger_cloud::{BoxFuture, Lookup, LookupResult};
@@ -53,67 +53,76 @@ use tower::ServiceExt;
 /// Calls of each tool in process.
 const CALLS: usize = 1_000;
 
-/// What the image sets, and to what.
-const GIVE_BACK: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "262144");
+/// The setting of the memory allocator in the image.
+const ALLOCATOR_SETTING: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "262144");
 
 fn main() {
-    if env::var_os(GIVE_BACK.0).is_none() {
+    if env::var_os(ALLOCATOR_SETTING.0).is_none() {
         let this = env::current_exe().expect("this program");
-        let ended = Command::new(this).args(env::args_os().skip(1)).env(GIVE_BACK.0, GIVE_BACK.1).status();
-        assert!(ended.expect("this program once more").success(), "the measurement ended early");
+        let status =
+            Command::new(this).args(env::args_os().skip(1)).env(ALLOCATOR_SETTING.0, ALLOCATOR_SETTING.1).status();
+        assert!(status.expect("this program can be started again").success(), "the measurement failed");
         return;
     }
-    let mut given = env::args().skip(1).filter(|argument| !argument.starts_with("--"));
-    let Some(file) = given.next() else {
-        println!("no FILE given: make one with `cargo bench -p shared --bench nights -- 1000000 25 FILE`");
+    let mut file_and_line = env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    let Some(file) = file_and_line.next() else {
+        println!(
+            "no FILE given: create one with `cargo bench -p tagledger-ledger --bench snapshots -- 1000000 25 FILE`"
+        );
         return;
     };
-    let only = given.next().unwrap_or_default();
-    tokio::runtime::Runtime::new().expect("a runtime").block_on(measure(Path::new(&file), &only));
+    let line = file_and_line.next().unwrap_or_default();
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(measure(Path::new(&file), &line));
 }
 
-async fn measure(file: &Path, only: &str) {
-    set_the_clock(file);
-    let tagledger = tagledger(file);
-    let found = result(&tagledger, "check_tag_compliance", &json!({})).await;
-    let region = found["structuredContent"]["by_region"][0]["name"].clone();
-    println!("{:<44} {:>8} {:>8} {:>8} {:>8} {:>8}", "in process, microseconds", "bytes", "new", "p99", "again", "p99");
+async fn measure(file: &Path, line: &str) {
+    set_clock(file);
+    let service = create_router(file);
+    let summary = result(&service, "check_tag_compliance", &json!({})).await;
+    let region = summary["structuredContent"]["by_region"][0]["name"].clone();
+    println!(
+        "{:<44} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "in process, microseconds", "bytes", "first", "p99", "repeated", "p99"
+    );
     let taken: Timestamp =
-        found["structuredContent"]["as_of"]["taken_at"].as_str().expect("a time").parse().expect("a time");
+        summary["structuredContent"]["as_of"]["taken_at"].as_str().expect("a time").parse().expect("a time");
     let earlier =
         jiff::tz::TimeZone::UTC.to_datetime(taken).date().saturating_sub(jiff::Span::new().days(5)).to_string();
-    let calls =
-        || calls(&region, &earlier, &oldest(file)).into_iter().filter(|(tool, given)| name(tool, given).contains(only));
+    let calls = || {
+        calls(&region, &earlier, &oldest(file))
+            .into_iter()
+            .filter(|(tool, arguments)| name(tool, arguments).contains(line))
+    };
     for (tool, arguments) in calls() {
-        in_process(&tagledger, tool, &arguments).await;
+        measure_in_process(&service, tool, &arguments).await;
     }
-    if only.is_empty() {
-        suggestions(&tagledger).await;
+    if line.is_empty() {
+        measure_suggestions(&service).await;
     }
-    println!("resident: {} MiB, of which {} MiB are no pages of files", status("VmRSS:"), status("RssAnon:"));
-    println!("{:<44} {:>8} {:>8} {:>8}", "over HTTP, calls a second", "ours", "bare", "ratio");
+    println!("resident: {} MiB, of which {} MiB are anonymous", memory("VmRSS:"), memory("RssAnon:"));
+    println!("{:<44} {:>8} {:>8} {:>8}", "over HTTP, calls per second", "tool", "reference", "ratio");
     for (tool, arguments) in calls() {
         let answer: CallToolResult =
-            serde_json::from_value(result(&tagledger, tool, &arguments).await).expect("an answer");
-        over_http(&tagledger, &bare(answer), tool, &arguments).await;
+            serde_json::from_value(result(&service, tool, &arguments).await).expect("an answer");
+        measure_over_http(&service, &create_reference(answer), tool, &arguments).await;
     }
-    println!("resident at most: {} MiB, with the client in the same process", status("VmHWM:"));
+    println!("maximum resident: {} MiB, including the client, which runs in the same process", memory("VmHWM:"));
 }
 
-/// Seconds since 1970: the newest night has just ended, whatever years the ledger tells of.
+/// The current time for the server, seconds since 1970: the end of the newest snapshot.
 static NOW: AtomicI64 = AtomicI64::new(0);
 
 fn now() -> Timestamp {
     Timestamp::constant(NOW.load(Ordering::Relaxed), 0)
 }
 
-fn set_the_clock(file: &Path) {
+fn set_clock(file: &Path) {
     let newest = LedgerReader::new(file).newest().expect("a ledger").expect("a snapshot");
     NOW.store(newest.finished_at.as_second(), Ordering::Relaxed);
 }
 
-fn tagledger(file: &Path) -> Router {
-    let ledger = AppState::new(file, None, Duration::from_secs(36 * 3600), now).with_lookup(Arc::new(Silent));
+fn create_router(file: &Path) -> Router {
+    let ledger = AppState::new(file, None, Duration::from_secs(36 * 3600), now).with_lookup(Arc::new(DeniedCloud));
     ledger.preload();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let settings = GuardSettings {
@@ -125,28 +134,28 @@ fn tagledger(file: &Path) -> Router {
         requests_per_minute: NonZeroU32::MAX,
         clock: now,
     };
-    router(Arc::new(ledger), guard(settings).expect("a door for this machine"), &CancellationToken::new())
+    router(Arc::new(ledger), guard(settings).expect("a guard for a loopback address"), &CancellationToken::new())
 }
 
-/// A cloud that answers nothing, at once: what is measured is the rest.
-struct Silent;
+/// A cloud that denies every lookup without delay, so that the time of AWS is not measured.
+struct DeniedCloud;
 
-impl Lookup for Silent {
+impl Lookup for DeniedCloud {
     fn look_up<'a>(&'a self, _: &'a Scope, arns: &'a [Arn], _: Duration) -> BoxFuture<'a, Vec<LookupResult>> {
-        Box::pin(std::future::ready(vec![LookupResult::Failed(silence()); arns.len()]))
+        Box::pin(std::future::ready(vec![LookupResult::Failed(denied()); arns.len()]))
     }
 
     fn locate_buckets<'a>(&'a self, _: &'a [Arn]) -> BoxFuture<'a, Result<Vec<(Arn, Scope)>, Gap>> {
-        Box::pin(std::future::ready(Err(silence())))
+        Box::pin(std::future::ready(Err(denied())))
     }
 }
 
-fn silence() -> Gap {
+fn denied() -> Gap {
     Gap { reason: GapReason::Denied, operation: "bench".to_owned(), message: String::new() }
 }
 
-/// Suggestions for single resources that lack tags, each asked about once, from the ledger.
-async fn suggestions(service: &Router) {
+/// Suggestions from the ledger for resources with missing tags. Each resource is requested once.
+async fn measure_suggestions(service: &Router) {
     let (mut times, mut bytes, mut requested) = (Vec::new(), 0, json!({"limit": 100}));
     while times.len() < CALLS {
         let page = result(service, "find_untagged_resources", &requested).await;
@@ -162,11 +171,11 @@ async fn suggestions(service: &Router) {
             _ => break,
         }
     }
-    let [median, p99] = [50, 99].map(|share| at(&mut times, share));
-    println!("{:<44} {bytes:>8} {median:>8} {p99:>8}", "suggest_tags, each of another resource");
+    let [median, p99] = [50, 99].map(|share| percentile(&mut times, share));
+    println!("{:<44} {bytes:>8} {median:>8} {p99:>8}", "suggest_tags, a different resource each call");
 }
 
-/// The sample policy with a tag more.
+/// The sample policy with one more required tag.
 fn draft() -> Value {
     let mut draft: Value =
         serde_json::from_str(include_str!("../../../policies/tagging_policy.json")).expect("the sample policy");
@@ -174,7 +183,7 @@ fn draft() -> Value {
     draft
 }
 
-/// Days of the second and the third night: all later nights lie between them and now.
+/// The days of the second and the third snapshot. All later snapshots lie between them and the newest one.
 fn oldest(file: &Path) -> Value {
     let snapshots =
         LedgerReader::new(file).read(|view| history::list_snapshots_since(view, Timestamp::MIN)).expect("a ledger");
@@ -239,20 +248,20 @@ async fn result(service: &Router, tool: &str, arguments: &Value) -> Value {
     reply["result"].take()
 }
 
-/// Page after page, each of them a question that nobody has asked before; and the first one over and over.
-async fn in_process(service: &Router, tool: &str, arguments: &Value) {
-    let (mut pages, mut again, mut requested, mut bytes) = (Vec::new(), Vec::new(), arguments.clone(), 0);
+/// Measures requests that are not in the cache, one page after the other, and then the first request repeatedly.
+async fn measure_in_process(service: &Router, tool: &str, arguments: &Value) {
+    let (mut pages, mut repeated, mut requested, mut bytes) = (Vec::new(), Vec::new(), arguments.clone(), 0);
     while pages.len() < CALLS {
         let body = body(tool, &requested);
         let started = Instant::now();
-        let found = answer(service, &body).await;
+        let response = answer(service, &body).await;
         pages.push(started.elapsed());
-        bytes = bytes.max(found.len());
-        let reply: Value = serde_json::from_slice(&found).expect("JSON");
+        bytes = bytes.max(response.len());
+        let reply: Value = serde_json::from_slice(&response).expect("JSON");
         match &reply["result"]["structuredContent"]["next_cursor"] {
             Value::String(cursor) => requested["cursor"] = json!(cursor),
-            _ => match next(&reply["result"]["structuredContent"], tool, arguments, pages.len()) {
-                Some(question) => requested = question,
+            _ => match next_arguments(&reply["result"]["structuredContent"], tool, arguments, pages.len()) {
+                Some(arguments) => requested = arguments,
                 None => break,
             },
         }
@@ -261,39 +270,39 @@ async fn in_process(service: &Router, tool: &str, arguments: &Value) {
     for _ in 0..CALLS {
         let started = Instant::now();
         answer(service, &body).await;
-        again.push(started.elapsed());
+        repeated.push(started.elapsed());
     }
-    let [page, page_p99] = [50, 99].map(|share| at(&mut pages, share));
-    let [again, again_p99] = [50, 99].map(|share| at(&mut again, share));
-    println!("{:<44} {bytes:>8} {page:>8} {page_p99:>8} {again:>8} {again_p99:>8}", name(tool, arguments));
+    let [page, page_p99] = [50, 99].map(|share| percentile(&mut pages, share));
+    let [repeated, repeated_p99] = [50, 99].map(|share| percentile(&mut repeated, share));
+    println!("{:<44} {bytes:>8} {page:>8} {page_p99:>8} {repeated:>8} {repeated_p99:>8}", name(tool, arguments));
 }
 
-/// Another question of the same kind, for tools that have no pages; forty of them.
-fn next(answer: &Value, tool: &str, arguments: &Value, requested: usize) -> Option<Value> {
+/// Different arguments for the next request, for tools that have no pages. At most forty.
+fn next_arguments(answer: &Value, tool: &str, arguments: &Value, requested: usize) -> Option<Value> {
     let number = i64::try_from(requested).ok().filter(|number| *number < 40)?;
-    let mut question = arguments.clone();
+    let mut next = arguments.clone();
     match tool {
-        // Days of which nothing is known yet are left out: the whole month each time.
+        // Later days have no costs yet, so each request is answered with the same month.
         "get_cost_attribution_gap" => {
             let period = &answer["time_period"];
             let end: jiff::civil::Date = period["end"].as_str()?.parse().ok()?;
             let later = end.checked_add(jiff::Span::new().days(number)).ok()?;
-            question["time_period"] = json!({"start": period["start"], "end": later.to_string()});
+            next["time_period"] = json!({"start": period["start"], "end": later.to_string()});
         }
-        "get_violation_history" => question["days_back"] = json!(90 - number),
-        "simulate_policy" => question["limit"] = json!(number),
-        "plan_fixes" => question["limit"] = json!(number + 1),
-        "detect_tag_drift" if arguments.get("between").is_none() => question["limit"] = json!(number),
+        "get_violation_history" => next["days_back"] = json!(90 - number),
+        "simulate_policy" => next["limit"] = json!(number),
+        "plan_fixes" => next["limit"] = json!(number + 1),
+        "detect_tag_drift" if arguments.get("between").is_none() => next["limit"] = json!(number),
         "detect_tag_drift" | "explain_compliance_change" => {
             let newest: jiff::civil::Date = answer["to"]["date"].as_str()?.parse().ok()?;
-            question["between"] = json!({"to": newest.yesterday().ok()?.to_string()});
+            next["between"] = json!({"to": newest.yesterday().ok()?.to_string()});
         }
         _ => return None,
     }
-    Some(question)
+    Some(next)
 }
 
-fn at(times: &mut [Duration], share: usize) -> u128 {
+fn percentile(times: &mut [Duration], share: usize) -> u128 {
     times.sort();
     times[times.len() * share / 100].as_micros()
 }
@@ -303,8 +312,8 @@ fn name(tool: &str, arguments: &Value) -> String {
     if names.is_empty() { tool.to_owned() } else { format!("{tool}, {}", names.join(", ")) }
 }
 
-/// A figure of this process, MiB.
-fn status(name: &str) -> u64 {
+/// A memory figure of this process, MiB.
+fn memory(name: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a figure");
     line.split_whitespace().next().and_then(|field| field.parse::<u64>().ok()).expect("a number") / 1024

@@ -1,4 +1,4 @@
-//! Calls over HTTP, compared with a bare tool of the same library that returns a stored answer.
+//! Calls over HTTP, compared with a reference tool of the same MCP library that returns a stored answer.
 
 use std::{
     net::SocketAddr,
@@ -30,11 +30,11 @@ const CONNECTIONS: usize = 8;
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(2);
 
-/// A server with one answer at hand.
+/// A server whose only tool returns a stored answer.
 #[derive(Clone)]
-struct Bare(Arc<CallToolResult>);
+struct Reference(Arc<CallToolResult>);
 
-impl ServerHandler for Bare {
+impl ServerHandler for Reference {
     fn get_info(&self) -> ServerConfig {
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
     }
@@ -48,25 +48,25 @@ impl ServerHandler for Bare {
     }
 }
 
-pub(crate) fn bare(answer: CallToolResult) -> Router {
-    let bare = Bare(Arc::new(answer));
+pub(crate) fn create_reference(answer: CallToolResult) -> Router {
+    let reference = Reference(Arc::new(answer));
     let config = StreamableHttpServerConfig::default().with_legacy_session_mode(false).with_json_response(true);
     let service =
-        StreamableHttpService::new(move || Ok(bare.clone()), Arc::new(NeverSessionManager::default()), config);
+        StreamableHttpService::new(move || Ok(reference.clone()), Arc::new(NeverSessionManager::default()), config);
     Router::new().nest_service("/mcp", service)
 }
 
-/// Rounds in turn, so that what else the machine does meets both.
-pub(crate) async fn over_http(ours: &Router, bare: &Router, tool: &str, arguments: &Value) {
-    let (ours, bare) = (serve(ours.clone()).await, serve(bare.clone()).await);
-    let (mut of_ours, mut of_bare) = (Vec::new(), Vec::new());
+/// Measures both services in alternating rounds, so that other load of the machine affects both.
+pub(crate) async fn measure_over_http(service: &Router, reference: &Router, tool: &str, arguments: &Value) {
+    let (service, reference) = (serve(service.clone()).await, serve(reference.clone()).await);
+    let (mut rates, mut reference_rates) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        of_ours.push(load(ours, &body(tool, arguments)).await);
-        of_bare.push(load(bare, &body(tool, arguments)).await);
+        rates.push(load(service, &body(tool, arguments)).await);
+        reference_rates.push(load(reference, &body(tool, arguments)).await);
     }
-    let (ours, bare) = (median(of_ours), median(of_bare));
-    let ratio = ours as f64 / bare as f64;
-    println!("{:<44} {ours:>8} {bare:>8} {ratio:>8.2}", name(tool, arguments));
+    let (rate, reference_rate) = (median(rates), median(reference_rates));
+    let ratio = rate as f64 / reference_rate as f64;
+    println!("{:<44} {rate:>8} {reference_rate:>8} {ratio:>8.2}", name(tool, arguments));
 }
 
 fn median(mut values: Vec<u64>) -> u64 {
@@ -81,46 +81,46 @@ async fn serve(service: Router) -> SocketAddr {
     address
 }
 
-/// Calls a second, over some connections that each wait for their answer.
+/// Calls per second over several connections. Each connection sends its next request when it has the response.
 async fn load(address: SocketAddr, body: &str) -> u64 {
     let request = format!(
         "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
          Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    let (done, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let (completed, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let callers: Vec<_> = (0..CONNECTIONS)
-        .map(|_| tokio::spawn(call(address, request.clone(), Arc::clone(&done), Arc::clone(&over))))
+        .map(|_| tokio::spawn(call(address, request.clone(), Arc::clone(&completed), Arc::clone(&stop))))
         .collect();
     tokio::time::sleep(ROUND).await;
-    over.store(true, Ordering::Relaxed);
+    stop.store(true, Ordering::Relaxed);
     for caller in callers {
         caller.await.expect("a caller");
     }
-    done.load(Ordering::Relaxed) / ROUND.as_secs()
+    completed.load(Ordering::Relaxed) / ROUND.as_secs()
 }
 
-async fn call(address: SocketAddr, request: String, done: Arc<AtomicU64>, over: Arc<AtomicBool>) {
+async fn call(address: SocketAddr, request: String, completed: Arc<AtomicU64>, stop: Arc<AtomicBool>) {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.set_nodelay(true).expect("TCP_NODELAY");
     let mut buffer = vec![0; 1 << 20];
-    while !over.load(Ordering::Relaxed) {
+    while !stop.load(Ordering::Relaxed) {
         stream.write_all(request.as_bytes()).await.expect("a request");
-        let (mut read, mut complete) = (0, usize::MAX);
-        while read < complete {
+        let (mut read, mut length) = (0, usize::MAX);
+        while read < length {
             let more = stream.read(&mut buffer[read..]).await.expect("an answer");
             assert!(more > 0, "the answer ends early");
             read += more;
-            if complete == usize::MAX {
-                complete = length(&buffer[..read]).unwrap_or(complete);
+            if length == usize::MAX {
+                length = response_length(&buffer[..read]).unwrap_or(length);
             }
         }
-        done.fetch_add(1, Ordering::Relaxed);
+        completed.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// Of an answer, head and body, once its head is there.
-fn length(answer: &[u8]) -> Option<usize> {
+/// The length of a response, head and body, when its head was received.
+fn response_length(answer: &[u8]) -> Option<usize> {
     let end = answer.windows(4).position(|part| part == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&answer[..end]).expect("a head").to_ascii_lowercase();
     assert!(head.starts_with("http/1.1 200"), "{head}");
