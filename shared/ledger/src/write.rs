@@ -11,6 +11,7 @@ pub mod rollups;
 pub mod scope_log;
 pub mod snapshot_state;
 pub mod snapshot_writer;
+pub mod stored_tags;
 pub mod transaction;
 pub mod transitions;
 pub mod usage_totals;

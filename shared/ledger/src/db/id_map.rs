@@ -1,11 +1,14 @@
 //! Maps by row id.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rustc_hash::FxBuildHasher;
 
 /// A map by row id.
 pub(crate) type HashIdMap<T> = HashMap<i64, T, FxBuildHasher>;
+
+/// A set of row ids.
+pub(crate) type HashIdSet = HashSet<i64, FxBuildHasher>;
 
 /// Numbers by row id. Row ids have few gaps, so a vector takes a tenth of the memory of a hash map.
 #[derive(Default)]

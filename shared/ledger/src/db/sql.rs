@@ -317,7 +317,7 @@ statements! {
 
     // Verify and measure.
     INTEGRITY = "PRAGMA integrity_check(20)";
-    TAG_SET_KEYS = "SELECT id, hash FROM tag_set";
+    TAG_SET_ROWS = "SELECT id, hash, tags FROM tag_set";
     FINDING_SETS = "SELECT id, hash, rules FROM finding_set";
     RESOURCES = "SELECT key, local, account_id, region_id, type_id FROM resource";
     CURRENT_FINDING_SETS = "SELECT key, finding_set_id FROM current WHERE state <> 3";

@@ -160,7 +160,7 @@ impl Verification<'_> {
     }
 
     fn check_tag_sets(&mut self) -> Result<(), LedgerError> {
-        self.inspect_rows(sql::TAG_SET_KEYS, |db, _, row| {
+        self.inspect_rows(sql::TAG_SET_ROWS, |db, _, row| {
             let (id, hash): (i64, i64) = read_pair(row)?;
             let tags = interned::read_tags(db, Some(id), None)?;
             Ok((hash_tag_set(&tags) != hash)

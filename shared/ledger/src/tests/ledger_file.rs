@@ -159,7 +159,7 @@ fn full_scan_statements() -> Vec<&'static str> {
         &["DROP_LINES_BETWEEN", "DROP_BILL_BEFORE"],
         &["TAG_SETS", "TAG_IDS", "COUNTED_TAGS"],
         &[
-            "TAG_SET_KEYS",
+            "TAG_SET_ROWS",
             "FINDING_SETS",
             "RESOURCES",
             "CURRENT_FINDING_SETS",

@@ -217,7 +217,7 @@ const BUDGETS: &[(&str, Budget, &str)] = &[
     ("ADD_INSIGHTS", Fixed(35), "2 {}"),
     ("SNAPSHOT_INSIGHTS", Fixed(15), "2"),
     ("INTEGRITY", Uncounted, ""),
-    ("TAG_SET_KEYS", Fixed(30), ""),
+    ("TAG_SET_ROWS", Fixed(30), ""),
     ("FINDING_SETS", Fixed(25), ""),
     ("RESOURCES", Each(8), ""),
     ("CURRENT_FINDING_SETS", Each(7), ""),

@@ -33,13 +33,13 @@ pub(crate) fn carry_over(state: &mut SnapshotState<'_>) -> Result<(), LedgerErro
 }
 
 fn carry_over_scope(state: &mut SnapshotState<'_>, ids: ScopeIds, row: &ScopeRow) -> Result<(), LedgerError> {
-    let mut recorded: Vec<_> = state.prior.take(ids)?.into_iter().collect();
-    recorded.sort_by_key(|(key, _)| *key);
+    let mut resources = state.prior.take(ids)?;
     let unchanged = state.snapshot.policy_unchanged;
     if !unchanged {
         state.rollups.usage.begin(ids);
     }
-    for (key, recorded) in recorded {
+    for key in resources.keys() {
+        let Some(recorded) = resources.remove(key)? else { continue };
         if unchanged || recorded.state.state == State::Unknown {
             if !unchanged {
                 state.rollups.usage.count(ids, recorded.state.context.usage, Attributable::NotEvaluated)?;
@@ -59,7 +59,7 @@ fn restore_resource(
     state: &SnapshotState<'_>,
     ids: ScopeIds,
     scope: &Scope,
-    recorded: &RecordedResource,
+    recorded: &RecordedResource<'_>,
 ) -> Result<Resource, LedgerError> {
     let before = &recorded.state;
     let tags = match before.tag_set {
@@ -67,7 +67,7 @@ fn restore_resource(
         None => Tags::Untaggable,
     };
     Ok(Resource {
-        arn: build_arn(&recorded.local, scope, state.scopes.partition(ids, scope)?)?,
+        arn: build_arn(recorded.local, scope, state.scopes.partition(ids, scope)?)?,
         created_at: None,
         tags,
         usage: None,

@@ -1,7 +1,7 @@
 //! Stores each distinct text and set once: tags, tag sets, rules, finding sets, relationships, cost drivers.
 //!
-//! A tag set or finding set is found by a 63-bit hash. The stored value is compared when a hash occurs for the first time in a snapshot,
-//! because the ledger would store two sets with the same hash as one.
+//! A new tag set or finding set is found by a 63-bit hash. The stored value is compared, because the ledger would store two sets with
+//! the same hash as one.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -19,14 +19,16 @@ use crate::{
     },
     error::{ErrorContext, LedgerError, Operation},
     model::{findings::Findings, snapshot::Rule},
+    write::stored_tags::StoredTags,
 };
 
 /// Row ids of texts and sets. Each is read from SQLite at most once for a snapshot.
 #[derive(Default)]
 pub(crate) struct Interner {
     tags: HashMap<String, HashMap<String, i64>>,
-    /// By hash.
-    tag_sets: HashIdMap<StoredTagSet>,
+    stored_tags: StoredTags,
+    /// Row ids by hash.
+    tag_sets: HashIdMap<i64>,
     tag_set_hashes: HashIdMap<i64>,
     rules: HashMap<(Code, Severity), HashMap<String, i64>>,
     rules_by_id: HashMap<i64, Rule>,
@@ -38,15 +40,6 @@ pub(crate) struct Interner {
     link_sets: HashMap<Vec<u8>, i64>,
 }
 
-/// A tag set that has a row.
-#[derive(Clone, Copy)]
-enum StoredTagSet {
-    /// Its tags were not compared in this snapshot.
-    Unchecked(i64),
-    /// Its tags are those with this hash.
-    Checked(i64),
-}
-
 /// An interned tag set.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InternedTags {
@@ -56,45 +49,52 @@ pub(crate) struct InternedTags {
 }
 
 impl Interner {
-    /// Loads the hashes of all tag sets. Most of them occur in every snapshot, and one statement is faster than one for each set.
+    /// Loads all tags and tag sets. Most of them occur in every snapshot, and one statement is faster than one for each.
     pub(crate) fn load(db: &Connection) -> Result<Self, LedgerError> {
-        let mut interner = Self::default();
-        let mut statement = prepare(db, sql::TAG_SET_KEYS)?;
-        let pairs = statement
-            .query_map([], |row| Ok((row.get(1)?, StoredTagSet::Unchecked(row.get(0)?))))
-            .context(Operation::ReadTags)?;
-        interner.tag_sets = pairs.collect::<Result<_, _>>().context(Operation::ReadTags)?;
-        Ok(interner)
+        let stored_tags = StoredTags::load(db)?;
+        let tag_sets = stored_tags.set_hashes().map(|(id, hash)| (hash, id)).collect();
+        Ok(Self { stored_tags, tag_sets, ..Self::default() })
     }
 
-    /// The row of a tag set without its Name tag.
-    pub(crate) fn intern_tag_set(&mut self, db: &Connection, tags: &TagSet) -> Result<InternedTags, LedgerError> {
-        let hash = hash_tag_set(tags);
-        let stored = self.tag_sets.get(&hash).copied();
-        if let Some(StoredTagSet::Checked(id)) = stored {
+    /// The row of a tag set without its Name tag. `previous`: the row of the set that the resource had in the previous snapshot.
+    pub(crate) fn intern_tag_set(
+        &mut self,
+        db: &Connection,
+        tags: &TagSet,
+        previous: Option<i64>,
+    ) -> Result<InternedTags, LedgerError> {
+        if let Some(id) = previous
+            && let Some(hash) = self.stored_tags.find_hash(id)
+            && self.stored_tags.has_tags(id, tags)
+        {
             return Ok(InternedTags { id, hash });
         }
-        let blob = self.encode_tags(db, tags)?;
-        let id = match stored {
-            Some(StoredTagSet::Checked(id) | StoredTagSet::Unchecked(id)) => {
-                let stored: Vec<u8> =
-                    prepare(db, sql::TAGS_OF_SET)?.query_row([id], |row| row.get(0)).context(Operation::ReadTags)?;
-                check_same_value("tag sets", hash, &stored, &blob)?;
-                id
+        let hash = hash_tag_set(tags);
+        if let Some(id) = self.tag_sets.get(&hash).copied() {
+            if self.stored_tags.has_tags(id, tags) {
+                return Ok(InternedTags { id, hash });
             }
-            None => prepare(db, sql::ADD_TAG_SET)?.insert(params![hash, blob]).context(Operation::WriteSnapshot)?,
-        };
-        self.tag_sets.insert(hash, StoredTagSet::Checked(id));
+            let given = format!("tag set {id} and {tags:?}");
+            return Err(LedgerError::HashCollision { what: "tag sets", hash, given });
+        }
+        let members = self.intern_tags(db, tags)?;
+        let mut blob = Vec::new();
+        members.iter().for_each(|tag| push_varint(&mut blob, *tag));
+        let id = prepare(db, sql::ADD_TAG_SET)?.insert(params![hash, blob]).context(Operation::WriteSnapshot)?;
+        self.stored_tags.add_set(id, hash, &members);
+        self.tag_sets.insert(hash, id);
         Ok(InternedTags { id, hash })
     }
 
+    /// The row ids of the tags of a stored set whose keys pass the filter.
+    pub(crate) fn find_tags(&self, set: i64, is_included: impl Fn(&str) -> bool) -> Box<[i64]> {
+        self.stored_tags.find_members(set, is_included)
+    }
+
     /// The row ids of the tags, in the order of their keys, without the Name tag.
-    fn encode_tags(&mut self, db: &Connection, tags: &TagSet) -> Result<Vec<u8>, LedgerError> {
-        let mut blob = Vec::new();
-        for (key, value) in tags.iter().filter(|(key, _)| *key != NAME) {
-            push_varint(&mut blob, self.intern_tag(db, key, value)?);
-        }
-        Ok(blob)
+    fn intern_tags(&mut self, db: &Connection, tags: &TagSet) -> Result<Vec<i64>, LedgerError> {
+        let tags = tags.iter().filter(|(key, _)| *key != NAME);
+        tags.map(|(key, value)| self.intern_tag(db, key, value)).collect()
     }
 
     /// The row of one tag.
@@ -111,13 +111,14 @@ impl Interner {
             None => prepare(db, sql::ADD_TAG)?.insert([key, value]).context(Operation::WriteSnapshot)?,
         };
         self.tags.entry(key.to_owned()).or_default().insert(value.to_owned(), id);
+        self.stored_tags.add_tag(id, key, value);
         Ok(id)
     }
 
     /// The hash of a stored tag set, the same in every ledger.
     pub(crate) fn load_tag_set_hash(&mut self, db: &Connection, id: i64) -> Result<i64, LedgerError> {
-        if let Some(hash) = self.tag_set_hashes.get(&id) {
-            return Ok(*hash);
+        if let Some(hash) = self.stored_tags.find_hash(id).or_else(|| self.tag_set_hashes.get(&id).copied()) {
+            return Ok(hash);
         }
         let hash = prepare(db, sql::TAG_SET_HASH)?.query_row([id], |row| row.get(0)).context(Operation::ReadTags)?;
         self.tag_set_hashes.insert(id, hash);

@@ -98,9 +98,7 @@ impl<'p> RollupBuilder<'p> {
         state: State,
     ) -> Result<(), LedgerError> {
         if !self.tag_sets.contains_key(&set) {
-            let keys = self.policy.keys().filter(|key| *key != NAME);
-            let pairs = keys.filter_map(|key| tags.get(key).map(|value| (key, value)));
-            let tags = pairs.map(|(key, value)| self.interner.intern_tag(db, key, value)).collect::<Result<_, _>>()?;
+            let tags = self.interner.find_tags(set, |key| self.policy.keys().any(|policy_key| policy_key == key));
             self.tag_sets.insert(set, TagSetCount { tags, counts: (0, 0) });
         }
         let name = tags.get(NAME).filter(|_| self.policy_has_name);

@@ -69,13 +69,13 @@ pub(crate) fn apply_observation(
     ids: ScopeIds,
     scope: &Scope,
     listed: &ListedResource<'_>,
-    recorded: Option<RecordedResource>,
+    recorded: Option<RecordedResource<'_>>,
 ) -> Result<(), LedgerError> {
     let SnapshotState { snapshot, rollups, pending, scopes, changes, .. } = snapshot_state;
     let ListedResource { key, resource, context } = *listed;
     let local = strip_scope(&resource.arn, scope, scopes.partition(ids, scope)?);
     if let Some(recorded) = &recorded {
-        check_same_arn(key, &recorded.local, local)?;
+        check_same_arn(key, recorded.local, local)?;
     }
     let before = recorded.map(|recorded| recorded.state);
     let mut after = evaluate(snapshot, rollups, scope, resource, before.as_ref())?;
@@ -119,7 +119,8 @@ fn evaluate(
         Tags::Known(tags) => Some(tags),
         Tags::Untaggable => None,
     };
-    let interned = tags.map(|tags| rollups.interner.intern_tag_set(db, tags)).transpose()?;
+    let previous = before.and_then(|before| before.tag_set);
+    let interned = tags.map(|tags| rollups.interner.intern_tag_set(db, tags, previous)).transpose()?;
     let name = tags.and_then(|tags| tags.get(NAME));
     let is_reusable = |before: &&ResourceState| {
         let same_tags = before.tag_set == interned.map(|set| set.id) && before.name.as_deref() == name;

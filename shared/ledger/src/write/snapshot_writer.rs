@@ -124,7 +124,7 @@ impl<'w> SnapshotWriter<'w> {
                 row.gap.get_or_insert_with(|| gap.clone());
             }
             let listed = ListedResource { key, resource, context: self.intern_context(resource)? };
-            apply_observation(&mut self.state, ids, scope, &listed, recorded.remove(&key))?;
+            apply_observation(&mut self.state, ids, scope, &listed, recorded.remove(key)?)?;
         }
         transitions::mark_unseen(
             &self.state.snapshot,
@@ -213,9 +213,7 @@ impl<'w> SnapshotWriter<'w> {
 
     fn end_unrecorded_scopes(&mut self) -> Result<(), LedgerError> {
         for ids in self.state.prior.scopes() {
-            let mut keys: Vec<_> = self.state.prior.take(ids)?.into_keys().collect();
-            keys.sort_unstable();
-            for key in keys {
+            for key in self.state.prior.take(ids)?.keys() {
                 transitions::end(&self.state.snapshot, &mut self.state.changes, ids, key, ChangeKind::LeftScope)?;
             }
             usage_totals::delete(self.state.snapshot.connection(), ids)?;

@@ -181,17 +181,16 @@ pub(crate) fn mark_unseen(
     rollups: &mut RollupBuilder<'_>,
     changes: &mut ChangeLog,
     ids: ScopeIds,
-    unseen: RecordedResources,
+    mut unseen: RecordedResources,
     row: &mut ScopeRow,
 ) -> Result<(), LedgerError> {
     let reason = if row.listed_all { None } else { row.gap.as_ref().map(|gap| gap.reason) };
-    let mut unseen: Vec<_> = unseen.into_iter().collect();
-    unseen.sort_by_key(|(key, _)| *key);
-    for (key, resource) in unseen {
+    for key in unseen.keys() {
         let Some(reason) = reason else {
             end(snapshot, changes, ids, key, ChangeKind::Removed)?;
             continue;
         };
+        let Some(resource) = unseen.remove(key)? else { continue };
         row.stale += 1;
         let before = resource.state;
         let after = EvaluatedState::unevaluated(ResourceState::unknown(reason, Some(&before)));
