@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use tagledger_analysis::prediction::{CONFIDENCE_THRESHOLD, evaluation::ReliabilityReport};
+use tagledger_analysis::prediction::{CONFIDENCE_THRESHOLD, metrics::ReliabilityReport};
 use tagledger_ledger::{EvaluationReport, LedgerReader, TagEvaluation};
 
 use crate::{

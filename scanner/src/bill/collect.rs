@@ -18,7 +18,8 @@ use tagledger_policy::Policy;
 use tracing::info;
 
 use crate::bill::{
-    questions::QuestionPlanner,
+    bill_reader::BillReader,
+    request_budget::RequestBudget,
     shared_cache::{CachedToday, SharedBillCache},
 };
 
@@ -36,14 +37,15 @@ const REFRESH_DAYS: i64 = 30;
 
 /// The months to request. Months that are not recorded with this tag scope come first, newest first. Months that may have
 /// changed follow.
-fn plan_months(recorded: &[RecordedMonth], terms: &str, today: Date) -> Vec<Days> {
+fn plan_months(recorded: &[RecordedMonth], scope_fingerprint: &str, today: Date) -> Vec<Days> {
     let month = |back: i32| {
         let month = Days::of_month(today.first_of_month().saturating_sub(back.months()));
         // The usage of today is billed tomorrow.
         Days { end: month.end.min(today), ..month }
     };
-    let find =
-        |days: &Days| recorded.iter().find(|month| month.days.first == days.first && month.scope_fingerprint == terms);
+    let find = |days: &Days| {
+        recorded.iter().find(|month| month.days.first == days.first && month.scope_fingerprint == scope_fingerprint)
+    };
     let is_fresh = |days: &Days| {
         find(days).is_some_and(|month| {
             let age = number_of(today) - number_of(day_of(month.asked_at));
@@ -69,31 +71,29 @@ pub(crate) async fn collect_bill<C: Cloud>(
 ) -> BillCollection {
     let mut collection = BillCollection { asked_at: now, ..BillCollection::default() };
     let Some(payer) = cloud.payer_account() else { return collection };
-    let (tag_scope, remaining_requests) =
-        (TagScope::from_policy(policy), budget.saturating_sub(recorded.requests_today));
+    let (tag_scope, budget) = (TagScope::from_policy(policy), RequestBudget::new(budget, recorded.requests_today));
     let (payer, scope_fingerprint) = (payer.to_string(), String::new());
-    let mut planner =
-        QuestionPlanner { cloud, tag_scope, payer, scope_fingerprint, remaining_requests, requests: 0, now };
-    collection.tags = planner.read_allocation_tags(recorded).await;
-    planner.scope_fingerprint =
-        planner.tag_scope.fingerprint(&planner.payer, collection.tags.as_ref().unwrap_or(&recorded.tags));
-    let mut cache = CachedToday::new(shared, &planner.payer, &planner.scope_fingerprint, now);
-    let (months, read) = cache.load(plan_months(&recorded.months, &planner.scope_fingerprint, day_of(now))).await;
+    let mut reader = BillReader { cloud, tag_scope, payer, scope_fingerprint, budget, now };
+    collection.tags = reader.read_allocation_tags(recorded).await;
+    reader.scope_fingerprint =
+        reader.tag_scope.fingerprint(&reader.payer, collection.tags.as_ref().unwrap_or(&recorded.tags));
+    let mut cache = CachedToday::new(shared, &reader.payer, &reader.scope_fingerprint, now);
+    let (months, read) = cache.load(plan_months(&recorded.months, &reader.scope_fingerprint, day_of(now))).await;
     collection.months = read;
     let mut months: VecDeque<Days> = months.into();
     // The expiry of a tag value is evaluated on the last day of a month, so each month needs its own questions.
     let mut max_months = if policy.depends_on_date() { 1 } else { MAX_MONTHS };
-    let mut needs = RequestNeeds { questions: planner.tag_scope.max_questions() as u64, per_month: recorded.needs };
+    let mut needs = RequestNeeds { questions: reader.tag_scope.max_questions() as u64, per_month: recorded.needs };
     while !months.is_empty() {
         // The costs of resources are read after the newest months and before older months, because most questions need them.
         if collection.resource_costs.is_none() && !collection.months.is_empty() {
-            collection.resource_costs = planner.collect_resource_costs_if_due(recorded, &collection.months, now).await;
+            collection.resource_costs = reader.collect_resource_costs_if_due(recorded, &collection.months, now).await;
         }
-        let requests_before = planner.requests;
+        let requests_before = reader.budget.sent;
         let max_in_request = if collection.months.is_empty() { FIRST_MONTHS } else { MAX_MONTHS };
         let span =
-            take_consecutive(&months, needs.months_for(planner.remaining_requests).min(max_months).min(max_in_request));
-        let read = if span.is_empty() { Err(CostQueryError::PageLimit) } else { planner.read_months(&span).await };
+            take_consecutive(&months, needs.months_for(reader.budget.remaining).min(max_months).min(max_in_request));
+        let read = if span.is_empty() { Err(CostQueryError::PageLimit) } else { reader.read_months(&span).await };
         match read {
             Ok(read) => {
                 months.drain(..span.len());
@@ -117,17 +117,18 @@ pub(crate) async fn collect_bill<C: Cloud>(
             Err(CostQueryError::PageLimit) => {
                 // The requests for incomplete months are lost. The recorded need prevents the same attempt with a budget that is too
                 // small.
-                let spent = planner.requests - requests_before;
+                let spent = reader.budget.sent - requests_before;
                 needs.per_month = needs.per_month.max((2 * spent).div_ceil(span.len().max(1) as u64));
-                collection.gap = Some(planner.budget_gap(budget, needs.requests_per_month(), months.len(), now));
+                let needs = needs.requests_per_month();
+                collection.gap = Some(reader.budget.exhausted(needs, reader.tag_requests(), months.len(), now));
                 break;
             }
         }
     }
     if collection.resource_costs.is_none() {
-        collection.resource_costs = planner.collect_resource_costs_if_due(recorded, &collection.months, now).await;
+        collection.resource_costs = reader.collect_resource_costs_if_due(recorded, &collection.months, now).await;
     }
-    collection.requests = planner.requests;
+    collection.requests = reader.budget.sent;
     info!(months_n = collection.months.len(), requests_n = collection.requests, "bill read");
     collection
 }
@@ -185,14 +186,14 @@ mod tests {
 
     fn recorded_month(first: Date, end: Date, is_open: bool, asked_at: &str) -> RecordedMonth {
         let open_from = is_open.then_some(first);
-        let terms = "t".to_owned();
+        let scope_fingerprint = "t".to_owned();
         let (payer, policy_digest) = ("111122223333".to_owned(), "d".to_owned());
         let (days, asked_at, metric) = (Days { first, end }, at(asked_at), Metric::NetAmortized);
-        RecordedMonth { days, open_from, asked_at, metric, payer, policy_digest, scope_fingerprint: terms }
+        RecordedMonth { days, open_from, asked_at, metric, payer, policy_digest, scope_fingerprint }
     }
 
-    fn first_days(recorded: &[RecordedMonth], terms: &str, today: Date) -> BTreeSet<String> {
-        plan_months(recorded, terms, today).iter().map(|days| days.first.to_string()).collect()
+    fn first_days(recorded: &[RecordedMonth], scope_fingerprint: &str, today: Date) -> BTreeSet<String> {
+        plan_months(recorded, scope_fingerprint, today).iter().map(|days| days.first.to_string()).collect()
     }
 
     /// Without a recorded bill, the current month and the 13 months before it are requested, newest first. On the first

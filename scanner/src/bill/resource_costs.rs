@@ -12,7 +12,7 @@ use tagledger_ledger::{MonthBill, RecordedBasis, RecordedBill};
 use tagledger_model::epoch_day::{day_of, number_of};
 use tracing::warn;
 
-use crate::bill::questions::QuestionPlanner;
+use crate::bill::bill_reader::BillReader;
 
 /// Days after which the costs of a final month are read again.
 const REFRESH_DAYS: i64 = 7;
@@ -23,7 +23,7 @@ const RETENTION_DAYS: i64 = 30;
 /// Minimum number of requests.
 const MIN_REQUESTS: u64 = 3;
 
-impl<C: Cloud> QuestionPlanner<'_, C> {
+impl<C: Cloud> BillReader<'_, C> {
     /// Reads the costs of resources in the last complete month. None when the recorded costs remain valid. This uses at most half
     /// of the remaining budget, because months have priority.
     pub(crate) async fn collect_resource_costs_if_due(
@@ -38,14 +38,14 @@ impl<C: Cloud> QuestionPlanner<'_, C> {
         let age = |basis: &RecordedBasis| number_of(today) - number_of(day_of(basis.asked_at));
         let refresh_days = if open { 1 } else { REFRESH_DAYS };
         let is_fresh = basis.is_some_and(|basis| basis.days == days && age(basis) < refresh_days);
-        if is_fresh || self.remaining_requests < 2 * MIN_REQUESTS {
+        if is_fresh || self.budget.remaining < 2 * MIN_REQUESTS {
             return None;
         }
-        let reserved = self.remaining_requests - self.remaining_requests / 2;
-        self.remaining_requests /= 2;
+        let reserved = self.budget.remaining - self.budget.remaining / 2;
+        self.budget.remaining /= 2;
         let has_resource_ids = basis.is_some_and(|basis| basis.has_resource_ids && age(basis) < RETENTION_DAYS);
         let costs = self.read_resource_costs(days, today, has_resource_ids).await;
-        self.remaining_requests += reserved;
+        self.budget.remaining += reserved;
         costs
     }
 

@@ -1,4 +1,4 @@
-//! The accounts that a caller may ask about, kept to in every tool.
+//! The accounts that a caller has access to. Every tool restricts its answer to them.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -8,10 +8,10 @@ use tagledger_model::AccountId;
 
 use crate::error::ToolFailure;
 
-/// Accounts that a key is for.
+/// The accounts that a key has access to.
 pub(crate) type Accounts = BTreeSet<AccountId>;
 
-/// Some accounts; all where there is no set.
+/// The accounts that a caller has access to; all accounts when there is no set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct AccountScope(Option<Arc<Accounts>>);
 
@@ -26,44 +26,48 @@ pub(crate) enum AccountRestriction {
     EntireEstate,
 }
 
-/// Arguments of a tool, which each says how it is kept to some accounts. None can be read without ([`crate::auth::account_scope::AccountScope::keep`]).
+/// Arguments of a tool, which each says how it is kept to some accounts. None can be read without ([`crate::auth::account_scope::AccountScope::restrict`]).
 pub(crate) trait AccountBounded: Sized {
     /// How the tool limits its answer.
     const RESTRICTION: AccountRestriction;
 
-    /// Narrows the question to these accounts.
+    /// Restricts the arguments to these accounts. `scope` has the same accounts.
     ///
     /// # Errors
     ///
-    /// When it names another, or is about the estate as a whole.
-    fn bound(&mut self, reach: &AccountScope, accounts: &Accounts) -> Result<(), ToolFailure>;
+    /// When the arguments name another account, or the tool answers only for the entire estate.
+    fn restrict_to(&mut self, scope: &AccountScope, accounts: &Accounts) -> Result<(), ToolFailure>;
 }
 
 impl AccountScope {
-    /// As a caller's key says.
-    pub(crate) fn of(caller: &Principal) -> Self {
+    /// The accounts of a caller.
+    pub(crate) fn from_principal(caller: &Principal) -> Self {
         Self(caller.accounts.clone().map(Arc::new))
     }
 
-    /// Keeps a question to it.
-    pub(crate) fn keep<T: AccountBounded>(&self, mut arguments: T) -> Result<T, ToolFailure> {
+    /// Restricts the arguments of a tool to these accounts.
+    ///
+    /// # Errors
+    ///
+    /// As [`AccountBounded::restrict_to`].
+    pub(crate) fn restrict<T: AccountBounded>(&self, mut arguments: T) -> Result<T, ToolFailure> {
         if let Some(accounts) = &self.0 {
-            arguments.bound(self, accounts)?;
+            arguments.restrict_to(self, accounts)?;
         }
         Ok(arguments)
     }
 
-    /// Whether an account is among them.
-    pub(crate) fn has(&self, account: &AccountId) -> bool {
+    /// Whether the caller has access to an account.
+    pub(crate) fn contains(&self, account: &AccountId) -> bool {
         self.0.as_ref().is_none_or(|accounts| accounts.contains(account))
     }
 
-    /// Whether it is the whole estate.
-    pub(crate) fn is_all(&self) -> bool {
+    /// Whether the caller has access to all accounts.
+    pub(crate) fn is_unrestricted(&self) -> bool {
         self.0.is_none()
     }
 
-    /// What all of it is.
+    /// The filter for the resources of these accounts.
     pub(crate) fn filter(&self) -> Filter {
         Filter { accounts: self.0.iter().flat_map(|accounts| accounts.iter().cloned()).collect(), ..Filter::default() }
     }

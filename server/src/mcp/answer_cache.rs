@@ -69,7 +69,7 @@ impl AnswerCache {
     ) -> Option<CacheKey> {
         let tool = registry::find(&request.name).filter(|tool| tool.source == Source::Snapshot)?;
         // The tool refuses keys for some accounts, and a refusal is not cached.
-        if tool.accounts == AccountRestriction::EntireEstate && !scope.is_all() {
+        if tool.accounts == AccountRestriction::EntireEstate && !scope.is_unrestricted() {
             return None;
         }
         let uncached = |given: &JsonObject| given.contains_key("cursor") || given.contains_key("policy_file");

@@ -85,7 +85,7 @@ fn list_values(
 ) -> Result<Vec<String>, ToolFailure> {
     let list_scopes = |name: fn(&Scope) -> String| -> Result<BTreeSet<String>, ToolFailure> {
         let all = compliance::list_scopes(session, snapshot)?;
-        Ok(all.iter().map(|row| &row.scope).filter(|each| scope.has(&each.account)).map(name).collect())
+        Ok(all.iter().map(|row| &row.scope).filter(|each| scope.contains(&each.account)).map(name).collect())
     };
     let matching = |values: BTreeSet<String>| values.into_iter().filter(|value| value.starts_with(prefix)).collect();
     Ok(match values {

@@ -158,7 +158,7 @@ impl ServerHandler for Mcp {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let read = AuditedRead::begin("resources/read", &request.uri, &context)?;
-        let result = resources::read(&self.state, &request.uri, &AccountScope::of(&read.caller));
+        let result = resources::read(&self.state, &request.uri, &AccountScope::from_principal(&read.caller));
         let outcome = if result.is_ok() { "ok" } else { "error" };
         read.finish(&self.state, outcome, result.as_ref().map_or(0, resources::count_bytes));
         result.map(Into::into)
@@ -203,7 +203,7 @@ impl ServerHandler for Mcp {
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
         let read = AuditedRead::begin("completion/complete", &request.argument.name, &context)?;
-        let completion = completions::complete(&self.state, &request, &AccountScope::of(&read.caller));
+        let completion = completions::complete(&self.state, &request, &AccountScope::from_principal(&read.caller));
         read.finish(&self.state, "ok", completion.values.iter().map(String::len).sum());
         Ok(CompleteResult::new(completion))
     }

@@ -135,13 +135,13 @@ fn read_text(state: &AppState, uri: &str, scope: &AccountScope) -> Result<(Strin
         return Ok((to_json(&answer)?, JSON));
     }
     if uri == POLICY_URI {
-        let arguments = scope.keep(get_tagging_policy::Arguments::default())?;
+        let arguments = scope.restrict(get_tagging_policy::Arguments::default())?;
         return Ok((to_json(&get_tagging_policy::answer(state, arguments)?)?, JSON));
     }
     if let Some(date) = uri.strip_prefix(REPORT_PREFIX) {
         let day = if uri == LATEST_REPORT_URI { None } else { Some(date) };
         let arguments = generate_compliance_report::Arguments::as_markdown(day).map_err(ReadError::NotFound)?;
-        let document = generate_compliance_report::answer(state, scope.keep(arguments)?)?.body.into_document();
+        let document = generate_compliance_report::answer(state, scope.restrict(arguments)?)?.body.into_document();
         return Ok((document, MARKDOWN));
     }
     if let Some(arn) = uri.strip_prefix(RESOURCE_PREFIX) {

@@ -107,7 +107,7 @@ impl ToolCaller {
         arguments: &str,
         mut context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let scope = AccountScope::of(caller);
+        let scope = AccountScope::from_principal(caller);
         let key = AnswerCache::key(&self.state, &request, arguments, &scope);
         context.extensions.insert(scope);
         let cached = match &key {

@@ -53,7 +53,7 @@ impl Tools {
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<check_tag_compliance::Arguments>>,
         Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<check_tag_compliance::Body>>, ToolFailure> {
-        check_tag_compliance::answer(&self.state, scope.keep(arguments)?).map(Json)
+        check_tag_compliance::answer(&self.state, scope.restrict(arguments)?).map(Json)
     }
 
     /// Returns the tags that were added, changed and removed between two snapshots, with examples and monthly cost, for
@@ -68,7 +68,7 @@ impl Tools {
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<detect_tag_drift::Arguments>>,
         Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<detect_tag_drift::Body>>, ToolFailure> {
-        detect_tag_drift::answer(&self.state, scope.keep(arguments)?).map(Json)
+        detect_tag_drift::answer(&self.state, scope.restrict(arguments)?).map(Json)
     }
 
     /// Returns the contribution of each cause to the change of the compliance score between two snapshots. The contributions
@@ -83,7 +83,7 @@ impl Tools {
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<explain_compliance_change::Arguments>>,
         Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<explain_compliance_change::Body>>, ToolFailure> {
-        explain_compliance_change::answer(&self.state, scope.keep(arguments)?).map(Json)
+        explain_compliance_change::answer(&self.state, scope.restrict(arguments)?).map(Json)
     }
 
     /// Returns resources without any user tag or without a required tag, with monthly cost and age, the highest cost first.
@@ -98,7 +98,7 @@ impl Tools {
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<find_untagged_resources::Arguments>>,
         Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<find_untagged_resources::Body>>, ToolFailure> {
-        find_untagged_resources::answer(&self.state, scope.keep(arguments)?).map(Json)
+        find_untagged_resources::answer(&self.state, scope.restrict(arguments)?).map(Json)
     }
 
     /// Returns a report on the entire estate to share: score by count and by cost, changes since last month and their causes,
@@ -113,7 +113,7 @@ impl Tools {
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<generate_compliance_report::Arguments>>,
         Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<model::Body>>, ToolFailure> {
-        generate_compliance_report::answer(&self.state, scope.keep(arguments)?).map(Json)
+        generate_compliance_report::answer(&self.state, scope.restrict(arguments)?).map(Json)
     }
 
     /// Returns the spend that cannot be attributed because required tags are missing or invalid, with all other parts of the
@@ -129,7 +129,7 @@ impl Tools {
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<get_cost_attribution_gap::Arguments>>,
         Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<get_cost_attribution_gap::Body>>, ToolFailure> {
-        get_cost_attribution_gap::answer(&self.state, scope.keep(arguments)?).map(Json)
+        get_cost_attribution_gap::answer(&self.state, scope.restrict(arguments)?).map(Json)
     }
 
     /// Returns compliance over time by day, week or month: score, violations and resources, violations opened, reopened and
@@ -145,7 +145,7 @@ impl Tools {
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<request::Arguments>>,
         Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<get_violation_history::Body>>, ToolFailure> {
-        get_violation_history::answer(&self.state, scope.keep(arguments)?).map(Json)
+        get_violation_history::answer(&self.state, scope.restrict(arguments)?).map(Json)
     }
 
     /// Returns the current tagging policy, or that of an earlier day: required and optional tags, allowed values, patterns,
@@ -160,7 +160,7 @@ impl Tools {
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<get_tagging_policy::Arguments>>,
         Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<get_tagging_policy::Reply>, ToolFailure> {
-        get_tagging_policy::answer(&self.state, scope.keep(arguments)?).map(Json)
+        get_tagging_policy::answer(&self.state, scope.restrict(arguments)?).map(Json)
     }
 
     /// Returns the smallest number of tag changes that reaches a compliance score: resources, values with a measured
@@ -176,7 +176,7 @@ impl Tools {
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<plan_fixes::Arguments>>,
         Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<plan_fixes::Body>>, ToolFailure> {
-        plan_fixes::answer(&self.state, scope.keep(arguments)?).map(Json)
+        plan_fixes::answer(&self.state, scope.restrict(arguments)?).map(Json)
     }
 
     /// Returns the effect of a draft policy on the estate: the new score by count and by cost, the resources that would newly
@@ -191,7 +191,7 @@ impl Tools {
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<simulate_policy::Arguments>>,
         Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<simulate_policy::Body>>, ToolFailure> {
-        simulate_policy::answer(&self.state, scope.keep(arguments)?).map(Json)
+        simulate_policy::answer(&self.state, scope.restrict(arguments)?).map(Json)
     }
 
     /// Returns suggested values for the missing and invalid required tags of one resource, each with a confidence that was
@@ -207,7 +207,7 @@ impl Tools {
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<suggest_tags::Arguments>>,
         Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<suggest_tags::Body>>, ToolFailure> {
-        suggest_tags::answer(&self.state, scope.keep(arguments)?).await.map(Json)
+        suggest_tags::answer(&self.state, scope.restrict(arguments)?).await.map(Json)
     }
 
     /// Returns suggested values for the missing and invalid required tags of many resources, the highest cost first, each
@@ -222,7 +222,7 @@ impl Tools {
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<suggest_tags_bulk::Arguments>>,
         Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<suggest_tags_bulk::Body>>, ToolFailure> {
-        suggest_tags_bulk::answer(&self.state, scope.keep(arguments)?).map(Json)
+        suggest_tags_bulk::answer(&self.state, scope.restrict(arguments)?).map(Json)
     }
 
     /// Returns whether the given resources comply with the current policy, by their current tags in AWS: violations with the
@@ -238,6 +238,6 @@ impl Tools {
         Parameters(StrictArguments(arguments)): Parameters<StrictArguments<validate_resource_tags::Arguments>>,
         Extension(scope): Extension<AccountScope>,
     ) -> Result<Json<Answer<validate_resource_tags::Body>>, ToolFailure> {
-        validate_resource_tags::answer(&self.state, scope.keep(arguments)?).await.map(Json)
+        validate_resource_tags::answer(&self.state, scope.restrict(arguments)?).await.map(Json)
     }
 }

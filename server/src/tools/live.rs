@@ -1,5 +1,4 @@
 //! Tools that look up resources in AWS.
 
-pub(crate) mod resource_locator;
 pub(crate) mod validate_resource_tags;
 pub(crate) mod validation_result;

@@ -9,9 +9,9 @@
 //! The ledger crate stores the counts and the model.
 
 pub mod counts;
-pub mod evaluation;
 pub mod features;
 pub(crate) mod fit;
+pub mod metrics;
 pub mod missingness;
 pub(crate) mod model;
 pub(crate) mod tokenize;

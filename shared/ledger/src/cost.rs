@@ -1,6 +1,6 @@
 //! Recorded bills and the costs of resources.
 
-pub mod attribution_verdicts;
+pub mod attribution_evaluator;
 pub mod bill_as_of;
 pub mod bill_lines_index;
 pub mod bill_query;

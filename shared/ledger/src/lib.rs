@@ -36,7 +36,7 @@ pub use crate::{
     file_format::SCHEMA_VERSION,
     index::missing_tags_by_cost::{AgeAndCostFilter, MissingTagTotals},
     learn::{
-        evaluate::{Baselines, EvaluationReport, TagEvaluation},
+        cross_validation::{Baselines, EvaluationReport, TagEvaluation},
         predict::{Prediction, TargetContext, TargetResource, TrainedModel},
         train::TrainReport,
     },

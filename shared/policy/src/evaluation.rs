@@ -12,8 +12,8 @@ use tagledger_model::{
 use crate::{
     evaluation::key_index::{DuplicateKey, KeyIndex},
     policy::Policy,
+    results::{Code, Evaluation, Finding, Severity, State, Subject},
     rule::TagRule,
-    verdict::{Code, Evaluation, Finding, Severity, State, Subject},
 };
 
 /// The number of tags from which `TAG_LIMIT_NEAR` is reported: nine tenths of the AWS limit.

@@ -29,15 +29,15 @@ mod lint;
 mod parse;
 mod pattern;
 mod policy;
+mod results;
 mod rule;
 mod similarity;
 #[cfg(test)]
 mod tests;
-mod verdict;
 
 pub use crate::{
     error::{PolicyError, PolicyErrors},
     policy::Policy,
+    results::{Code, Evaluation, Finding, Severity, State, Subject, UnknownName, ViolationType},
     rule::{Exemption, NamingRules, TagRule, ValueType},
-    verdict::{Code, Evaluation, Finding, Severity, State, Subject, UnknownName, ViolationType},
 };

@@ -7,8 +7,8 @@ use tagledger_model::{Arn, ResourceType};
 
 use crate::{
     pattern::Pattern,
+    results::Code,
     similarity::{form_hash, normal_form},
-    verdict::Code,
 };
 
 /// A set of resource types, with one bit for each type.

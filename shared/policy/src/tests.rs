@@ -14,7 +14,7 @@ use tagledger_model::{
 
 use crate::{
     policy::Policy,
-    verdict::{Evaluation, Finding, Severity, State, Subject},
+    results::{Evaluation, Finding, Severity, State, Subject},
 };
 
 const TODAY: Date = date(2026, 6, 15);

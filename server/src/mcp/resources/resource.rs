@@ -52,7 +52,7 @@ pub(crate) fn answer(
     account_scope: &AccountScope,
 ) -> Result<Option<Answer<McpResource>>, ToolFailure> {
     let found = resource_by_arn::find_resources(view, snapshot, std::slice::from_ref(arn))?;
-    let Some(row) = found.into_iter().find(|row| account_scope.has(&row.scope.account)) else { return Ok(None) };
+    let Some(row) = found.into_iter().find(|row| account_scope.contains(&row.scope.account)) else { return Ok(None) };
     let filter = Filter {
         types: vec![row.scope.resource_type],
         regions: vec![row.scope.region.clone()],

@@ -73,7 +73,7 @@ macro_rules! limit_accounts {
             const RESTRICTION: $crate::auth::account_scope::AccountRestriction =
                 $crate::auth::account_scope::AccountRestriction::$kind;
 
-            fn bound(
+            fn restrict_to(
                 &mut self,
                 $scope: &$crate::auth::account_scope::AccountScope,
                 $accounts: &$crate::auth::account_scope::Accounts,

@@ -22,11 +22,9 @@ use crate::{
         common::{
             account_filter::limit_accounts,
             envelope::{Answer, AsOf, Coverage, PolicyUsed},
-        },
-        live::{
             resource_locator::{LedgerMatch, LookupRequest},
-            validation_result::{Problem, ValidationResult},
         },
+        live::validation_result::{Problem, ValidationResult},
     },
 };
 

@@ -222,7 +222,7 @@ fn body(policy: &Policy, judged_newest_snapshot: Option<bool>, scope: &AccountSc
 /// Whether the caller may see an exemption. A caller with a limited set of accounts sees only those that name one of these.
 fn is_visible(exemption: &Exemption, scope: &AccountScope) -> bool {
     let account = exemption.resource_arn.split(':').nth(4).and_then(|account| account.parse().ok());
-    scope.is_all() || account.is_some_and(|account| scope.has(&account))
+    scope.is_unrestricted() || account.is_some_and(|account| scope.contains(&account))
 }
 
 impl Tag {

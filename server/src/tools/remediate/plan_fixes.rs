@@ -145,7 +145,7 @@ impl ResolvedRequest {
         let in_range = usize::try_from(limit).ok().filter(|_| (1..=MAX_RESOURCES).contains(&limit));
         let limit = in_range.ok_or_else(|| caller(format!("`limit` must be 1 to {MAX_RESOURCES}")))?;
         let filters = arguments.filters.clone().unwrap_or_default();
-        let all_accounts = filters.scope.is_all();
+        let all_accounts = filters.scope.is_unrestricted();
         let filter = filters.filter(require_non_empty("resource_types", arguments.resource_types.clone())?);
         Ok(Self { target, min_confidence, limit, filter, all_accounts })
     }

@@ -23,12 +23,10 @@ use crate::{
         common::{
             account_filter::limit_accounts,
             envelope::{Answer, AsOf, Coverage, PolicyUsed},
+            resource_locator::{LedgerMatch, LookupRequest},
             suggestions::{Abstained, PredictedValue, Suggestion, SuggestionEngine},
         },
-        live::{
-            resource_locator::{LedgerMatch, LookupRequest},
-            validation_result::{Problem, has_unknown_tags},
-        },
+        live::validation_result::{Problem, has_unknown_tags},
     },
     untrusted_text::escape,
 };
@@ -178,7 +176,7 @@ fn suggest(
         trained_by: &trained_by,
         model: predict::load_model(session, latest)?,
         on,
-        all: ledger_match.account_scope.is_all(),
+        all: ledger_match.account_scope.is_unrestricted(),
     };
     let PredictedValue { suggestions, abstained } = engine.suggest(&target, None)?;
     let mut notes = ledger_match.notes.clone();

@@ -137,7 +137,7 @@ pub(crate) fn answer(app: &AppState, arguments: Arguments) -> Result<Answer<Body
         )));
     }
     let filters = arguments.filters.clone().unwrap_or_default();
-    let all = filters.scope.is_all();
+    let all = filters.scope.is_unrestricted();
     let filter = filters.filter(require_non_empty("resource_types", arguments.resource_types.clone())?);
     app.read_snapshot(page.select_snapshot(arguments.as_of), |session, snapshot| {
         check_coverage(session, &snapshot, &filter)?;

@@ -12,7 +12,7 @@ use tagledger_cost::{Amount, monthly_units, resource_types_of};
 use tagledger_model::{ResourceType, resource_types::spec::UsageUnit};
 
 use crate::{
-    cost::attribution_verdicts::{Verdict, Verdicts},
+    cost::attribution_evaluator::{AttributionEvaluator, StateAndFindings},
     db::{
         bill_tables::read_basis,
         dimensions::Dimensions,
@@ -132,7 +132,7 @@ impl ResourceCostModel {
         &self,
         db: &Connection,
         dimensions: &Dimensions,
-        verdicts: &mut Verdicts<'_>,
+        verdicts: &mut AttributionEvaluator<'_>,
     ) -> Result<Vec<ScopeSpend>, LedgerError> {
         let mut sums: BTreeMap<ScopeIds, CurrentTagSpend> = BTreeMap::new();
         for UsageRow { ids, driver, attributable, quantity } in load_usage(db)? {
@@ -157,7 +157,7 @@ impl ResourceCostModel {
         &self,
         db: &Connection,
         dimensions: &Dimensions,
-        verdicts: &mut Verdicts<'_>,
+        verdicts: &mut AttributionEvaluator<'_>,
     ) -> Result<Option<RemediatedSpend>, LedgerError> {
         let Some(basis) = &self.basis else { return Ok(None) };
         let end = TimeZone::UTC.to_timestamp(basis.days.end.at(0, 0, 0, 0)).unwrap_or(Timestamp::MAX);
@@ -190,7 +190,7 @@ impl ResourceCostModel {
     }
 }
 
-type RemediatedSpendColumns = (ScopeIds, Option<UsageIds>, Option<i64>, [Verdict; 2]);
+type RemediatedSpendColumns = (ScopeIds, Option<UsageIds>, Option<i64>, [StateAndFindings; 2]);
 
 fn read_remediated_columns(row: &Row<'_>) -> rusqlite::Result<RemediatedSpendColumns> {
     let usage = read_usage(row, 3)?;

@@ -126,7 +126,7 @@ impl EvaluatedState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChangeKind {
     Tags = 1,
-    Verdict = 2,
+    StateAndFindings = 2,
     Lost = 3,
     Regained = 4,
     Removed = 5,
@@ -142,7 +142,7 @@ impl ChangeKind {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Tags => "tags",
-            Self::Verdict => "verdict",
+            Self::StateAndFindings => "verdict",
             Self::Lost => "lost",
             Self::Regained => "regained",
             Self::Removed => "removed",
@@ -156,7 +156,7 @@ impl ChangeKind {
         match (before.state, new.state) {
             (_, State::Unknown) => Self::Lost,
             (State::Unknown, _) if before.tag_set.is_none() || before.same_tags(new) => Self::Regained,
-            _ if before.same_tags(new) => Self::Verdict,
+            _ if before.same_tags(new) => Self::StateAndFindings,
             _ => Self::Tags,
         }
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use rusqlite::{Connection, Row};
 
 use crate::{
-    cost::attribution_verdicts::Verdicts,
+    cost::attribution_evaluator::AttributionEvaluator,
     db::{
         checksum_file::{self, ChecksumState},
         columns::{read_counts, read_snapshot, with_times},
@@ -213,7 +213,7 @@ impl Verification<'_> {
     fn check_usage(&mut self) -> Result<(), LedgerError> {
         let Some(newest) = query_all(self.db, sql::SNAPSHOTS, read_snapshot)?.pop() else { return Ok(()) };
         let policy = load_policy(self.db, &newest.0.policy_digest)?;
-        let mut verdicts = Verdicts::new(&policy);
+        let mut verdicts = AttributionEvaluator::new(&policy);
         let columns = |row: &Row<'_>| {
             let verdict: (i64, Option<i64>) = (row.get(4)?, row.get(5)?);
             Ok((

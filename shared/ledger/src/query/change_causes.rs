@@ -61,7 +61,7 @@ struct CauseClassifier<'s> {
 }
 
 /// Whether a resource is compliant; none when it is not evaluated.
-type Verdict = Option<bool>;
+type StateAndFindings = Option<bool>;
 
 impl<'s> CauseClassifier<'s> {
     fn new(session: &'s ReadSession<'s>, earlier: &Snapshot, later: &Snapshot) -> Result<Self, LedgerError> {
@@ -97,7 +97,7 @@ impl<'s> CauseClassifier<'s> {
         &self,
         change: &ResourceChange,
         mut tags: impl Iterator<Item = &'t TagChange>,
-    ) -> Result<Vec<(Cause, Verdict, Verdict)>, LedgerError> {
+    ) -> Result<Vec<(Cause, StateAndFindings, StateAndFindings)>, LedgerError> {
         let (before, after) = (change.before.as_ref().and_then(verdict), change.after.as_ref().and_then(verdict));
         let [complete_before, complete_after] =
             self.complete_scopes.each_ref().map(|scopes| scopes.contains_resource(change));
@@ -123,7 +123,7 @@ impl<'s> CauseClassifier<'s> {
     }
 
     /// The verdict of the later policy on the earlier tags.
-    fn evaluate(&self, change: &ResourceChange, tags: &TagSet) -> Result<Verdict, LedgerError> {
+    fn evaluate(&self, change: &ResourceChange, tags: &TagSet) -> Result<StateAndFindings, LedgerError> {
         let arn = snapshot_diff::resolve_arn(self.session, change)?;
         let tags = Tags::Known(tags.clone());
         let subject = Subject { resource_type: change.scope.resource_type, arn: &arn, tags: &tags };
@@ -131,11 +131,11 @@ impl<'s> CauseClassifier<'s> {
     }
 }
 
-fn verdict(side: &ResourceVersion) -> Verdict {
+fn verdict(side: &ResourceVersion) -> StateAndFindings {
     compliant(side.state)
 }
 
-fn compliant(state: State) -> Verdict {
+fn compliant(state: State) -> StateAndFindings {
     match state {
         State::Compliant => Some(true),
         State::NonCompliant => Some(false),
@@ -143,7 +143,7 @@ fn compliant(state: State) -> Verdict {
     }
 }
 
-fn count(counts: &mut Counts, verdict: Verdict, by: i64) {
+fn count(counts: &mut Counts, verdict: StateAndFindings, by: i64) {
     match verdict {
         Some(true) => counts.compliant += by,
         Some(false) => counts.non_compliant += by,

@@ -12,7 +12,7 @@ use tagledger_model::epoch_day::day_numbered;
 
 use crate::{
     cost::{
-        attribution_verdicts::Verdicts,
+        attribution_evaluator::AttributionEvaluator,
         bill_query::{self, find_default_month},
         resource_cost,
     },
@@ -67,7 +67,7 @@ pub fn sum_current_spend(
 
 fn load_current_spend(session: &ReadSession<'_>, newest: &Snapshot) -> Result<CurrentSpend, LedgerError> {
     let (model, policy) = (resource_cost::load_model(session, newest)?, session.policy(newest)?);
-    let mut verdicts = Verdicts::new(&policy);
+    let mut verdicts = AttributionEvaluator::new(&policy);
     let scopes = model.current_spend(session.db(), session.dimensions(), &mut verdicts)?;
     let remediated = model.remediated_spend(session.db(), session.dimensions(), &mut verdicts)?;
     Ok(CurrentSpend { scopes, remediated })

@@ -10,7 +10,7 @@ mod predictions;
 mod tests {
     use tagledger_analysis::prediction::{
         CONFIDENCE_THRESHOLD,
-        evaluation::{ReliabilityReport, evaluate_predictions, wilson_lower_bound},
+        metrics::{ReliabilityReport, evaluate_predictions, wilson_lower_bound},
     };
 
     use crate::{

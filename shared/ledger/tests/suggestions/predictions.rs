@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::{Timestamp, civil::Date};
-use tagledger_analysis::prediction::{CONFIDENCE_THRESHOLD, evaluation::GradedPrediction};
+use tagledger_analysis::prediction::{CONFIDENCE_THRESHOLD, metrics::GradedPrediction};
 use tagledger_ledger::{EvaluationReport, LedgerReader, LedgerWriter, SnapshotHeader, learn::predict};
 use tagledger_model::{
     account::Account,

@@ -6,8 +6,8 @@ use tagledger_model::inventory::TagSet;
 
 use crate::{
     policy::Policy,
+    results::Code,
     similarity::{Similarity, ascii_normal_form, compare_keys, equals_ignoring_case, form_hash, normal_form},
-    verdict::Code,
 };
 
 /// The unusual tags of a resource. Each list is in the order of the keys.

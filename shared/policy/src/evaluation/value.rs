@@ -6,9 +6,9 @@ use jiff::civil::Date;
 
 use crate::{
     date,
+    results::Code,
     rule::{TagRule, ValueType},
     similarity::{equals_ignoring_case, within_one_edit},
-    verdict::Code,
 };
 
 /// Values that mean that the tag is not filled in.

@@ -14,9 +14,9 @@ use crate::{
         draft::{PolicyDraft, TagDraft},
         json::{Position, Spanned, SpannedReader},
     },
+    results::Code,
     rule::{NamingRules, ValueType},
     similarity::normal_form,
-    verdict::Code,
 };
 
 pub(crate) fn check_draft(reader: &mut SpannedReader<'_>, draft: &PolicyDraft) {

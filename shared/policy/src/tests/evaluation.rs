@@ -7,8 +7,8 @@ use tagledger_model::{
 };
 
 use crate::{
+    results::{Code, Severity, State, Subject},
     tests::{TODAY, bucket, check, evaluate_on, policy_of, short, tags_of},
-    verdict::{Code, Severity, State, Subject},
 };
 
 const COST_CENTER: &str = r#""required_tags": [{"name": "CostCenter"}]"#;

@@ -1,4 +1,4 @@
-use crate::verdict::{Code, Severity, State, ViolationType};
+use crate::results::{Code, Severity, State, ViolationType};
 
 /// The complete contract: a code never changes its name or its violation type.
 const CODES: &str = "\

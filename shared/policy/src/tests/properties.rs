@@ -5,8 +5,8 @@ use tagledger_model::inventory::{TagSet, Tags};
 
 use crate::{
     policy::Policy,
+    results::State,
     tests::{TODAY, bucket, evaluate_on, policy_of},
-    verdict::State,
 };
 
 /// Keys that equal, resemble or differ from those of [`RULES`], and arbitrary keys.

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A state and the number of its error set.
-pub(crate) type Verdict = (State, u32);
+pub(crate) type StateAndFindings = (State, u32);
 
 /// A draft policy with the tags of the ledger that it names.
 pub(crate) struct DraftPolicy<'p> {
@@ -39,7 +39,7 @@ pub(crate) struct DraftPolicy<'p> {
 /// Evaluates resources by a draft and caches the verdicts.
 pub(crate) struct PolicyEvaluator<'d> {
     draft: &'d DraftPolicy<'d>,
-    verdicts: HashMap<(u32, i64), Verdict, FxBuildHasher>,
+    verdicts: HashMap<(u32, i64), StateAndFindings, FxBuildHasher>,
     pub(crate) errors: ErrorSets,
 }
 
@@ -194,7 +194,7 @@ impl<'d> PolicyEvaluator<'d> {
         set: Option<i64>,
         name: Option<&str>,
         arn: &Arn,
-    ) -> Verdict {
+    ) -> StateAndFindings {
         // A resource without a tag set cannot carry tags.
         let Some(tag_list) = set.and_then(|set| self.draft.by_set.get(set)) else {
             return (State::NotApplicable, NO_ERRORS);

@@ -76,7 +76,7 @@ impl LedgerMatch {
         let arns: Vec<Arn> = named.iter().flatten().map(|named| named.arn.clone()).collect();
         let rows = resource_by_arn::find_resources(session, &snapshot, &arns)?
             .into_iter()
-            .filter(|row| account_scope.has(&row.scope.account));
+            .filter(|row| account_scope.contains(&row.scope.account));
         let rows = rows.map(|row| (row.arn.clone(), row)).collect();
         Ok(Self { snapshot, policy, accounts, account_scope: account_scope.clone(), regions, rows, notes })
     }
@@ -122,7 +122,7 @@ impl LedgerMatch {
             return self.resolve_bucket(named, located);
         };
         match self.accounts.get(&account) {
-            _ if !self.account_scope.has(&account) => {
+            _ if !self.account_scope.contains(&account) => {
                 LookupRequest::Refused(Some(named), Problem::account_not_allowed())
             }
             None => LookupRequest::Refused(Some(named), Problem::account_not_scanned()),
@@ -146,7 +146,7 @@ impl LedgerMatch {
         }
         match located.as_ref().map(|located| located.get(&named.arn)) {
             // The account of the bucket would reveal that the bucket exists.
-            Ok(Some(scope)) if !self.account_scope.has(&scope.account) => {
+            Ok(Some(scope)) if !self.account_scope.contains(&scope.account) => {
                 LookupRequest::Refused(Some(named), Problem::unknown_bucket_account())
             }
             Ok(Some(scope)) => LookupRequest::Reachable(scope.clone(), named.arn),
@@ -155,7 +155,7 @@ impl LedgerMatch {
                 LookupRequest::Refused(Some(named), Problem::unknown_bucket_account())
             }
             Ok(None) => LookupRequest::NotFound(named),
-            Err(_) if !self.account_scope.is_all() => {
+            Err(_) if !self.account_scope.is_unrestricted() => {
                 LookupRequest::Refused(Some(named), Problem::unknown_bucket_account())
             }
             Err(gap) => LookupRequest::Refused(Some(named), Problem::from_gap(gap)),

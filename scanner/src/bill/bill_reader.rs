@@ -1,4 +1,4 @@
-//! The questions of a scan to Cost Explorer, and the bill lines of their answers.
+//! Sends the questions of a scan to Cost Explorer, and converts the responses to bill lines.
 
 use std::collections::BTreeMap;
 
@@ -8,47 +8,44 @@ use tagledger_cost::{
     AllocationTag, Amount, BillQuestion, BilledServices, ChargeCategory, CostQueryError, CostQueryResponse, Days,
     Dimension, InvalidValues, Metric, TagScope, charge_category,
 };
-use tagledger_ledger::{BillGap, BillLine, BillPart, MonthBill, RecordedBill};
+use tagledger_ledger::{BillLine, BillPart, MonthBill, RecordedBill};
 use tagledger_model::inventory::{Gap, GapReason};
 
+use crate::bill::request_budget::RequestBudget;
+
 /// Sends the questions of a scan within the request budget.
-pub(crate) struct QuestionPlanner<'a, C> {
+pub(crate) struct BillReader<'a, C> {
     pub(crate) cloud: &'a C,
     pub(crate) tag_scope: TagScope<'a>,
     pub(crate) payer: String,
     /// The fingerprint of the tag scope.
     pub(crate) scope_fingerprint: String,
-    /// Requests that remain in the budget of the day.
-    pub(crate) remaining_requests: u64,
-    /// Requests that were sent.
-    pub(crate) requests: u64,
+    pub(crate) budget: RequestBudget,
     /// The clock of the scan.
     pub(crate) now: Timestamp,
 }
 
-impl<C: Cloud> QuestionPlanner<'_, C> {
+impl<C: Cloud> BillReader<'_, C> {
     /// Reads which required keys are cost allocation tags, once a day. None when the recorded tags remain valid.
     pub(crate) async fn read_allocation_tags(&mut self, recorded: &RecordedBill) -> Option<Vec<AllocationTag>> {
         let keys: Vec<String> = self.tag_scope.keys().map(str::to_owned).collect();
-        if keys.is_empty() || self.remaining_requests == 0 || recorded.requests_today > 0 {
+        if keys.is_empty() || self.budget.remaining == 0 || recorded.requests_today > 0 {
             return None;
         }
-        let requests = self.tag_requests();
-        self.remaining_requests = self.remaining_requests.saturating_sub(requests);
-        self.requests += requests;
+        self.budget.record(self.tag_requests());
         // A member account has no access. The recorded tags remain, because other tags would cause all months to be requested
         // again.
         self.cloud.list_allocation_tags(&keys).await.ok()
     }
 
     /// Number of requests that reading the allocation tags takes.
-    fn tag_requests(&self) -> u64 {
+    pub(crate) fn tag_requests(&self) -> u64 {
         (self.tag_scope.keys().count() as u64).div_ceil(100)
     }
 
     /// Reads consecutive months, newest first, with one set of questions.
     pub(crate) async fn read_months(&mut self, span: &[Days]) -> Result<Vec<MonthBill>, CostQueryError> {
-        let requests_before = self.requests;
+        let requests_before = self.budget.sent;
         let (Some(newest), Some(oldest)) = (span.first(), span.last()) else { return Ok(Vec::new()) };
         let days = Days { first: oldest.first, end: newest.end };
         let mut sums = Sums::default();
@@ -69,7 +66,7 @@ impl<C: Cloud> QuestionPlanner<'_, C> {
             sums.add(part, self.send_question(&question).await?)?;
         }
         let metric = sums.metric.unwrap_or(Metric::NetAmortized);
-        let requests = (self.requests - requests_before).div_ceil(span.len() as u64);
+        let requests = (self.budget.sent - requests_before).div_ceil(span.len() as u64);
         let lines = sums.into_lines();
         let month = |days: &Days| {
             let within = |day: &Date| *day >= days.first && *day < days.end;
@@ -89,9 +86,8 @@ impl<C: Cloud> QuestionPlanner<'_, C> {
 
     /// Sends one question.
     pub(crate) async fn send_question(&mut self, question: &BillQuestion) -> Result<CostQueryResponse, CostQueryError> {
-        let result = self.cloud.query_costs(question, self.remaining_requests).await;
-        self.remaining_requests = self.remaining_requests.saturating_sub(result.requests);
-        self.requests += result.requests;
+        let result = self.cloud.query_costs(question, self.budget.remaining).await;
+        self.budget.record(result.requests);
         let response = result.response?;
         if !response.has_exact_sums() {
             let message = "the amounts of the response add up to more than an amount can hold".to_owned();
@@ -122,25 +118,6 @@ impl<C: Cloud> QuestionPlanner<'_, C> {
             }
         }
         Ok(())
-    }
-
-    /// Creates the gap for an exhausted request budget.
-    pub(crate) fn budget_gap(&self, budget: u64, needs: u64, months: usize, now: Timestamp) -> BillGap {
-        let minimum = needs + self.tag_requests();
-        let message = if budget < minimum {
-            format!(
-                "a month of this bill takes at least {needs} requests, and the budget of a day is {budget}; increase \
-                 TAGLEDGER_COST_REQUEST_BUDGET to {minimum} or more"
-            )
-        } else {
-            let remaining = self.remaining_requests;
-            format!(
-                "{months} months are not read yet; {remaining} requests of the daily budget of {budget} remain, and the scans of the \
-                 next days continue"
-            )
-        };
-        let (reason, operation) = ("budget".to_owned(), "ce:GetCostAndUsage".to_owned());
-        BillGap { asked_at: now, reason, operation, message, needs }
     }
 }
 

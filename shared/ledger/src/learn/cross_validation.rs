@@ -4,8 +4,8 @@ use serde::Serialize;
 use tagledger_analysis::prediction::{
     self, Model, Source,
     counts::{FOLDS, LeaveOut},
-    evaluation::{GradedPrediction, ReliabilityReport, evaluate_predictions},
     features,
+    metrics::{GradedPrediction, ReliabilityReport, evaluate_predictions},
 };
 
 use crate::{

@@ -12,15 +12,15 @@ use crate::{
 };
 
 /// The number of a state, and the row id of a finding set.
-pub(crate) type Verdict = (i64, Option<i64>);
+pub(crate) type StateAndFindings = (i64, Option<i64>);
 
 /// Decides for each verdict whether spend is attributable, and caches the result. Each finding set is read once.
-pub(crate) struct Verdicts<'p> {
+pub(crate) struct AttributionEvaluator<'p> {
     pub(crate) policy: &'p Policy,
-    cache: HashMap<Verdict, Attributable>,
+    cache: HashMap<StateAndFindings, Attributable>,
 }
 
-impl<'p> Verdicts<'p> {
+impl<'p> AttributionEvaluator<'p> {
     pub(crate) fn new(policy: &'p Policy) -> Self {
         Self { policy, cache: HashMap::new() }
     }
