@@ -210,7 +210,7 @@ fn scan_trace_has_span_per_list() {
     assert_eq!((&instances["cloud.region"], &instances["tagledger.resources"]), (&json!("us-east-1"), &json!(20)));
     let refused = attributes_as_json(&named(&spans, "list rds:db")[0].attributes);
     assert_eq!((&refused["error.type"], &refused["rpc.method"]), (&json!("denied"), &json!("rds:DescribeDBInstances")));
-    assert_eq!(named(&spans, "survey").len(), 1);
+    assert_eq!(named(&spans, "discover_scopes").len(), 1);
 }
 
 /// A collector that fails, hangs or is unreachable delays neither scans nor answers beyond 15 seconds. Invalid settings

@@ -74,13 +74,13 @@ impl AppState {
     /// Enables lookups of resources in AWS.
     #[must_use]
     pub fn with_lookup(self, cloud: Arc<dyn Lookup>) -> Self {
-        Self { lookup: self.lookup.through(cloud), ..self }
+        Self { lookup: self.lookup.with_cloud(cloud), ..self }
     }
 
     /// Shares answers and lookups with other servers through Redis.
     #[must_use]
     pub fn with_redis_cache(self, cache: Arc<RedisCache>) -> Self {
-        Self { lookup: self.lookup.sharing(Arc::clone(&cache)), redis_cache: Some(cache), ..self }
+        Self { lookup: self.lookup.with_redis(Arc::clone(&cache)), redis_cache: Some(cache), ..self }
     }
 
     /// Records every call in the audit log.
@@ -175,8 +175,12 @@ impl AppState {
     }
 
     /// Reads the current state of resources from AWS until the deadline `until`. The result has an entry for every resource.
-    pub(crate) async fn lookup_resources(&self, targets: &[(Scope, Arn)], until: Instant) -> HashMap<Arn, Observation> {
-        self.lookup.look(targets, until, self.clock, self.snapshot_key()).await
+    pub(crate) async fn lookup_resources(
+        &self,
+        targets: &[(Scope, Arn)],
+        deadline: Instant,
+    ) -> HashMap<Arn, Observation> {
+        self.lookup.look_up(targets, deadline, self.clock, self.snapshot_key()).await
     }
 
     /// Whether the model is trained for this snapshot. Once trained, it does not change until the next snapshot.

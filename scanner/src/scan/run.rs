@@ -160,7 +160,7 @@ impl<C: Cloud> Scan<'_, C> {
         recorder: &Recorder,
         shared_bill: Option<SharedBillCache>,
     ) -> Result<(), ScanError> {
-        let span = StageSpan::begin("survey");
+        let span = StageSpan::begin("discover_scopes");
         let discovered = self.discover_scopes(accounts, context.scopes).await;
         drop(span);
         let plan = plan(&discovered, &self.targets.clone().deduplicate())?.filter(&self.filter)?;

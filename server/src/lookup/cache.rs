@@ -9,7 +9,7 @@ use tagledger_redis::envelope;
 
 use crate::{cache::redis::RedisCache, lookup::observation::Observation, snapshot_ref::SnapshotKey};
 
-/// How long a lookup is reused: a chat asks about the same resource more than once.
+/// How long a lookup is reused, because one conversation often looks up the same resource several times.
 const TTL: Duration = Duration::from_secs(60);
 
 /// Maximum number of lookups in memory. A resource and its tags take about a kilobyte.
@@ -26,41 +26,47 @@ impl LookupCache {
         Self { lookups: Cache::builder().max_capacity(MAX_LOOKUPS).time_to_live(TTL).build(), redis }
     }
 
-    /// The cached lookups. A lookup of another server is not stored in memory, where its lifetime would start again.
-    pub(crate) async fn recall(
+    /// The cached lookups. A lookup by another server is not stored in memory, because its lifetime would start again there.
+    pub(crate) async fn load(
         &self,
-        wanted: &[(Scope, Arn)],
+        resources: &[(Scope, Arn)],
         now: Timestamp,
-        moment: Option<SnapshotKey>,
+        snapshot: Option<SnapshotKey>,
     ) -> HashMap<Arn, Observation> {
-        let mut known: HashMap<Arn, Observation> =
-            wanted.iter().filter_map(|(_, arn)| Some((arn.clone(), self.lookups.get(arn)?))).collect();
-        let others: Vec<&(Scope, Arn)> = wanted.iter().filter(|(_, arn)| !known.contains_key(arn)).collect();
-        if let (Some((redis, moment)), false) = (self.redis.as_ref().zip(moment), others.is_empty()) {
-            let keys: Vec<String> = others.iter().map(|(scope, arn)| key(scope, arn, moment)).collect();
-            for ((_, arn), found) in others.into_iter().zip(redis.get_many(&keys).await) {
-                let seen = found.and_then(|found| serde_json::from_slice::<Observation>(&found).ok());
-                known.extend(seen.filter(|seen| is_fresh(seen, now)).map(|seen| (arn.clone(), seen)));
+        let mut results: HashMap<Arn, Observation> =
+            resources.iter().filter_map(|(_, arn)| Some((arn.clone(), self.lookups.get(arn)?))).collect();
+        let missing: Vec<&(Scope, Arn)> = resources.iter().filter(|(_, arn)| !results.contains_key(arn)).collect();
+        if let (Some((redis, snapshot)), false) = (self.redis.as_ref().zip(snapshot), missing.is_empty()) {
+            let keys: Vec<String> = missing.iter().map(|(scope, arn)| key(scope, arn, snapshot)).collect();
+            for ((_, arn), found) in missing.into_iter().zip(redis.get_many(&keys).await) {
+                let observation = found.and_then(|found| serde_json::from_slice::<Observation>(&found).ok());
+                results.extend(
+                    observation
+                        .filter(|observation| is_fresh(observation, now))
+                        .map(|observation| (arn.clone(), observation)),
+                );
             }
         }
-        known
+        results
     }
 
-    pub(crate) fn keep(&self, scope: &Scope, arn: &Arn, seen: &Observation, moment: Option<SnapshotKey>) {
-        self.lookups.insert(arn.clone(), seen.clone());
-        if let (Some((redis, moment)), Ok(written)) = (self.redis.as_ref().zip(moment), serde_json::to_vec(seen)) {
-            redis.put(key(scope, arn, moment), &written, TTL.as_secs());
+    pub(crate) fn store(&self, scope: &Scope, arn: &Arn, observation: &Observation, snapshot: Option<SnapshotKey>) {
+        self.lookups.insert(arn.clone(), observation.clone());
+        if let (Some((redis, snapshot)), Ok(json)) =
+            (self.redis.as_ref().zip(snapshot), serde_json::to_vec(observation))
+        {
+            redis.put(key(scope, arn, snapshot), &json, TTL.as_secs());
         }
     }
 }
 
-/// Clocks of two machines differ by a few seconds. A lookup further in the future is not used.
-fn is_fresh(seen: &Observation, now: Timestamp) -> bool {
-    let age = now.duration_since(seen.at);
+/// Whether a lookup is recent. A lookup far in the future is not used; clocks of two machines differ by a few seconds only.
+fn is_fresh(observation: &Observation, now: Timestamp) -> bool {
+    let age = now.duration_since(observation.at);
     age >= -SignedDuration::from_secs(5) && age.unsigned_abs() <= TTL
 }
 
 /// The key of a resource in Redis.
-fn key(scope: &Scope, arn: &Arn, moment: SnapshotKey) -> String {
-    envelope::key_name("tagledger:seen", &[&format!("{moment:?}"), &scope.to_string(), arn.as_str()])
+fn key(scope: &Scope, arn: &Arn, snapshot: SnapshotKey) -> String {
+    envelope::key_name("tagledger:observation", &[&format!("{snapshot:?}"), &scope.to_string(), arn.as_str()])
 }

@@ -40,11 +40,11 @@ tokio::task_local! {
 }
 
 /// Runs `work` and counts the AWS listings that it requests.
-pub(crate) async fn counting<T>(work: impl Future<Output = T>) -> (T, u64) {
+pub(crate) async fn count_listings<T>(work: impl Future<Output = T>) -> (T, u64) {
     LOOKUPS
         .scope(Cell::new(0), async {
-            let done = work.await;
-            (done, LOOKUPS.with(Cell::get))
+            let output = work.await;
+            (output, LOOKUPS.with(Cell::get))
         })
         .await
 }
@@ -65,99 +65,100 @@ pub(crate) struct LiveLookup {
 
 impl std::fmt::Debug for LiveLookup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live").field("cloud", &self.cloud.is_some()).finish_non_exhaustive()
+        f.debug_struct("LiveLookup").field("cloud", &self.cloud.is_some()).finish_non_exhaustive()
     }
 }
 
 impl LiveLookup {
-    /// Without a cloud, every lookup is unread with the reason `denied`.
+    /// Without a cloud, every lookup fails with the reason `denied`.
     pub(crate) fn new(cloud: Option<Arc<dyn Lookup>>) -> Self {
         let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_SCOPES));
         Self { cloud, cache: LookupCache::new(None), permits, timeout: LOOKUP_TIMEOUT }
     }
 
     /// Uses this cloud.
-    pub(crate) fn through(self, cloud: Arc<dyn Lookup>) -> Self {
+    pub(crate) fn with_cloud(self, cloud: Arc<dyn Lookup>) -> Self {
         Self { cloud: Some(cloud), ..self }
     }
 
     /// Shares the lookups through this Redis.
-    pub(crate) fn sharing(self, redis: Arc<RedisCache>) -> Self {
+    pub(crate) fn with_redis(self, redis: Arc<RedisCache>) -> Self {
         Self { cache: LookupCache::new(Some(redis)), ..self }
     }
 
     /// The deadline of a request that begins now.
-    pub(crate) fn until(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         Instant::now() + self.timeout
     }
 
     /// Looks up resources, each in its scope. The result has an entry for every resource. Lookups of other servers are
-    /// used only if those servers have the same newest snapshot: they may read another cloud.
-    pub(crate) async fn look(
+    /// used only if those servers have the same newest snapshot, because another ledger can mean another AWS organization.
+    pub(crate) async fn look_up(
         &self,
-        wanted: &[(Scope, Arn)],
-        until: Instant,
+        resources: &[(Scope, Arn)],
+        deadline: Instant,
         clock: Clock,
-        moment: Option<SnapshotKey>,
+        snapshot: Option<SnapshotKey>,
     ) -> HashMap<Arn, Observation> {
-        let mut answers = self.cache.recall(wanted, clock(), moment).await;
-        let mut unseen: BTreeMap<&Scope, Vec<Arn>> = BTreeMap::new();
-        for (scope, arn) in wanted.iter().filter(|(_, arn)| !answers.contains_key(arn)) {
-            unseen.entry(scope).or_default().push(arn.clone());
+        let mut observations = self.cache.load(resources, clock(), snapshot).await;
+        let mut uncached: BTreeMap<&Scope, Vec<Arn>> = BTreeMap::new();
+        for (scope, arn) in resources.iter().filter(|(_, arn)| !observations.contains_key(arn)) {
+            uncached.entry(scope).or_default().push(arn.clone());
         }
-        let mut asked = JoinSet::new();
-        count(unseen.len());
-        for (scope, arns) in unseen {
-            asked.spawn(self.clone().scope(scope.clone(), arns, until));
+        let mut tasks = JoinSet::new();
+        count(uncached.len());
+        for (scope, arns) in uncached {
+            tasks.spawn(self.clone().look_up_scope(scope.clone(), arns, deadline));
         }
-        while let Some(answered) = asked.join_next().await {
-            let Ok((scope, answered)) = answered else { continue };
+        while let Some(task) = tasks.join_next().await {
+            let Ok((scope, results)) = task else { continue };
             let at = clock();
-            for (arn, looked) in answered {
-                let seen = Observation { looked, at };
-                if is_cacheable(&seen.looked) {
-                    self.cache.keep(&scope, &arn, &seen, moment);
+            for (arn, result) in results {
+                let observation = Observation { result, at };
+                if is_cacheable(&observation.result) {
+                    self.cache.store(&scope, &arn, &observation, snapshot);
                 }
-                answers.insert(arn, seen);
+                observations.insert(arn, observation);
             }
         }
-        answers
+        observations
     }
 
     /// The scopes of buckets that the ledger does not contain, if the account owns them.
-    pub(crate) async fn locate_buckets(&self, buckets: &[Arn], until: Instant) -> Result<Vec<(Arn, Scope)>, Gap> {
+    pub(crate) async fn locate_buckets(&self, buckets: &[Arn], deadline: Instant) -> Result<Vec<(Arn, Scope)>, Gap> {
         let Some(cloud) = &self.cloud else { return Err(no_cloud()) };
         count(1);
-        timeout_at(until, cloud.locate_buckets(buckets)).await.unwrap_or_else(|_| Err(late()))
+        timeout_at(deadline, cloud.locate_buckets(buckets)).await.unwrap_or_else(|_| Err(timeout_gap()))
     }
 
-    async fn scope(self, scope: Scope, arns: Vec<Arn>, until: Instant) -> (Scope, Vec<(Arn, LookupResult)>) {
-        let unread = |gap: Gap| vec![LookupResult::Failed(gap); arns.len()];
-        let looked = match &self.cloud {
-            None => unread(no_cloud()),
+    async fn look_up_scope(self, scope: Scope, arns: Vec<Arn>, deadline: Instant) -> (Scope, Vec<(Arn, LookupResult)>) {
+        let failed = |gap: Gap| vec![LookupResult::Failed(gap); arns.len()];
+        let results = match &self.cloud {
+            None => failed(no_cloud()),
             Some(cloud) => {
-                let answered = timeout_at(until, async {
+                let lookups = timeout_at(deadline, async {
                     let _permit = self.permits.acquire().await;
-                    let left = until.saturating_duration_since(Instant::now()).saturating_sub(PARTIAL_RESULT_MARGIN);
-                    cloud.look_up(&scope, &arns, left).await
+                    let remaining =
+                        deadline.saturating_duration_since(Instant::now()).saturating_sub(PARTIAL_RESULT_MARGIN);
+                    cloud.look_up(&scope, &arns, remaining).await
                 });
-                answered.await.unwrap_or_else(|_| unread(late()))
+                lookups.await.unwrap_or_else(|_| failed(timeout_gap()))
             }
         };
-        (scope, arns.into_iter().zip(looked).collect())
+        (scope, arns.into_iter().zip(results).collect())
     }
 }
 
-/// Whether a result is cached. An unread resource is looked up again.
-fn is_cacheable(looked: &LookupResult) -> bool {
-    match looked {
+/// Whether a result is cached. A resource whose lookup failed is looked up again.
+fn is_cacheable(result: &LookupResult) -> bool {
+    match result {
         LookupResult::Found(resource) => !matches!(resource.tags, Tags::Unknown(_)),
         LookupResult::NotFound => true,
         LookupResult::Failed(_) => false,
     }
 }
 
-fn late() -> Gap {
+fn timeout_gap() -> Gap {
     Gap { reason: GapReason::Failed, operation: "aws".to_owned(), message: "AWS did not answer in time".to_owned() }
 }
 
@@ -182,12 +183,12 @@ mod tests {
     /// Reports `gone` as deleted, never answers for `slow`, and reports all other resources without tags.
     #[derive(Default)]
     struct Script {
-        asked: AtomicUsize,
+        tasks: AtomicUsize,
     }
 
     impl Lookup for Script {
         fn look_up<'a>(&'a self, _: &'a Scope, arns: &'a [Arn], _: Duration) -> BoxFuture<'a, Vec<LookupResult>> {
-            self.asked.fetch_add(arns.len(), Ordering::Relaxed);
+            self.tasks.fetch_add(arns.len(), Ordering::Relaxed);
             Box::pin(async move {
                 if arns.iter().any(|arn| arn.as_str().ends_with("slow")) {
                     std::future::pending::<()>().await;
@@ -212,7 +213,7 @@ mod tests {
         }
     }
 
-    fn wanted(region: &str, name: &str) -> (Scope, Arn) {
+    fn resource(region: &str, name: &str) -> (Scope, Arn) {
         let account = "123456789012";
         let arn = format!("arn:aws:rds:{region}:{account}:db:{name}").parse().unwrap();
         let (account, region) = (account.parse().unwrap(), region.parse().unwrap());
@@ -223,37 +224,37 @@ mod tests {
         "2026-11-01T12:00:00Z".parse().unwrap()
     }
 
-    /// A repeated lookup of the same resources is answered from the cache and sends no request, both for existing and
+    /// A repeated lookup of the same resources is results from the cache and sends no request, both for existing and
     /// for deleted resources.
     #[tokio::test]
     async fn cached_results_avoid_second_lookup() {
         let script = Arc::new(Script::default());
         let live = LiveLookup::new(Some(Arc::<Script>::clone(&script)));
-        let both = [wanted("eu-west-1", "there"), wanted("us-east-1", "gone")];
-        let first = live.look(&both, live.until(), noon, None).await;
-        let again = live.look(&both, live.until(), noon, None).await;
-        assert_eq!(script.asked.load(Ordering::Relaxed), 2);
+        let both = [resource("eu-west-1", "there"), resource("us-east-1", "gone")];
+        let first = live.look_up(&both, live.deadline(), noon, None).await;
+        let again = live.look_up(&both, live.deadline(), noon, None).await;
+        assert_eq!(script.tasks.load(Ordering::Relaxed), 2);
         for answers in [first, again] {
-            assert!(matches!(answers[&both[0].1].looked, LookupResult::Found(_)));
-            assert_eq!(answers[&both[1].1].looked, LookupResult::NotFound);
+            assert!(matches!(answers[&both[0].1].result, LookupResult::Found(_)));
+            assert_eq!(answers[&both[1].1].result, LookupResult::NotFound);
         }
     }
 
     /// A lookup that exceeds its timeout is reported as unread, while the other resources of the same call are
-    /// answered. A later call requests only the unread resource again.
+    /// results. A later call requests only the unread resource again.
     #[tokio::test]
     async fn slow_lookup_times_out_without_blocking_others() {
         let script = Arc::new(Script::default());
         let live =
             LiveLookup { timeout: Duration::from_millis(50), ..LiveLookup::new(Some(Arc::<Script>::clone(&script))) };
-        let both = [wanted("eu-west-1", "there"), wanted("us-east-1", "slow")];
-        for asked in [2, 3] {
-            let answers = live.look(&both, live.until(), noon, None).await;
-            assert!(matches!(answers[&both[0].1].looked, LookupResult::Found(_)));
+        let both = [resource("eu-west-1", "there"), resource("us-east-1", "slow")];
+        for tasks in [2, 3] {
+            let answers = live.look_up(&both, live.deadline(), noon, None).await;
+            assert!(matches!(answers[&both[0].1].result, LookupResult::Found(_)));
             assert!(
-                matches!(&answers[&both[1].1].looked, LookupResult::Failed(gap) if gap.message.contains("in time"))
+                matches!(&answers[&both[1].1].result, LookupResult::Failed(gap) if gap.message.contains("in time"))
             );
-            assert_eq!(script.asked.load(Ordering::Relaxed), asked, "only what was not seen is asked for again");
+            assert_eq!(script.tasks.load(Ordering::Relaxed), tasks, "only what was not observation is tasks for again");
         }
     }
 
@@ -261,9 +262,9 @@ mod tests {
     /// fails.
     #[tokio::test]
     async fn no_cloud_client_reports_denied() {
-        let (live, one) = (LiveLookup::new(None), wanted("eu-west-1", "there"));
-        let answers = live.look(std::slice::from_ref(&one), live.until(), noon, None).await;
-        assert!(matches!(&answers[&one.1].looked, LookupResult::Failed(gap) if gap.reason == GapReason::Denied));
-        assert!(live.locate_buckets(&[one.1], live.until()).await.is_err());
+        let (live, one) = (LiveLookup::new(None), resource("eu-west-1", "there"));
+        let answers = live.look_up(std::slice::from_ref(&one), live.deadline(), noon, None).await;
+        assert!(matches!(&answers[&one.1].result, LookupResult::Failed(gap) if gap.reason == GapReason::Denied));
+        assert!(live.locate_buckets(&[one.1], live.deadline()).await.is_err());
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     app_state::AppState,
     audit_writer::digest,
     auth::{account_scope::AccountScope, caller::identify_caller},
-    lookup::client::counting,
+    lookup::client::count_listings,
     mcp::{
         answer_cache::AnswerCache,
         call_metrics::{CallMetrics, outcome},
@@ -87,7 +87,7 @@ impl ToolCaller {
             self.finish(call, "refused", 0, None);
             return Ok(CallToolResult::error(vec![ContentBlock::text(missing)]).into());
         }
-        let (mut result, lookups) = counting(self.answer(&caller, request, &arguments, context)).await;
+        let (mut result, lookups) = count_listings(self.answer(&caller, request, &arguments, context)).await;
         if let (true, Ok(CallToolResponse::Complete(answer))) = (detect_repeats, &mut result) {
             self.repeats.add_note(answer, self.repeats.count(&call.entry));
         }

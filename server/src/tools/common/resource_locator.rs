@@ -86,7 +86,7 @@ impl LedgerMatch {
         &self,
         app: &AppState,
         named: &[Result<ResourceRef, InvalidResourceRef>],
-        until: Instant,
+        deadline: Instant,
     ) -> LocatedBuckets {
         let is_located = |named: &&ResourceRef| {
             named.resource_type.spec().arn.scope != ArnScope::Global
@@ -98,7 +98,7 @@ impl LedgerMatch {
         if buckets.is_empty() {
             return Ok(BTreeMap::new());
         }
-        app.lookup().locate_buckets(&buckets, until).await.map(|located| located.into_iter().collect())
+        app.lookup().locate_buckets(&buckets, deadline).await.map(|located| located.into_iter().collect())
     }
 
     /// Whether a bucket belongs to a partition that was not scanned.

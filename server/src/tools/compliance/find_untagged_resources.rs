@@ -180,10 +180,10 @@ pub(crate) fn answer(app: &AppState, arguments: Arguments) -> Result<Answer<Body
     app.read_snapshot(page.select_snapshot(arguments.as_of), |session, snapshot| {
         check_coverage(session, &snapshot, &filter)?;
         let earlier = earlier_snapshot_note(session, &snapshot, arguments.as_of)?;
-        let known = earlier.is_none();
-        let costs = known && resource_cost::are_known(session, &snapshot)?;
+        let is_newest = earlier.is_none();
+        let costs = is_newest && resource_cost::are_known(session, &snapshot)?;
         let mut notes: Vec<String> = earlier.into_iter().collect();
-        if known {
+        if is_newest {
             notes.extend(policy_note(app, &snapshot));
             notes.push(resource_cost::describe_basis(session, &snapshot, &filter, "monthly_cost")?);
         }
@@ -216,7 +216,7 @@ fn validate(arguments: &Arguments) -> Result<(), ToolFailure> {
         return Err(ToolFailure::Caller(format!("`min_age_days` must be 0 to {MAX_DAYS}")));
     }
     match arguments.min_cost_threshold {
-        Some(least) if !least.is_finite() || least < 0.0 => {
+        Some(min_cost) if !min_cost.is_finite() || min_cost < 0.0 => {
             Err(ToolFailure::Caller("`min_cost_threshold` must be 0 or more".to_owned()))
         }
         _ => Ok(()),
@@ -226,7 +226,7 @@ fn validate(arguments: &Arguments) -> Result<(), ToolFailure> {
 /// The request with its defaults, which depend on whether costs are known.
 struct ResolvedRequest {
     sort_by: SortBy,
-    what: AgeAndCostFilter,
+    age_and_cost: AgeAndCostFilter,
     created_until: Option<Timestamp>,
     /// Whether the costs of the snapshot are known.
     costs: bool,
@@ -234,8 +234,8 @@ struct ResolvedRequest {
 
 impl ResolvedRequest {
     fn from_arguments(arguments: &Arguments, snapshot: &Snapshot, costs: bool) -> Result<Self, ToolFailure> {
-        let least = arguments.min_cost_threshold.filter(|least| *least > 0.0);
-        if least.is_some() && !costs {
+        let min_cost = arguments.min_cost_threshold.filter(|min_cost| *min_cost > 0.0);
+        if min_cost.is_some() && !costs {
             // Without costs, a list of all resources and an empty list would both be wrong.
             return Err(ToolFailure::Caller(
                 "`min_cost_threshold` requires the costs of individual resources, which are not known; omit it"
@@ -243,7 +243,7 @@ impl ResolvedRequest {
             ));
         }
         let sort_by = match arguments.sort_by {
-            Some(SortBy::MissingTags) if least.is_some() => {
+            Some(SortBy::MissingTags) if min_cost.is_some() => {
                 let why = "`min_cost_threshold` requires the sort order `cost`; omit `sort_by`, or set it to `cost`";
                 return Err(ToolFailure::Caller(why.to_owned()));
             }
@@ -256,9 +256,11 @@ impl ResolvedRequest {
             None => SortBy::MissingTags,
         };
         let created_until = arguments.min_age_days.map(|days| subtract_days(snapshot.started_at, days));
-        let what =
-            AgeAndCostFilter { created_until: created_until.map(Timestamp::as_second), min_cost: least.map(to_amount) };
-        Ok(Self { sort_by, what, created_until, costs })
+        let age_and_cost = AgeAndCostFilter {
+            created_until: created_until.map(Timestamp::as_second),
+            min_cost: min_cost.map(to_amount),
+        };
+        Ok(Self { sort_by, age_and_cost, created_until, costs })
     }
 }
 
@@ -275,10 +277,10 @@ fn list_page(
     page: &PageRequest,
 ) -> Result<ResourcePage, ToolFailure> {
     if request.sort_by == SortBy::MissingTags {
-        let what = OrderByMissingTags { created_until: request.created_until };
-        return Ok(compliance::list_missing_tags(session, snapshot, filter, what, page.start, page.limit)?);
+        let order = OrderByMissingTags { created_until: request.created_until };
+        return Ok(compliance::list_missing_tags(session, snapshot, filter, order, page.start, page.limit)?);
     }
-    let found = missing_tags::list_by_cost(session, snapshot, filter, request.what, page.start, page.limit)?;
+    let found = missing_tags::list_by_cost(session, snapshot, filter, request.age_and_cost, page.start, page.limit)?;
     found.ok_or_else(PageRequest::costs_changed)
 }
 
@@ -292,8 +294,8 @@ fn body(
 ) -> Result<Body, ToolFailure> {
     let found = list_page(session, snapshot, filter, request, page)?;
     let cells = compliance::count_by_scope(session, snapshot, filter)?;
-    let sums = if request.costs || request.what != AgeAndCostFilter::default() {
-        missing_tags::sum_totals(session, snapshot, filter, request.what)?
+    let sums = if request.costs || request.age_and_cost != AgeAndCostFilter::default() {
+        missing_tags::sum_totals(session, snapshot, filter, request.age_and_cost)?
     } else {
         sum_counts(&cells)
     };

@@ -77,11 +77,11 @@ pub(crate) async fn answer(app: &AppState, arguments: Arguments) -> Result<Answe
         texts.iter().map(|text| ResourceRef::parse(text)).collect();
     let ledger_match =
         app.read_latest(|session, snapshot| LedgerMatch::load(app, session, snapshot, &named, &arguments.scope))?;
-    let until = app.lookup().until();
-    let located = ledger_match.locate_buckets(app, &named, until).await;
+    let deadline = app.lookup().deadline();
+    let located = ledger_match.locate_buckets(app, &named, deadline).await;
     let requests: Vec<LookupRequest> = named.into_iter().map(|named| ledger_match.resolve(named, &located)).collect();
     let targets: Vec<(Scope, Arn)> = requests.iter().filter_map(LookupRequest::target).collect();
-    let observations = app.lookup_resources(&targets, until).await;
+    let observations = app.lookup_resources(&targets, deadline).await;
     let validate = |brief| -> Vec<ValidationResult> {
         let pairs = texts.iter().zip(&requests);
         pairs.map(|(text, request)| to_result(&ledger_match, app.now(), text, request, &observations, brief)).collect()
@@ -141,13 +141,13 @@ fn to_result(
         LookupRequest::Reachable(scope, arn) => {
             let row = ledger_match.rows.get(arn);
             match observations.get(arn) {
-                Some(Observation { looked: LookupResult::Found(resource), at }) => {
+                Some(Observation { result: LookupResult::Found(resource), at }) => {
                     ValidationResult::from_resource(text, scope, resource, &ledger_match.policy, *at, row, brief)
                 }
-                Some(Observation { looked: LookupResult::NotFound, at }) => {
+                Some(Observation { result: LookupResult::NotFound, at }) => {
                     ValidationResult::not_found(text, scope.resource_type, row, *at)
                 }
-                Some(Observation { looked: LookupResult::Failed(gap), .. }) => {
+                Some(Observation { result: LookupResult::Failed(gap), .. }) => {
                     ValidationResult::refused(text, Some(scope.resource_type), Problem::from_gap(gap))
                 }
                 None => ValidationResult::refused(text, Some(scope.resource_type), Problem::no_answer()),
@@ -180,7 +180,7 @@ fn scope_rows(requests: &[LookupRequest], observations: &HashMap<Arn, Observatio
 
 /// The cause for which the tags of a resource could not be read.
 fn find_gap(observation: &Observation) -> Option<&Gap> {
-    match &observation.looked {
+    match &observation.result {
         LookupResult::Failed(gap) => Some(gap),
         LookupResult::Found(resource) => match &resource.tags {
             Tags::Unknown(gap) => Some(gap),

@@ -224,9 +224,9 @@ pub(crate) fn answer(app: &AppState, arguments: Arguments) -> Result<Answer<Body
     })
 }
 
-fn check_range(name: &str, given: i64, most: i64) -> Result<usize, ToolFailure> {
-    let within = usize::try_from(given).ok().filter(|_| given <= most);
-    within.ok_or_else(|| ToolFailure::Caller(format!("`{name}` must be 0 to {most}, not {given}")))
+fn check_range(name: &str, given: i64, max: i64) -> Result<usize, ToolFailure> {
+    let within = usize::try_from(given).ok().filter(|_| given <= max);
+    within.ok_or_else(|| ToolFailure::Caller(format!("`{name}` must be 0 to {max}, not {given}")))
 }
 
 fn simulate_earlier_snapshots(
@@ -235,15 +235,15 @@ fn simulate_earlier_snapshots(
     filter: &Filter,
     draft: &Policy,
     now: ComplianceTotals,
-    most: usize,
+    max: usize,
 ) -> Result<Vec<SnapshotScore>, ToolFailure> {
-    if most == 0 {
+    if max == 0 {
         return Ok(Vec::new());
     }
     let mut snapshots = history::list_snapshots_since(session, jiff::Timestamp::MIN)?;
     snapshots.retain(|snapshot| snapshot.id < latest.id);
     snapshots.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.id));
-    snapshots.truncate(most);
+    snapshots.truncate(max);
     let simulated = policy_simulation::simulate_history(session, latest, filter, draft, now, &snapshots)?;
     let score_of = |SimulatedSnapshot { snapshot, draft }: &SimulatedSnapshot| -> Result<SnapshotScore, ToolFailure> {
         Ok(SnapshotScore {

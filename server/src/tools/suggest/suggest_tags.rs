@@ -79,16 +79,16 @@ pub(crate) async fn answer(app: &AppState, arguments: Arguments) -> Result<Answe
     let named = vec![Ok(named.map_err(|wrong| ToolFailure::Caller(format!("`resource_arn` is {wrong}")))?)];
     let ledger_match =
         app.read_latest(|session, snapshot| LedgerMatch::load(app, session, snapshot, &named, &arguments.scope))?;
-    let until = app.lookup().until();
-    let located = ledger_match.locate_buckets(app, &named, until).await;
+    let deadline = app.lookup().deadline();
+    let located = ledger_match.locate_buckets(app, &named, deadline).await;
     let request = named.into_iter().map(|named| ledger_match.resolve(named, &located)).next();
     let Some(request) = request else { return Err(ToolFailure::Internal) };
     let targets: Vec<(Scope, Arn)> = request.target().into_iter().collect();
-    let mut observations = app.lookup_resources(&targets, until).await;
+    let mut observations = app.lookup_resources(&targets, deadline).await;
     let observation = targets.first().and_then(|(_, arn)| observations.remove(arn));
     let facts = match (request, observation) {
         (LookupRequest::Reachable(scope, arn), Some(found)) => {
-            facts_from_aws(&ledger_match, scope, arn, found.looked, found.at)?
+            facts_from_aws(&ledger_match, scope, arn, found.result, found.at)?
         }
         (LookupRequest::Reachable(_, arn), None) => facts_from_snapshot(&ledger_match, &arn, &Problem::no_answer())?,
         (LookupRequest::NotFound(_), _) => return Err(resource_not_found()),
