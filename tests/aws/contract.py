@@ -1,4 +1,4 @@
-"""Compares two endpoints that hold the same estate: the fake, and moto seeded from the fake's estate.
+"""Compares two endpoints with the same estate: the fake endpoint, and moto seeded from the fake's estate.
 
     python contract.py http://127.0.0.1:4566 http://127.0.0.1:5000 < estate.json
 
@@ -18,18 +18,18 @@ from seed_moto import moto_session
 MADE_UP = re.compile(r"\b(i|vol)-[0-9a-f]{17}$")
 SHOWN = 20
 
-# Fields that AWS documents and moto leaves out of its answers: the fake must give them, moto cannot be compared.
+# Fields that AWS documents and moto omits. The fake must return them; they are not compared with moto.
 ONLY_FAKE = {("ecs:service", "dated")}
 
 
 def normalised(resource):
     kind = resource.get("resource_type")
-    kept = {field: value for field, value in resource.items() if (kind, field) not in ONLY_FAKE}
-    return json.dumps({**kept, "arn": MADE_UP.sub(r"\1-*", resource["arn"])}, sort_keys=True, ensure_ascii=False)
+    compared = {field: value for field, value in resource.items() if (kind, field) not in ONLY_FAKE}
+    return json.dumps({**compared, "arn": MADE_UP.sub(r"\1-*", resource["arn"])}, sort_keys=True, ensure_ascii=False)
 
 
 def missing(found):
-    """Resources of which the fake does not give what only it can."""
+    """Returns the resources for which the fake omits a field that moto does not have."""
     for kind, field in sorted(ONLY_FAKE):
         bare = [resource["arn"] for resource in found if resource["resource_type"] == kind and not resource[field]]
         if bare:
@@ -38,18 +38,18 @@ def missing(found):
 
 
 def tagged(session, cells):
-    """What GetResources returns of each cell. S3 is left out: moto returns the buckets of all regions from each."""
+    """Returns the response of GetResources for each account and region. S3 is omitted, because moto returns the buckets of all regions from each."""
     for account, region in cells:
         client = session.client("resourcegroupstaggingapi", account, region)
         filters = ["ec2:instance", "ecs", "lambda", "rds"]
         for found in pages(client, "get_resources", "ResourceTagMappingList", ResourceTypeFilters=filters):
             tags = sorted([tag["Key"], tag["Value"]] for tag in found["Tags"])
-            if tags:  # only AWS and the fake return what was tagged once
+            if tags:  # only AWS and the fake return resources that were tagged in the past
                 yield {"account": account, "region": region, "arn": found["ResourceARN"], "tags": tags}
 
 
 def difference(what, fake, moto):
-    """Prints what only one of them has; how many such things there are."""
+    """Prints the differences and returns their number."""
     fake, moto = (Counter(normalised(resource) for resource in side) for side in (fake, moto))
     print(f"{what}: {fake.total()} from the fake, {moto.total()} from moto")
     lines = [("only fake", *line) for line in (fake - moto).items()]
@@ -62,7 +62,7 @@ def difference(what, fake, moto):
 
 
 def expected(estate, found):
-    """Whether a list has as many resources of each kind and tags as the estate says."""
+    """Whether a list has the number of resources of each kind and the tags of the estate."""
 
     def key(resource, kind):
         tags = json.dumps(sorted(resource["tags"]), ensure_ascii=False)

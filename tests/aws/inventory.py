@@ -11,7 +11,7 @@ LIVE_STATES = ["pending", "running", "stopping", "stopped"]
 
 
 class Session:
-    """Clients of one endpoint for any account: the caller's own key at home, an assumed role elsewhere.
+    """Clients of one endpoint for any account: with the caller's own key in its account, with an assumed role in others.
 
     `root_volumes` says that the endpoint makes up a root volume for every instance, and attaches no other.
     """
@@ -52,7 +52,7 @@ class Session:
 
 
 def pages(client, operation, result, **arguments):
-    """All items of a list, to its last page."""
+    """Returns the items of all pages of a list."""
     for page in client.get_paginator(operation).paginate(**arguments):
         yield from page[result]
 
@@ -159,7 +159,7 @@ LISTERS = [instances, volumes, db_instances, db_clusters, functions, ecs, bucket
 
 
 def listed(session, cells):
-    """Every resource of the cells (account, region), as the endpoint lists it."""
+    """Returns every resource of the given accounts and regions, as the endpoint lists it."""
 
     def one(work):
         lister, (account, region) = work
@@ -167,7 +167,7 @@ def listed(session, cells):
 
     for account, region in cells:
         for service in ["ec2", "rds", "lambda", "ecs", "s3"]:
-            session.client(service, account, region)  # boto3 does not build clients safely in threads
+            session.client(service, account, region)  # creating boto3 clients is not thread-safe
     work = [(lister, cell) for cell in cells for lister in LISTERS]
     with ThreadPoolExecutor(8) as pool:
         return [found for many in pool.map(one, work) for found in many]

@@ -34,7 +34,7 @@ def specification(kind, tags):
 
 
 def seed_instances(session, account, region, resources):
-    """One RunInstances call for all instances that have the same state and tags."""
+    """Sends one RunInstances request for all instances with the same state and tags."""
     ec2 = session.client("ec2", account, region)
     alike = defaultdict(int)
     for resource in resources:
@@ -124,7 +124,7 @@ def seed_buckets(session, account, region, resources):
             s3.put_bucket_tagging(Bucket=resource["name"], Tagging={"TagSet": tag_list(resource["tags"])})
 
 
-# Clusters stand before the services that run in them.
+# Clusters are created before their services.
 SEEDERS = {
     "ec2:instance": seed_instances,
     "ec2:volume": seed_volumes,
@@ -138,7 +138,7 @@ SEEDERS = {
 
 
 def seed(session, estate):
-    """Makes every resource of the estate."""
+    """Creates every resource of the estate."""
     by_cell = defaultdict(lambda: defaultdict(list))
     for resource in estate["resources"]:
         by_cell[(resource["account"], resource["region"])][resource["type"]].append(resource)
@@ -156,7 +156,7 @@ def seed(session, estate):
 
 
 def moto_session(endpoint):
-    """A session that enters every account through AssumeRole, and leaves out the volumes that moto adds to instances."""
+    """A session that assumes a role in every account and omits the volumes that moto adds to instances."""
     return Session(endpoint, home=None, root_volumes=True)
 
 

@@ -1,4 +1,4 @@
-"""What is deployed, held against the program that is deployed: image, compose file, CloudFormation, dashboard.
+"""Compares the files for deployment with the program: image, compose file, CloudFormation, dashboard.
 
     python tests/deploy/deployment.py target/debug/tagledger
 
@@ -25,45 +25,45 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DEPLOY = REPOSITORY / "deploy"
 PROGRAM = Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else None
 BINARY = "/usr/local/bin/tagledger"
-NOBODY = "65532:65532"
+UNPRIVILEGED_USER = "65532:65532"
 GIB = 1 << 30
 UNITS = {"k": 1 << 10, "m": 1 << 20, "g": GIB}
 
 
-def said(*arguments):
+def program_output(*arguments):
     ended = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
 
 
 def commands():
-    listed = said("--help").split("Commands:")[1].split("Options:")[0]
+    listed = program_output("--help").split("Commands:")[1].split("Options:")[0]
     return set(re.findall(r"^  ([a-z]+)  ", listed, re.MULTILINE)) - {"help"}
 
 
 def variables(*of):
-    """The environment variables that commands read."""
+    """Returns the environment variables that commands read."""
     found = set()
     for command in of:
-        found |= set(re.findall(r"\[env: (\w+)", said(command, "--help")))
+        found |= set(re.findall(r"\[env: (\w+)", program_output(command, "--help")))
     return found
 
 
-def listens(command, variable):
-    """The port on which a process listens unless told otherwise."""
-    text = said(command, "--help")
+def default_port(command, variable):
+    """Returns the port on which a command listens by default."""
+    text = program_output(command, "--help")
     return int(re.search(rf"\[env: {variable}=\]\s+\[default: [\d.]+:(\d+)\]", text).group(1))
 
 
-def size(text):
+def parse_memory_size(text):
     return int(text[:-1]) * UNITS[text[-1]]
 
 
-class Intrinsics(yaml.SafeLoader):
-    """CloudFormation's short forms, as they are written long."""
+class CloudFormationLoader(yaml.SafeLoader):
+    """Loads CloudFormation templates and converts short forms of functions to long forms."""
 
 
-def intrinsic(loader, suffix, node):
+def construct_intrinsic(loader, suffix, node):
     name = suffix if suffix == "Ref" else f"Fn::{suffix}"
     if isinstance(node, yaml.ScalarNode):
         value = loader.construct_scalar(node)
@@ -73,7 +73,7 @@ def intrinsic(loader, suffix, node):
     return {name: loader.construct_mapping(node, deep=True)}
 
 
-Intrinsics.add_multi_constructor("!", intrinsic)
+CloudFormationLoader.add_multi_constructor("!", construct_intrinsic)
 
 
 class Image(unittest.TestCase):
@@ -89,20 +89,20 @@ class Image(unittest.TestCase):
     def values(self, instruction, stage):
         return [line["value"] for line in stage if line["instruction"] == instruction]
 
-    def test_it_is_built_by_the_toolchain_that_the_packages_ask_for(self):
+    def test_build_image_has_required_rust_version(self):
         wanted = re.search(r'rust-version = "([\d.]+)"', (REPOSITORY / "Cargo.toml").read_text()).group(1)
         images = dict(value.split("=", 1) for value in self.values("ARG", self.structure) if "=" in value)
         self.assertEqual(images["RUST_IMAGE"], f"rust:{wanted}-bookworm")
         self.assertEqual(len(self.values("FROM", self.structure)), 2)
 
-    def test_what_it_takes_from_the_repository_is_there_and_locked(self):
+    def test_copied_files_exist_and_build_is_locked(self):
         build = " ".join(self.values("RUN", self.build))
         self.assertIn("--locked", build)
         for source in re.findall(r"(\S+) /out/etc", build):
             self.assertTrue((REPOSITORY / source).is_file(), source)
         self.assertTrue((REPOSITORY / "Cargo.lock").is_file())
 
-    def test_it_starts_the_program_that_it_holds_with_commands_that_there_are(self):
+    def test_entrypoint_and_health_check_use_existing_commands(self):
         build = " ".join(self.values("RUN", self.build))
         self.assertIn(f"/out{BINARY}", build)
         self.assertIn("--from=build /out/usr /usr", self.values("COPY", self.final))
@@ -112,17 +112,17 @@ class Image(unittest.TestCase):
         self.assertEqual(health[0], BINARY)
         self.assertIn(health[1], commands())
 
-    def test_it_is_nobodys_and_writes_only_to_its_volume(self):
-        self.assertEqual(self.values("USER", self.final), [NOBODY])
+    def test_image_runs_unprivileged_and_writes_to_volume_only(self):
+        self.assertEqual(self.values("USER", self.final), [UNPRIVILEGED_USER])
         self.assertEqual(self.values("VOLUME", self.final), ["/data"])
         self.assertIn("--from=build --chown=65532:65532 /out/data /data", self.values("COPY", self.final))
         for name in ("TAGLEDGER_STORE", "TAGLEDGER_KEYS", "TAGLEDGER_AUDIT"):
             self.assertTrue(self.environment[name].startswith("/data/"), name)
 
-    def test_its_settings_are_settings_and_its_ports_are_those_that_are_listened_on(self):
+    def test_environment_and_ports_match_program(self):
         of_glibc = {"MALLOC_MMAP_THRESHOLD_"}
         self.assertLessEqual(set(self.environment), variables("server", "scanner") | of_glibc)
-        ports = {listens("server", "TAGLEDGER_LISTEN"), listens("scanner", "TAGLEDGER_CONTROL_LISTEN")}
+        ports = {default_port("server", "TAGLEDGER_LISTEN"), default_port("scanner", "TAGLEDGER_CONTROL_LISTEN")}
         self.assertEqual({int(port) for port in self.values("EXPOSE", self.final)[0].split()}, ports)
         for name in ("TAGLEDGER_LISTEN", "TAGLEDGER_CONTROL_LISTEN"):
             host, port = self.environment[name].split(":")
@@ -135,7 +135,7 @@ class Compose(unittest.TestCase):
         self.services = self.file["services"]
         self.ours = {name: self.services[name] for name in ("scanner", "server")}
 
-    def test_scanner_server_and_redis_share_one_image_and_one_volume(self):
+    def test_services_share_image_and_volume(self):
         self.assertEqual(set(self.services), {"scanner", "server", "redis"})
         self.assertEqual(len({service["image"] for service in self.ours.values()}), 1)
         self.assertEqual([name for name, service in self.services.items() if "build" in service], ["server"])
@@ -144,32 +144,32 @@ class Compose(unittest.TestCase):
         self.assertEqual(set(self.file["volumes"]), {"ledger"})
         self.assertTrue((REPOSITORY / "policies" / "tagging_policy.json").is_file())
 
-    def test_each_runs_a_command_that_there_is_with_settings_that_it_reads(self):
+    def test_services_use_existing_commands_and_settings(self):
         for name, service in self.ours.items():
             self.assertEqual(service["command"], [name])
             self.assertIn(name, commands())
             ours = {key for key in service["environment"] if not key.startswith(("AWS_", "OTEL_"))}
             self.assertLessEqual(ours, variables(name))
 
-    def test_credentials_come_from_outside_or_not_at_all(self):
+    def test_file_contains_no_credentials(self):
         for service in self.ours.values():
             for key, value in service["environment"].items():
                 if key.startswith("AWS_") or "KEY" in key:
                     self.assertIsNone(value, key)
 
-    def test_ports_and_health_are_those_of_the_process(self):
+    def test_ports_and_health_checks_match_program(self):
         for name, variable in (("server", "TAGLEDGER_LISTEN"), ("scanner", "TAGLEDGER_CONTROL_LISTEN")):
-            port, service = listens(name, variable), self.ours[name]
+            port, service = default_port(name, variable), self.ours[name]
             [published] = service["ports"]
             self.assertTrue(published.endswith(f":{port}") and "127.0.0.1" in published, published)
             self.assertEqual(service["healthcheck"]["test"], ["CMD", BINARY, "health", f"127.0.0.1:{port}"])
         self.assertTrue(self.ours["scanner"]["environment"]["REDIS_URL"].startswith("redis://redis:6379"))
 
-    def test_all_of_it_fits_on_a_machine_of_two_processors_and_four_gibibytes(self):
-        self.assertLessEqual(sum(size(service["mem_limit"]) for service in self.services.values()), 3 * GIB)
+    def test_limits_fit_two_cpus_and_four_gib(self):
+        self.assertLessEqual(sum(parse_memory_size(service["mem_limit"]) for service in self.services.values()), 3 * GIB)
         self.assertLessEqual(max(service["cpus"] for service in self.services.values()), 2)
 
-    def test_nothing_runs_as_root_or_writes_outside_its_volume(self):
+    def test_services_run_unprivileged_and_read_only(self):
         for name, service in self.services.items():
             self.assertTrue(service["read_only"], name)
             self.assertEqual(service["cap_drop"], ["ALL"], name)
@@ -177,37 +177,37 @@ class Compose(unittest.TestCase):
             self.assertNotIn(str(service["user"]).split(":")[0], ("0", "root"), name)
             self.assertIn("max-size", service["logging"]["options"], name)
         for service in self.ours.values():
-            self.assertEqual(service["user"], NOBODY)
+            self.assertEqual(service["user"], UNPRIVILEGED_USER)
 
 
 class Stack(unittest.TestCase):
     PATH = DEPLOY / "cloudformation" / "tagledger.yaml"
 
     def setUp(self):
-        self.template = yaml.load(self.PATH.read_text(), Intrinsics)
+        self.template = yaml.load(self.PATH.read_text(), CloudFormationLoader)
         self.resources = self.template["Resources"]
         self.script = self.resources["Instance"]["Properties"]["UserData"]["Fn::Base64"]["Fn::Sub"]
 
-    def test_the_linter_of_cloudformation_finds_nothing(self):
+    def test_cfn_lint_reports_nothing(self):
         command = [Path(sys.executable).parent / "cfn-lint", self.PATH]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
         self.assertEqual((ended.returncode, ended.stdout), (0, ""))
 
-    def test_its_role_allows_what_the_policy_of_a_scanner_allows(self):
+    def test_role_equals_scanner_iam_policy(self):
         policies = self.resources["Role"]["Properties"]["Policies"]
         [scanner] = [policy for policy in policies if policy.get("PolicyName") == "scanner"]
         wanted = json.loads((DEPLOY / "iam" / "organization-scanner.json").read_text())
         self.assertEqual(scanner["PolicyDocument"]["Statement"], wanted["Statement"])
 
-    def test_the_instance_gives_its_role_to_nobody_who_asks_carelessly(self):
+    def test_instance_requires_imdsv2_and_encrypts_ledger(self):
         options = self.resources["Instance"]["Properties"]["MetadataOptions"]
         self.assertEqual(options, {"HttpTokens": "required", "HttpPutResponseHopLimit": 2})
         self.assertTrue(self.resources["Ledger"]["Properties"]["Encrypted"])
         self.assertEqual(self.resources["Ledger"]["DeletionPolicy"], "Snapshot")
         ports = [rule["FromPort"] for rule in self.resources["SecurityGroup"]["Properties"]["SecurityGroupIngress"]]
-        self.assertEqual(ports, [listens("server", "TAGLEDGER_LISTEN")])
+        self.assertEqual(ports, [default_port("server", "TAGLEDGER_LISTEN")])
 
-    def test_its_script_runs_commands_and_settings_that_there_are(self):
+    def test_user_data_uses_existing_commands_and_settings(self):
         started = re.findall(r"\$\{ImageUri\} ([a-z]+)\"", self.script)
         self.assertEqual(started, ["scanner", "server"])
         self.assertLessEqual(set(started), commands())
@@ -217,8 +217,8 @@ class Stack(unittest.TestCase):
         [backup] = self.resources["Backup"]["Properties"]["PolicyDetails"]["TargetTags"]
         self.assertIn(backup, self.resources["Ledger"]["Properties"]["Tags"])
 
-    def test_what_it_becomes_is_a_script_that_bash_can_read(self):
-        # moto knows no lifecycle policies, and says so.
+    def test_rendered_user_data_is_valid_bash(self):
+        # moto has no lifecycle policies and returns an error for them.
         with warnings.catch_warnings(action="ignore"), mock_aws():
             session = boto3.Session("testing", "testing", region_name="us-east-1")
             ec2, formation = session.client("ec2"), session.client("cloudformation")
@@ -250,7 +250,7 @@ class Stack(unittest.TestCase):
 
 
 class Dashboard(unittest.TestCase):
-    def test_it_shows_metrics_that_there_are(self):
+    def test_panels_use_existing_metrics(self):
         sources = [REPOSITORY / "scanner/src/control/metrics.rs", REPOSITORY / "server/src/mcp/call_metrics.rs",
                    REPOSITORY / "shared/http/src/guard.rs"]
         text = "\n".join(path.read_text() for path in sources)
@@ -269,7 +269,7 @@ class Dashboard(unittest.TestCase):
 if __name__ == "__main__":
     if PROGRAM is None:
         sys.exit(__doc__)
-    # What a person has exported must not become what the program says of itself.
+    # The help text contains the values of exported settings, which must not count as defaults.
     for name in [name for name in os.environ if name.startswith(("TAGLEDGER_", "REDIS_"))]:
         del os.environ[name]
     os.environ["COLUMNS"] = "100"

@@ -1,4 +1,4 @@
-"""Checks that are sentences: declared with a decorator, run in order, counted at the end."""
+"""Checks named by sentences: declared with a decorator, run in order, counted at the end."""
 
 import asyncio
 import inspect
@@ -6,11 +6,11 @@ import time
 import traceback
 
 CHECKS = []
-SHOWN = 2000
+MAX_SHOWN_CHARACTERS = 2000
 
 
 def check(sentence):
-    """Declares a check: a function of what the runner hands out under its parameters' names."""
+    """Declares a check. The runner passes the fixtures that its parameters name."""
 
     def declare(function):
         CHECKS.append((sentence, function))
@@ -20,20 +20,20 @@ def check(sentence):
 
 
 def equal(found, expected, what="it"):
-    """Like assert ==, and shows both."""
+    """Fails with both values if they differ."""
     if found != expected:
-        raise AssertionError(f"{what} is {str(found)[:SHOWN]}, expected {str(expected)[:SHOWN]}")
+        raise AssertionError(f"{what} is {str(found)[:MAX_SHOWN_CHARACTERS]}, expected {str(expected)[:MAX_SHOWN_CHARACTERS]}")
 
 
 def contains(text, *words):
-    """Every word stands in the text."""
+    """Fails if a word is not in the text."""
     missing = [word for word in words if word not in text]
     if missing:
-        raise AssertionError(f"{missing} not in: {text[:SHOWN]}")
+        raise AssertionError(f"{missing} not in: {text[:MAX_SHOWN_CHARACTERS]}")
 
 
 async def run(checks, fixtures, prefix=""):
-    """Runs checks with the fixtures that they name; how many passed, and the sentences of those that failed."""
+    """Runs checks with the fixtures that they name. Returns the number that passed and the sentences of those that failed."""
     passed, failed = 0, []
     for sentence, function in checks:
         started = time.monotonic()

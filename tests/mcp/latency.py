@@ -1,4 +1,4 @@
-"""Latency of each tool over HTTP, one call after another on one connection: what a chat sees of the server.
+"""Latency of each tool over HTTP, with sequential calls on one connection, as a chat client makes them.
 
     python tests/mcp/latency.py target/debug/tagledger [store]
 
@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from programs import make_ledger, serving
+from programs import make_ledger, run_server
 
 CALLS = 200
 TOOLS = ("check_tag_compliance", "find_untagged_resources", "get_cost_attribution_gap", "get_tagging_policy", "get_violation_history",
@@ -21,8 +21,8 @@ TOOLS = ("check_tag_compliance", "find_untagged_resources", "get_cost_attributio
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 
 
-def timed(connection, tool):
-    """Milliseconds and bytes of one call."""
+def measure_call(connection, tool):
+    """Returns the milliseconds and bytes of one call."""
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": {}}}
     started = time.perf_counter()
     connection.request("POST", "/mcp", json.dumps(call), HEADERS)
@@ -36,11 +36,11 @@ def timed(connection, tool):
 def main(binary, store):
     with tempfile.TemporaryDirectory(prefix="tagledger-tests-") as folder:
         home = Path(folder)
-        with serving(binary, store or make_ledger(binary, home), home) as address:
+        with run_server(binary, store or make_ledger(binary, home), home) as address:
             connection = http.client.HTTPConnection(address.removeprefix("http://"))
             for tool in TOOLS:
-                timed(connection, tool)
-                calls = [timed(connection, tool) for _ in range(CALLS)]
+                measure_call(connection, tool)
+                calls = [measure_call(connection, tool) for _ in range(CALLS)]
                 times = sorted(taken for taken, _ in calls)
                 middle, slow = statistics.median(times), times[CALLS * 99 // 100]
                 print(f"{tool:<26} median {middle:6.2f} ms, p99 {slow:6.2f} ms, {calls[0][1]} bytes")

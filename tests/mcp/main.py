@@ -1,4 +1,4 @@
-"""The protocol tests: the built program against clients that others wrote.
+"""The protocol tests: the built program with clients of other projects.
 
     python tests/mcp/main.py target/debug/tagledger [words of the checks to run]
 
@@ -19,8 +19,8 @@ import refusals  # noqa: F401
 import surface  # noqa: F401
 from checks import CHECKS, run
 from mcp import Client, StdioServerParameters
-from programs import POLICY, environment, make_ledger, serving
-from truth import Truth, newest
+from programs import POLICY, environment, make_ledger, run_server
+from truth import ExpectedLists, newest_resources
 
 ERAS = {"auto": "2026-07-28", "legacy": "2025-11-25"}
 
@@ -30,8 +30,8 @@ def stdio(binary, store, home):
     return StdioServerParameters(command=str(binary), args=arguments, env=environment(home), cwd=str(home))
 
 
-async def through_the_client(checks, transports, fixtures):
-    """Every client check over every transport in both eras of the protocol."""
+async def run_over_transports(checks, transports, fixtures):
+    """Runs every client check over every transport and both generations of the protocol."""
     passed, failed = 0, []
     for transport, target in transports.items():
         for mode, version in ERAS.items():
@@ -43,8 +43,8 @@ async def through_the_client(checks, transports, fixtures):
     return passed, failed
 
 
-def chosen(words, through_client):
-    """The checks whose sentences have all the words, and that do or do not ask through the client."""
+def select_checks(words, through_client):
+    """Returns the checks whose sentences contain all the words and that use, or do not use, the client."""
     named = [(sentence, function) for sentence, function in CHECKS if all(word in sentence for word in words)]
     return [(s, f) for s, f in named if ("client" in inspect.signature(f).parameters) == through_client]
 
@@ -52,18 +52,18 @@ def chosen(words, through_client):
 async def main(binary, words):
     with tempfile.TemporaryDirectory(prefix="tagledger-tests-") as folder:
         home = Path(folder)
-        print("making a ledger with the demo: ninety nights", flush=True)
+        print("creating a ledger of 90 snapshots with the demo", flush=True)
         store = make_ledger(binary, home)
-        estate = newest(store)
+        estate = newest_resources(store)
         fixtures = {
             "binary": binary, "store": store, "home": home, "policy_file": POLICY,
-            "estate": estate, "truth": Truth(estate, POLICY),
+            "estate": estate, "truth": ExpectedLists(estate, POLICY),
         }
-        with serving(binary, store, home) as address:
+        with run_server(binary, store, home) as address:
             fixtures["address"] = address
             transports = {"HTTP": f"{address}/mcp", "stdio": stdio(binary, store, home)}
-            passed, failed = await through_the_client(chosen(words, True), transports, fixtures)
-            outcome = await run(chosen(words, False), fixtures)
+            passed, failed = await run_over_transports(select_checks(words, True), transports, fixtures)
+            outcome = await run(select_checks(words, False), fixtures)
         passed, failed = passed + outcome[0], failed + outcome[1]
     for sentence in failed:
         print(f"FAILED {sentence}")

@@ -1,4 +1,4 @@
-"""The built program under test: a ledger made by its demo, its servers, and where they listen."""
+"""Starts the program under test: its demo, which creates a ledger, and its servers."""
 
 import json
 import os
@@ -15,15 +15,15 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 POLICY = REPOSITORY / "policies" / "tagging_policy.json"
-DEMO_STARTS_WITHIN = 600
-SERVER_STARTS_WITHIN = 60
-ENDS_WITHIN = 20
+DEMO_START_TIMEOUT = 600
+SERVER_START_TIMEOUT = 60
+EXIT_TIMEOUT = 20
 
 
 def environment(home):
-    """Ours, without settings of the program that the machine may have."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TAGLEDGER_", "AWS_"))}
-    return {**kept, "HOME": str(home)}
+    """The environment of this process without the settings of the program and of AWS."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TAGLEDGER_", "AWS_"))}
+    return {**inherited, "HOME": str(home)}
 
 
 class Program:
@@ -47,11 +47,11 @@ class Program:
 
     def wait_for(self, pattern, seconds):
         """The first match in its output; fails when it ends before, or says nothing of the kind in time."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
             ended = self.process.poll() is not None
             if ended:
-                self.reading.join(ENDS_WITHIN)
+                self.reading.join(EXIT_TIMEOUT)
             found = re.search(pattern, self.text())
             if found:
                 return found
@@ -60,44 +60,44 @@ class Program:
             time.sleep(0.05)
         raise AssertionError(f"no {pattern!r} within {seconds} s; it said:\n{self.text()}")
 
-    def end(self):
+    def terminate(self):
         """Ends it as an operator does; its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(ENDS_WITHIN)
+            return self.process.wait(EXIT_TIMEOUT)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            raise AssertionError(f"it did not end within {ENDS_WITHIN} s of SIGTERM") from None
+            raise AssertionError(f"it did not end within {EXIT_TIMEOUT} s of SIGTERM") from None
 
 
 @contextmanager
-def running(command, home):
+def run_program(command, home):
     program = Program(command, home)
     try:
         yield program
     finally:
-        program.end()
+        program.terminate()
 
 
 @contextmanager
-def serving(binary, store, home, *more):
-    """`tagledger server` on a port of its own; its base address."""
+def run_server(binary, store, home, *more):
+    """Runs `tagledger server` on a free port and yields its base address."""
     command = [binary, "server", "--store", store, "--policy", POLICY, "--listen", "127.0.0.1:0", *more]
-    with running(command, home) as program:
-        found = program.wait_for(r"listen=(127\.0\.0\.1:\d+)", SERVER_STARTS_WITHIN)
+    with run_program(command, home) as program:
+        found = program.wait_for(r"listen=(127\.0\.0\.1:\d+)", SERVER_START_TIMEOUT)
         yield f"http://{found[1]}"
 
 
 def make_ledger(binary, home):
-    """Has the demo make its ledger, ends the demo, and returns the file."""
-    with running([binary, "demo", "--listen", "127.0.0.1:0"], home) as program:
-        found = program.wait_for(r'"mcp","--store","([^"]+)"', DEMO_STARTS_WITHIN)
+    """Creates a ledger with the demo, stops the demo, and returns the file."""
+    with run_program([binary, "demo", "--listen", "127.0.0.1:0"], home) as program:
+        found = program.wait_for(r'"mcp","--store","([^"]+)"', DEMO_START_TIMEOUT)
         address = program.wait_for(r"MCP at (http://127\.0\.0\.1:\d+)/mcp", 1)[1]
         status, body = get(f"{address}/health")
         assert status == 200, body
-        code = program.end()
+        code = program.terminate()
         assert code == 0, f"the demo ended with {code}:\n{program.text()}"
     return Path(found[1])
 
@@ -109,17 +109,17 @@ def free_port():
 
 
 def request(url, method="GET", headers=None, body=None):
-    """Status, headers and text of an HTTP exchange, whatever the status."""
+    """Sends a request. Returns the status, headers and text, for error statuses too."""
     data = None if body is None else json.dumps(body).encode()
-    asked = urllib.request.Request(url, data=data, method=method, headers=headers or {})
+    request = urllib.request.Request(url, data=data, method=method, headers=headers or {})
     try:
-        with urllib.request.urlopen(asked, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status, answer.headers, answer.read().decode()
     except urllib.error.HTTPError as refused:
         return refused.code, refused.headers, refused.read().decode()
 
 
 def get(url):
-    """Status and text."""
+    """Sends a request. Returns the status and text."""
     status, _, text = request(url)
     return status, text

@@ -1,4 +1,4 @@
-"""What the answers must be, worked out from the raw rows of the ledger and the policy file, without the program."""
+"""The expected answers, computed from the raw rows of the ledger and the policy file, without the program."""
 
 import json
 import sqlite3
@@ -20,7 +20,7 @@ class Resource:
 
 
 def varints(blob):
-    """Unsigned LEB128 numbers."""
+    """Decodes unsigned LEB128 numbers."""
     number, shift = 0, 0
     for byte in blob:
         number |= (byte & 0x7F) << shift
@@ -30,8 +30,8 @@ def varints(blob):
             number, shift = 0, 0
 
 
-def newest(store):
-    """Every resource of the newest snapshot, with its tags to the letter."""
+def newest_resources(store):
+    """Returns every resource of the newest snapshot, with its exact tags."""
     ledger = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
     tags = {number: (key, value) for number, key, value in ledger.execute("SELECT id, key, value FROM tag")}
     sets = {number: [tags[tag] for tag in varints(blob)] for number, blob in ledger.execute("SELECT id, tags FROM tag_set")}
@@ -44,8 +44,8 @@ def newest(store):
     return [resource(*row[:6], sets.get(row[6], []), row[7]) for row in rows]
 
 
-def billed(store, start, end):
-    """Millionths of a dollar in the ledger's rows, of days from start to end: all charges, and the gap."""
+def billed_total_and_gap(store, start, end):
+    """Returns all charges and the gap of the days from start to end, in millionths of a dollar, from the rows of the ledger."""
     ledger = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
     first, last = (date.fromisoformat(day).toordinal() - date(1970, 1, 1).toordinal() for day in (start, end))
     of = "SELECT total(micros) FROM bill WHERE part = ? AND day BETWEEN ? AND ?"
@@ -62,18 +62,18 @@ def resource(kind, region, account, partition, local, created_at, pairs, name):
 
 
 def required_keys(policy_file):
-    """The keys that the policy requires, by resource type; a rule without types is about every type."""
+    """Returns the keys that the policy requires, by resource type. A rule without types applies to every type."""
     rules = json.loads(policy_file.read_text())["required_tags"]
     return lambda kind: {rule["name"] for rule in rules if not rule.get("applies_to") or kind in rule["applies_to"]}
 
 
 def without_tags(estate):
-    """ARNs of resources without a user tag."""
+    """Returns the ARNs of resources without a user tag."""
     return {found.arn for found in estate if not found.user_keys()}
 
 
-def lacking(estate, required):
-    """ARNs with the required keys that are absent in every letter case, of resources that have some user tag."""
+def missing_tags(estate, required):
+    """Returns, by ARN, the required keys that a resource with user tags does not have in any letter case."""
     gaps = {}
     for found in estate:
         there = {key.lower() for key in found.tags}
@@ -83,13 +83,13 @@ def lacking(estate, required):
     return gaps
 
 
-class Truth:
-    """What the lists of a ledger must hold under a policy."""
+class ExpectedLists:
+    """The expected lists of a ledger by a policy."""
 
     def __init__(self, estate, policy_file):
         self.estate = estate
         self.without_tags = without_tags(estate)
-        self.lacking = lacking(estate, required_keys(policy_file))
+        self.lacking = missing_tags(estate, required_keys(policy_file))
 
     def untagged_older_than(self, taken_at, days, region):
         """ARNs in a region, without tags or without required ones, created at least so many days before a moment."""
