@@ -212,7 +212,7 @@ impl OAuth {
         let (origin, path) =
             resource.match_indices('/').nth(2).map_or((resource.as_str(), ""), |(at, _)| resource.split_at(at));
         let scopes: Vec<String> = scopes.iter().map(|scope| format_scope(*scope)).collect();
-        let metadata = format!("{origin}/.well-cache/oauth-protected-resource{path}");
+        let metadata = format!("{origin}/.well-known/oauth-protected-resource{path}");
         format!("resource_metadata=\"{metadata}\", scope=\"{}\"", scopes.join(" "))
     }
 }
