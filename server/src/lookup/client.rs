@@ -183,18 +183,18 @@ mod tests {
     /// Reports `gone` as deleted, never answers for `slow`, and reports all other resources without tags.
     #[derive(Default)]
     struct Script {
-        tasks: AtomicUsize,
+        requested: AtomicUsize,
     }
 
     impl Lookup for Script {
         fn look_up<'a>(&'a self, _: &'a Scope, arns: &'a [Arn], _: Duration) -> BoxFuture<'a, Vec<LookupResult>> {
-            self.tasks.fetch_add(arns.len(), Ordering::Relaxed);
+            self.requested.fetch_add(arns.len(), Ordering::Relaxed);
             Box::pin(async move {
                 if arns.iter().any(|arn| arn.as_str().ends_with("slow")) {
                     std::future::pending::<()>().await;
                 }
                 let tags = || Tags::Known(std::iter::empty::<(String, String)>().collect());
-                let there = |arn: &Arn| {
+                let found = |arn: &Arn| {
                     LookupResult::Found(Resource {
                         arn: arn.clone(),
                         created_at: None,
@@ -203,8 +203,8 @@ mod tests {
                         links: Relationships::default(),
                     })
                 };
-                let gone = |arn: &Arn| arn.as_str().ends_with("gone");
-                arns.iter().map(|arn| if gone(arn) { LookupResult::NotFound } else { there(arn) }).collect()
+                let is_deleted = |arn: &Arn| arn.as_str().ends_with("gone");
+                arns.iter().map(|arn| if is_deleted(arn) { LookupResult::NotFound } else { found(arn) }).collect()
             })
         }
 
@@ -224,7 +224,7 @@ mod tests {
         "2026-11-01T12:00:00Z".parse().unwrap()
     }
 
-    /// A repeated lookup of the same resources is results from the cache and sends no request, both for existing and
+    /// A repeated lookup of the same resources is answered from the cache and sends no request, both for existing and
     /// for deleted resources.
     #[tokio::test]
     async fn cached_results_avoid_second_lookup() {
@@ -233,7 +233,7 @@ mod tests {
         let both = [resource("eu-west-1", "there"), resource("us-east-1", "gone")];
         let first = live.look_up(&both, live.deadline(), noon, None).await;
         let again = live.look_up(&both, live.deadline(), noon, None).await;
-        assert_eq!(script.tasks.load(Ordering::Relaxed), 2);
+        assert_eq!(script.requested.load(Ordering::Relaxed), 2);
         for answers in [first, again] {
             assert!(matches!(answers[&both[0].1].result, LookupResult::Found(_)));
             assert_eq!(answers[&both[1].1].result, LookupResult::NotFound);
@@ -241,20 +241,24 @@ mod tests {
     }
 
     /// A lookup that exceeds its timeout is reported as unread, while the other resources of the same call are
-    /// results. A later call requests only the unread resource again.
+    /// answered. A later call requests only the unread resource again.
     #[tokio::test]
     async fn slow_lookup_times_out_without_blocking_others() {
         let script = Arc::new(Script::default());
         let live =
             LiveLookup { timeout: Duration::from_millis(50), ..LiveLookup::new(Some(Arc::<Script>::clone(&script))) };
         let both = [resource("eu-west-1", "there"), resource("us-east-1", "slow")];
-        for tasks in [2, 3] {
+        for requested in [2, 3] {
             let answers = live.look_up(&both, live.deadline(), noon, None).await;
             assert!(matches!(answers[&both[0].1].result, LookupResult::Found(_)));
             assert!(
                 matches!(&answers[&both[1].1].result, LookupResult::Failed(gap) if gap.message.contains("in time"))
             );
-            assert_eq!(script.tasks.load(Ordering::Relaxed), tasks, "only what was not observation is tasks for again");
+            assert_eq!(
+                script.requested.load(Ordering::Relaxed),
+                requested,
+                "only the resource whose lookup failed is requested again"
+            );
         }
     }
 
